@@ -1,0 +1,53 @@
+"""Every error a user can cause or meet, each with the exit code of its kind.
+
+    NmtError                    (never raised itself)
+    ├── UsageError       2      the command or the configuration is wrong
+    │   └── ConfigError  2      a key or a value of the configuration file
+    ├── DataError        3      a text file is not what it should be
+    ├── ModelError       4      a model folder or checkpoint is damaged or does not fit
+    ├── ResourceError    5      disk, memory, a port, a dead worker
+    └── DivergenceError  6      training went wrong beyond repair
+
+A message says what is wrong, where, with which value, and how to mend it. Anything else that
+escapes is a bug in nmt: exit code 1.
+"""
+
+
+class NmtError(Exception):
+    """What all errors of this package are; `exit_code` is what the process ends with."""
+
+    exit_code: int = 1
+
+
+class UsageError(NmtError):
+    """The command line asks for something that cannot be done."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration has a wrong key or value."""
+
+
+class DataError(NmtError):
+    """A text file or prepared corpus is missing, damaged or inconsistent."""
+
+    exit_code = 3
+
+
+class ModelError(NmtError):
+    """A model folder or checkpoint is missing, damaged or made by an incompatible version."""
+
+    exit_code = 4
+
+
+class ResourceError(NmtError):
+    """The machine ran out of something: disk, memory, a port, a worker process."""
+
+    exit_code = 5
+
+
+class DivergenceError(NmtError):
+    """Training diverged and going back to the last good checkpoint did not help."""
+
+    exit_code = 6
