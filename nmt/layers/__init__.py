@@ -1,0 +1,1 @@
+"""Building blocks: torch and plain arguments only, never a configuration."""

@@ -1,0 +1,58 @@
+"""Vectors of pieces."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.layers.dropout import dropout_mask, word_mask
+
+
+class Embedding(nn.Module):
+    """Look up one vector per piece: E times a one-hot vector.
+
+    Args:
+        vocab_size: number of pieces.
+        size: values per piece.
+        dropout: rate of values dropped in training.
+        word_dropout: rate of whole pieces dropped in training.
+        variational: one dropout mask per sentence.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        size: int,
+        *,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        variational: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.normal_(Tensor(vocab_size, size), std=size**-0.5))
+        self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
+
+    @property
+    def size(self) -> int:
+        """Values per piece."""
+        return self.weight.shape[1]
+
+    def draw_mask(self, ids: Tensor) -> Tensor | None:
+        """Draw what training drops of `ids` [batch, length]: [batch, length, size], or None."""
+        if not self.training or self.dropout == self.word_dropout == 0.0:
+            return None
+        batch, length = ids.shape
+        mask = self.weight.new_ones(1, 1, 1)
+        if self.dropout > 0.0:
+            positions = 1 if self.variational else length
+            mask = dropout_mask(self.weight, (batch, positions, self.size), self.dropout)
+        if self.word_dropout > 0.0:
+            mask = mask * word_mask(self.weight, (batch, length, 1), self.word_dropout)
+        return mask.expand(batch, length, self.size)
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map `ids` [batch, length] to vectors [batch, length, size], times a drawn mask."""
+        embedded = F.embedding(ids, self.weight)
+        return embedded if mask is None else embedded * mask
+
+    def step(self, ids: Tensor) -> Tensor:
+        """Map `ids` [rows] to vectors [rows, size], without dropout."""
+        return F.embedding(ids, self.weight)

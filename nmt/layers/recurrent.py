@@ -1,0 +1,301 @@
+"""Unroll cells over a sequence: one layer, both directions, many layers.
+
+Two paths give the same result. The fused path hands a whole sequence to torch's kernel; it needs
+a cell that torch knows and an undisturbed recurrence. The step path calls the cell once per
+position and can do everything else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell, State, zero_state
+from nmt.layers.dropout import drop, dropout_mask
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What a layer or a stack makes of a sequence."""
+
+    outputs: Tensor
+    """One vector per position, zeros at padding, [batch, length, hidden]."""
+    last: Tensor
+    """The output at the end of reading, [batch, hidden]; both ends side by side if the layer
+    is bidirectional."""
+
+
+def has_fused_kernel(cell: Cell) -> bool:
+    """Whether torch has a whole-sequence kernel for this cell."""
+    if cell.weight_input.shape[1] == 0:
+        return False
+    if isinstance(cell, LstmCell):
+        return True
+    if isinstance(cell, GruCell):
+        return cell.reset == "after"
+    return cell.activation in ("tanh", "relu")
+
+
+def unroll_fused(cell: Cell, inputs: Tensor, state: State) -> Tensor:
+    """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden]."""
+    second_bias = torch.zeros_like(cell.bias)
+    weights = [cell.weight_input, cell.weight_hidden, cell.bias, second_bias]
+    first = [part.unsqueeze(0).contiguous() for part in state]  # each [1, batch, hidden]
+    layers, rate, both = 1, 0.0, False
+    if isinstance(cell, LstmCell):
+        return torch.lstm(
+            inputs, first, weights, True, layers, rate, cell.training, both, batch_first=True
+        )[0]
+    kernel = torch.gru
+    if isinstance(cell, RnnCell):
+        kernel = torch.rnn_tanh if cell.activation == "tanh" else torch.rnn_relu
+    return kernel(inputs, first[0], weights, True, layers, rate, cell.training, both, True)[0]
+
+
+def unroll_steps(
+    cell: Cell, inputs: Tensor, state: State, *, recurrent_dropout: float = 0.0
+) -> Tensor:
+    """Call the cell once per position: [batch, length, input] -> [batch, length, hidden].
+
+    `recurrent_dropout` draws one mask per sentence and applies it to the state on its way into
+    each recurrent product (Gal and Ghahramani, 2016).
+    """
+    projected = cell.project(inputs)  # [batch, length, gates * hidden]
+    mask = None
+    if recurrent_dropout > 0.0 and cell.training:
+        mask = dropout_mask(state[0], tuple(state[0].shape), recurrent_dropout)
+    outputs = []
+    for position in projected.unbind(dim=1):
+        state = cell(position, state, None if mask is None else state[0] * mask)
+        outputs.append(state[0])
+    return torch.stack(outputs, dim=1)
+
+
+def reversal(mask: Tensor) -> Tensor:
+    """Return indices [batch, length] that reverse each sentence and leave its padding in place."""
+    lengths = mask.sum(dim=1, keepdim=True)  # [batch, 1]
+    positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)  # [1, length]
+    return torch.where(positions < lengths, lengths - 1 - positions, positions)
+
+
+def take(sequence: Tensor, indices: Tensor) -> Tensor:
+    """Reorder `sequence` [batch, length, size] along its length by `indices` [batch, length]."""
+    return sequence.gather(1, indices.unsqueeze(-1).expand(-1, -1, sequence.shape[-1]))
+
+
+class RecurrentLayer(nn.Module):
+    """One layer over whole sentences, in one direction or both (Schuster and Paliwal, 1997).
+
+    Args:
+        make_cell: makes a cell; called once per direction.
+        bidirectional: also read from the true end of each sentence to its start.
+        learned_state: learn the state before the first word instead of starting from zeros.
+        recurrent_dropout: rate of state values dropped on their way to the next step.
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[[], Cell],
+        *,
+        bidirectional: bool = False,
+        learned_state: bool = False,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList([make_cell() for _ in range(2 if bidirectional else 1)])
+        self.recurrent_dropout = recurrent_dropout
+        cell = self.cell
+        self.output_size = len(self.cells) * cell.hidden_size
+        self.initial_state = (
+            nn.Parameter(torch.zeros(len(self.cells), cell.states, cell.hidden_size))
+            if learned_state
+            else None
+        )
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that reads from left to right."""
+        return cast(Cell, self.cells[0])
+
+    def start(self, rows: int, direction: int = 0) -> State:
+        """Return the state before the first position, for `rows` rows."""
+        if self.initial_state is None:
+            return zero_state(self.cell, rows)
+        return tuple(part.expand(rows, -1) for part in self.initial_state[direction])
+
+    def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
+        """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
+        cell = cast(Cell, self.cells[direction])
+        disturbed = self.recurrent_dropout > 0.0 and self.training
+        if has_fused_kernel(cell) and not disturbed:
+            return unroll_fused(cell, inputs, state)
+        return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
+        """Read `inputs` [batch, length, input], of which `mask` [batch, length] is real.
+
+        Padding stands at the right, so a forward reader meets it only after the sentence; the
+        backward reader gets each sentence reversed within its own length.
+        """
+        batch = inputs.shape[0]
+        final = mask.sum(dim=1).sub(1).clamp(min=0).view(batch, 1)  # [batch, 1]
+        real = mask.unsqueeze(-1)  # [batch, length, 1]
+        forward = self.unroll(inputs, self.start(batch, 0), 0)
+        outputs, last = [forward], [take(forward, final).squeeze(1)]
+        if len(self.cells) == 2:
+            order = reversal(mask)
+            backward = self.unroll(take(inputs, order), self.start(batch, 1), 1)
+            outputs.append(take(backward, order))
+            last.append(take(backward, final).squeeze(1))
+        return Unrolled(torch.cat(outputs, dim=-1) * real, torch.cat(last, dim=-1))
+
+
+class RecurrentStack(nn.Module):
+    """Layers on top of each other: layer l + 1 reads y^l = g(h^l).
+
+    Args:
+        make_layer: makes a layer that reads so many values.
+        input_size: values that the first layer reads.
+        layers: how many.
+        dropout: rate between layers.
+        variational: one dropout mask per sentence.
+        residual: add a layer's input to what it hands on, where the sizes agree.
+        linear_output: g is a linear map instead of the identity.
+    """
+
+    def __init__(
+        self,
+        make_layer: Callable[[int], RecurrentLayer],
+        input_size: int,
+        *,
+        layers: int = 1,
+        dropout: float = 0.0,
+        variational: bool = False,
+        residual: bool = False,
+        linear_output: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.variational, self.residual = dropout, variational, residual
+        self.layers = nn.ModuleList()
+        self.maps = nn.ModuleList()
+        size = input_size
+        for _ in range(layers):
+            layer = make_layer(size)
+            self.layers.append(layer)
+            size = layer.output_size
+            self.maps.append(nn.Linear(size, size) if linear_output else nn.Identity())
+        self.output_size = size
+
+    def hand_on(self, index: int, inputs: Tensor, hidden: Tensor) -> Tensor:
+        """Return what layer `index` shows to the next, from what it read and its states."""
+        output: Tensor = self.maps[index](hidden)
+        if self.residual and inputs.shape == output.shape:
+            output = output + inputs
+        return output
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
+        """Read `inputs` [batch, length, input] with all layers; `mask` [batch, length]."""
+        last = inputs[:, 0]
+        for index, layer in enumerate(self.each_layer()):
+            if index > 0:
+                inputs = self.drop(inputs)
+            unrolled: Unrolled = layer(inputs, mask)
+            last = unrolled.last
+            inputs = self.hand_on(index, inputs, unrolled.outputs)
+        return Unrolled(inputs, last)
+
+    def unroll(self, inputs: Tensor, states: tuple[State, ...]) -> Tensor:
+        """Run left to right from given states over `inputs` [batch, length, input].
+
+        Equal to a loop of `step`. Returns [batch, length, hidden].
+        """
+        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+            if index > 0:
+                inputs = self.drop(inputs)
+            outputs = layer.unroll(inputs, state)
+            inputs = self.hand_on(index, inputs, outputs)
+        return inputs
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Return the first layer's product with `inputs` [..., input], for `step`."""
+        return self.first.cell.project(inputs)
+
+    def each_layer(self) -> list[RecurrentLayer]:
+        """Return the layers, lowest first."""
+        return [cast(RecurrentLayer, layer) for layer in self.layers]
+
+    @property
+    def first(self) -> RecurrentLayer:
+        """The layer that reads the input."""
+        return self.each_layer()[0]
+
+    def step(
+        self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: "StepMasks"
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        """Move all layers one position on.
+
+        Args:
+            inputs: what the first layer reads, [rows, input]; used by the residual only.
+            projected: `project(inputs)`, [rows, gates * hidden].
+            states: one state per layer.
+            masks: this step's dropout.
+
+        Returns:
+            The top layer's output [rows, hidden] and the new states.
+        """
+        new_states = []
+        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+            if index > 0:
+                if masks.between:
+                    inputs = inputs * masks.between[index - 1]
+                projected = layer.cell.project(inputs)
+            dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
+            state = layer.cell(projected, state, dropped)
+            new_states.append(state)
+            inputs = self.hand_on(index, inputs, state[0])
+        return inputs, tuple(new_states)
+
+    def drop(self, inputs: Tensor) -> Tensor:
+        """Apply the dropout between layers to [batch, length, hidden]."""
+        return drop(inputs, self.dropout, training=self.training, variational=self.variational)
+
+    def draw_masks(self, like: Tensor, rows: int, length: int) -> "SequenceMasks":
+        """Draw what a loop of `step` over `length` positions drops; empty outside training."""
+        between: list[Tensor] = []
+        recurrent: list[Tensor] = []
+        if self.training and self.dropout > 0.0:
+            positions = 1 if self.variational else length
+            for layer in self.each_layer()[:-1]:
+                shape = (rows, positions, layer.output_size)
+                between.append(dropout_mask(like, shape, self.dropout))
+        if self.training and self.first.recurrent_dropout > 0.0:
+            for layer in self.each_layer():
+                recurrent.append(
+                    dropout_mask(like, (rows, layer.output_size), self.first.recurrent_dropout)
+                )
+        return SequenceMasks(tuple(between), tuple(recurrent))
+
+
+@dataclass(frozen=True)
+class StepMasks:
+    """Dropout of one step: masks between layers [rows, hidden] and on states [rows, hidden]."""
+
+    between: tuple[Tensor, ...] = ()
+    recurrent: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class SequenceMasks:
+    """Dropout of a whole sequence: between layers [rows, length or 1, hidden], and on states."""
+
+    between: tuple[Tensor, ...] = ()
+    recurrent: tuple[Tensor, ...] = ()
+
+    def at(self, position: int) -> StepMasks:
+        """Return the masks of one position."""
+        if not self.between:
+            return StepMasks((), self.recurrent)
+        between = tuple(m[:, min(position, m.shape[1] - 1)] for m in self.between)
+        return StepMasks(between, self.recurrent)

@@ -1,0 +1,107 @@
+"""Row T8: attention weights."""
+
+import pytest
+import torch
+
+from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
+
+
+def make(kind: str, temperature: float = 1.0) -> Attention:
+    attention: Attention
+    match kind:
+        case "dot":
+            attention = DotAttention(6, 6, temperature=temperature)
+        case "general":
+            attention = GeneralAttention(4, 6, temperature=temperature)
+        case _:
+            attention = AdditiveAttention(4, 6, hidden_size=5, temperature=temperature)
+    return attention.double()
+
+
+def query_for(kind: str, queries: int = 1) -> torch.Tensor:
+    return torch.randn(2, queries, 6 if kind == "dot" else 4, dtype=torch.float64)
+
+
+KINDS = pytest.mark.parametrize("kind", ["dot", "general", "additive"])
+FULL = torch.ones(2, 3, dtype=torch.bool)
+
+
+@KINDS
+def test_weights_sum_to_one(kind):
+    attention, memory = make(kind), torch.randn(2, 3, 6, dtype=torch.float64)
+    weights = attention(query_for(kind, 7), attention.keys(memory), FULL)
+
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 7, dtype=torch.float64))
+
+
+@KINDS
+def test_padding_gets_nothing_and_leaves_the_weights_of_real_tokens_alone(kind):
+    attention, query = make(kind), query_for(kind)
+    memory = torch.randn(2, 3, 6, dtype=torch.float64)
+    padded = torch.cat([memory, torch.randn(2, 2, 6, dtype=torch.float64)], dim=1)
+
+    alone = attention(query, attention.keys(memory), FULL)
+    mask = torch.tensor([[True, True, True, False, False]] * 2)
+    beside = attention(query, attention.keys(padded), mask)
+    torch.testing.assert_close(beside[..., :3], alone)
+    assert (beside[..., 3:] == 0).all()
+
+
+@KINDS
+def test_permuting_source_states_permutes_the_weights_and_keeps_the_context(kind):
+    attention, query = make(kind), query_for(kind)
+    memory = torch.randn(2, 3, 6, dtype=torch.float64)
+    order = [2, 0, 1]
+
+    weights = attention(query, attention.keys(memory), FULL)
+    permuted = attention(query, attention.keys(memory[:, order]), FULL)
+    torch.testing.assert_close(permuted, weights[..., order])
+    torch.testing.assert_close(permuted @ memory[:, order], weights @ memory)
+
+
+@KINDS
+def test_all_queries_at_once_equal_one_by_one(kind):
+    attention, queries = make(kind), query_for(kind, 5)
+    keys = attention.keys(torch.randn(2, 3, 6, dtype=torch.float64))
+
+    at_once = attention(queries, keys, FULL)
+    for index in range(5):
+        one = attention(queries[:, index : index + 1], keys, FULL)
+        torch.testing.assert_close(at_once[:, index : index + 1], one)
+
+
+@KINDS
+def test_temperature_sharpens_and_flattens(kind):
+    plain, query = make(kind), query_for(kind)
+    memory = torch.randn(2, 3, 6, dtype=torch.float64)
+
+    def weights(temperature: float) -> torch.Tensor:
+        attention = make(kind, temperature)
+        attention.load_state_dict(plain.state_dict())
+        return attention(query, attention.keys(memory), FULL)
+
+    assert weights(1e-6).max(dim=-1).values.min() > 0.999
+    torch.testing.assert_close(
+        weights(1e6), torch.full_like(weights(1.0), 1 / 3), atol=1e-4, rtol=0
+    )
+
+
+def test_additive_scores_follow_bahdanau():
+    attention, query = make("additive"), query_for("additive")
+    memory = torch.randn(2, 3, 6, dtype=torch.float64)
+    w, b = attention.project_query.weight, attention.project_query.bias
+    u, v = attention.project_memory.weight, attention.score.weight[0]
+    scores = torch.stack(
+        [
+            torch.stack([v @ torch.tanh(w @ query[i, 0] + b + u @ memory[i, j]) for j in range(3)])
+            for i in range(2)
+        ]
+    )
+
+    weights = attention(query, attention.keys(memory), FULL)[:, 0]
+    torch.testing.assert_close(weights, scores.softmax(dim=-1), rtol=0, atol=1e-12)
+
+
+def test_dot_attention_refuses_unequal_sizes():
+    with pytest.raises(ValueError, match="needs equal sizes, got query 4, memory 6"):
+        DotAttention(4, 6)

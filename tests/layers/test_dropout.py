@@ -1,0 +1,58 @@
+"""Row T17: dropout of values and of words."""
+
+import torch
+
+from nmt.layers.dropout import drop, dropout_mask, word_mask
+from nmt.layers.embedding import Embedding
+
+ONES = torch.ones(40, 50, 20)
+
+
+def test_dropout_keeps_the_mean_and_zeroes_its_share():
+    dropped = drop(ONES, 0.3, training=True)
+
+    assert abs(float((dropped == 0).float().mean()) - 0.3) < 0.02
+    assert abs(float(dropped.mean()) - 1.0) < 0.02
+
+
+def test_dropout_does_nothing_outside_training():
+    assert drop(ONES, 0.3, training=False) is ONES
+    assert drop(ONES, 0.0, training=True) is ONES
+
+
+def test_variational_dropout_drops_the_same_values_at_every_position():
+    dropped = drop(ONES, 0.3, training=True, variational=True)
+
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert 0 < int((dropped[0, 0] == 0).sum()) < 20
+
+
+def test_word_dropout_leaves_holes_and_does_not_scale_the_rest():
+    mask = word_mask(ONES, (40, 50, 1), 0.25)
+
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+    assert abs(float(mask.mean()) - 0.75) < 0.05
+
+
+def test_embedding_drops_whole_words_and_single_values():
+    embedding = Embedding(10, 200, dropout=0.5, word_dropout=0.5)
+    ids = torch.randint(10, (8, 9))
+    mask = embedding.draw_mask(ids)
+
+    words = (mask == 0).all(dim=-1)
+    assert 0.3 < float(words.float().mean()) < 0.7
+    assert abs(float((mask[~words] == 0).float().mean()) - 0.5) < 0.05
+    torch.testing.assert_close(embedding(ids, mask), embedding(ids) * mask)
+    assert embedding.eval().draw_mask(ids) is None
+
+
+def test_embedding_is_the_product_with_a_one_hot_vector():
+    embedding = Embedding(10, 4)
+    ids = torch.tensor([[3, 7]])
+
+    one_hot = torch.nn.functional.one_hot(ids, 10).float()
+    torch.testing.assert_close(embedding(ids), one_hot @ embedding.weight)
+
+
+def test_mask_takes_the_type_of_what_it_is_for():
+    assert dropout_mask(ONES.double(), (2, 3), 0.5).dtype == torch.float64
