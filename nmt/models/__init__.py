@@ -1,0 +1,1 @@
+"""Encoders, decoders, and the models they make; `build.py` is where configuration meets layers."""

@@ -1,0 +1,181 @@
+"""The only place where configuration meets layers."""
+
+from collections.abc import Callable
+from functools import partial
+
+from nmt.config.model import (
+    AdditiveAttentionConfig,
+    AttentionConfig,
+    CellConfig,
+    DecoderConfig,
+    DotAttentionConfig,
+    GeneralAttentionConfig,
+    GruCellConfig,
+    InitConfig,
+    LstmCellConfig,
+    ModelConfig,
+    OrthogonalInitConfig,
+    RnnCellConfig,
+    SpectralInitConfig,
+    UniformInitConfig,
+)
+from nmt.layers import initialization
+from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
+from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
+from nmt.layers.embedding import Embedding
+from nmt.layers.output import OutputLayer
+from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
+from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
+from nmt.models.encoder import RecurrentEncoder
+from nmt.models.translation import TranslationModel
+
+
+def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> TranslationModel:
+    """Make a model with fresh weights from the global random generator.
+
+    Args:
+        config: the parts and their sizes.
+        source_vocab: source pieces, special pieces included.
+        target_vocab: target pieces; equal to `source_vocab` where all embeddings are tied.
+    """
+    dropout = config.dropout
+    source_embedding, target_embedding = (
+        Embedding(
+            vocab,
+            config.embedding.size,
+            dropout=dropout.embedding,
+            word_dropout=words,
+            variational=dropout.variational,
+        )
+        for vocab, words in (
+            (source_vocab, dropout.source_words),
+            (target_vocab, dropout.target_words),
+        )
+    )
+    if config.embedding.tied == "all":
+        source_embedding.weight = target_embedding.weight
+    encoder = build_encoder(config, source_embedding)
+    decoder = build_decoder(config, target_embedding, encoder.output_size)
+    tied = None if config.embedding.tied == "none" else target_embedding.weight
+    output = OutputLayer(decoder.readout_size, target_vocab, tied=tied)
+    model = TranslationModel(encoder, decoder, output)
+    initialize(config.initialization, model)
+    return model
+
+
+def build_encoder(config: ModelConfig, embedding: Embedding) -> RecurrentEncoder:
+    """Make the encoder that reads through `embedding`."""
+    encoder, dropout = config.encoder, config.dropout
+
+    def make_layer(input_size: int) -> RecurrentLayer:
+        return RecurrentLayer(
+            make_cell(encoder.cell, input_size, encoder.hidden_size),
+            bidirectional=encoder.bidirectional,
+            learned_state=encoder.init_state == "learned",
+            recurrent_dropout=dropout.recurrent,
+        )
+
+    stack = RecurrentStack(
+        make_layer,
+        embedding.size,
+        layers=encoder.layers,
+        dropout=dropout.layers,
+        variational=dropout.variational,
+        residual=encoder.residual,
+        linear_output=encoder.layer_output == "linear",
+    )
+    return RecurrentEncoder(
+        embedding, stack, dropout=dropout.layers, variational=dropout.variational
+    )
+
+
+def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> RecurrentDecoder:
+    """Make the decoder that reads through `embedding` and attends to states of `memory_size`."""
+    decoder, dropout = config.decoder, config.dropout
+    attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
+    shape = decoder_shape(decoder, attends=attention is not None)
+    readout_size = decoder.readout_size or decoder.hidden_size
+
+    def make_layer(input_size: int) -> RecurrentLayer:
+        return RecurrentLayer(
+            make_cell(decoder.cell, input_size, decoder.hidden_size),
+            recurrent_dropout=dropout.recurrent,
+        )
+
+    stack = RecurrentStack(
+        make_layer,
+        cell_input_size(
+            shape,
+            embedding=embedding.size,
+            memory=memory_size,
+            readout=readout_size,
+            attends=attention is not None,
+        ),
+        layers=decoder.layers,
+        dropout=dropout.layers,
+        variational=dropout.variational,
+        residual=decoder.residual,
+        linear_output=decoder.layer_output == "linear",
+    )
+    return RecurrentDecoder(
+        embedding,
+        stack,
+        attention,
+        memory_size=memory_size,
+        readout_size=readout_size,
+        shape=shape,
+        dropout=dropout.readout,
+    )
+
+
+def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
+    """Say how the parts of a decoder hang together; without attention nothing is fed back."""
+    return DecoderShape(
+        reads_previous=config.input == "previous",
+        attend=config.attend,
+        input_feeding=config.input_feeding and attends and config.attend == "after",
+        deep_readout=config.readout == "deep",
+        bridge=config.bridge,
+    )
+
+
+def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], Cell]:
+    """Return what makes the chosen cell: a new one at each call."""
+    match config:
+        case RnnCellConfig():
+            return partial(RnnCell, input_size, hidden_size, activation=config.activation)
+        case GruCellConfig():
+            return partial(GruCell, input_size, hidden_size, reset=config.reset)
+        case LstmCellConfig():
+            return partial(LstmCell, input_size, hidden_size, forget_bias=config.forget_bias)
+
+
+def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -> Attention | None:
+    """Make the chosen attention; None for "none"."""
+    match config:
+        case DotAttentionConfig():
+            return DotAttention(query_size, memory_size, temperature=config.temperature)
+        case GeneralAttentionConfig():
+            return GeneralAttention(query_size, memory_size, temperature=config.temperature)
+        case AdditiveAttentionConfig():
+            return AdditiveAttention(
+                query_size,
+                memory_size,
+                hidden_size=config.hidden_size,
+                temperature=config.temperature,
+            )
+        case _:
+            return None
+
+
+def initialize(config: InitConfig, model: TranslationModel) -> None:
+    """Give the weights their first values."""
+    match config:
+        case UniformInitConfig():
+            initialization.initialize_uniform(model, config.scale)
+        case OrthogonalInitConfig():
+            initialization.initialize_orthogonal(model)
+        case SpectralInitConfig():
+            initialization.initialize_spectral(model, config.c)
+        case _:
+            initialization.initialize_xavier(model)

@@ -1,0 +1,62 @@
+"""What passes between encoder, decoder and search. All of it is values: nothing is kept on self."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nmt.layers.cells import State
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A batch of source sentences, read and ready to be attended to."""
+
+    states: Tensor
+    """Encoder outputs, zeros at padding, [batch, src_len, enc]."""
+    keys: Tensor | None
+    """Their projection for attention, made once, [batch, src_len, key]; None without attention."""
+    mask: Tensor
+    """True at real tokens, [batch, src_len]."""
+    summary: Tensor
+    """Each sentence as one vector, from which the decoder starts, [batch, enc]."""
+
+    @property
+    def batch(self) -> int:
+        """Number of sentences."""
+        return self.mask.shape[0]
+
+    def select(self, sentences: Tensor) -> "Memory":
+        """Keep, reorder or repeat sentences by index [new_batch]."""
+        return Memory(
+            self.states.index_select(0, sentences),
+            None if self.keys is None else self.keys.index_select(0, sentences),
+            self.mask.index_select(0, sentences),
+            self.summary.index_select(0, sentences),
+        )
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where each row of the decoder stands."""
+
+    layers: tuple[State, ...]
+    """One state per layer, tensors [rows, hidden]."""
+    feed: Tensor | None
+    """The last attentional vector, [rows, readout]; None without input feeding."""
+
+    def select(self, rows: Tensor) -> "DecoderState":
+        """Keep, reorder or repeat rows by index [new_rows]."""
+        layers = tuple(tuple(p.index_select(0, rows) for p in state) for state in self.layers)
+        return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of the decoder yields."""
+
+    features: Tensor
+    """What the output layer reads, [rows, readout]."""
+    attention: Tensor | None
+    """Weights over source positions, [rows, src_len]; None without attention."""
+    state: DecoderState
+    """The state after the step."""

@@ -1,0 +1,88 @@
+"""The encoder-decoder: two paths through the same weights.
+
+`encode` and `decode` take whole sequences and are what training uses; `start` and `step` move one
+target position at a time and are what search uses. A test holds them equal.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from nmt.layers.output import OutputLayer
+from nmt.models.decoder import RecurrentDecoder
+from nmt.models.encoder import RecurrentEncoder, masked_mean
+from nmt.models.state import DecoderState, Memory, Step
+
+
+@dataclass(frozen=True)
+class ScheduledSampling:
+    """Let the decoder read its own output now and then (Bengio et al., 2015)."""
+
+    probability: float
+    """Of reading the reference, decided anew for every token."""
+    pick: Literal["sample", "argmax"] = "sample"
+    """The model's own piece is drawn from its distribution, or its most likely one."""
+
+
+class TranslationModel(nn.Module):
+    """p(target | source), factorised from left to right.
+
+    Args:
+        encoder: reads the source.
+        decoder: turns a target prefix into features.
+        output: turns features into a distribution over pieces.
+    """
+
+    def __init__(
+        self, encoder: RecurrentEncoder, decoder: RecurrentDecoder, output: OutputLayer
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.output = encoder, decoder, output
+
+    def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
+        """Read `source` [batch, src_len], of which `source_mask` [batch, src_len] is real."""
+        read = self.encoder(source, source_mask)
+        attention = self.decoder.attention
+        keys = None if attention is None else attention.keys(read.outputs)
+        mean = self.decoder.shape.bridge == "mean"
+        summary = masked_mean(read.outputs, source_mask) if mean else read.last
+        return Memory(read.outputs, keys, source_mask, summary)
+
+    def decode(
+        self, memory: Memory, target_in: Tensor, *, sampling: ScheduledSampling | None = None
+    ) -> Tensor:
+        """Return features [batch, tgt_len, readout] for every position of a target.
+
+        Args:
+            memory: the source sentences.
+            target_in: begin symbol and reference pieces, [batch, tgt_len].
+            sampling: read own output instead of the reference at its rate; None or a probability
+                of 1 is teacher forcing, bit for bit.
+        """
+        if sampling is None or sampling.probability >= 1.0:
+            return cast(Tensor, self.decoder(memory, target_in))
+
+        def pick(step_features: Tensor, gold: Tensor) -> Tensor:
+            own = self._own_choice(step_features, sampling.pick)
+            read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
+            return torch.where(read_gold, gold, own)
+
+        return cast(Tensor, self.decoder(memory, target_in, pick))
+
+    @torch.no_grad()
+    def _own_choice(self, features: Tensor, pick: str) -> Tensor:
+        """What the model itself would write next, [rows]; no gradient flows through it."""
+        log_probs = self.output.log_probs(features.detach())
+        if pick == "argmax":
+            return log_probs.argmax(dim=-1)
+        return torch.multinomial(log_probs.exp(), 1).squeeze(1)
+
+    def start(self, memory: Memory, *, copies: int = 1) -> DecoderState:
+        """Return the decoder's first state, with `copies` rows per sentence."""
+        return self.decoder.start(memory, copies=copies)
+
+    def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
+        """Read one more piece per row: `tokens` [rows], rows of one sentence next to each other."""
+        return self.decoder.step(tokens, state, memory)
