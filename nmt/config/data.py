@@ -1,0 +1,60 @@
+"""`[data]`, `[normalization]` and `[tokenizer]`: from text files to pieces."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nmt.config.section import Section
+
+FilePair = Annotated[tuple[str, str], Field(strict=False)]
+"""A source file and a target file, line by line translations of each other."""
+
+
+class DataConfig(Section):
+    """Which files to learn from, and which of their pairs to leave out."""
+
+    source: str = Field(min_length=1)
+    """Language code of the source side, for example "en"."""
+    target: str = Field(min_length=1)
+    """Language code of the target side, for example "it"."""
+    train: FilePair
+    """Source and target file to learn from; relative paths start at this file's folder."""
+    valid: FilePair
+    """Source and target file that choose the best checkpoint."""
+    test: FilePair | None = None
+    """Source and target file that are only evaluated; their pairs are never trained on."""
+    max_length: int = Field(default=128, ge=1)
+    """Longest side of a training pair, in pieces; longer pairs are dropped."""
+    max_ratio: float = Field(default=9.0, ge=0.0)
+    """Largest ratio of the longer to the shorter side, in pieces; 0 = no limit."""
+    drop_duplicates: bool = False
+    """Keep only the first of identical training pairs."""
+    drop_copies: bool = False
+    """Drop training pairs whose two sides are the same text."""
+
+
+class NormalizationConfig(Section):
+    """What happens to a line before it is cut into pieces."""
+
+    unicode: Literal["off", "nfc", "nfkc"] = "nfc"
+    """Unicode normalisation form."""
+    whitespace: bool = True
+    """Turn every run of white space into one space and trim the ends."""
+
+
+class TokenizerConfig(Section):
+    """How text is cut into pieces (sentencepiece)."""
+
+    kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
+    """Unigram language model, byte-pair encoding, characters, or words between spaces."""
+    vocab_size: int = Field(default=8000, ge=8)
+    """Number of pieces, special pieces included; a small corpus may yield fewer."""
+    joint: bool = True
+    """One vocabulary for both languages; needed to tie all embeddings."""
+    byte_fallback: bool = True
+    """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
+    character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
+    """Share of the corpus's characters that get a piece of their own."""
+    sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
+    or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""

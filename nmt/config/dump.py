@@ -1,0 +1,84 @@
+"""Write a configuration out as TOML, with its documentation as comments."""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+
+from nmt.config.experiment import Experiment
+from nmt.config.section import Section
+
+_WIDTH = 100
+
+
+def dump(experiment: Experiment) -> str:
+    """Return `experiment` as TOML: every default written out, every key explained.
+
+    What it returns loads back as an equal experiment. Optional values that are not set are
+    left out, because TOML has no word for nothing.
+    """
+    return "\n".join(_tables(experiment, (), "")).strip() + "\n"
+
+
+def differences(old: Experiment, new: Experiment) -> list[str]:
+    """Return the dotted keys whose values differ, those that only one of the two has included."""
+    first, second = dict(_values(old.model_dump())), dict(_values(new.model_dump()))
+    keys = dict.fromkeys([*first, *second])
+    missing = object()
+    return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
+
+
+def toml_value(value: object) -> str:
+    """Write one value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}"
+    return str(value)
+
+
+def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[str]:
+    """Yield the lines of a section: its own keys first, as TOML demands, then its tables."""
+    fields = {name: (getattr(section, name), field) for name, field in _fields(section)}
+    keys = {name: pair for name, pair in fields.items() if not isinstance(pair[0], Section)}
+    if keys:
+        yield from _comment(meaning)
+        yield f"[{'.'.join(path)}]"
+        for name, (value, description) in keys.items():
+            if value is not None:
+                yield from _key(f"{name} = {toml_value(value)}", description)
+        yield ""
+    for name, (value, description) in fields.items():
+        if isinstance(value, Section):
+            yield from _tables(value, (*path, name), description or value.__doc__ or "")
+
+
+def _fields(section: Section) -> Iterator[tuple[str, str]]:
+    for name, field in type(section).model_fields.items():
+        yield name, field.description or ""
+
+
+def _key(assignment: str, description: str) -> Iterator[str]:
+    """Yield a key with its meaning beside it, or above it if the line would be too long."""
+    line = f"{assignment:<32}  # {description}"
+    if "\n" in description or len(line) > _WIDTH:
+        yield from _comment(description)
+        yield assignment
+    else:
+        yield line
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in textwrap.wrap(" ".join(text.split()), _WIDTH - 2):
+        yield f"# {line}"
+
+
+def _values(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _values(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

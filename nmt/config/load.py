@@ -1,0 +1,230 @@
+"""From a TOML file and `--set` overrides to an Experiment, or to one list of all mistakes."""
+
+import copy
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nmt.config.checks import disagreements
+from nmt.config.dump import toml_value
+from nmt.config.experiment import Experiment
+from nmt.config.faults import Fault, faults_of
+from nmt.config.schema import kinds, long_form, table
+from nmt.config.section import Section
+from nmt.errors import ConfigError
+
+Document = dict[str, Any]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read the configuration `path`, with `overrides` such as "training.seed=2" on top.
+
+    Paths of data files stay as they are written; see `resolve_paths`.
+
+    Raises:
+        ConfigError: with one line for every wrong key and value, or why it cannot be read.
+    """
+    document = _read(path)
+    amended = copy.deepcopy(document)
+    settings: list[_Setting] = []
+    problems: list[str] = []
+    for text in overrides:
+        try:
+            settings.append(_parse_setting(text))
+            _apply(amended, settings[-1])
+        except ConfigError as error:
+            problems.append(str(error))
+    experiment, faults = _validate(amended)
+    problems += [
+        f"{_origin(fault, path, document, settings)}: {fault.where}: {fault.message}"
+        for fault in faults
+    ]
+    if experiment is None or problems:
+        raise ConfigError("\n".join(problems))
+    return experiment
+
+
+def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
+    """Return `experiment` with absolute data paths; relative ones start at the folder `base`."""
+    files = {
+        name: tuple(os.path.abspath(base / Path(file).expanduser()) for file in pair)
+        for name, pair in experiment.data
+        if name in ("train", "valid", "test") and pair is not None
+    }
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update=files)})
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One `--set` of the command line."""
+
+    text: str
+    keys: tuple[str, ...]
+    value: Any
+
+
+def _read(path: Path) -> Document:
+    if path.suffix in (".yaml", ".yml"):
+        raise ConfigError(
+            f"{path}: configurations are TOML, not YAML; write it as "
+            f"{path.with_suffix('.toml').name} (`nmt init` writes one to start from)"
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file{_close_names(path)}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; give the configuration file itself") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8"
+        ) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}{_toml_fault(str(error), text)}") from None
+
+
+def _close_names(path: Path) -> str:
+    """Name files of the same folder that were perhaps meant."""
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=3)
+    if close:
+        return f" (did you mean {' or '.join(str(folder / name) for name in close)}?)"
+    return "; `nmt init` writes one to start from"
+
+
+def _toml_fault(message: str, text: str) -> str:
+    """Put the line before the message, and show that line."""
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message)
+    if found is None:
+        return f": not TOML: {message}"
+    lines = text.split("\n")
+    line = int(found[2] or len(lines))
+    column = f", column {found[3]}" if found[3] else ""
+    shown = lines[line - 1].strip()
+    return f":{line}{column}: not TOML: {found[1]}{f': {shown}' if shown else ''}"
+
+
+def _parse_setting(text: str) -> _Setting:
+    key, equals, value = text.partition("=")
+    keys = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(keys):
+        raise ConfigError(
+            f"--set {text}: must be key=value, for example --set training.learning_rate=0.0005"
+        )
+    return _Setting(text, keys, _parse_value(value.strip()))
+
+
+def _parse_value(text: str) -> Any:
+    """Read a TOML value; whatever is none is a text, so that quotes may be left out."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _apply(document: Document, setting: _Setting) -> None:
+    """Write a setting into the document, making the tables on its way.
+
+    A short form on the way is written out, and a tagged table that the file does not mention
+    gets the kind it has by default: `training.optimizer.beta2=0.98` is enough.
+    """
+    section: type[Section] | None = Experiment
+    here = document
+    for depth, key in enumerate(setting.keys[:-1], 1):
+        field = section.model_fields.get(key) if section else None
+        value = here.get(key, {})
+        if field is not None:
+            value = long_form(field, value)
+        if not isinstance(value, dict):
+            raise ConfigError(
+                f"--set {setting.text}: {'.'.join(setting.keys[:depth])} is {toml_value(value)}, "
+                f"not a table that could hold {setting.keys[-1]}"
+            )
+        if field is not None and kinds(field) and not value and setting.keys[-1] != "kind":
+            value = {"kind": field.get_default().kind}
+        here[key] = value
+        here = value
+        section = table(field, value.get("kind")) if field is not None else None
+    here[setting.keys[-1]] = setting.value
+
+
+def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
+    """Return the experiment, or every fault: of single values and between sections."""
+    try:
+        experiment = Experiment.model_validate(document)
+    except ValidationError as error:
+        faults = list(faults_of(error))
+        return None, [*faults, *_further_faults(document, faults)]
+    faults = [Fault(tuple(d.where.split(".")), d.message) for d in disagreements(experiment)]
+    return (None, faults) if faults else (experiment, [])
+
+
+# Stands in for what is missing, so that the other sections can still be held against each other.
+_SOME_DATA = {"source": "a", "target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
+
+
+def _further_faults(document: Document, faults: Sequence[Fault]) -> list[Fault]:
+    """Find disagreements between sections in what is left without the faulty keys."""
+    rest = copy.deepcopy(document)
+    for fault in faults:
+        _remove(rest, fault.keys)
+    rest["data"] = {**_SOME_DATA, **rest.get("data", {})}
+    try:
+        experiment = Experiment.model_validate(rest)
+    except ValidationError:
+        return []
+    wrong = [fault.where for fault in faults]
+    return [
+        Fault(tuple(found.where.split(".")), found.message)
+        for found in disagreements(experiment)
+        if not any(
+            f"{key}.".startswith(f"{where}.") or f"{where}.".startswith(f"{key}.")
+            for key in (found.where, *found.involves)
+            for where in wrong
+        )
+    ]
+
+
+def _remove(document: Document, keys: Sequence[str]) -> None:
+    """Delete what `keys` lead to; if the last is missing, the table that should have it."""
+    here, key = document, keys[0]
+    for next_key in keys[1:]:
+        child = here.get(key)
+        if not isinstance(child, dict) or next_key not in child:
+            break
+        here, key = child, next_key
+    here.pop(key, None)
+
+
+def _origin(fault: Fault, path: Path, document: Document, settings: Sequence[_Setting]) -> str:
+    """Say where a faulty key was written: in the file, or in one of the settings."""
+    for setting in reversed(settings):
+        depth = min(len(setting.keys), len(fault.keys))
+        shared = setting.keys[:depth] == fault.keys[:depth]
+        if shared and (depth == len(setting.keys) or not _has(document, fault.keys)):
+            return f"--set {setting.text}"
+    return str(path)
+
+
+def _has(document: Document, keys: Sequence[str]) -> bool:
+    here: Any = document
+    for key in keys:
+        if not isinstance(here, dict) or key not in here:
+            return False
+        here = here[key]
+    return True

@@ -1,0 +1,227 @@
+"""`[model]`: the parts of the encoder-decoder and their sizes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nmt.config.section import SHORT_FORM, Section
+
+
+class RnnCellConfig(Section):
+    """Elman RNN."""
+
+    kind: Literal["rnn"] = "rnn"
+    """Elman RNN (Elman, 1990)."""
+    activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
+    """What the new state is passed through."""
+
+
+class GruCellConfig(Section):
+    """Gated recurrent unit."""
+
+    kind: Literal["gru"] = "gru"
+    """Gated recurrent unit (Cho et al., 2014)."""
+    reset: Literal["after", "before"] = "after"
+    """Reset gate after the recurrent product (cuDNN, torch) or before it (Cho et al.)."""
+
+
+class LstmCellConfig(Section):
+    """Long short-term memory."""
+
+    kind: Literal["lstm"] = "lstm"
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
+    forget_bias: float = 1.0
+    """Initial bias of the forget gate: above 0, memory is kept at the start of training."""
+
+
+CellConfig = Annotated[
+    Annotated[RnnCellConfig | GruCellConfig | LstmCellConfig, Field(discriminator="kind")],
+    SHORT_FORM,
+]
+
+
+class EmbeddingConfig(Section):
+    """Vectors of the pieces."""
+
+    size: int = Field(default=512, ge=1)
+    """Values per piece, on both sides."""
+    tied: Literal["none", "target", "all"] = "none"
+    """Share weights: "target" = target embedding and output layer (Press and Wolf, 2017),
+    "all" = source embedding too (needs a joint vocabulary). Needs decoder.hidden_size or
+    decoder.readout_size equal to the embedding size."""
+
+
+class EncoderConfig(Section):
+    """Reads the source sentence."""
+
+    kind: Literal["recurrent"] = "recurrent"
+    """Stacked recurrent layers."""
+    cell: CellConfig = LstmCellConfig()
+    """"rnn", "gru" or "lstm", or a table with that kind and its options."""
+    hidden_size: int = Field(default=256, ge=1)
+    """Units per layer and direction: a bidirectional layer yields twice as many values."""
+    layers: int = Field(default=1, ge=1)
+    """Number of stacked layers."""
+    bidirectional: bool = True
+    """Read in both directions and join the two states (Schuster and Paliwal, 1997)."""
+    residual: bool = False
+    """Add a layer's input to its output where the sizes agree."""
+    layer_output: Literal["identity", "linear"] = "identity"
+    """What a layer hands to the next: its state, or a linear map of it."""
+    init_state: Literal["zero", "learned"] = "zero"
+    """State before the first word."""
+
+
+class NoAttentionConfig(Section):
+    """No attention."""
+
+    kind: Literal["none"] = "none"
+    """The decoder sees the source only through its first state (Sutskever et al., 2014)."""
+
+
+class DotAttentionConfig(Section):
+    """Dot attention."""
+
+    kind: Literal["dot"] = "dot"
+    """Inner product of the states (Luong et al., 2015); both must have the same size."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+
+
+class GeneralAttentionConfig(Section):
+    """General attention."""
+
+    kind: Literal["general"] = "general"
+    """Inner product after a linear map of the source states (Luong et al., 2015)."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+
+
+class AdditiveAttentionConfig(Section):
+    """Additive attention."""
+
+    kind: Literal["additive"] = "additive"
+    """One-layer network over both states (Bahdanau et al., 2015)."""
+    hidden_size: int = Field(default=256, ge=1)
+    """Units of that network."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+
+
+AttentionConfig = Annotated[
+    Annotated[
+        NoAttentionConfig | DotAttentionConfig | GeneralAttentionConfig | AdditiveAttentionConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
+
+
+class DecoderConfig(Section):
+    """Writes the target sentence."""
+
+    cell: CellConfig = LstmCellConfig()
+    """"rnn", "gru" or "lstm", or a table with that kind and its options."""
+    hidden_size: int = Field(default=512, ge=1)
+    """Units per layer."""
+    layers: int = Field(default=1, ge=1)
+    """Number of stacked layers."""
+    residual: bool = False
+    """Add a layer's input to its output where the sizes agree."""
+    layer_output: Literal["identity", "linear"] = "identity"
+    """What a layer hands to the next: its state, or a linear map of it."""
+    input: Literal["previous", "none"] = "previous"
+    """What is read at each step: the previous piece, or nothing at all."""
+    bridge: Literal["zero", "last", "mean"] = "last"
+    """First state: zeros, or a layer over the encoder's last states or over the mean state."""
+    attention: AttentionConfig = GeneralAttentionConfig()
+    """"none", "dot", "general" or "additive", or a table with that kind and its options."""
+    attend: Literal["after", "before"] = "after"
+    """Attend with the new state (Luong et al., 2015) or with the one before, so that the
+    context is read by the cell (Bahdanau et al., 2015)."""
+    input_feeding: bool = True
+    """Only with attend = "after": the cell also reads the last attentional vector."""
+    readout: Literal["simple", "deep"] = "simple"
+    """What the output layer sees: state and context, or the previous piece as well (deep)."""
+    readout_size: int = Field(default=0, ge=0)
+    """Values of the readout; 0 = hidden_size."""
+
+
+class DropoutConfig(Section):
+    """Rates of what is set to zero in training; a single number sets the first three."""
+
+    embedding: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of the embeddings."""
+    layers: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Between stacked layers and of the encoder's output."""
+    readout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of what the output layer sees."""
+    recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of the state on its way to the next step; one mask per sentence (Gal and Ghahramani,
+    2016). Takes the slower step path."""
+    variational: bool = False
+    """One mask per sentence instead of one per position, for the first two."""
+    source_words: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Whole source pieces whose embedding is dropped (word dropout)."""
+    target_words: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Whole target pieces whose embedding is dropped (word dropout)."""
+
+
+def _one_rate(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"embedding": value, "layers": value, "readout": value}
+    return value
+
+
+class UniformInitConfig(Section):
+    """Uniform."""
+
+    kind: Literal["uniform"] = "uniform"
+    """Every weight uniform in [-scale, scale]."""
+    scale: float = Field(default=0.08, gt=0.0)
+    """Half the width of the interval."""
+
+
+class XavierInitConfig(Section):
+    """Glorot."""
+
+    kind: Literal["xavier"] = "xavier"
+    """Uniform by fan-in and fan-out (Glorot and Bengio, 2010), gate by gate."""
+
+
+class OrthogonalInitConfig(Section):
+    """Orthogonal recurrent weights."""
+
+    kind: Literal["orthogonal"] = "orthogonal"
+    """As "xavier", but recurrent weights are orthogonal, gate by gate (Saxe et al., 2014)."""
+
+
+class SpectralInitConfig(Section):
+    """Recurrent weights of a given spectral radius."""
+
+    kind: Literal["spectral"] = "spectral"
+    """As "xavier", but each recurrent block is scaled to spectral radius c / gamma, gamma being
+    the largest slope of its activation (Pascanu et al., 2013)."""
+    c: float = Field(default=1.1, gt=0.0)
+    """Slightly above 1: signals neither vanish nor explode at the start."""
+
+
+InitConfig = Annotated[
+    Annotated[
+        UniformInitConfig | XavierInitConfig | OrthogonalInitConfig | SpectralInitConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
+
+
+class ModelConfig(Section):
+    """The encoder-decoder."""
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()
+    """A rate, or a table of rates."""
+    initialization: InitConfig = XavierInitConfig()
+    """"uniform", "xavier", "orthogonal" or "spectral", or a table with that kind."""

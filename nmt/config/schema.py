@@ -1,0 +1,87 @@
+"""The shape of the configuration, read from its classes: which key leads where."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
+
+from nmt.config.experiment import Experiment
+from nmt.config.section import Section
+
+
+def kinds(field: FieldInfo) -> dict[str, type[Section]]:
+    """Return the sections that `field` chooses from by `kind`; empty if it is no such field."""
+    if field.discriminator is None:
+        return {}
+    return {
+        kind: section
+        for section in get_args(field.annotation)
+        for kind in get_args(section.model_fields["kind"].annotation)
+    }
+
+
+def table(field: FieldInfo, kind: object = None) -> type[Section] | None:
+    """Return the section that a table under `field` is, given its `kind`; None for a value."""
+    if field.discriminator is not None:
+        return kinds(field).get(str(kind))
+    annotation = field.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return None
+
+
+def long_form(field: FieldInfo, value: Any) -> Any:
+    """Write out a short form: "lstm" -> {"kind": "lstm"}, a dropout rate -> a table of rates."""
+    for step in field.metadata:
+        if isinstance(step, BeforeValidator):
+            value = step.func(value)  # type: ignore[call-arg]
+    return value
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a path through the configuration ends."""
+
+    keys: tuple[str, ...]
+    """The keys as a user writes them."""
+    section: type[Section]
+    """The section in which the last key was looked up."""
+    field: FieldInfo | None
+    """The field of the last key; None if the section has no such key."""
+    inside: bool = False
+    """The location goes on into the value: an item of a pair, a member of a union."""
+
+
+def locate(location: Sequence[int | str]) -> Place:
+    """Follow a location of pydantic through the schema and keep only what the user wrote.
+
+    For tagged tables pydantic puts the tag between the keys; inside a value it adds positions
+    and names of types. Both are left out.
+    """
+    place = Place((), Experiment, None)
+    section: type[Section] | None = Experiment
+    choices: dict[str, type[Section]] = {}
+    for part in location:
+        key = str(part)
+        if section is not None:
+            field = section.model_fields.get(key)
+            place = Place((*place.keys, key), section, field)
+            if field is None:
+                break
+            section, choices = table(field), kinds(field)
+        elif key in choices:
+            section, choices = choices[key], {}
+        else:
+            return replace(place, inside=True)
+    return place
+
+
+def paths(section: type[Section] = Experiment, prefix: str = "") -> Iterator[str]:
+    """Yield every key of the configuration, dotted, those of all kinds included."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        plain = table(field)
+        for child in dict.fromkeys([plain] if plain else kinds(field).values()):
+            yield from paths(child, f"{prefix}{name}.")

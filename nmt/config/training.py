@@ -1,0 +1,256 @@
+"""`[training]` and `[validation]`: how weights are found, and when they are good."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nmt.config.section import SHORT_FORM, Section
+
+
+class SgdConfig(Section):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    """Stochastic gradient descent."""
+    momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of the last step that is kept."""
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    """Added to the gradient as weight_decay x weight: the same as `l2`."""
+
+
+class AdamConfig(Section):
+    """Adam."""
+
+    kind: Literal["adam", "adamw"] = "adam"
+    """Adam (Kingma and Ba, 2015), or with decoupled decay (Loshchilov and Hutter, 2019)."""
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """Decay of the mean of gradients."""
+    beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
+    """Decay of the mean of squared gradients."""
+    epsilon: float = Field(default=1e-8, gt=0.0)
+    """Added to the root of the second mean."""
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    """"adam": added to the gradient; "adamw": taken off the weight, times the learning rate."""
+
+
+OptimizerConfig = Annotated[
+    Annotated[SgdConfig | AdamConfig, Field(discriminator="kind")], SHORT_FORM
+]
+
+
+class ConstantScheduleConfig(Section):
+    """Constant."""
+
+    kind: Literal["constant"] = "constant"
+    """The learning rate stays as it is, after a linear warm-up."""
+    warmup: int = Field(default=0, ge=0)
+    """Updates of linear warm-up."""
+
+
+class InverseSqrtScheduleConfig(Section):
+    """Warm-up, then inverse square root."""
+
+    kind: Literal["inverse_sqrt"] = "inverse_sqrt"
+    """Linear warm-up, then falling with the square root of the update (Vaswani et al., 2017)."""
+    warmup: int = Field(default=1000, ge=1)
+    """Updates of linear warm-up; the peak is `learning_rate`."""
+
+
+class CosineScheduleConfig(Section):
+    """Half a cosine."""
+
+    kind: Literal["cosine"] = "cosine"
+    """Linear warm-up, then half a cosine (Loshchilov and Hutter, 2017)."""
+    warmup: int = Field(default=0, ge=0)
+    """Updates of linear warm-up."""
+    updates: int = Field(ge=1)
+    """Update at which the end is reached."""
+    end: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Fraction of the learning rate that remains at the end."""
+
+
+class ExponentialScheduleConfig(Section):
+    """Falls by a factor at regular intervals."""
+
+    kind: Literal["exponential"] = "exponential"
+    """Constant until `start`, then multiplied by `factor` every `every` updates."""
+    warmup: int = Field(default=0, ge=0)
+    """Updates of linear warm-up."""
+    start: int = Field(default=1, ge=1)
+    """First update at which the rate falls."""
+    every: int = Field(default=1000, ge=1)
+    """Updates between two falls."""
+    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """What the rate is multiplied by."""
+
+
+class PlateauScheduleConfig(Section):
+    """Falls when validation stops improving."""
+
+    kind: Literal["plateau"] = "plateau"
+    """Multiplied by `factor` after `patience` validations without improvement."""
+    warmup: int = Field(default=0, ge=0)
+    """Updates of linear warm-up."""
+    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """What the rate is multiplied by."""
+    patience: int = Field(default=2, ge=1)
+    """Validations without a new best before the rate falls."""
+    reload_best: bool = True
+    """Go back to the best weights and their optimizer state when the rate falls."""
+
+
+ScheduleConfig = Annotated[
+    Annotated[
+        ConstantScheduleConfig
+        | InverseSqrtScheduleConfig
+        | CosineScheduleConfig
+        | ExponentialScheduleConfig
+        | PlateauScheduleConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
+
+
+class NoSamplingConfig(Section):
+    """Teacher forcing."""
+
+    kind: Literal["none"] = "none"
+    """The decoder always reads the reference (teacher forcing)."""
+
+
+class ConstantSamplingConfig(Section):
+    """Constant probability of the reference."""
+
+    kind: Literal["constant"] = "constant"
+    """The decoder reads the reference with a fixed probability."""
+    probability: float = Field(default=0.75, ge=0.0, le=1.0)
+    """Of reading the reference piece rather than the model's own."""
+    pick: Literal["sample", "argmax"] = "sample"
+    """The model's own piece is drawn from its distribution, or its most likely one."""
+
+
+class LinearSamplingConfig(Section):
+    """max(minimum, k - c i) at update i."""
+
+    kind: Literal["linear"] = "linear"
+    """The probability of the reference falls linearly: max(minimum, k - c i) at update i."""
+    k: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Probability at the start."""
+    c: float = Field(default=1e-4, ge=0.0)
+    """Fall per update."""
+    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
+    """It never falls below this."""
+    pick: Literal["sample", "argmax"] = "sample"
+    """The model's own piece is drawn from its distribution, or its most likely one."""
+
+
+class ExponentialSamplingConfig(Section):
+    """max(minimum, k^i) at update i."""
+
+    kind: Literal["exponential"] = "exponential"
+    """The probability of the reference falls as k^i at update i."""
+    k: float = Field(default=0.9999, gt=0.0, lt=1.0)
+    """Factor per update."""
+    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
+    """It never falls below this."""
+    pick: Literal["sample", "argmax"] = "sample"
+    """The model's own piece is drawn from its distribution, or its most likely one."""
+
+
+class InverseSigmoidSamplingConfig(Section):
+    """max(minimum, k / (k + exp(i / k))) at update i."""
+
+    kind: Literal["inverse_sigmoid"] = "inverse_sigmoid"
+    """The probability of the reference falls as k / (k + exp(i / k)) at update i."""
+    k: float = Field(default=1000.0, ge=1.0)
+    """Updates; it reaches one half at k ln k."""
+    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
+    """It never falls below this."""
+    pick: Literal["sample", "argmax"] = "sample"
+    """The model's own piece is drawn from its distribution, or its most likely one."""
+
+
+ScheduledSamplingConfig = Annotated[
+    Annotated[
+        NoSamplingConfig
+        | ConstantSamplingConfig
+        | LinearSamplingConfig
+        | ExponentialSamplingConfig
+        | InverseSigmoidSamplingConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
+
+Interval = Annotated[int | str, Field(union_mode="left_to_right")]
+"""A number of updates, or a time such as "90s", "10m", "2h"."""
+
+
+class TrainingConfig(Section):
+    """How the weights are found."""
+
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Target tokens per update, end symbols included, over all ranks."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts in which an update is computed, to save memory; the result is the same."""
+    max_updates: int = Field(default=20000, ge=1)
+    """Stop after this many updates."""
+    max_epochs: int = Field(default=0, ge=0)
+    """Stop after this many passes over the corpus; 0 = no limit."""
+    optimizer: OptimizerConfig = AdamConfig()
+    """"sgd", "adam" or "adamw", or a table with that kind and its options."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Peak learning rate."""
+    schedule: ScheduleConfig = ConstantScheduleConfig()
+    """"constant", "inverse_sqrt", "cosine", "exponential" or "plateau", or a table."""
+    clip_norm: float = Field(default=1.0, ge=0.0)
+    """Largest norm of the gradient of the mean loss per token (Pascanu et al., 2013); 0 = off."""
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Probability mass spread evenly over the vocabulary (Szegedy et al., 2016)."""
+    l1: float = Field(default=0.0, ge=0.0)
+    """Adds l1 x sum |w| to the mean loss per token."""
+    l2: float = Field(default=0.0, ge=0.0)
+    """Adds l2 / 2 x sum w^2 to the mean loss per token."""
+    scheduled_sampling: ScheduledSamplingConfig = NoSamplingConfig()
+    """Let the decoder read its own output (Bengio et al., 2015). The objective is not
+    consistent (Huszar, 2015): measure before you keep it."""
+    ema: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Decay of an exponential moving average of the weights, which is then validated and
+    shipped; 0 = off."""
+    seed: int = Field(default=1, ge=0)
+    """Everything random follows from it."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products; "auto" = bf16 on CUDA, fp32 on CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """"auto" = CUDA if there is a GPU."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 = all cores."""
+    log_every: Interval = 100
+    """Updates, or a time, between two lines of the log."""
+    save_every: Interval = "10m"
+    """Updates, or a time, between two checkpoints."""
+    keep_last: int = Field(default=1, ge=1)
+    """Newest checkpoints kept."""
+    keep_best: int = Field(default=1, ge=1)
+    """Best checkpoints kept."""
+    max_skipped: int = Field(default=20, ge=1)
+    """Updates in a row with a non-finite loss or gradient that may be skipped."""
+
+
+class ValidationConfig(Section):
+    """When weights are good."""
+
+    every: Interval = 1000
+    """Updates, or a time, between two validations."""
+    metric: Literal["loss", "bleu", "chrf"] = "bleu"
+    """What chooses the best checkpoint: loss per token, or a score of detokenized text."""
+    patience: int = Field(default=0, ge=0)
+    """Validations without a new best before training stops; 0 = never."""
+    beam: int = Field(default=1, ge=1)
+    """Beam of the translations; 1 = greedy, fast."""
+    max_lines: int = Field(default=0, ge=0)
+    """Lines translated per validation; 0 = all."""
+    average: int = Field(default=1, ge=1)
+    """Best checkpoints whose weights are averaged into the shipped model at the end; needs
+    training.keep_best at least as large."""

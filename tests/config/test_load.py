@@ -1,0 +1,377 @@
+"""Loading: every mistake is named at once, with the key the user wrote and a way out."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.config.dump import differences, dump, toml_value
+from nmt.config.load import load, resolve_paths
+from nmt.config.schema import paths
+from nmt.errors import ConfigError
+
+DATA = """
+[data]
+source = "en"
+target = "it"
+train = ["train.en", "train.it"]
+valid = ["dev.en", "dev.it"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str, name: str = "toy.toml") -> Path:
+    path = Path(name)
+    path.write_text(DATA + text, encoding="utf-8")
+    return path
+
+
+def complaint(text: str, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(write(text), overrides)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_only_the_data_has_to_be_given(folder):
+    experiment = load(write(""))
+    assert experiment.data.train == ("train.en", "train.it")
+    assert experiment.model.encoder.cell.kind == "lstm"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[model.encoder]\nhiden_size = 3",
+            'toy.toml: model.encoder.hiden_size: unknown key (did you mean "hidden_size"?)',
+        ),
+        (
+            "[training]\nlearning_rate = -1",
+            "toy.toml: training.learning_rate: must be greater than 0, got -1",
+        ),
+        ("[trainin]", 'toy.toml: trainin: unknown key (did you mean "training"?)'),
+        (
+            "[model]\nlearning_rate = 1",
+            'toy.toml: model.learning_rate: unknown key (did you mean "training.learning_rate"?)',
+        ),
+        (
+            "[normalization]\nzzz = 1",
+            "toy.toml: normalization.zzz: unknown key (known: unicode, whitespace)",
+        ),
+        (
+            '[model.encoder]\ncell = "lst"',
+            'toy.toml: model.encoder.cell: unknown kind "lst" (did you mean "lstm"?)',
+        ),
+        (
+            '[model.encoder.cell]\nkind = "gru"\nforget_bias = 1.0',
+            "toy.toml: model.encoder.cell.forget_bias: unknown key for this kind "
+            "(known: kind, reset)",
+        ),
+        (
+            "[model.encoder.cell]\nforget_bias = 1.0",
+            'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru" or "lstm"',
+        ),
+        (
+            "[training]\noptimizer = 3",
+            'toy.toml: training.optimizer: must be "sgd", "adam" or "adamw", or a table, got 3',
+        ),
+        (
+            '[training]\nschedule = "cosine"',
+            "toy.toml: training.schedule.updates: missing: update at which the end is reached",
+        ),
+        (
+            '[training]\ndevice = "cudda"',
+            'toy.toml: training.device: must be "auto", "cpu" or "cuda", got "cudda" '
+            '(did you mean "cuda"?)',
+        ),
+        ("[training]\nseed = 1.0", "toy.toml: training.seed: must be a whole number, got 1.0"),
+        (
+            '[model.encoder]\nbidirectional = "yes"',
+            'toy.toml: model.encoder.bidirectional: must be true or false, got "yes"',
+        ),
+        (
+            "[training]\nsave_every = 2.5",
+            "toy.toml: training.save_every: must be a number of updates, or a time such as "
+            '"90s", "10m", "2h", got 2.5',
+        ),
+        ("[model]\ndropout = 2", "toy.toml: model.dropout.embedding: must be less than 1, got 2"),
+        ("[search]\nbeam = 0", "toy.toml: search.beam: must be at least 1, got 0"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_its_value_and_the_cure(folder, text, message):
+    assert message in complaint(text).splitlines()
+
+
+@pytest.mark.parametrize("value", ['"x"', '["x"]', '["x", "y", "z"]', '["x", 2]'])
+def test_a_pair_of_files_must_be_a_pair_of_names(folder, value):
+    said = complaint(f"test = {value}")
+    assert said.startswith(
+        'toy.toml: data.test: must be two file names, ["source file", "target file"], got '
+    )
+    assert "\n" not in said
+
+
+def test_all_mistakes_come_together_those_between_sections_included(folder):
+    said = complaint(
+        "[model.encoder]\nhiden_size = 3\n[training]\nbatch_tokens = 0\nkeep_best = 2\n"
+        "[validation]\naverage = 3\n",
+        "training.seed=-1",
+        "nonsense",
+    )
+    assert [line.split(": ")[1] for line in said.splitlines()] == [
+        "must be key=value, for example --set training.learning_rate=0.0005",
+        "model.encoder.hiden_size",
+        "training.batch_tokens",
+        "training.seed",
+        "validation.average",
+    ]
+
+
+def test_what_only_follows_from_a_mistake_is_not_reported(folder):
+    said = complaint('[model.embedding]\ntied = "all"\nsize = -1')
+    assert said.splitlines() == ["toy.toml: model.embedding.size: must be at least 1, got -1"]
+
+
+def test_missing_files_of_data_do_not_hide_other_mistakes(folder):
+    Path("toy.toml").write_text('[data]\nsource = "en"\n[training]\nlog_every = "soon"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(Path("toy.toml"))
+    where = [line.split(": ")[1] for line in str(caught.value).splitlines()]
+    assert where == ["data.target", "data.train", "data.valid", "training.log_every"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[model.embedding]\ntied = "all"\nsize = 64\n[model.decoder]\nhidden_size = 64\n'
+            "[tokenizer]\njoint = false",
+            'model.embedding.tied: "all" needs one vocabulary for both languages: '
+            'set tokenizer.joint to true, or tie only the "target"',
+        ),
+        (
+            '[model.embedding]\ntied = "target"\nsize = 64',
+            'model.embedding.tied: "target" needs model.decoder.hidden_size = '
+            "model.embedding.size, got 512 and 64; set model.decoder.readout_size to 64",
+        ),
+        (
+            '[model.decoder]\nattention = "dot"\nhidden_size = 256',
+            'model.decoder.attention: "dot" needs states of one size, but the encoder yields '
+            "512 (2 directions) and model.decoder.hidden_size is 256; make them equal or use "
+            '"general"',
+        ),
+        (
+            '[model.decoder]\nattention = "none"\nattend = "before"',
+            'model.decoder.attend: "before" needs an attention, but model.decoder.attention is '
+            '"none"',
+        ),
+        (
+            '[tokenizer]\nkind = "char"\nsampling = 0.1',
+            'tokenizer.sampling: needs tokenizer.kind "unigram" or "bpe", since "char" knows '
+            "only one segmentation; set it to 0",
+        ),
+        (
+            '[model.decoder]\ninput = "none"\n[training]\nscheduled_sampling = "linear"',
+            'training.scheduled_sampling: must be "none" when model.decoder.input is "none": '
+            "such a decoder reads no previous piece that could be replaced",
+        ),
+        (
+            "[validation]\naverage = 4",
+            "validation.average: must be at most training.keep_best, got 4 and 1",
+        ),
+        (
+            '[training.schedule]\nkind = "cosine"\nwarmup = 10\nupdates = 10',
+            "training.schedule.warmup: must be less than training.schedule.updates, got 10 and 10",
+        ),
+        (
+            '[validation]\nevery = "10 minutes"',
+            "validation.every: must be a number of updates above 0, or a time such as "
+            '"90s", "10m", "2h", got "10 minutes"',
+        ),
+    ],
+)
+def test_sections_must_agree(folder, text, message):
+    assert complaint(text) == f"toy.toml: {message}"
+
+
+def test_source_and_target_are_two_languages(folder):
+    said = complaint("", "data.target=en")
+    assert said == (
+        '--set data.target=en: data.target: must differ from data.source, both are "en"'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[model.embedding]\ntied = "target"\nsize = 64\n[model.decoder]\nreadout_size = 64',
+        '[model.decoder]\nattention = "dot"',
+        '[model.decoder]\nattention = "none"',
+        '[tokenizer]\nkind = "word"',
+    ],
+)
+def test_what_agrees_is_accepted(folder, text):
+    load(write(text))
+
+
+class TestSet:
+    def test_a_value_is_toml_or_else_a_text(self, folder):
+        experiment = load(
+            write(""),
+            [
+                "training.learning_rate=5e-4",
+                "model.encoder.bidirectional=false",
+                "training.save_every=5m",
+                "data.test=['a b.en', 'b.it']",
+                'search.length_penalty="none"',
+            ],
+        )
+        assert experiment.training.learning_rate == 5e-4
+        assert experiment.model.encoder.bidirectional is False
+        assert experiment.training.save_every == "5m"
+        assert experiment.data.test == ("a b.en", "b.it")
+        assert experiment.search.length_penalty == "none"
+
+    def test_it_wins_over_the_file_and_the_last_one_wins(self, folder):
+        path = write("[training]\nseed = 1")
+        assert load(path, ["training.seed=2", "training.seed=3"]).training.seed == 3
+
+    def test_a_table_that_is_not_in_the_file_keeps_its_default_kind(self, folder):
+        optimizer = load(write(""), ["training.optimizer.beta2=0.98"]).training.optimizer
+        assert (optimizer.kind, optimizer.beta2) == ("adam", 0.98)
+
+    def test_short_forms_are_written_out_first(self, folder):
+        path = write('[model]\ndropout = 0.3\nencoder = { cell = "gru" }')
+        model = load(path, ["model.dropout.readout=0.1", "model.encoder.cell.reset=before"]).model
+        assert (model.dropout.layers, model.dropout.readout) == (0.3, 0.1)
+        assert model.encoder.cell.reset == "before"
+
+    def test_a_kind_can_be_chosen_alone(self, folder):
+        overrides = ["training.schedule.kind=cosine", "training.schedule.updates=9"]
+        assert load(write(""), overrides).training.schedule.kind == "cosine"
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("modle.x=3", 'modle: unknown key (did you mean "model"?)'),
+            (
+                "model.encoder.hiden_size=3",
+                'model.encoder.hiden_size: unknown key (did you mean "hidden_size"?)',
+            ),
+            ("training.seed=x", 'training.seed: must be a whole number, got "x"'),
+        ],
+    )
+    def test_its_mistakes_name_it_instead_of_the_file(self, folder, setting, message):
+        assert complaint("", setting) == f"--set {setting}: {message}"
+
+    def test_a_value_cannot_hold_a_key(self, folder):
+        said = complaint("", "training.seed=2", "training.seed.x=3")
+        assert said == (
+            "--set training.seed.x=3: training.seed is 2, not a table that could hold x"
+        )
+
+
+class TestUnreadableFiles:
+    def complaint(self, path: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(Path(path))
+        return str(caught.value)
+
+    def test_a_missing_file_names_similar_ones(self, folder):
+        write("", "de-en.toml")
+        assert self.complaint("de-n.toml") == "de-n.toml: no such file (did you mean de-en.toml?)"
+
+    def test_yaml_is_refused_with_the_form_to_use(self, folder):
+        assert self.complaint("a.yaml").startswith(
+            "a.yaml: configurations are TOML, not YAML; write it as a.toml"
+        )
+
+    def test_a_syntax_error_has_its_line(self, folder):
+        Path("a.toml").write_text("[data]\nsource = en\n")
+        assert self.complaint("a.toml") == (
+            "a.toml:2, column 10: not TOML: Invalid value: source = en"
+        )
+
+    def test_an_unclosed_array_is_found_at_the_end(self, folder):
+        Path("a.toml").write_text("[data]\ntrain = [")
+        assert self.complaint("a.toml").startswith("a.toml:2")
+
+    def test_bad_utf8_has_its_line(self, folder):
+        Path("a.toml").write_bytes(b"[data]\nsource = '\xff'\n")
+        assert self.complaint("a.toml").startswith("a.toml:2: byte 0xff is not UTF-8")
+
+    def test_a_folder_is_no_file(self, folder):
+        assert "is a folder" in self.complaint(".")
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(folder):
+    experiment = load(write('test = ["../t.en", "/abs/t.it"]'))
+    resolved = resolve_paths(experiment, folder / "conf").data
+    assert resolved.train == (str(folder / "conf/train.en"), str(folder / "conf/train.it"))
+    assert resolved.test == (str(folder / "t.en"), "/abs/t.it")
+    assert experiment.data.train == ("train.en", "train.it")
+    assert resolve_paths(load(write("")), folder).data.test is None
+
+
+def test_a_relative_base_becomes_absolute_too(folder):
+    resolved = resolve_paths(load(write("")), Path("sub"))
+    assert os.path.isabs(resolved.data.train[0])
+
+
+class TestDump:
+    def test_what_is_dumped_loads_back_equal(self, folder):
+        experiment = load(
+            write(
+                '[model]\ndropout = 0.25\n[model.decoder]\nattention = "additive"\n'
+                '[training]\nschedule = { kind = "cosine", updates = 7 }\nlearning_rate = 1e-9\n'
+            ),
+            ['data.train=["a \\"b\\" \\\\ c", "tab\\tü\\u007f"]'],
+        )
+        Path("again.toml").write_text(dump(experiment), encoding="utf-8")
+        assert load(Path("again.toml")) == experiment
+
+    def test_every_default_is_written_out_and_explained(self, folder):
+        text = dump(load(write("")))
+        experiment = load(write(""))
+        for path in paths():
+            key = path.split(".")[-1]
+            node = experiment
+            for part in path.split("."):
+                node = getattr(node, part, None)
+            if isinstance(node, int | float | str):
+                assert f"\n{key} = {toml_value(node)}" in text
+        assert "# Peak learning rate." in text
+        assert max(map(len, text.splitlines())) <= 100
+
+    def test_values_that_are_not_set_are_left_out(self, folder):
+        assert "\ntest =" not in dump(load(write("")))
+
+
+def test_differences_are_dotted_keys(folder):
+    old = load(write(""))
+    assert differences(old, old) == []
+    new = load(write(""), ["training.seed=2", "model.encoder.cell=gru", "data.valid=['x','y']"])
+    assert differences(old, new) == [
+        "data.valid",
+        "model.encoder.cell.kind",
+        "model.encoder.cell.forget_bias",
+        "training.seed",
+        "model.encoder.cell.reset",
+    ]
+
+
+@given(st.sampled_from(sorted(set(paths()))), st.sampled_from(["-1", "nan", "[]", "{}", "zz", ""]))
+def test_no_key_with_any_value_escapes_as_another_error(tmp_path_factory, key, value):
+    path = tmp_path_factory.mktemp("fuzz") / "toy.toml"
+    path.write_text(DATA)
+    with contextlib.suppress(ConfigError):
+        load(path, [f"{key}={value}"])

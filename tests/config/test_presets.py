@@ -1,0 +1,41 @@
+"""Presets: valid configurations that grow with the corpus."""
+
+from itertools import pairwise
+
+import pytest
+
+from nmt.config.checks import disagreements
+from nmt.config.data import DataConfig
+from nmt.config.presets import PRESETS, from_preset, preset_for
+
+DATA = DataConfig(source="de", target="en", train=("a", "b"), valid=("c", "d"))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "name"),
+    [
+        (1, "tiny"),
+        (9_999, "tiny"),
+        (10_000, "small"),
+        (99_999, "small"),
+        (100_000, "medium"),
+        (1_000_000, "large"),
+        (10**9, "large"),
+    ],
+)
+def test_the_size_of_the_corpus_chooses(pairs, name):
+    assert preset_for(pairs).name == name
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_agrees_with_itself(preset):
+    assert list(disagreements(from_preset(preset, DATA))) == []
+
+
+def test_larger_corpora_get_larger_models_and_less_dropout():
+    for small, large in pairwise(PRESETS):
+        assert small.vocab_size < large.vocab_size
+        assert small.hidden_size <= large.hidden_size
+        assert small.batch_tokens < large.batch_tokens
+        assert small.dropout > large.dropout
+        assert small.word_dropout >= large.word_dropout
