@@ -1,0 +1,300 @@
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nmt import storage
+from nmt.errors import ModelError, ResourceError, UsageError
+
+
+def test_importing_storage_does_not_import_torch():
+    code = "import sys, nmt.storage; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_written_file_is_whole_readable_by_all_and_leaves_no_stray(tmp_path):
+    path = tmp_path / "state.json"
+    storage.write_text(path, "old\n")
+    storage.write_text(path, "new ü\n")
+
+    assert path.read_bytes() == "new ü\n".encode()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_json_round_trips(tmp_path):
+    value = {"update": 3, "best": [1.5, None], "name": "è"}
+    storage.write_json(tmp_path / "a.json", value)
+    assert storage.read_json(tmp_path / "a.json") == value
+
+
+def test_a_missing_or_damaged_json_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"a\.json: is missing"):
+        storage.read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_bytes(b'{"update": 3')
+    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON"):
+        storage.read_json(tmp_path / "a.json")
+
+
+def test_a_device_is_never_replaced_by_a_file():
+    with pytest.raises(UsageError, match="/dev/null: is not a plain file"):
+        storage.write_bytes(Path("/dev/null"), b"x")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("ENOSPC", "the disk is full"),
+        ("EDQUOT", "quota"),
+        ("EROFS", "read-only"),
+        ("EACCES", "not permitted"),
+        ("EIO", "input/output error"),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_a_failing_disk_is_explained_and_the_old_file_stays(
+    tmp_path, monkeypatch, code, reason, call
+):
+    path = tmp_path / "model.safetensors"
+    storage.write_bytes(path, b"old")
+
+    def fail(*args, **options):
+        number = getattr(storage.errno, code)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(storage.os, call, fail)
+    with pytest.raises(ResourceError, match=f"need 44 MB in .*, .* free; .*{reason}") as caught:
+        storage.write_bytes(path, bytes(44 * 10**6))
+    monkeypatch.undo()
+
+    assert caught.value.exit_code == 5
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_in_earnest_is_explained(tmp_path):
+    """The kernel itself cuts the write short, by a limit on the size of files."""
+    code = (
+        "import resource, sys; from pathlib import Path; from nmt import storage\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: storage.write_bytes(Path(sys.argv[1]) / 'x', bytes(5000))\n"
+        "except storage.ResourceError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"need 5.0 kB in {tmp_path}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unexpected_error_is_not_disguised(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        storage.write_bytes(tmp_path / "absent" / "x", b"")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (999, "999 B"), (5000, "5.0 kB"), (44 * 10**6, "44 MB"), (2 * 10**9, "2.0 GB")],
+)
+def test_sizes_read_as_people_say_them(size, text):
+    assert storage.format_size(size) == text
+
+
+def test_make_folder_says_when_a_file_is_in_the_way(tmp_path):
+    assert storage.make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="a file is in the way"):
+        storage.make_folder(tmp_path / "file" / "run")
+
+
+# --- checksums
+
+
+def filled(folder):
+    storage.make_folder(folder)
+    storage.write_bytes(folder / "weights", bytes(range(256)) * 64)
+    storage.write_text(folder / "state.json", "{}\n")
+    storage.write_manifest(folder)
+    return folder
+
+
+def test_the_manifest_is_what_sha256sum_reads(tmp_path):
+    folder = filled(tmp_path / "model")
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "state.json: OK\nweights: OK\n"
+    assert list(storage.verify_manifest(folder)) == ["state.json", "weights"]
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    folder = filled(tmp_path / "model")
+    good = (folder / "weights").read_bytes()
+    for position in range(0, len(good), 4096):
+        bad = bytearray(good)
+        bad[position] ^= 1
+        (folder / "weights").write_bytes(bad)
+        with pytest.raises(ModelError, match=r"weights: is damaged or was changed"):
+            storage.verify_manifest(folder)
+
+
+def test_missing_files_and_manifests_are_named(tmp_path):
+    folder = filled(tmp_path / "model")
+    (folder / "weights").unlink()
+    with pytest.raises(ModelError, match="weights: is missing, though SHA256SUMS lists it"):
+        storage.verify_manifest(folder)
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(ModelError, match="has no SHA256SUMS"):
+        storage.verify_manifest(folder)
+
+
+@pytest.mark.parametrize("line", ["nonsense", "0" * 64 + "  ../secret", "0" * 64 + "  /etc/passwd"])
+def test_a_damaged_or_hostile_manifest_is_refused(tmp_path, line):
+    folder = filled(tmp_path / "model")
+    (folder / "SHA256SUMS").write_text(line + "\n")
+    with pytest.raises(ModelError, match="SHA256SUMS:1: "):
+        storage.verify_manifest(folder)
+
+
+# --- folders
+
+
+def test_a_new_folder_appears_complete_with_its_manifest(tmp_path):
+    final = tmp_path / "update-000010"
+    with storage.new_folder(final) as temporary:
+        storage.write_text(temporary / "state.json", "{}\n")
+        assert not final.exists()
+    assert list(storage.verify_manifest(final)) == ["state.json"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path):
+    final = filled(tmp_path / "model")
+    with pytest.raises(IsADirectoryError), storage.new_folder(final) as temporary:
+        temporary.write_text("a folder is in the way")
+    storage.verify_manifest(final)
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_an_existing_folder_is_replaced(tmp_path):
+    final = filled(tmp_path / "model")
+    with storage.new_folder(final) as temporary:
+        storage.write_text(temporary / "weights", "new")
+    assert sorted(path.name for path in final.iterdir()) == ["SHA256SUMS", "weights"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_strays_are_swept_and_everything_else_stays(tmp_path):
+    (tmp_path / "kept.partial").touch()
+    (tmp_path / ".hidden").touch()
+    storage.temporary_beside(tmp_path / "state.json").touch()
+    stray_folder = storage.temporary_beside(tmp_path / "update-000010")
+    stray_folder.mkdir()
+    (stray_folder / "model.safetensors").touch()
+
+    assert len(storage.sweep_strays(tmp_path)) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "kept.partial"]
+
+
+def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch):
+    final = filled(tmp_path / "model")
+    rename = os.rename
+
+    def die_at_second(source, target):
+        if ".partial" in str(source):
+            raise SystemExit(137)
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "rename", die_at_second)
+    with pytest.raises(SystemExit), storage.new_folder(final):
+        pass  # an empty folder is enough
+    monkeypatch.undo()
+    assert not final.exists()
+
+    storage.sweep_strays(tmp_path)
+    storage.verify_manifest(final)
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_second_run_in_one_folder_is_refused_with_pid_and_host(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from nmt import storage\n"
+        "try:\n    with storage.lock_folder(Path(sys.argv[1])): print('free')\n"
+        "except storage.UsageError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with storage.lock_folder(tmp_path):
+        held = subprocess.run(command, capture_output=True, text=True, check=True)
+    free = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    owner = re.escape(f"process {os.getpid()} on {socket.gethostname()}")
+    assert re.search(f"is in use by {owner}; wait until it ends", held.stdout)
+    assert free.stdout == "free\n"
+
+
+# --- tensors
+
+
+def test_tensors_round_trip_bitwise_and_write_equal_bytes(tmp_path):
+    tensors = {
+        "weight": torch.randn(3, 5),
+        "half": torch.randn(4).bfloat16(),
+        "step": torch.tensor(7.0),
+        "slice": torch.arange(10)[::2],
+        "empty": torch.empty(0, 3),
+    }
+    metadata = {"update": 3, "kind": "adam", "a": {"b": [1]}}
+    digests = set()
+    for number in range(5):
+        path = tmp_path / f"{number}.safetensors"
+        storage.save_tensors(path, dict(sorted(tensors.items(), reverse=number % 2 == 0)), metadata)
+        digests.add(storage.sha256_of(path))
+
+    assert len(digests) == 1
+    assert storage.load_metadata(path) == metadata
+    loaded = storage.load_tensors(path)
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype
+        assert torch.equal(loaded[name], tensor)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_loaded_tensors_can_be_written_and_outlive_their_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    storage.save_tensors(path, {"a": torch.ones(4)})
+    loaded = storage.load_tensors(path)["a"]
+    path.write_bytes(b"")
+    loaded += 1
+    assert loaded.tolist() == [2, 2, 2, 2]
+
+
+def test_no_metadata_reads_as_an_empty_table(tmp_path):
+    storage.save_tensors(tmp_path / "a.safetensors", {"a": torch.ones(1)})
+    assert storage.load_metadata(tmp_path / "a.safetensors") == {}
+
+
+def test_damaged_weights_are_refused_by_name(tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ModelError, match=r"model\.safetensors: is missing"):
+        storage.load_tensors(path)
+    storage.save_tensors(path, {"a": torch.ones(100)})
+    whole = path.read_bytes()
+    for size in (0, 5, 60, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ModelError, match=r"model\.safetensors: is not a readable"):
+            storage.load_tensors(path)
+    path.write_bytes(json.dumps({"a": 1}).encode())
+    with pytest.raises(ModelError, match=r"model\.safetensors: is not a readable"):
+        storage.load_metadata(path)
