@@ -1,0 +1,188 @@
+"""Scores of translations: raw, detokenized text against untouched references (Post, 2018)."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nmt.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+
+METRICS = ("bleu", "chrf", "ter", "exact", "wer")
+"""What `score` knows: three metrics of sacrebleu, exact match, word error rate."""
+LOWER_IS_BETTER = ("ter", "wer")
+TOKENIZERS = ("13a", "intl", "zh", "char", "none")
+"""How BLEU cuts text into words: "13a" for most languages, "zh" for Chinese, "char" for others
+that are written without spaces."""
+
+_MOST_DRAWN = 20_000_000
+_MOST_SHOWN = 5
+_SUSPICIOUS_SHARE = 0.1
+_SPACED_MARK = re.compile(r"\S [.,](?: |$)")
+_PIECE_MARKS = ("@@ ", "▁")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure and what is needed to get it again."""
+
+    metric: str
+    """One of METRICS."""
+    name: str
+    """What sacrebleu prints, for example "chrF2"."""
+    value: float
+    signature: str
+    low: float | None = None
+    """Lower end of the 95 % confidence interval, by bootstrap over lines."""
+    high: float | None = None
+    """Upper end of it."""
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None else f" [{self.low:.1f}, {self.high:.1f}]"
+        return f"{self.name} {self.value:.2f}{interval}  {self.signature}"
+
+
+def score(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    metrics: Sequence[str] = ("bleu",),
+    *,
+    bootstrap: int = 0,
+    tokenize: str = "13a",
+) -> list[Score]:
+    """Score `hypotheses` against one reference each, exactly as the `sacrebleu` command does.
+
+    Args:
+        hypotheses: detokenized translations, one per line.
+        references: their references, as they came.
+        metrics: some of METRICS.
+        bootstrap: resamples for the confidence interval; 0 = none.
+        tokenize: one of TOKENIZERS, for BLEU.
+
+    Raises:
+        DataError: there are no lines, or not as many on both sides.
+        UsageError: a metric or tokenizer is unknown.
+    """
+    require_equal_counts(hypotheses, references)
+    bootstrap = affordable_resamples(bootstrap, len(references))
+    return [_score(name, hypotheses, references, bootstrap, tokenize) for name in metrics]
+
+
+def _score(
+    name: str, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int, tokenize: str
+) -> Score:
+    metric = make_metric(name, tokenize=tokenize)
+    result = metric.corpus_score(hypotheses, [references], n_bootstrap=max(1, bootstrap))
+    middle, half_width = float(result._mean), float(result._ci)  # sacrebleu only prints them
+    return Score(
+        metric=name,
+        name=result.name,
+        value=float(result.score),
+        signature=str(metric.get_signature()),
+        low=middle - half_width if bootstrap > 1 else None,
+        high=middle + half_width if bootstrap > 1 else None,
+    )
+
+
+def make_metric(name: str, *, tokenize: str = "13a") -> "Metric":
+    """Return the sacrebleu metric of this name, with the settings of its command line.
+
+    Raises:
+        UsageError: there is no such metric or tokenizer.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    from nmt.evaluation.word_metrics import ExactMatch, WordErrorRate
+
+    if name not in METRICS:
+        raise UsageError(f'unknown metric "{name}"; known: {", ".join(METRICS)}')
+    if tokenize not in TOKENIZERS:
+        raise UsageError(f'unknown tokenizer "{tokenize}"; known: {", ".join(TOKENIZERS)}')
+    if name == "bleu":  # `force`: we warn ourselves, see `suspicions`
+        return BLEU(tokenize=tokenize, force=True)
+    others: dict[str, type[Metric]] = {
+        "chrf": CHRF,
+        "ter": TER,
+        "exact": ExactMatch,
+        "wer": WordErrorRate,
+    }
+    return others[name]()
+
+
+def affordable_resamples(resamples: int, lines: int) -> int:
+    """Return as many of `resamples` as fit into memory, and warn if those are fewer.
+
+    sacrebleu holds all resamples at once, up to 100 bytes for each line drawn.
+    """
+    most = _MOST_DRAWN // lines
+    if resamples <= most:
+        return resamples
+    _logger.warning(
+        "only %s of %s resamples are drawn: %s lines each would not fit into memory",
+        f"{most:,}",
+        f"{resamples:,}",
+        f"{lines:,}",
+    )
+    return most
+
+
+def require_equal_counts(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    names: tuple[str, str] = ("the hypothesis", "the reference"),
+) -> None:
+    """Refuse texts that cannot be compared line by line; sacrebleu's functions do not.
+
+    Raises:
+        DataError: naming both counts.
+    """
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"{names[0]} has {len(hypotheses):,} lines, {names[1]} has {len(references):,}; "
+            "a score needs one hypothesis per reference, in the same order"
+        )
+    if not references:
+        raise DataError(f"{names[0]} and {names[1]} have no lines; there is nothing to score")
+
+
+def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Say what makes a score of these texts doubtful: one sentence for each finding."""
+    found = []
+    empty = [number for number, line in enumerate(references, 1) if not line.strip()]
+    if empty:
+        found.append(f"{len(empty):,} references are empty ({shown_lines(empty)})")
+    for mark in _PIECE_MARKS:
+        if any(mark in line for line in hypotheses) and not any(mark in r for r in references):
+            found.append(f'hypotheses contain "{mark}": join the pieces to words before scoring')
+    if _share(_SPACED_MARK, references) > _SUSPICIOUS_SHARE:
+        found.append(
+            'references look tokenized (" ." or " ,"): the score cannot be compared with others; '
+            "use the untouched references"
+        )
+    elif _share(_SPACED_MARK, hypotheses) > _SUSPICIOUS_SHARE:
+        found.append('hypotheses look tokenized (" ." or " ,"): detokenize them before scoring')
+    if all(map(_is_lower, hypotheses)) and not all(map(_is_lower, references)):
+        found.append("hypotheses are all lower case, references are not: the score is too low")
+    return found
+
+
+def shown_lines(numbers: Sequence[int]) -> str:
+    """Return `line 7` or `lines 7, 9, 12, 20, 21, ...`."""
+    head = ", ".join(f"{number:,}" for number in numbers[:_MOST_SHOWN])
+    more = ", ..." if len(numbers) > _MOST_SHOWN else ""
+    return f"{'line' if len(numbers) == 1 else 'lines'} {head}{more}"
+
+
+def _share(pattern: re.Pattern[str], lines: Sequence[str]) -> float:
+    return sum(bool(pattern.search(line)) for line in lines) / max(1, len(lines))
+
+
+def _is_lower(line: str) -> bool:
+    return line == line.lower()

@@ -1,0 +1,109 @@
+"""What `nmt check` tells about a corpus: facts, and findings from harmless to serious."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Level = Literal["fault", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("fault", "warning", "note")
+"""From what must be mended to what is only good to know."""
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Size of one text file."""
+
+    path: str
+    lines: int
+    words: int
+    """What stands between white space."""
+    characters: int
+    longest_line: int
+    """Number of the line with the most words; 0 if there is none."""
+    longest_words: int
+    """Its words."""
+
+
+@dataclass
+class Tally:
+    """How many lines show something, and which are the first of them."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, line: int) -> None:
+        """Count a line, by its number from 1."""
+        self.count += 1
+        if len(self.first) < _MOST_SHOWN:
+            self.first.append(line)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth knowing about a file or a pair of files."""
+
+    level: Level
+    name: str
+    """For programs, for example "not-utf8"."""
+    where: str
+    """File, or both files of a pair."""
+    count: int
+    """Lines that show it."""
+    message: str
+    """What they are, and what to do."""
+    lines: tuple[int, ...] = ()
+    """The first of them."""
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.lines) else ""
+        lines = f" ({', '.join(map(str, self.lines))}{more})" if self.lines else ""
+        count = f"{self.count:,} {'line' if self.count == 1 else 'lines'}{lines} "
+        return f"{self.level:<9}{self.where}: {count if self.lines else ''}{self.message}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found out about a corpus."""
+
+    files: tuple[FileFacts, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_serious(self) -> bool:
+        """True if something has to be mended before training."""
+        return any(finding.level == "fault" for finding in self.findings)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return what `json.dumps` takes."""
+        return {"is_serious": self.is_serious, **asdict(self)}
+
+    def to_text(self) -> str:
+        """Return it for people: a line per file, then the findings, faults first."""
+        rows = [("file", "lines", "words", "characters", "longest line")]
+        rows += [
+            (
+                facts.path,
+                f"{facts.lines:,}",
+                f"{facts.words:,}",
+                f"{facts.characters:,}",
+                f"{facts.longest_words:,} words (line {facts.longest_line:,})",
+            )
+            for facts in self.files
+        ]
+        findings = sorted(self.findings, key=lambda finding: LEVELS.index(finding.level))
+        lines = [*_columns(rows), "", *map(str, findings)]
+        return "\n".join(lines if findings else [*lines, "nothing to complain about"])
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Align the first column left and the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    ]

@@ -1,0 +1,91 @@
+"""Is one system better than another, or was it luck? A paired test on the same lines.
+
+sacrebleu's other test, approximate randomization, is left out: it counts only trials whose
+difference exceeds the observed one, so that a single differing line, for which all trials tie,
+comes out as significant (p = 0.0001 by default).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nmt.evaluation.metrics import affordable_resamples, make_metric, require_equal_counts
+
+DEFAULT_SAMPLES = 1000
+"""Resamples when no number is asked for."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a system is from a baseline, and how likely such a distance is by chance."""
+
+    metric: str
+    name: str
+    """What sacrebleu prints, for example "chrF2"."""
+    value: float
+    """Score of the system."""
+    baseline: float
+    """Score of the baseline."""
+    p_value: float
+    """Probability of at least this difference if the two were equally good."""
+    signature: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} {self.value:.2f} against {self.baseline:.2f}: "
+            f"{self.value - self.baseline:+.2f}, p = {self.p_value:.4f} "
+            f"(paired bootstrap)  {self.signature}"
+        )
+
+
+def compare(
+    hypotheses: Sequence[str],
+    baseline: Sequence[str],
+    references: Sequence[str],
+    metrics: Sequence[str] = ("bleu",),
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    tokenize: str = "13a",
+) -> list[Comparison]:
+    """Compare a system with a baseline by paired bootstrap resampling (Koehn, 2004).
+
+    Args:
+        hypotheses: translations of the system.
+        baseline: translations of the baseline.
+        references: one reference per line.
+        metrics: some of METRICS.
+        samples: how often as many lines as there are, are drawn with replacement.
+        tokenize: one of TOKENIZERS, for BLEU.
+
+    Raises:
+        DataError: there are no lines, or not as many everywhere.
+    """
+    from sacrebleu.significance import PairedTest
+
+    require_equal_counts(hypotheses, references)
+    require_equal_counts(baseline, references, ("the other hypothesis", "the reference"))
+    comparisons = []
+    for metric in metrics:
+        signatures, scores = PairedTest(
+            [("baseline", baseline), ("system", hypotheses)],
+            {metric: make_metric(metric, tokenize=tokenize)},
+            [references],
+            test_type="bs",
+            n_samples=affordable_resamples(samples, len(references)),
+        )()
+        [(name, signature)] = signatures.items()
+        results: Any = scores[name]  # sacrebleu's type allows for the column of names as well
+        old, new = results
+        comparisons.append(
+            Comparison(
+                metric=metric,
+                name=name,
+                value=float(new.score),
+                baseline=float(old.score),
+                # sacrebleu counts differences above the observed one, and so gives two systems
+                # of equal score the smallest p there is; at least as large as 0 is every one.
+                p_value=1.0 if new.score == old.score else new.p_value,
+                signature=str(signature),
+            )
+        )
+    return comparisons
