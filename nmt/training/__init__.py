@@ -1,0 +1,1 @@
+"""Training: everything around the loop that finds weights, and the loop itself."""

@@ -1,0 +1,312 @@
+"""Checkpoints: the complete state of a run, whole or absent, checked by checksum.
+
+    checkpoints/update-002000/  model.safetensors      weights, tied ones once
+                                optimizer.safetensors  moments by parameter name
+                                ema.safetensors        moving average, where the run keeps one
+                                state.json             counters, plateau, best list, generators
+                                SHA256SUMS
+    last, best                  one line each: the path of a checkpoint within the run folder
+
+Nothing here is ever unpickled.
+"""
+
+import logging
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from nmt.errors import ModelError, UsageError
+from nmt.storage import (
+    load_tensors,
+    make_folder,
+    new_folder,
+    read_json,
+    save_tensors,
+    sweep_strays,
+    temporary_beside,
+    verify_manifest,
+    write_json,
+    write_text,
+)
+from nmt.training.ema import MovingAverage
+from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
+from nmt.training.randomness import RandomState
+from nmt.training.state import TrainingState
+from nmt.training.stopping import Stopping
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the layout above; a higher one is refused."""
+
+Pointer = Literal["last", "best"]
+"""Name of a file in the run folder that points to a checkpoint."""
+
+_NAME = re.compile(r"update-(\d{6,})")
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What learns: the parts whose tensors a checkpoint holds."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    average: MovingAverage | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint holds besides tensors."""
+
+    state: TrainingState
+    random_states: list[RandomState]
+
+
+# --- saving and loading --------------------------------------------------------------------
+
+
+def save_checkpoint(
+    run: Path, trainee: Trainee, state: TrainingState, random_states: Sequence[RandomState]
+) -> Path:
+    """Write a checkpoint of everything, let `last` point to it, and return its folder.
+
+    A checkpoint of the same update is replaced.
+
+    Args:
+        run: the run folder.
+        trainee: model, optimizer and moving average.
+        state: counters, after the update.
+        random_states: of every rank, from `gather_random_states`.
+
+    Raises:
+        ResourceError: the disk refuses; the former checkpoints are intact.
+    """
+    final = checkpoint_path(run, state.update)
+    make_folder(final.parent)
+    with new_folder(final) as folder:
+        save_tensors(folder / "model.safetensors", weights_of(trainee.model))
+        kind = {"optimizer": type(trainee.optimizer).__name__}
+        moments = optimizer_tensors(trainee.optimizer, trainee.model)
+        save_tensors(folder / "optimizer.safetensors", moments, kind)
+        if trainee.average is not None:
+            save_tensors(folder / "ema.safetensors", trainee.average.weights)
+        table = {
+            "format": FORMAT,
+            "made_with": _conditions(trainee.model),
+            **state.to_json(),
+            "random_states": list(random_states),
+        }
+        write_json(folder / "state.json", table)
+    point_to(run, "last", final)
+    return final
+
+
+def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
+    """Restore weights, optimizer and moving average in place, and return the rest.
+
+    Raises:
+        ModelError: the checkpoint is damaged, of another format or of another model.
+    """
+    verify_manifest(folder)
+    restored = _read_state(folder, _conditions(trainee.model))
+    set_weights(trainee.model, load_tensors(folder / "model.safetensors"), folder)
+    moments = load_tensors(folder / "optimizer.safetensors")
+    restore_optimizer(trainee.optimizer, trainee.model, moments)
+    if trainee.average is not None:
+        if not (folder / "ema.safetensors").is_file():
+            raise ModelError(f"{folder}: has no moving average; resume with training.ema = 0.")
+        trainee.average.restore(load_tensors(folder / "ema.safetensors"))
+    return restored
+
+
+def _read_state(folder: Path, conditions: str) -> Restored:
+    table = read_json(folder / "state.json")
+    found = table.pop("format", None) if isinstance(table, dict) else None
+    if found != FORMAT:
+        raise ModelError(
+            f"{folder}: has checkpoint format {found}, this nmt reads {FORMAT}; "
+            "resume with the nmt that wrote it."
+        )
+    made_with = table.pop("made_with", None)
+    if made_with != conditions:
+        logger.warning(
+            "%s was made with %s, resumed with %s: expect results that are as good, "
+            "not the same bit by bit",
+            folder,
+            made_with,
+            conditions,
+        )
+    try:
+        random_states = table.pop("random_states")
+        return Restored(TrainingState.from_json(table), random_states)
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder}/state.json: is not what nmt writes ({error}).") from error
+
+
+def _conditions(model: nn.Module) -> str:
+    """Say what must be equal for two runs to be equal bit by bit."""
+    device = next(model.parameters()).device.type
+    return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads"
+
+
+# --- weights -------------------------------------------------------------------------------
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the model's tensors by name; of tied ones, the first name only."""
+    tensors: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        tensors.setdefault(id(tensor), (name, tensor))
+    return {name: tensor.detach() for name, tensor in tensors.values()}
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
+    """Copy `weights`, as `weights_of` returns them, into the model.
+
+    Args:
+        model: changed in place.
+        weights: exactly one tensor for each of its own.
+        origin: where they come from, for the message.
+
+    Raises:
+        ModelError: names or shapes differ.
+    """
+    own = weights_of(model)
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights or name not in own or own[name].shape != weights[name].shape:
+            saved = tuple(weights[name].shape) if name in weights else "absent"
+            needed = tuple(own[name].shape) if name in own else "absent"
+            raise ModelError(
+                f"{origin}: does not fit the configured model: `{name}` is {saved}, should be "
+                f"{needed}; use the configuration the run was started with."
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+
+
+# --- the folder of checkpoints -------------------------------------------------------------
+
+
+def checkpoint_path(run: Path, update: int) -> Path:
+    """Return where the checkpoint after `update` updates is kept."""
+    return run / "checkpoints" / f"update-{update:06d}"
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """Return the run's checkpoints, oldest first; none of them is verified."""
+    folder = run / "checkpoints"
+    if not folder.is_dir():
+        return []
+    return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), key=update_of)
+
+
+def update_of(checkpoint: Path) -> int:
+    """Return after how many updates a checkpoint was made, by its name."""
+    return int(checkpoint.name.removeprefix("update-"))
+
+
+def find_resumable(run: Path) -> Path | None:
+    """Return the newest checkpoint that is whole, or None if the run has none at all.
+
+    Left-overs of a killed process are swept first; so call it while holding the run's lock.
+
+    Raises:
+        ModelError: there are checkpoints, but every one is damaged.
+    """
+    if (run / "checkpoints").is_dir():
+        sweep_strays(run / "checkpoints")
+    checkpoints = list_checkpoints(run)
+    for checkpoint in reversed(checkpoints):
+        try:
+            verify_manifest(checkpoint)
+        except ModelError as error:
+            logger.warning("%s Going back to the checkpoint before it.", error)
+        else:
+            return checkpoint
+    if checkpoints:
+        raise ModelError(
+            f"{run}/checkpoints: none of its {len(checkpoints)} checkpoints is whole; restore one "
+            "from a copy, or start anew in another folder."
+        )
+    return None
+
+
+def best_checkpoints(run: Path) -> list[Path]:
+    """Return the checkpoints of the run's best list that were kept, the best first.
+
+    Raises:
+        ModelError: what `last` points to is missing or damaged.
+    """
+    last = pointed_to(run, "last")
+    if last is None:
+        return []
+    table = read_json(last / "state.json")
+    try:
+        best = Stopping.from_json(table["stopping"]).best
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{last}/state.json: is not what nmt writes ({error}).") from error
+    paths = [checkpoint_path(run, entry.update) for entry in best]
+    return [path for path in paths if path.is_dir()]
+
+
+def find_checkpoint(run: Path, name: str) -> Path:
+    """Return the checkpoint that a person means by `2000`, `update-002000` or a path.
+
+    Raises:
+        UsageError: there is none of that name; those that there are get listed.
+    """
+    candidates = [run / "checkpoints" / name, Path(name)]
+    if name.isascii() and name.isdecimal():
+        candidates.insert(0, checkpoint_path(run, int(name)))
+    for candidate in candidates:
+        if _NAME.fullmatch(candidate.name) and candidate.is_dir():
+            return candidate
+    known = ", ".join(path.name for path in list_checkpoints(run)) or "none"
+    raise UsageError(f"{run}: has no checkpoint `{name}`; it has: {known}.")
+
+
+def point_to(run: Path, pointer: Pointer, checkpoint: Path) -> None:
+    """Let `last` or `best` name `checkpoint`, replaced in one step."""
+    write_text(run / pointer, f"{checkpoint.relative_to(run).as_posix()}\n")
+
+
+def pointed_to(run: Path, pointer: Pointer) -> Path | None:
+    """Return the checkpoint that `last` or `best` names, or None if there is no such file.
+
+    Raises:
+        ModelError: the file names no checkpoint of this run.
+    """
+    path = run / pointer
+    if not path.is_file():
+        return None
+    checkpoint = run / path.read_text(encoding="utf-8", errors="replace").strip()
+    if checkpoint.parent != run / "checkpoints" or not _NAME.fullmatch(checkpoint.name):
+        raise ModelError(f"{path}: names no checkpoint of this run; write its path into the file.")
+    return checkpoint
+
+
+def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) -> None:
+    """Delete the checkpoints that are no longer needed.
+
+    Args:
+        run: the run folder.
+        keep_last: how many of the newest stay.
+        keep: update numbers of others that stay: the best list. What `last` and `best` point to
+            stays in any case.
+    """
+    checkpoints = list_checkpoints(run)
+    needed = {pointed_to(run, "last"), pointed_to(run, "best"), *checkpoints[-keep_last:]}
+    for checkpoint in checkpoints:
+        if checkpoint not in needed and update_of(checkpoint) not in keep:
+            # Renamed first: what is half deleted must not look like a damaged checkpoint.
+            doomed = temporary_beside(checkpoint)
+            checkpoint.rename(doomed)
+            shutil.rmtree(doomed)

@@ -1,0 +1,55 @@
+"""The state of torch's random generators, as text for a checkpoint.
+
+Every rank has generators of its own, since each draws the dropout masks of its own sentences.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from nmt.training.distributed import World, gather_objects
+
+logger = logging.getLogger(__name__)
+
+RandomState = dict[str, str]
+"""State of one process's generators in hexadecimal, by kind of device: "cpu", "cuda"."""
+
+
+def gather_random_states(world: World) -> list[RandomState]:
+    """Return the state of every rank, in order of rank; all ranks must call."""
+    state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
+    if world.device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(world.device).numpy().tobytes().hex()
+    return gather_objects(state, world)
+
+
+def restore_random_states(states: Sequence[RandomState], world: World) -> None:
+    """Set this rank's generators to what was saved for it.
+
+    Under another number of ranks, or on another kind of device, the saved states cannot be used
+    as they are: each rank is then seeded from them, which is just as random and repeatable, but
+    not what the uninterrupted run would have drawn. A warning says so.
+    """
+    kinds = {"cpu", world.device.type}
+    if len(states) == world.size and states[world.rank].keys() == kinds:
+        own = states[world.rank]
+        torch.set_rng_state(_tensor(own["cpu"]))
+        if "cuda" in own:
+            torch.cuda.set_rng_state(_tensor(own["cuda"]), world.device)
+        return
+    if world.is_main:
+        logger.warning(
+            "resumed with %d processes on %s, saved with %d: "
+            "the random numbers differ from those of an uninterrupted run",
+            world.size,
+            world.device.type,
+            len(states),
+        )
+    digest = hashlib.sha256(f"{world.rank} {states[0]['cpu']}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _tensor(state: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray.fromhex(state), dtype=torch.uint8)

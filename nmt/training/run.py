@@ -1,0 +1,283 @@
+"""`nmt train` behind the command line: bring a run folder to life, or back to it.
+
+runs/toy/
+  config.toml     resolved, every default written out
+  manifest.json   versions, seed, command, machine
+  data/           see nmt.data.prepare
+  checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
+  model/          what is shipped: see nmt.models.folder
+  metrics.jsonl  train.log  valid/update-002000.hyp
+"""
+
+import contextlib
+import logging
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from nmt import __version__
+from nmt.config.dump import differences, dump
+from nmt.config.experiment import Experiment
+from nmt.config.load import load
+from nmt.data.binary import Corpus
+from nmt.data.loader import Loader
+from nmt.data.prepare import prepare
+from nmt.data.prepared import TRAIN, VALID
+from nmt.data.sampler import BatchSampler
+from nmt.errors import UsageError
+from nmt.models.build import build_model
+from nmt.storage import lock_folder, make_folder, write_json, write_text
+from nmt.text.subword import load_subwords
+from nmt.training.checkpoint import Trainee, find_resumable, load_checkpoint
+from nmt.training.distributed import World, barrier, broadcast_object, start_world
+from nmt.training.ema import MovingAverage
+from nmt.training.gradients import Objective
+from nmt.training.journal import Journal
+from nmt.training.loop import Ending, train
+from nmt.training.optimizer import build_optimizer
+from nmt.training.randomness import restore_random_states
+from nmt.training.signals import GracefulStop
+from nmt.training.state import TrainingState
+from nmt.training.timing import Deadline
+from nmt.training.trainer import Trainer, ship_average
+from nmt.training.validation import Validator
+
+logger = logging.getLogger("nmt.training")
+
+CHANGEABLE = (
+    "data.train",  # paths; what the files hold is checked when they are prepared
+    "data.valid",
+    "data.test",
+    "training.max_updates",
+    "training.max_epochs",
+    "training.device",
+    "training.threads",
+    "training.log_every",
+    "training.save_every",
+    "training.keep_last",
+    "training.max_skipped",
+    "validation.patience",
+    "validation.average",
+    "search.",
+)
+"""Keys that may differ when a run is resumed: they change when it stops, not what it computes."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line adds to the configuration."""
+
+    resume: Literal["auto", "never", "must"] = "auto"
+    max_time: str | None = None
+    """Save and leave after a time such as "55m"."""
+
+
+def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
+    """Prepare, train, validate and ship; resume if the run folder holds a checkpoint.
+
+    Args:
+        experiment: with absolute data paths.
+        run: the run folder; made if it is missing.
+        options: resuming and time limit.
+
+    Returns:
+        0 when done or out of time, 130 or 143 after a signal; everything is saved then.
+    """
+    deadline = Deadline(options.max_time)
+    if experiment.training.threads:
+        torch.set_num_threads(experiment.training.threads)
+    with (
+        start_world(experiment.training.device) as world,
+        owned(run, world),
+        contextlib.ExitStack() as resources,
+    ):
+        checkpoint = find_checkpoint(run, world, options)
+        if world.is_main:
+            settle_config(experiment, run, is_resumed=checkpoint is not None)
+            summary = prepare(experiment, Path.cwd(), run / "data", report=logger.info)
+            for line in summary.describe():
+                logger.info(line)
+        barrier(world)
+        trainer = assemble(experiment, run, checkpoint, world, resources)
+        with GracefulStop() as stop:
+            ending = train(trainer, stop, deadline)
+        if world.is_main:
+            conclude(trainer, ending)
+        return stop.exit_code if ending == "signal" else 0
+
+
+@contextlib.contextmanager
+def owned(run: Path, world: World) -> Iterator[None]:
+    """Keep other runs out of the folder; the main rank holds the lock for all."""
+    if not world.is_main:
+        yield
+        return
+    make_folder(run)
+    with lock_folder(run):
+        yield
+
+
+def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None:
+    """Return the checkpoint to resume from, the same on every rank; None to start anew."""
+    found = None
+    if world.is_main:
+        checkpoint = find_resumable(run)
+        found = None if checkpoint is None else str(checkpoint)
+    found = broadcast_object(found, world)
+    if found is not None and options.resume == "never":
+        raise UsageError(
+            f"{run}: holds a run already ({Path(found).name}) and --resume is never; "
+            "choose another --run, or delete the folder."
+        )
+    if found is None and options.resume == "must":
+        raise UsageError(f"{run}: holds no checkpoint to resume from, and --resume is must.")
+    return None if found is None else Path(found)
+
+
+def settle_config(experiment: Experiment, run: Path, *, is_resumed: bool) -> None:
+    """Write the resolved configuration; refuse one that would make a resumed run another one."""
+    path = run / "config.toml"
+    if is_resumed and path.exists():
+        changed = differences(load(path), experiment)
+        refused = [key for key in changed if not key.startswith(CHANGEABLE)]
+        if refused:
+            raise UsageError(
+                f"{run}: was started with other values of {', '.join(refused)} (see {path}); "
+                "give it the same, or choose another --run."
+            )
+    write_text(path, dump(experiment))
+    manifest = {
+        "nmt": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "seed": experiment.training.seed,
+        "command": sys.argv,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "resumed": is_resumed,
+    }
+    write_json(run / "manifest.json", manifest)
+
+
+def assemble(
+    experiment: Experiment,
+    run: Path,
+    checkpoint: Path | None,
+    world: World,
+    resources: contextlib.ExitStack,
+) -> Trainer:
+    """Build everything that training needs, in the state of `checkpoint` if there is one."""
+    config = experiment.training
+    source, target = load_subwords(run / "data")
+    corpus = Corpus.open(run / "data", TRAIN)
+    torch.manual_seed(config.seed)
+    model = build_model(
+        experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
+    ).to(world.device)
+    optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
+    average = MovingAverage(model, config.ema) if config.ema else None
+    trainee = Trainee(model, optimizer, average)
+    sampler = BatchSampler(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        batch_tokens=config.batch_tokens,
+        seed=config.seed,
+    )
+    if checkpoint is None:
+        state = TrainingState()
+        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
+    else:
+        restored = load_checkpoint(checkpoint, trainee)
+        state = restored.state
+        sampler.restore(state.position)
+        restore_random_states(restored.random_states, world)
+    loader = Loader(
+        corpus,
+        sampler,
+        rank=world.rank,
+        world_size=world.size,
+        accumulate=config.accumulate,
+        subwords=(source, target),
+        alpha=experiment.tokenizer.sampling,
+        seed=config.seed,
+    )
+    resources.enter_context(loader)
+    journal = None
+    if world.is_main:
+        journal = resources.enter_context(Journal(run, resumed_at=state.update))
+    objective = Objective.of(config, world.device)
+    validator = Validator(
+        Corpus.open(run / "data", VALID), (source, target), experiment, run, world.device
+    )
+    if world.is_main:
+        describe(run, trainee, objective, world, experiment, checkpoint)
+    return Trainer(
+        run=run,
+        experiment=experiment,
+        model=model,
+        trainee=trainee,
+        state=state,
+        train_pairs=len(corpus),
+        loader=loader,
+        objective=objective,
+        validator=validator,
+        world=world,
+        journal=journal,
+    )
+
+
+def describe(
+    run: Path,
+    trainee: Trainee,
+    objective: Objective,
+    world: World,
+    experiment: Experiment,
+    checkpoint: Path | None,
+) -> None:
+    """Log what is about to happen, in one line."""
+    parameters = sum(parameter.numel() for parameter in trainee.model.parameters())
+    precision = "bf16" if objective.bf16 else "fp32"
+    ranks = f"{world.size} processes, " if world.size > 1 else ""
+    resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
+    logger.info(
+        "run %s  params %.1f M  device %s (%s%d threads, %s)  seed %d  resume: %s",
+        run,
+        parameters / 1e6,
+        world.device.type,
+        ranks,
+        torch.get_num_threads(),
+        precision,
+        experiment.training.seed,
+        resume,
+    )
+
+
+def conclude(trainer: Trainer, ending: Ending) -> None:
+    """Say why training ended, and ship the average of the best checkpoints if that is wanted."""
+    config, state = trainer.experiment, trainer.state
+    reasons = {
+        "max_updates": f"training.max_updates = {config.training.max_updates} reached",
+        "max_epochs": f"training.max_epochs = {config.training.max_epochs} reached",
+        "patience": f"no better validation in {config.validation.patience}, patience is over",
+        "max_time": "--max-time is over; the same command goes on from here",
+        "signal": "stopped by a signal; the same command goes on from here",
+    }
+    logger.info("done at update %d: %s", state.update, reasons[ending])
+    if ending in ("max_updates", "max_epochs", "patience") and config.validation.average > 1:
+        ship_average(trainer)
+    if state.stopping.best:
+        best = state.stopping.best[0]
+        logger.info(
+            "best %s %.4g at update %d; next: nmt translate %s",
+            config.validation.metric,
+            best.value,
+            best.update,
+            trainer.run,
+        )

@@ -1,0 +1,48 @@
+"""Where a training run stands: everything a checkpoint holds besides tensors."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nmt.data.sampler import Position
+from nmt.training.schedule import Plateau
+from nmt.training.stopping import Stopping
+
+
+@dataclass
+class TrainingState:
+    """The counters of a run; the loop moves them on."""
+
+    update: int = 0
+    """Updates made, skipped ones included."""
+    position: Position = field(default_factory=lambda: Position(epoch=0, update_in_epoch=0))
+    """What the sampler gives next."""
+    tokens: int = 0
+    """Target tokens seen, over all ranks."""
+    skipped: int = 0
+    """Updates skipped for a non-finite loss or gradient."""
+    skipped_in_a_row: int = 0
+    """Those at the very end."""
+    seconds: float = 0.0
+    """Time spent training, over all pieces of the run."""
+    plateau: Plateau = field(default_factory=Plateau)
+    """Of the plateau schedule."""
+    stopping: Stopping = field(default_factory=Stopping)
+    """Of early stopping and the best list."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as a JSON table."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> "TrainingState":
+        """Restore what `to_json` returned.
+
+        Raises:
+            KeyError, TypeError: the table is not one of ours.
+        """
+        parts = {
+            "position": Position(**table["position"]),
+            "plateau": Plateau.from_json(table["plateau"]),
+            "stopping": Stopping.from_json(table["stopping"]),
+        }
+        return cls(**{**table, **parts})

@@ -1,0 +1,164 @@
+"""A run under way, and what is done to it between updates: validate, save, ship."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nmt.config.experiment import Experiment
+from nmt.data.loader import Loader
+from nmt.models.folder import ModelCard, save_model_folder
+from nmt.models.translation import TranslationModel
+from nmt.training.averaging import average_weights, shipped_weights
+from nmt.training.checkpoint import (
+    Trainee,
+    checkpoint_path,
+    load_checkpoint,
+    point_to,
+    prune_checkpoints,
+    save_checkpoint,
+    set_weights,
+    weights_of,
+)
+from nmt.training.distributed import World, barrier, broadcast_object
+from nmt.training.gradients import Objective
+from nmt.training.journal import Journal, UpdateReport, ValidationReport
+from nmt.training.randomness import gather_random_states
+from nmt.training.schedule import after_validation, should_reload_best
+from nmt.training.state import TrainingState
+from nmt.training.validation import Scores, Validator
+
+logger = logging.getLogger("nmt.training")
+
+
+@dataclass
+class Trainer:
+    """What learns, from what, and where it is kept."""
+
+    run: Path
+    experiment: Experiment
+    model: TranslationModel
+    trainee: Trainee
+    state: TrainingState
+    train_pairs: int
+    loader: Loader
+    objective: Objective
+    validator: Validator
+    world: World
+    journal: Journal | None
+    """On the main rank only."""
+
+    def report(self, report: UpdateReport | ValidationReport) -> None:
+        """Write a report into the journal, on the main rank."""
+        if self.journal is not None:
+            self.journal.report(report)
+
+    @contextlib.contextmanager
+    def shipped_weights(self) -> Iterator[None]:
+        """Inside the block the model has the weights that are validated and shipped."""
+        average = self.trainee.average
+        with average.swapped_into(self.model) if average else contextlib.nullcontext():
+            yield
+
+
+def validate(trainer: Trainer) -> None:
+    """Score the weights; keep them if they are among the best, ship them if they are the best."""
+    state, config = trainer.state, trainer.experiment.validation
+    with trainer.shipped_weights():
+        found = None
+        if trainer.world.is_main:
+            found = asdict(trainer.validator.score(trainer.model, state.update))
+        scores = Scores(**broadcast_object(found, trainer.world))
+        state.stopping = state.stopping.observe(
+            config.metric,
+            scores.value(config.metric),
+            update=state.update,
+            keep=trainer.experiment.training.keep_best,
+        )
+        is_best = state.stopping.is_new_best
+        report = ValidationReport(state.update, **asdict(scores), is_best=is_best)
+        if is_best and trainer.world.is_main:
+            ship(trainer, name_scores(trainer.validator, scores))
+    schedule = trainer.experiment.training.schedule
+    state.plateau = after_validation(schedule, state.plateau, improved=is_best)
+    if any(best.update == state.update for best in state.stopping.best):
+        checkpoint = save(trainer)
+        if is_best and trainer.world.is_main:
+            point_to(trainer.run, "best", checkpoint)
+    trainer.report(report)
+    if should_reload_best(schedule, state.plateau) and state.stopping.best:
+        best = checkpoint_path(trainer.run, state.stopping.best[0].update)
+        logger.info("rate falls: going back to the weights of %s", best.name)
+        load_checkpoint(best, trainer.trainee)
+
+
+def save(trainer: Trainer) -> Path:
+    """Write a checkpoint of everything, and delete those that are no longer needed."""
+    states = gather_random_states(trainer.world)
+    final = checkpoint_path(trainer.run, trainer.state.update)
+    if trainer.world.is_main:
+        save_checkpoint(trainer.run, trainer.trainee, trainer.state, states)
+        prune_checkpoints(
+            trainer.run,
+            keep_last=trainer.experiment.training.keep_last,
+            keep=[best.update for best in trainer.state.stopping.best],
+        )
+    barrier(trainer.world)
+    return final
+
+
+def name_scores(validator: Validator, scores: Scores) -> dict[str, str]:
+    """Return the scores as the model card shows them."""
+    search = "greedy" if validator.config.beam == 1 else f"beam {validator.config.beam}"
+    named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
+    if scores.bleu is not None and scores.chrf is not None:
+        named[f"BLEU on the validation files ({search})"] = f"{scores.bleu:.2f}"
+        named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"
+    return named
+
+
+def ship(trainer: Trainer, scores: dict[str, str]) -> None:
+    """Write the model folder, the one thing to share, from the weights the model has now."""
+    data = trainer.run / "data"
+    joint = data / "subword.model"
+    save_model_folder(
+        trainer.run / "model",
+        trainer.model,
+        experiment=trainer.experiment,
+        source_subword=joint if joint.exists() else data / "source.model",
+        target_subword=joint if joint.exists() else data / "target.model",
+        card=ModelCard(
+            date=time.strftime("%Y-%m-%d"),
+            train_pairs=trainer.train_pairs,
+            valid_pairs=len(trainer.validator.corpus),
+            updates=trainer.state.update,
+            scores=scores,
+        ),
+    )
+
+
+def ship_average(trainer: Trainer) -> None:
+    """Average the best checkpoints, and ship the average if it validates better than the best."""
+    config, state = trainer.experiment.validation, trainer.state
+    best = [checkpoint_path(trainer.run, best.update) for best in state.stopping.best]
+    chosen = best[: config.average]
+    weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
+    own = {name: tensor.clone() for name, tensor in weights_of(trainer.model).items()}
+    set_weights(trainer.model, weights, trainer.run)
+    scores = trainer.validator.score(trainer.model, state.update)
+    value, single = scores.value(config.metric), state.stopping.best[0].value
+    is_better = value < single if config.metric == "loss" else value > single
+    logger.info(
+        "average of %d checkpoints: %s %.4g, the best alone %.4g -> %s",
+        len(chosen),
+        config.metric,
+        value,
+        single,
+        "shipped" if is_better else "not shipped",
+    )
+    if is_better:
+        ship(trainer, name_scores(trainer.validator, scores))
+    set_weights(trainer.model, own, trainer.run)

@@ -1,0 +1,334 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nmt import storage
+from nmt.config.training import AdamConfig
+from nmt.data.sampler import Position
+from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.training import checkpoint as module
+from nmt.training.checkpoint import (
+    Trainee,
+    best_checkpoints,
+    find_checkpoint,
+    find_resumable,
+    list_checkpoints,
+    load_checkpoint,
+    point_to,
+    pointed_to,
+    prune_checkpoints,
+    save_checkpoint,
+    set_weights,
+    weights_of,
+)
+from nmt.training.distributed import World
+from nmt.training.ema import MovingAverage
+from nmt.training.optimizer import build_optimizer
+from nmt.training.randomness import gather_random_states, restore_random_states
+from nmt.training.schedule import Plateau
+from nmt.training.state import TrainingState
+from nmt.training.stopping import Best, Stopping
+
+
+def new_trainee(hidden=4, *, ema=True):
+    torch.manual_seed(3)
+    layers = [nn.Embedding(6, hidden), nn.Dropout(0.3), nn.Linear(hidden, 6, bias=False)]
+    model = nn.Sequential(*layers)
+    model[2].weight = model[0].weight
+    optimizer = build_optimizer(AdamConfig(), model.parameters(), 0.05)
+    return Trainee(model, optimizer, MovingAverage(model, 0.9) if ema else None)
+
+
+def train(trainee, state, updates):
+    for _ in range(updates):
+        state.update += 1
+        trainee.optimizer.zero_grad()
+        tokens = torch.randint(0, 6, (8,))  # from the generator that is saved and restored
+        nn.functional.cross_entropy(trainee.model(tokens), tokens.roll(1)).backward()
+        trainee.optimizer.step()
+        if trainee.average is not None:
+            trainee.average.update(trainee.model, state.update)
+
+
+def save(run, trainee, state):
+    return save_checkpoint(run, trainee, state, gather_random_states(World()))
+
+
+def saved_run(run, *updates):
+    trainee = new_trainee()
+    for update in updates:
+        save(run, trainee, TrainingState(update=update))
+    return trainee
+
+
+def damage(file):
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def test_three_pieces_equal_one_run_by_checksum(tmp_path):
+    straight, state = new_trainee(), TrainingState()
+    train(straight, state, 15)
+    expected = save(tmp_path / "straight", straight, state)
+
+    run = tmp_path / "pieces"
+    for piece in range(3):
+        trainee, state = new_trainee(), TrainingState()
+        if piece:
+            torch.manual_seed(999)  # whatever the new process did before
+            restored = load_checkpoint(find_resumable(run), trainee)
+            restore_random_states(restored.random_states, World())
+            state = restored.state
+        train(trainee, state, 5)
+        found = save(run, trainee, state)
+
+    assert found.name == expected.name == "update-000015"
+    assert storage.verify_manifest(found) == storage.verify_manifest(expected)
+
+
+def test_the_whole_state_round_trips(tmp_path):
+    state = TrainingState(
+        update=7,
+        position=Position(epoch=2, update_in_epoch=3),
+        tokens=12345,
+        skipped=2,
+        skipped_in_a_row=1,
+        seconds=1.25,
+        plateau=Plateau(scale=0.5, waited=1),
+        stopping=Stopping((Best(5, 20.5), Best(7, 19.0)), waited=1),
+    )
+    trainee = new_trainee()
+    folder = save(tmp_path, trainee, state)
+    assert load_checkpoint(folder, trainee).state == state
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "SHA256SUMS",
+        "ema.safetensors",
+        "model.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    ]
+
+
+def test_last_points_to_the_newest_and_best_to_where_it_is_set(tmp_path):
+    assert pointed_to(tmp_path, "last") is None
+    saved_run(tmp_path, 10, 20)
+    point_to(tmp_path, "best", tmp_path / "checkpoints" / "update-000010")
+    assert (tmp_path / "last").read_text() == "checkpoints/update-000020\n"
+    assert pointed_to(tmp_path, "last") == tmp_path / "checkpoints" / "update-000020"
+    assert pointed_to(tmp_path, "best") == tmp_path / "checkpoints" / "update-000010"
+
+
+@pytest.mark.parametrize("text", ["/etc", "../elsewhere/update-000001", "checkpoints/x", ""])
+def test_a_pointer_out_of_the_run_is_refused(tmp_path, text):
+    (tmp_path / "best").write_text(text)
+    with pytest.raises(ModelError, match="best: names no checkpoint of this run"):
+        pointed_to(tmp_path, "best")
+
+
+def test_pruning_keeps_the_newest_the_best_and_what_is_pointed_to(tmp_path):
+    saved_run(tmp_path, *range(10, 80, 10))
+    point_to(tmp_path, "best", tmp_path / "checkpoints" / "update-000010")
+    point_to(tmp_path, "last", tmp_path / "checkpoints" / "update-000050")
+    prune_checkpoints(tmp_path, keep_last=1, keep={10, 30})
+    kept = [module.update_of(path) for path in list_checkpoints(tmp_path)]
+    assert kept == [10, 30, 50, 70]
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == [f"update-0000{n}" for n in kept]
+
+
+def test_a_new_run_has_nothing_to_resume(tmp_path):
+    assert find_resumable(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json"]
+)
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, file):
+    saved_run(tmp_path, 10, 20)
+    damage(tmp_path / "checkpoints" / "update-000020" / file)
+    with caplog.at_level(logging.WARNING):
+        assert find_resumable(tmp_path).name == "update-000010"
+    assert f"update-000020/{file}: is damaged or was changed" in caplog.text
+    assert "Going back to the checkpoint before it" in caplog.text
+
+
+def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path):
+    saved_run(tmp_path, 10, 20)
+    for folder in list_checkpoints(tmp_path):
+        (folder / "state.json").unlink()
+    with pytest.raises(ModelError, match="none of its 2 checkpoints is whole"):
+        find_resumable(tmp_path)
+
+
+def test_a_damaged_checkpoint_changes_nothing_when_it_is_loaded(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    damage(folder / "optimizer.safetensors")
+    other = new_trainee()
+    train(other, TrainingState(), 1)
+    before = {name: weight.clone() for name, weight in weights_of(other.model).items()}
+    with pytest.raises(ModelError, match=r"optimizer\.safetensors: is damaged"):
+        load_checkpoint(folder, other)
+    assert all(torch.equal(weights_of(other.model)[name], before[name]) for name in before)
+
+
+def rewrite_state(folder, **changes):
+    table = json.loads((folder / "state.json").read_text())
+    table = {key: value for key, value in {**table, **changes}.items() if value is not None}
+    storage.write_json(folder / "state.json", table)
+    storage.write_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"format": 2}, "has checkpoint format 2, this nmt reads 1"),
+        ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
+        ({"position": None}, "is not what nmt writes"),
+    ],
+)
+def test_another_format_is_refused(tmp_path, changes, text):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    rewrite_state(folder, **changes)
+    with pytest.raises(ModelError, match=text):
+        load_checkpoint(folder, new_trainee())
+
+
+def test_another_number_of_threads_is_reported(tmp_path, caplog):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    rewrite_state(folder, made_with="torch 2.13.0 on cpu, 64 threads")
+    with caplog.at_level(logging.WARNING):
+        load_checkpoint(folder, new_trainee())
+    assert "was made with torch 2.13.0 on cpu, 64 threads, resumed with torch" in caplog.text
+
+
+def test_a_checkpoint_of_another_model_or_without_average_is_refused(tmp_path):
+    folder = save(tmp_path, new_trainee(ema=False), TrainingState(update=1))
+    with pytest.raises(ModelError, match=r"`0\.weight` is \(6, 4\), should be \(6, 8\)"):
+        load_checkpoint(folder, new_trainee(hidden=8))
+    with pytest.raises(ModelError, match=r"no moving average; resume with training\.ema = 0"):
+        load_checkpoint(folder, new_trainee())
+
+
+def test_weights_with_missing_or_strange_names_are_refused():
+    model = nn.Linear(2, 1)
+    with pytest.raises(ModelError, match=r"`bias` is absent, should be \(1,\)"):
+        set_weights(model, {"weight": torch.ones(1, 2)}, Path("x"))
+    strange = {**weights_of(model), "zoo": torch.ones(3)}
+    with pytest.raises(ModelError, match=r"`zoo` is \(3,\), should be absent"):
+        set_weights(model, strange, Path("x"))
+
+
+def test_a_full_disk_leaves_the_former_checkpoint_to_resume_from(tmp_path, monkeypatch):
+    trainee = saved_run(tmp_path, 10)
+    fsync = os.fsync
+    calls = []
+
+    def fail_at(number):
+        def fail(descriptor):
+            calls.append(descriptor)
+            if len(calls) == number:
+                raise OSError(28, "No space left on device")
+            fsync(descriptor)
+
+        return fail
+
+    failures = 0
+    for number in range(1, 60):
+        calls.clear()
+        monkeypatch.setattr(storage.os, "fsync", fail_at(number))
+        try:
+            save(tmp_path, trainee, TrainingState(update=10 + number))
+        except ResourceError:
+            failures += 1
+        monkeypatch.undo()
+        resumable = find_resumable(tmp_path)
+        assert resumable is not None
+        storage.verify_manifest(resumable)
+        if len(calls) < number:
+            break
+    assert failures == number - 1 > 10
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[2])
+from nmt.training.checkpoint import find_resumable, load_checkpoint
+from nmt.training.state import TrainingState
+from test_checkpoint import new_trainee, save, saved_run
+
+def save_until_killed(run, trainee, deadly):
+    calls = 0
+    def dying(function):
+        def call(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == deadly:
+                os._exit(137)
+            return function(*arguments, **options)
+        return call
+    for name in ("fsync", "rename", "replace", "mkdir", "open", "close", "unlink"):
+        setattr(os, name, dying(getattr(os, name)))
+    save(run, trainee, TrainingState(update=20))
+    os._exit(0)
+
+for deadly in range(1, 200):
+    run = Path(sys.argv[1]) / str(deadly)
+    trainee = saved_run(run, 10)
+    child = os.fork()
+    if child == 0:
+        save_until_killed(run, trainee, deadly)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    resumable = find_resumable(run)
+    load_checkpoint(resumable, new_trainee())
+    assert not any(path.name.startswith(".") for path in (run / "checkpoints").iterdir())
+    print(code, resumable.name)
+    if code != 137:
+        break
+"""
+
+
+def test_a_process_killed_at_any_call_of_a_save_leaves_a_checkpoint_to_resume_from(tmp_path):
+    arguments = [str(tmp_path), str(Path(__file__).parent)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    *killed, last = done.stdout.splitlines()
+    assert len(killed) > 20
+    assert set(killed) == {"137 update-000010", "137 update-000020"}
+    assert last == "0 update-000020"
+
+
+def test_a_checkpoint_is_found_by_number_name_and_path(tmp_path):
+    saved_run(tmp_path, 10)
+    expected = tmp_path / "checkpoints" / "update-000010"
+    for name in ("10", "000010", "update-000010", str(expected)):
+        assert find_checkpoint(tmp_path, name) == expected
+    for name in ("11", "..", "", "update-000011", str(tmp_path)):
+        with pytest.raises(UsageError, match=r"has no checkpoint .*; it has: update-000010"):
+            find_checkpoint(tmp_path, name)
+
+
+def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
+    assert best_checkpoints(tmp_path) == []
+    trainee = saved_run(tmp_path, 10, 20)
+    stopping = Stopping((Best(20, 3.0), Best(15, 2.0), Best(10, 1.0)))
+    last = save(tmp_path, trainee, TrainingState(update=30, stopping=stopping))
+    assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
+    storage.write_json(last / "state.json", {"stopping": 3})
+    with pytest.raises(ModelError, match="is not what nmt writes"):
+        best_checkpoints(tmp_path)

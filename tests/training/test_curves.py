@@ -1,0 +1,121 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nmt.errors import UsageError
+from nmt.storage import save_tensors, write_json
+from nmt.training.curves import Curves, plot, table
+from nmt.training.journal import Journal, UpdateReport, ValidationReport
+from nmt.training.overview import overview
+
+
+def write_run(run, validations=3, *, every=100, best=200):
+    run.mkdir()
+    (run / "config.toml").touch()
+    with Journal(run) as journal:
+        for update in range(every // 2, every * validations + every, every // 2):
+            journal.report(
+                UpdateReport(
+                    update,
+                    epoch=update / 1000,
+                    loss=3.0,
+                    tokens_per_second=8140,
+                    learning_rate=1e-3,
+                    gradient_norm=0.5,
+                    skipped=0,
+                    seconds=update,
+                    eta=None,
+                )
+            )
+            if update % every == 0 and update <= every * validations:
+                is_best = update <= best
+                journal.report(
+                    ValidationReport(update, 2.0, update / 10, None, is_best, seconds=1.0)
+                )
+    return run
+
+
+def test_a_line_per_validation_with_the_training_figures_of_its_time(tmp_path):
+    run = write_run(tmp_path / "run")
+    assert table(Curves.of(run)) == "\n".join(
+        [
+            "update  epoch  train ppl  norm     rate  tok/s  valid ppl  BLEU  chrF",
+            "   100    0.1       20.1  0.50  1.0e-03  8,140        7.4  10.0     -",
+            "   200    0.2       20.1  0.50  1.0e-03  8,140        7.4  20.0     -  *",
+            "   300    0.3       20.1  0.50  1.0e-03  8,140        7.4  30.0     -",
+            "   350    0.3       20.1  0.50  1.0e-03  8,140          -     -     -",
+        ]
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_long_table_keeps_first_best_and_last(tmp_path, rows):
+    lines = table(Curves.of(write_run(tmp_path / "run", 40, best=1700)), rows=rows).split("\n")
+    updates = [line.split()[0] for line in lines[1:]]
+    assert updates[0] == "100"
+    assert updates[-1] == "4,050"
+    assert any(line.endswith("*") for line in lines)
+    assert len(updates) <= rows + 2
+
+
+def test_a_run_without_metrics_has_no_curves(tmp_path):
+    curves = Curves.of(tmp_path)
+    assert curves == Curves([], [])
+    assert curves.best is None
+
+
+def test_curves_and_overview_do_not_import_torch():
+    code = (
+        "import sys, nmt.training.curves, nmt.training.overview; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_overview_names_sizes_data_and_checkpoints(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "model").mkdir()
+    save_tensors(run / "model" / "model.safetensors", {"w": torch.ones(20, 10), "b": torch.ones(7)})
+    (run / "data" / "train").mkdir(parents=True)
+    counts = {"pairs": 28987, "source_tokens": 400000, "target_tokens": 410000}
+    write_json(run / "data" / "train" / "manifest.json", counts)
+    (run / "last").write_text("checkpoints/update-000300\n")
+    (run / "best").write_text("checkpoints/update-000200\n")
+    assert overview(run, Curves.of(run)).splitlines() == [
+        f"run     {run}",
+        f"config  {run}/config.toml",
+        "data    train 28,987 pairs, 400,000 source and 410,000 target pieces",
+        f"model   207 weights, 956 B in {run}/model/model.safetensors",
+        "train   350 updates, 0.3 epochs, 05:50, 0 skipped",
+        f"last    {run}/checkpoints/update-000300",
+        f"best    {run}/checkpoints/update-000200",
+    ]
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"is no run folder, it has no config\.toml"):
+        overview(tmp_path, Curves([], []))
+
+
+@pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG")])
+def test_the_picture_is_the_same_each_time(tmp_path, name, start):
+    pytest.importorskip("matplotlib")
+    curves = Curves.of(write_run(tmp_path / "run"))
+    pictures = set()
+    for _ in range(2):
+        plot(curves, tmp_path / name)
+        pictures.add((tmp_path / name).read_bytes())
+    assert len(pictures) == 1
+    assert pictures.pop().startswith(start)
+
+
+def test_an_unknown_kind_of_picture_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"a\.txt: cannot draw this kind of file"):
+        plot(Curves([], []), tmp_path / "a.txt")
+
+
+def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"run: pip install 'nmt\[plot\]'"):
+        plot(Curves([], []), tmp_path / "a.svg")

@@ -1,0 +1,121 @@
+import io
+import json
+import logging
+import math
+import os
+import re
+
+import pytest
+
+from nmt.errors import ResourceError
+from nmt.training import journal as module
+from nmt.training.journal import (
+    Journal,
+    UpdateReport,
+    ValidationReport,
+    format_duration,
+    format_perplexity,
+    read_metrics,
+    truncate_metrics,
+)
+
+
+def update_report(update=2000, *, loss=3.412, skipped=0, eta=41.0):
+    return UpdateReport(
+        update=update,
+        epoch=2.2,
+        loss=loss,
+        tokens_per_second=8140.2,
+        learning_rate=1e-3,
+        gradient_norm=0.7,
+        skipped=skipped,
+        seconds=60.0,
+        eta=eta,
+    )
+
+
+def validation_report(update=2000, *, bleu=18.3, chrf=44.1, is_best=True):
+    return ValidationReport(update, math.log(24.8), bleu, chrf, is_best, seconds=2.0)
+
+
+def test_lines_for_people():
+    assert update_report().line() == (
+        "update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41"
+    )
+    assert update_report(skipped=3, eta=None).line().endswith("8,140 tok/s  skipped 3")
+    assert validation_report().line() == (
+        "valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved"
+    )
+    assert validation_report(bleu=None, chrf=None, is_best=False).line() == "valid   2000  ppl 24.8"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "00:00"), (41.4, "00:41"), (599.6, "10:00"), (7500, "2:05:00")]
+)
+def test_durations(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"),
+    [(math.log(30.3), "30.3"), (16.2, "1.1e+07"), (1000.0, "inf"), (math.nan, "nan")],
+)
+def test_perplexities(loss, text):
+    assert format_perplexity(loss) == text
+
+
+def test_reports_reach_the_console_the_log_and_the_metrics(tmp_path):
+    console = io.StringIO()
+    with Journal(tmp_path, console=console) as journal:
+        journal.report(update_report(loss=math.nan))
+        journal.report(validation_report())
+        logging.getLogger("nmt.text").warning("careful")
+
+    shown = console.getvalue().splitlines()
+    assert shown[1:] == [validation_report().line(), "careful"]
+    logged = (tmp_path / "train.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in logged)
+    assert [line[21:] for line in logged] == shown
+    first, second = read_metrics(tmp_path / "metrics.jsonl")
+    assert (first["kind"], first["update"], first["loss"]) == ("update", 2000, None)
+    assert (second["kind"], second["bleu"], second["is_best"]) == ("valid", 18.3, True)
+
+
+def test_the_journal_leaves_logging_as_it_was(tmp_path):
+    logger = logging.getLogger("nmt")
+    before = (logger.level, list(logger.handlers))
+    with Journal(tmp_path):
+        assert logger.isEnabledFor(logging.INFO)
+    assert (logger.level, list(logger.handlers)) == before
+
+
+def test_resuming_takes_out_later_updates_and_half_a_line(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    kept = b'{"kind": "update",   "update": 100}\n{"kind": "valid", "update": 200}\n'
+    path.write_bytes(kept + b'{"kind": "update", "update": 300}\n{"kind": "upda')
+    with Journal(tmp_path, resumed_at=200) as journal:
+        assert path.read_bytes() == kept
+        journal.report(update_report(300))
+    assert [entry["update"] for entry in read_metrics(path)] == [100, 200, 300]
+
+
+def test_a_new_run_starts_with_empty_metrics(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "update", "update": 100}\n')
+    truncate_metrics(tmp_path / "metrics.jsonl", 0)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_line_that_is_still_being_written_is_not_read(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(json.dumps({"update": 1}).encode() + b'\n{"update": 2, "lo')
+    assert read_metrics(path) == [{"update": 1}]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "train.log"])
+def test_a_full_disk_ends_the_run_with_its_reason(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(module, "truncate_metrics", lambda path, update: None)
+    (tmp_path / name).symlink_to("/dev/full")
+    with Journal(tmp_path) as journal, pytest.raises(ResourceError, match="the disk is full"):
+        journal.report(update_report())
+    assert os.path.realpath(tmp_path / name) == "/dev/full"

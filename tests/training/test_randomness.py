@@ -1,0 +1,34 @@
+import logging
+
+import pytest
+import torch
+
+from nmt.training.distributed import World
+from nmt.training.randomness import gather_random_states, restore_random_states
+
+
+@pytest.fixture(autouse=True)
+def keep_generator():
+    before = torch.get_rng_state()
+    yield
+    torch.set_rng_state(before)
+
+
+def test_restored_generators_draw_the_same_numbers_again():
+    states = gather_random_states(World())
+    first = torch.rand(5)
+    torch.rand(3)
+    restore_random_states(states, World())
+    assert torch.equal(torch.rand(5), first)
+
+
+def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
+    states = gather_random_states(World())
+    drawn = []
+    for rank in (0, 1, 0):
+        with caplog.at_level(logging.WARNING):
+            restore_random_states(states, World(rank=rank, size=2))
+        drawn.append(torch.rand(5).tolist())
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert len(caplog.messages) == 2  # rank 0 alone speaks
+    assert "resumed with 2 processes on cpu, saved with 1" in caplog.text

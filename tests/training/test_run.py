@@ -1,0 +1,283 @@
+"""A whole training run: resuming, limits, refusals, what it ships."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny, write_corpus
+
+from nmt.errors import DivergenceError, UsageError
+from nmt.storage import load_tensors, sha256_of
+from nmt.training.run import RunOptions, run_training
+from nmt.translator import Translator
+
+
+def fingerprint(run: Path, update: int) -> dict[str, str]:
+    """Return the sha256 of every tensor file of a checkpoint."""
+    folder = run / "checkpoints" / f"update-{update:06d}"
+    return {file.name: sha256_of(file) for file in folder.glob("*.safetensors")}
+
+
+def train(folder: Path, run: str, *overrides: str) -> Path:
+    assert run_training(tiny(folder, *overrides), folder / run, RunOptions()) == 0
+    return folder / run
+
+
+EVERYTHING = (
+    "training.ema=0.9",
+    "training.accumulate=2",
+    "training.schedule.kind=inverse_sqrt",
+    'training.scheduled_sampling={kind = "constant", probability = 0.5}',
+    "model.dropout.recurrent=0.1",
+)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_pieces_of_a_run_equal_one_run_bit_for_bit(tmp_path, cell):
+    """7 + 6 + 7 updates, cut in the middle of an epoch, against 20 at once."""
+    options = (*EVERYTHING, f"model.encoder.cell={cell}", f"model.decoder.cell={cell}")
+    whole = train(tmp_path, "whole", *options)
+    for updates in (7, 13, 20):
+        pieces = train(tmp_path, "pieces", *options, f"training.max_updates={updates}")
+
+    assert fingerprint(whole, 20) == fingerprint(pieces, 20)
+    assert set(fingerprint(whole, 20)) == {
+        "model.safetensors",
+        "optimizer.safetensors",
+        "ema.safetensors",
+    }
+
+
+def test_sampled_segmentations_resume_bit_for_bit(tmp_path):
+    options = (
+        'tokenizer={kind = "unigram", vocab_size = 40, sampling = 0.5, byte_fallback = false}',
+    )
+    whole = train(tmp_path, "whole", *options)
+    for updates in (9, 20):
+        pieces = train(tmp_path, "pieces", *options, f"training.max_updates={updates}")
+
+    assert fingerprint(whole, 20) == fingerprint(pieces, 20)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
+    runs = [
+        train(tmp_path, f"run{index}", f"training.seed={seed}", "training.max_updates=3")
+        for index, seed in enumerate((1, 1, 2))
+    ]
+    first, again, other = (fingerprint(run, 3)["model.safetensors"] for run in runs)
+
+    assert first == again != other
+
+
+def test_parts_of_an_update_do_not_change_what_is_learned(tmp_path):
+    """1 part or 4, without dropout: the same gradient, up to rounding."""
+    weights = []
+    for parts in (1, 4):
+        run = train(
+            tmp_path,
+            f"parts{parts}",
+            f"training.accumulate={parts}",
+            "model.dropout=0.0",
+            "training.max_updates=5",
+            "training.optimizer=sgd",
+        )
+        weights.append(load_tensors(run / "checkpoints/update-000005/model.safetensors"))
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], rtol=0, atol=1e-6)
+
+
+def test_a_finished_run_is_left_alone(tmp_path):
+    run = train(tmp_path, "run", "training.max_updates=3")
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")}
+    train(tmp_path, "run", "training.max_updates=3")
+
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")} == before
+
+
+def test_the_metrics_hold_each_update_once_after_resuming(tmp_path):
+    for updates in (4, 9):
+        run = train(tmp_path, "run", f"training.max_updates={updates}", "validation.every=3")
+    entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+    assert [e["update"] for e in entries if e["kind"] == "update"] == list(range(1, 10))
+    assert [e["update"] for e in entries if e["kind"] == "valid"] == [3, 4, 6, 9]
+
+
+def test_a_run_is_not_resumed_as_another_one(tmp_path):
+    train(tmp_path, "run", "training.max_updates=2")
+    changed = tiny(tmp_path, "training.max_updates=4", "training.seed=2", "model.dropout=0.5")
+    with pytest.raises(UsageError, match=r"other values of .*training\.seed"):
+        run_training(changed, tmp_path / "run", RunOptions())
+
+
+def test_resuming_can_be_refused_and_insisted_on(tmp_path):
+    with pytest.raises(
+        UsageError, match="holds no checkpoint to resume from, and --resume is must"
+    ):
+        run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="must"))
+    train(tmp_path, "run", "training.max_updates=2")
+    with pytest.raises(UsageError, match=r"holds a run already \(update-000002\)"):
+        run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="never"))
+
+
+def test_out_of_time_saves_and_leaves(tmp_path):
+    options = RunOptions(max_time="0.01s")
+    assert (
+        run_training(tiny(tmp_path, "training.max_updates=100000"), tmp_path / "run", options) == 0
+    )
+    assert (tmp_path / "run" / "last").read_text() == "checkpoints/update-000001\n"
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
+    options = ("training.learning_rate=1e38", "training.clip_norm=0", "training.max_skipped=3")
+    with pytest.raises(
+        DivergenceError, match=r"not finite 3 times in a row.*training\.learning_rate"
+    ):
+        train(tmp_path, "run", *options)
+
+
+def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
+    run = train(
+        tmp_path,
+        "run",
+        "training.learning_rate=1e-12",
+        "training.max_updates=1000",
+        "validation.every=2",
+        "validation.patience=2",
+        "validation.metric=chrf",
+        "training.keep_best=2",
+        "validation.average=2",
+    )
+    assert (run / "last").read_text() == "checkpoints/update-000006\n"
+    assert (run / "best").read_text() == "checkpoints/update-000002\n"
+    assert (run / "model" / "README.md").exists()
+
+
+def test_what_is_shipped_translates_line_by_line(tmp_path):
+    run = train(tmp_path, "run", "training.max_updates=3")
+    lines = ["a b c", "", "j i h g"]
+    translations = list(Translator.load(run).translate(lines))
+
+    assert [t.source for t in translations] == lines
+    assert translations[1].text == ""
+
+
+def test_dropped_moving_average_is_what_is_validated_and_shipped(tmp_path):
+    run = train(tmp_path, "run", "training.max_updates=5", "training.ema=0.9")
+    average = load_tensors(run / "checkpoints/update-000005/ema.safetensors")
+    shipped = load_tensors(run / "model/model.safetensors")
+
+    for name, weight in shipped.items():
+        assert torch.equal(weight, average[name])
+
+
+def test_copying_is_learned(tmp_path):
+    write_corpus(tmp_path, pairs=600)
+    run = train(
+        tmp_path,
+        "run",
+        "training.max_updates=400",
+        "training.batch_tokens=200",
+        "training.learning_rate=0.02",
+        "training.schedule={kind = 'cosine', updates = 400}",
+        "model.dropout=0.0",
+        "training.log_every=100",
+        "validation.every=400",
+        "model.encoder.hidden_size=24",
+        "model.decoder.hidden_size=48",
+    )
+    valid = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()][-1]
+
+    assert valid["kind"] == "valid"
+    assert valid["loss"] < 0.0488  # perplexity 1.05
+    assert valid["bleu"] > 95
+
+
+# --- other processes ---------------------------------------------------------------------------
+
+
+def start(folder: Path, run: Path, *overrides: str, ranks: int = 1) -> subprocess.Popen[bytes]:
+    """Start `nmt train` in a process of its own, or under torchrun."""
+    if not (folder / "tiny.toml").exists():
+        write_corpus(folder)
+    launcher = [sys.executable, "-m", "nmt.cli"]
+    if ranks > 1:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        launcher = [*torchrun, "--nproc-per-node", str(ranks), "-m", "--", "nmt.cli"]
+    settings = [part for override in overrides for part in ("--set", override)]
+    command = [*launcher, "train", str(folder / "tiny.toml"), "--run", str(run), *settings]
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a file exists; fail if the process ends before."""
+    while not path.exists():
+        if process.poll() is not None:
+            assert process.stderr is not None
+            raise AssertionError(process.stderr.read().decode())
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_ends_with_its_code(tmp_path, number, code):
+    process = start(
+        tmp_path, tmp_path / "run", "training.max_updates=1000000", "training.save_every=5"
+    )
+    wait_for(tmp_path / "run" / "last", process)
+    process.send_signal(number)
+    errors = process.communicate(timeout=60)[1].decode()
+
+    assert process.returncode == code, errors
+    assert "stopped by a signal; the same command goes on from here" in errors
+    last = tmp_path / "run" / (tmp_path / "run" / "last").read_text().strip()
+    assert (last / "SHA256SUMS").exists()
+
+
+def test_two_ranks_learn_what_one_learns(tmp_path):
+    """The same global updates, dealt to two processes over gloo, give the same losses."""
+    options = ("model.dropout=0.0", "training.max_updates=6", "validation.every=3")
+    losses = []
+    for ranks in (1, 2):
+        run = tmp_path / f"ranks{ranks}"
+        process = start(tmp_path, run, *options, ranks=ranks)
+        errors = process.communicate(timeout=120)[1].decode()
+        assert process.returncode == 0, errors
+        entries = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        losses.append([entry["loss"] for entry in entries])
+
+    assert len(losses[0]) == 8
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_at_most_one_interval_each(tmp_path):
+    """kill -9 at ten random moments; the run then ends as if nothing had happened."""
+    options = ("training.max_updates=400", "training.save_every=10", "validation.every=100")
+    whole = start(tmp_path, tmp_path / "whole", *options)
+    assert whole.wait(timeout=300) == 0
+    run = tmp_path / "killed"
+    reached = 0
+    for moment in range(10):
+        process = start(tmp_path, run, *options)
+        time.sleep(3.0 + 0.37 * (moment * 7 % 10))
+        process.kill()
+        process.communicate()
+        entries = run / "metrics.jsonl"
+        made = entries.read_bytes().count(b'"kind": "update"') if entries.exists() else 0
+        last = run / "last"
+        saved = int(last.read_text().rsplit("-", 1)[1]) if last.exists() else 0
+        assert made - saved <= 10
+        assert saved >= reached
+        reached = saved
+    final = start(tmp_path, run, *options)
+    assert final.wait(timeout=300) == 0
+
+    assert fingerprint(run, 400) == fingerprint(tmp_path / "whole", 400)

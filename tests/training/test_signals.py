@@ -1,0 +1,44 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nmt.training.signals import GracefulStop
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_first_signal_only_asks(number, code, capfd):
+    former = signal.getsignal(number)
+    with GracefulStop() as stop:
+        assert stop.requested is None
+        assert stop.exit_code == 0
+        os.kill(os.getpid(), number)
+        assert stop.requested == number
+    assert stop.exit_code == code
+    assert signal.getsignal(number) is former
+    assert f"{number.name}: saving before the end" in capfd.readouterr().err
+
+
+def test_the_second_signal_ends_the_process_at_once():
+    code = (
+        "import os, signal\nfrom nmt.training.signals import GracefulStop\n"
+        "with GracefulStop():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still here', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('not here')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 130
+    assert done.stdout == "still here\n"
+
+
+def test_handlers_return_after_an_error():
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ValueError, match="soon"), GracefulStop():
+        int("soon")
+    assert signal.getsignal(signal.SIGTERM) is former

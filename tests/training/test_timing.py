@@ -1,0 +1,40 @@
+import pytest
+
+from nmt.errors import UsageError
+from nmt.training import timing
+from nmt.training.timing import Deadline, Every
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_by_updates_it_is_due_at_multiples():
+    every = Every(3)
+    assert [update for update in range(1, 10) if every.is_due(update)] == [3, 6, 9]
+
+
+def test_by_time_it_is_due_so_long_after_the_last_time(clock):
+    every = Every("90s")
+    due = []
+    for second in (1000, 1089, 1090, 1100, 1179, 1180):
+        clock[0] = second
+        due.append(every.is_due(1))
+    assert due == [False, False, True, False, False, True]
+
+
+def test_a_deadline_passes(clock):
+    deadline = Deadline("55m")
+    assert not deadline.has_passed
+    clock[0] += 55 * 60
+    assert deadline.has_passed
+    assert not Deadline(None).has_passed
+
+
+@pytest.mark.parametrize("limit", ["55", "soon", "-3m", "0s"])
+def test_a_limit_that_is_no_time_is_refused(limit):
+    with pytest.raises(UsageError, match=f'--max-time must be a time .*, got "{limit}"'):
+        Deadline(limit)

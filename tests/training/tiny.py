@@ -1,0 +1,60 @@
+"""A corpus and a model small enough to train within a test."""
+
+import random
+from pathlib import Path
+
+from nmt.config.experiment import Experiment
+from nmt.config.load import load, resolve_paths
+
+CONFIG = """
+[data]
+source = "xx"
+target = "yy"
+train = ["train.xx", "train.yy"]
+valid = ["valid.xx", "valid.yy"]
+
+[tokenizer]
+kind = "word"
+vocab_size = 30
+byte_fallback = false
+
+[model]
+dropout = 0.1
+embedding.size = 12
+encoder.hidden_size = 8
+decoder.hidden_size = 16
+
+[training]
+batch_tokens = 60
+max_updates = 20
+learning_rate = 0.01
+log_every = 1
+save_every = 1000
+threads = 1
+device = "cpu"
+
+[validation]
+every = 1000
+"""
+
+
+def write_corpus(folder: Path, *, pairs: int = 60, task: str = "copy", seed: int = 1) -> Path:
+    """Write text files of a task over the letters a-j, and a configuration; return its path."""
+    chance = random.Random(seed)
+    for part, size in (("train", pairs), ("valid", 10)):
+        sources = [chance.choices("abcdefghij", k=chance.randint(2, 6)) for _ in range(size)]
+        targets = [line[::-1] if task == "reverse" else line for line in sources]
+        for suffix, lines in (("xx", sources), ("yy", targets)):
+            text = "".join(" ".join(line) + "\n" for line in lines)
+            (folder / f"{part}.{suffix}").write_text(text)
+    path = folder / "tiny.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def tiny(folder: Path, *overrides: str) -> Experiment:
+    """Return the tiny experiment; its corpus is written if it is not there."""
+    path = folder / "tiny.toml"
+    if not path.exists():
+        write_corpus(folder)
+    return resolve_paths(load(path, overrides), folder)
