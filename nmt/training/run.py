@@ -25,14 +25,14 @@ from nmt import __version__
 from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.data.binary import Corpus
+from nmt.data.binary import MANIFEST, Corpus
 from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
 from nmt.data.prepared import TRAIN, VALID
 from nmt.data.sampler import BatchSampler
-from nmt.errors import UsageError
+from nmt.errors import DataError, UsageError
 from nmt.models.build import build_model
-from nmt.storage import lock_folder, make_folder, write_json, write_text
+from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_json, write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import Trainee, find_resumable, load_checkpoint
 from nmt.training.distributed import World, barrier, broadcast_object, start_world
@@ -120,6 +120,7 @@ def owned(run: Path, world: World) -> Iterator[None]:
         return
     make_folder(run)
     with lock_folder(run):
+        sweep_strays(run)
         yield
 
 
@@ -177,6 +178,7 @@ def assemble(
     config = experiment.training
     source, target = load_subwords(run / "data")
     corpus = Corpus.open(run / "data", TRAIN)
+    data_key = read_json(run / "data" / MANIFEST)["key"]
     torch.manual_seed(config.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -191,11 +193,16 @@ def assemble(
         seed=config.seed,
     )
     if checkpoint is None:
-        state = TrainingState()
+        state = TrainingState(data_key=data_key)
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
     else:
         restored = load_checkpoint(checkpoint, trainee)
         state = restored.state
+        if state.data_key != data_key:
+            raise DataError(
+                f"{run}: the text files, or how they are prepared, have changed since the run was "
+                "started; restore them, or choose another --run."
+            )
         sampler.restore(state.position)
         restore_random_states(restored.random_states, world)
     loader = Loader(

@@ -12,6 +12,8 @@ from nmt.training.stopping import Stopping
 class TrainingState:
     """The counters of a run; the loop moves them on."""
 
+    data_key: str = ""
+    """Hash of what was prepared and how; a resumed run must find the same."""
     update: int = 0
     """Updates made, skipped ones included."""
     position: Position = field(default_factory=lambda: Position(epoch=0, update_in_epoch=0))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import tiny, write_corpus
 
-from nmt.errors import DivergenceError, UsageError
+from nmt.errors import DataError, DivergenceError, UsageError
 from nmt.storage import load_tensors, sha256_of
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
@@ -114,6 +114,16 @@ def test_a_run_is_not_resumed_as_another_one(tmp_path):
     changed = tiny(tmp_path, "training.max_updates=4", "training.seed=2", "model.dropout=0.5")
     with pytest.raises(UsageError, match=r"other values of .*training\.seed"):
         run_training(changed, tmp_path / "run", RunOptions())
+
+
+def test_a_run_is_not_resumed_on_other_text(tmp_path):
+    train(tmp_path, "run", "training.max_updates=2")
+    write_corpus(tmp_path, seed=2)
+    with pytest.raises(DataError, match="have changed since the run was started; restore them"):
+        train(tmp_path, "run", "training.max_updates=4")
+
+    write_corpus(tmp_path)
+    train(tmp_path, "run", "training.max_updates=4")
 
 
 def test_resuming_can_be_refused_and_insisted_on(tmp_path):

@@ -1,0 +1,79 @@
+"""Pairs side by side in tensors, padded to one length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nmt.text.vocabulary import BOS, PAD
+
+Ids = Sequence[int] | npt.NDArray[np.int64]
+"""Ids of one sentence, ending in EOS."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pairs; the decoder reads `target_in` and is to say `target_out`.
+
+    Attributes:
+        source: ids ending in EOS, padded with PAD, int64 [batch, src_len].
+        source_mask: True at real tokens, [batch, src_len].
+        target_in: BOS and all ids but EOS, padded, int64 [batch, tgt_len].
+        target_out: ids ending in EOS, padded, int64 [batch, tgt_len].
+        target_mask: True at real tokens of `target_in` and of `target_out`, [batch, tgt_len].
+        indices: number of each pair in its corpus.
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    target_in: Tensor
+    target_out: Tensor
+    target_mask: Tensor
+    indices: tuple[int, ...]
+
+    @cached_property
+    def tokens(self) -> int:
+        """Number of real tokens of `target_out`."""
+        return int(self.target_mask.sum())
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Return the batch on another device."""
+        moved = replace(
+            self,
+            source=self.source.to(device),
+            source_mask=self.source_mask.to(device),
+            target_in=self.target_in.to(device),
+            target_out=self.target_out.to(device),
+            target_mask=self.target_mask.to(device),
+        )
+        moved.__dict__["tokens"] = self.tokens  # counted here: on a GPU, counting waits for it
+        return moved
+
+
+def make_batch(pairs: Sequence[tuple[Ids, Ids]], indices: Sequence[int]) -> Batch:
+    """Return a batch of (source, target) ids, each ending in EOS.
+
+    Args:
+        pairs: at least one.
+        indices: number of each pair in its corpus.
+    """
+    source, source_mask = _pad([source for source, _ in pairs])
+    target_out, target_mask = _pad([target for _, target in pairs])
+    target_in, _ = _pad([np.concatenate(([BOS], target[:-1])) for _, target in pairs])
+    return Batch(source, source_mask, target_in, target_out, target_mask, tuple(map(int, indices)))
+
+
+def _pad(sentences: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Return ids [batch, longest] and their mask."""
+    lengths = np.array([len(sentence) for sentence in sentences])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, PAD, dtype=np.int64)
+    ids[mask] = np.concatenate(sentences)
+    return torch.from_numpy(ids), torch.from_numpy(mask)

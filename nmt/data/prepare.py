@@ -1,0 +1,155 @@
+"""From text files to a folder that training reads: filtered, cut into pieces, checked.
+
+    data/
+      subword.model              or source.model and target.model
+      train/ valid/              prepared corpora, see `binary`
+      dropped.tsv                every pair left out of training, and why
+      manifest.json              what went in, what came out
+
+The folder appears at once when all is done, so a killed preparation leaves nothing behind that
+could be taken for a whole one. The same files and options give the same models and corpora,
+byte for byte.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+import nmt
+from nmt.config.experiment import Experiment
+from nmt.config.load import resolve_paths
+from nmt.data.binary import MANIFEST, Corpus
+from nmt.data.preparation import Preparation
+from nmt.data.prepared import TRAIN, VALID, PreparedSummary
+from nmt.errors import DataError, NmtError
+from nmt.storage import explain_failures, make_folder, new_folder, sha256_of, write_json
+from nmt.text.lines import BadLines, require_file
+from nmt.text.subword import load_subwords
+
+_FORMAT = 1
+_FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
+
+_logger = logging.getLogger(__name__)
+
+
+def prepare(
+    experiment: Experiment,
+    base: Path,
+    out: Path,
+    *,
+    report: Callable[[str], None] | None = None,
+    bad_lines: BadLines = "error",
+) -> PreparedSummary:
+    """Bring the folder `out` up to date with the text files and options of an experiment.
+
+    Args:
+        experiment: which files, and what to do with them.
+        base: the folder at which relative paths start.
+        out: made or replaced as a whole; left alone if it already holds these data.
+        report: told what is being done, a line each time.
+        bad_lines: what to do with pairs that are not UTF-8. "error" accepts what an earlier
+            call with another choice has made.
+
+    Raises:
+        DataError: a text file is missing, damaged or does not match its counterpart; or no pair
+            is left.
+        ConfigError: the vocabulary size does not fit the text.
+        ResourceError: the disk refuses.
+    """
+    started = time.monotonic()
+    experiment = resolve_paths(experiment, base)
+    tell = report or (lambda _: None)
+    earlier = _read_manifest(out)
+    inputs = _fingerprint_inputs(experiment, earlier.get("inputs", {}))
+    key = _key(experiment, inputs)
+    summary = _summary_if_current(out, earlier, key, bad_lines)
+    if summary is not None:
+        return replace(summary, seconds=time.monotonic() - started)
+
+    make_folder(out.parent)
+    with new_folder(out) as folder, explain_failures(out):
+        made = Preparation(experiment, folder, bad_lines, tell).run()
+        summary = replace(made, folder=out, seconds=time.monotonic() - started)
+        result = {k: v for k, v in asdict(summary).items() if k not in ("folder", "up_to_date")}
+        write_json(
+            folder / MANIFEST,
+            {
+                "format": _FORMAT,
+                "nmt": nmt.__version__,
+                "sentencepiece": sentencepiece.__version__,
+                "key": key,
+                "bad_lines": bad_lines,
+                "inputs": inputs,
+                "normalization": experiment.normalization.model_dump(),
+                "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
+                "subword": [subword.fingerprint for subword in load_subwords(folder)],
+                "summary": result,
+            },
+        )
+    return summary
+
+
+def _fingerprint_inputs(
+    experiment: Experiment, known: Mapping[str, Any]
+) -> dict[str, dict[str, int | str]]:
+    """Return size, time and SHA-256 of every text file; one unchanged since is not read again."""
+    data = experiment.data
+    inputs: dict[str, dict[str, int | str]] = {}
+    for file in (*data.train, *data.valid, *(data.test or ())):
+        path = Path(file)
+        require_file(path)
+        status = path.stat()
+        entry: dict[str, int | str] = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        before = known.get(file, {})
+        is_unchanged = all(before.get(name) == value for name, value in entry.items())
+        entry["sha256"] = before["sha256"] if is_unchanged else sha256_of(path)
+        inputs[file] = entry
+    return inputs
+
+
+def _key(experiment: Experiment, inputs: Mapping[str, Mapping[str, int | str]]) -> str:
+    """Return a hash of everything that the result depends on."""
+    data = experiment.data
+    sides = [data.train, data.valid, data.test or ()]
+    parts = {
+        "format": _FORMAT,
+        "files": [[inputs[file]["sha256"] for file in side] for side in sides],
+        "data": data.model_dump(include=_FILTER_OPTIONS),
+        "normalization": experiment.normalization.model_dump(),
+        "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of an earlier preparation; empty if there is none of this format."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    is_ours = isinstance(manifest, dict) and manifest.get("format") == _FORMAT
+    return manifest if is_ours else {}
+
+
+def _summary_if_current(
+    out: Path, manifest: Mapping[str, Any], key: str, bad_lines: BadLines
+) -> PreparedSummary | None:
+    """Return what an earlier call made, if it is whole and what this call would make."""
+    if manifest.get("key") != key or bad_lines not in ("error", manifest.get("bad_lines")):
+        return None
+    try:
+        fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
+        corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
+        if any(corpus.fingerprints != fingerprints for corpus in corpora):
+            raise DataError(f"{out}: the subword models are not those that cut the corpora.")
+        return PreparedSummary(**manifest["summary"], folder=out, up_to_date=True)
+    except (NmtError, KeyError, TypeError) as error:
+        _logger.warning("%s; prepared again", error)
+        return None

@@ -1,0 +1,62 @@
+"""What `nmt prepare` has made: the names in its folder and the summary for people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt.text.filters import REASONS, Reason
+
+TRAIN, VALID = "train", "valid"
+"""Names of the corpora to learn from and to choose by."""
+DROPPED = "dropped.tsv"
+"""Name of the list of training pairs that were left out."""
+
+
+@dataclass(frozen=True)
+class PreparedSummary:
+    """What a preparation read, left out and made.
+
+    Attributes:
+        folder: where the prepared data lie.
+        pairs: pairs of the training files.
+        kept: pairs to learn from.
+        dropped: number of pairs left out, by reason.
+        valid_pairs: pairs of the validation files.
+        valid_kept: those of them with text on both sides.
+        joint: whether both languages share one vocabulary.
+        source_vocab: pieces of the source vocabulary, special ones included.
+        target_vocab: pieces of the target vocabulary.
+        unknown_percent: share of <unk> among the pieces of the training pairs.
+        seconds: what it took.
+        up_to_date: nothing was done, as the folder already held these data.
+    """
+
+    folder: Path
+    pairs: int
+    kept: int
+    dropped: Mapping[Reason, int]
+    valid_pairs: int
+    valid_kept: int
+    joint: bool
+    source_vocab: int
+    target_vocab: int
+    unknown_percent: float
+    seconds: float
+    up_to_date: bool
+
+    def describe(self) -> list[str]:
+        """Return a few lines for people."""
+        train = f"train  {self.pairs:,} pairs   {self.kept:,} kept"
+        if self.dropped:
+            reasons = ", ".join(f"{self.dropped[r]:,} {r}" for r in REASONS if r in self.dropped)
+            train += f"  ({reasons})   details: {self.folder / DROPPED}"
+        valid = f"valid  {self.valid_pairs:,} pairs"
+        if self.valid_kept < self.valid_pairs:
+            valid += f"   {self.valid_pairs - self.valid_kept:,} with an empty side left out"
+        sizes = f"source {self.source_vocab:,}, target {self.target_vocab:,}"
+        vocab = f"vocab  {f'joint {self.source_vocab:,}' if self.joint else sizes}"
+        if self.up_to_date:
+            place = f"up to date in {self.folder}"
+        else:
+            place = f"written to {self.folder} in {self.seconds:.1f} s"
+        return [train, valid, f"{vocab}    unknown {self.unknown_percent:.2f} %    {place}"]

@@ -1,0 +1,172 @@
+"""Which pairs make up which update: the plan of an epoch follows from lengths, seed and epoch.
+
+The plan knows nothing of ranks or micro-batches, so that any number of them trains on the same
+updates: `split_update` deals out the pairs of one update afterwards.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import ModelError
+
+Indices = npt.NDArray[np.int64]
+
+_BUCKET_GROWTH = 1.1  # the longest target of a bucket over its shortest
+_SOURCE_JITTER = 0.1  # by up to this share, source lengths are made uncertain
+
+
+@dataclass(frozen=True)
+class Position:
+    """What comes next: update number `update_in_epoch` of pass number `epoch`, both from 0."""
+
+    epoch: int = 0
+    update_in_epoch: int = 0
+
+
+def plan_epoch(
+    source_lengths: npt.NDArray[np.integer],
+    target_lengths: npt.NDArray[np.integer],
+    *,
+    batch_tokens: int,
+    seed: int,
+    epoch: int,
+) -> list[Indices]:
+    """Return the updates of one epoch, each the numbers of its pairs; every pair is in just one.
+
+    Pairs lie in buckets of about the same target length, sorted by source length in each; this
+    order is cut wherever the next share of target tokens is full, and the updates are shuffled.
+    The bounds of the buckets and the source lengths are blurred, so that a pair meets others in
+    each epoch. All updates have about the same number of target tokens, also the last.
+
+    Args:
+        source_lengths: pieces of each source, [pairs].
+        target_lengths: pieces of each target with EOS, [pairs].
+        batch_tokens: target tokens of an update; a longer pair is an update of its own.
+        seed: of the noise and the order.
+        epoch: another epoch, another noise and order.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    pairs = len(target_lengths)
+    buckets = np.floor(np.log(target_lengths) / np.log(_BUCKET_GROWTH) + generator.random())
+    blurred = source_lengths * generator.uniform(1 - _SOURCE_JITTER, 1 + _SOURCE_JITTER, pairs)
+    # Every other bucket runs from long to short sources, so that an update across the border of
+    # two buckets has sources of one length.
+    order = np.lexsort((np.where(buckets % 2, -blurred, blurred), buckets))
+    plan = _cut(order, target_lengths, batch_tokens)
+    return [plan[i] for i in generator.permutation(len(plan))]
+
+
+def plan_once(
+    source_lengths: npt.NDArray[np.integer],
+    target_lengths: npt.NDArray[np.integer],
+    *,
+    batch_tokens: int,
+) -> list[Indices]:
+    """Return every pair once, from short to long and without chance: for validation.
+
+    The arguments are those of `plan_epoch`.
+    """
+    order = np.lexsort((source_lengths, target_lengths))
+    return _cut(order, target_lengths, batch_tokens)
+
+
+def _cut(
+    order: Indices, target_lengths: npt.NDArray[np.integer], batch_tokens: int
+) -> list[Indices]:
+    """Cut `order` into runs of about `batch_tokens` target tokens, none of them empty."""
+    if not len(order):
+        return []
+    lengths = target_lengths[order].astype(np.int64)
+    ends = np.cumsum(lengths)
+    updates = max(1, round(int(ends[-1]) / batch_tokens))
+    # A pair goes where its middle falls when all tokens are laid out in `updates` equal shares.
+    share = (2 * ends - lengths) * updates // (2 * int(ends[-1]))
+    return np.split(order, np.flatnonzero(np.diff(share)) + 1)
+
+
+def split_update(indices: Indices, parts: int) -> list[Indices]:
+    """Deal the pairs of an update to ranks x micro-batches, round robin.
+
+    As pairs come about sorted by length, each part gets its share of long and short ones. With
+    fewer pairs than parts, some parts are empty.
+    """
+    return [indices[part::parts] for part in range(parts)]
+
+
+class BatchSampler:
+    """Hands out the updates of one epoch after another, for ever, from any position.
+
+    Args:
+        source_lengths: pieces of each source, [pairs].
+        target_lengths: pieces of each target with EOS, [pairs].
+        batch_tokens: target tokens of an update, see `plan_epoch`.
+        seed: everything random follows from it and the epoch.
+    """
+
+    def __init__(
+        self,
+        source_lengths: npt.NDArray[np.integer],
+        target_lengths: npt.NDArray[np.integer],
+        *,
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        if not len(target_lengths):
+            raise ValueError("there are no pairs to sample from")
+        self._source_lengths = source_lengths
+        self._target_lengths = target_lengths
+        self._batch_tokens = batch_tokens
+        self._seed = seed
+        self._position = Position()
+        self._planned: tuple[int, list[Indices]] | None = None
+
+    @property
+    def position(self) -> Position:
+        """What comes next."""
+        return self._position
+
+    @property
+    def updates_in_epoch(self) -> int:
+        """Number of updates of the current epoch."""
+        return len(self._plan(self._position.epoch))
+
+    def restore(self, position: Position) -> None:
+        """Go on from `position`.
+
+        Raises:
+            ModelError: the epoch has no such update, so the position belongs to other data.
+        """
+        updates = len(self._plan(position.epoch))
+        if not 0 <= position.update_in_epoch < updates:
+            raise ModelError(
+                f"the checkpoint stands at update {position.update_in_epoch} of epoch "
+                f"{position.epoch}, but an epoch has {updates} updates: it was made with other "
+                "data or another training.batch_tokens; restore those, or start a new run."
+            )
+        self._position = position
+
+    def __iter__(self) -> Iterator[Indices]:
+        return self
+
+    def __next__(self) -> Indices:
+        """Return the pairs of the next update and move `position` beyond it."""
+        epoch, update = self._position.epoch, self._position.update_in_epoch
+        plan = self._plan(epoch)
+        is_last = update + 1 == len(plan)
+        self._position = Position(epoch + 1, 0) if is_last else Position(epoch, update + 1)
+        return plan[update]
+
+    def _plan(self, epoch: int) -> list[Indices]:
+        if self._planned is None or self._planned[0] != epoch:
+            plan = plan_epoch(
+                self._source_lengths,
+                self._target_lengths,
+                batch_tokens=self._batch_tokens,
+                seed=self._seed,
+                epoch=epoch,
+            )
+            self._planned = epoch, plan
+        return self._planned[1]

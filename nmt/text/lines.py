@@ -1,0 +1,289 @@
+"""The only reader of text. A line is what ends in a line feed, and nothing else ends one.
+
+Text arrives as bytes and is split on `\\n` before it is decoded, so that a lone carriage return,
+a form feed or U+2028 never makes two lines out of one, whether the text comes from a file, a
+gzip file or standard input. Decoding is strict: bad bytes are named by file, line and place.
+"""
+
+import difflib
+import gzip
+import io
+import logging
+import sys
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from nmt.errors import DataError
+
+BadLines = Literal["error", "skip", "replace"]
+"""What to do with a line that is not UTF-8 or holds NUL: stop, leave it out, or put U+FFFD in
+place of what is wrong."""
+
+_BOM = "\ufeff"
+_CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
+_GZIP_MAGIC = b"\x1f\x8b"
+_NAMED_BAD_LINES = 10  # so many bad lines are named one by one; the rest is only counted
+
+_logger = logging.getLogger(__name__)
+
+
+def read_records(path: Path | None) -> Iterator[bytes]:
+    """Yield the lines of a text as bytes, each with its line feed: what `read_lines` decodes.
+
+    Args:
+        path: a file, plain or gzip; None or "-" reads standard input.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if path is None or str(path) == "-":
+        # Iterating a binary stream splits on \n alone, and hands out a line as soon as it came.
+        yield from sys.stdin.buffer
+    else:
+        with _open(path) as stream, _explain_failures(path):
+            yield from stream
+
+
+def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[str]:
+    """Yield the lines of a text one by one, without their line feeds.
+
+    A carriage return before the line feed is dropped (with one warning for the file), and so is
+    a byte order mark at the beginning. Text after the last line feed is a line, too.
+
+    Args:
+        path: a file, plain or gzip; None or "-" reads standard input.
+        bad_lines: what to do with lines that are not UTF-8 or hold NUL.
+
+    Raises:
+        DataError: the file cannot be read, or a line is bad and `bad_lines` is "error".
+    """
+    return (line for line in _decoded_lines(path, bad_lines) if line is not None)
+
+
+def read_parallel(
+    source: Path, target: Path, *, bad_lines: BadLines = "error"
+) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of two files that translate each other line by line.
+
+    Both files are counted to the end before the first pair comes out.
+
+    Args:
+        source: file of the source side, see `read_lines`.
+        target: file of the target side.
+        bad_lines: "skip" leaves out a pair if either line is bad.
+
+    Raises:
+        DataError: as `read_lines`; or the files have different numbers of lines.
+    """
+    return (pair for _, pair in read_numbered_pairs(source, target, bad_lines=bad_lines))
+
+
+def read_numbered_pairs(
+    source: Path, target: Path, *, bad_lines: BadLines = "error"
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield (line number from 1, pair) of two files; otherwise as `read_parallel`."""
+    if source.is_file() and target.is_file():  # a pipe can be read only once
+        counts = count_lines(source), count_lines(target)
+        if counts[0] != counts[1]:
+            raise _unequal(source, target, counts)
+    ended = object()
+    sides = _decoded_lines(source, bad_lines), _decoded_lines(target, bad_lines)
+    for number, (left, right) in enumerate(zip_longest(*sides, fillvalue=ended), start=1):
+        if left is ended or right is ended:
+            shorter, longer = (source, target) if left is ended else (target, source)
+            raise DataError(
+                f"{shorter}: ends after {number - 1:,} lines while {longer} goes on; "
+                "the two must be translations of each other line by line."
+            )
+        if isinstance(left, str) and isinstance(right, str):
+            yield number, (left, right)
+
+
+def count_lines(path: Path) -> int:
+    """Return how many lines `read_lines` finds in a file, bad ones included.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    count, last = 0, b"\n"
+    with _open(path) as stream, _explain_failures(path):
+        while chunk := stream.read(_CHUNK):
+            count += chunk.count(b"\n")
+            last = chunk[-1:]
+    return count + (last != b"\n")
+
+
+def require_file(path: Path) -> None:
+    """Make sure that `path` is a file that can be read as often as one likes.
+
+    Raises:
+        DataError: it is missing, a folder or a pipe, or reading it is not permitted.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path}: is no plain file and can be read only once; save it as a file.")
+    with _open(path):
+        pass
+
+
+def _decoded_lines(path: Path | None, bad_lines: BadLines) -> Iterator[str | None]:
+    """Yield every line, None in place of a bad one that is to be skipped."""
+    decoder = _Decoder(_name(path), bad_lines)
+    for number, record in enumerate(read_records(path), start=1):
+        yield decoder.decode(number, record)
+    decoder.report()
+
+
+def _name(path: Path | None) -> str:
+    return "stdin" if path is None or str(path) == "-" else str(path)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[io.BufferedIOBase]:
+    """Open a file for reading bytes; a gzip file, known by its first two, is unpacked."""
+    with _explain_failures(path):
+        file = path.open("rb")
+    with file:
+        with _explain_failures(path):
+            is_gzip = file.peek(2)[:2] == _GZIP_MAGIC
+        if is_gzip:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
+@contextmanager
+def _explain_failures(path: Path) -> Iterator[None]:
+    """Turn what opening and reading can meet into a DataError that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; {_close_names(path)}") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder; name a file in it.") from None
+    except PermissionError:
+        raise DataError(f"{path}: reading it is not permitted; change its mode.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: is a damaged gzip file ({error}); fetch it again.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _close_names(path: Path) -> str:
+    """Say which files of the same folder were perhaps meant."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder} either."
+    close = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+    if close:
+        return f"did you mean {' or '.join(str(folder / name) for name in close)}?"
+    return "check its name."
+
+
+class _Decoder:
+    """Turns the records of one text into lines and keeps count of what was wrong with them."""
+
+    def __init__(self, name: str, bad_lines: BadLines) -> None:
+        self._name = name
+        self._bad_lines = bad_lines
+        self._bad = 0
+        self._has_warned_of_crlf = False
+
+    def decode(self, number: int, record: bytes) -> str | None:
+        """Return line `number`, counted from 1; None if it is bad and to be skipped."""
+        record = record.removesuffix(b"\n")
+        if record.endswith(b"\r"):
+            record = record[:-1]
+            self._warn_of_crlf()
+        text = self._strict(number, record)
+        if number == 1 and text is not None:
+            text = text.removeprefix(_BOM)
+        return text
+
+    def report(self) -> None:
+        """Log how many lines were bad, if any."""
+        if self._bad:
+            done = "left out" if self._bad_lines == "skip" else "mended with U+FFFD"
+            _logger.warning("%s: %s bad lines were %s", self._name, f"{self._bad:,}", done)
+
+    def _strict(self, number: int, record: bytes) -> str | None:
+        try:
+            if b"\0" not in record:
+                return record.decode("utf-8")
+            fault = _first_fault(record)
+        except UnicodeDecodeError:
+            fault = _first_fault(record)
+        message = f"{self._name}:{number}: {fault}"
+        if self._bad_lines == "error":
+            raise DataError(f"{message}; {_remedy(number, record)}")
+        self._bad += 1
+        if self._bad <= _NAMED_BAD_LINES:
+            _logger.warning("%s", message)
+        if self._bad_lines == "skip":
+            return None
+        return record.decode("utf-8", errors="replace").replace("\0", "\ufffd")
+
+    def _warn_of_crlf(self) -> None:
+        if not self._has_warned_of_crlf:
+            _logger.warning("%s: lines end in CR LF; the CR is dropped", self._name)
+            self._has_warned_of_crlf = True
+
+
+def _first_fault(record: bytes) -> str:
+    """Name the first byte of a bad record that should not be there, counted from 1."""
+    nul = record.find(b"\0")
+    try:
+        record[: nul if nul >= 0 else None].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"byte {error.start + 1} is 0x{record[error.start]:02x}, not UTF-8"
+    return f"byte {nul + 1} is 0x00 (NUL), which text does not hold"
+
+
+def _remedy(number: int, record: bytes) -> str:
+    if number == 1 and record.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it looks like UTF-16: convert it with `iconv -f utf-16 -t utf-8`."
+    if number == 1 and record.startswith(_GZIP_MAGIC):
+        return "it looks like gzip: pipe it through `zcat`."
+    return "convert the text to UTF-8, for example with `iconv -f latin1 -t utf-8`."
+
+
+def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
+    shift = _likely_shift(_line_lengths(source), _line_lengths(target))
+    shorter = source if counts[0] < counts[1] else target
+    if shift < min(counts):
+        where = f"first likely shift near line {shift + 1:,}"
+    else:
+        where = f"{shorter} seems to be cut off at its end"
+    return DataError(
+        f"{source} has {counts[0]:,} lines, {target} {counts[1]:,}; {where}; "
+        "the two must be translations of each other line by line."
+    )
+
+
+def _line_lengths(path: Path) -> np.ndarray:
+    """Return the bytes of every line, float64 [lines]."""
+    return np.array(array("q", map(len, read_records(path))), dtype=np.float64)
+
+
+def _likely_shift(source: np.ndarray, target: np.ndarray) -> int:
+    """Return after how many lines two texts most likely lose step, by the lengths of their lines.
+
+    One block of lines is taken to be missing from the shorter text: lines before it pair up with
+    the same number, lines after it with the number plus the difference. Of all places for the
+    block, the best is the one with the smallest sum of |log(length ratio) - its median|.
+    """
+    shorter, longer = sorted((np.log(source), np.log(target)), key=len)
+    missing = len(longer) - len(shorter)
+    before = shorter - longer[: len(shorter)]
+    after = shorter - longer[missing:]
+    usual = np.median(longer) - np.median(shorter) if len(shorter) else 0.0
+    cost_before = np.concatenate([[0.0], np.cumsum(np.abs(before + usual))])
+    cost_after = np.concatenate([[0.0], np.cumsum(np.abs(after + usual)[::-1])])[::-1]
+    return int(np.argmin(cost_before + cost_after))

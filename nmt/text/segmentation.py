@@ -1,0 +1,179 @@
+"""Random segmentations of a text, the same from the same random numbers everywhere.
+
+sentencepiece samples as well, but the generator inside it is salted anew in every process, so
+that no seed makes two ranks, or a run and its resumption, agree. Pieces never cross a space, so
+words are independent, and what a word needs is computed once and kept.
+"""
+
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from nmt.text.vocabulary import UNK
+
+SPACE = "▁"
+"""What stands for a space inside pieces (U+2581)."""
+
+_WORD = re.compile(f"{SPACE}[^{SPACE}]*")
+_CACHED_WORDS = 1 << 17
+_LONGEST_CACHED_WORD = 64
+_UNKNOWN_PENALTY = 10.0  # an unknown character is so much less likely than the rarest piece
+
+
+@dataclass(frozen=True)
+class PieceTable:
+    """What a subword model knows.
+
+    Attributes:
+        ids: id of each ordinary piece.
+        scores: of each id; log-probability (unigram) or negative rank of its merge (bpe).
+        bytes: id of each of the 256 bytes; empty without byte fallback.
+    """
+
+    ids: Mapping[str, int]
+    scores: list[float]
+    bytes: list[int]
+
+    def spell(self, character: str) -> list[int]:
+        """Return the ids of a character that has no piece of its own."""
+        if not self.bytes:
+            return [UNK]
+        return [self.bytes[value] for value in character.encode("utf-8", "replace")]
+
+
+def sample_segmentation(
+    text: str, sample_word: Callable[[str, random.Random], list[int]], generator: random.Random
+) -> list[int]:
+    """Return ids for `text`, each word cut by `sample_word`; neighbouring unknowns become one."""
+    ids: list[int] = []
+    if not text:
+        return ids
+    for word in _WORD.findall(SPACE + text.replace(" ", SPACE)):
+        for piece in sample_word(word, generator):
+            if piece != UNK or not ids or ids[-1] != UNK:
+                ids.append(piece)
+    return ids
+
+
+@dataclass(frozen=True)
+class _Arcs:
+    """The pieces that may end at one place of a word.
+
+    Attributes:
+        begins: where each piece begins.
+        ids: the ids of each piece; several if it is spelled in bytes.
+        cumulated: probabilities of the pieces given that a boundary is here, summed up.
+    """
+
+    begins: list[int]
+    ids: list[list[int]]
+    cumulated: list[float]
+
+
+class UnigramSampler:
+    """Subword regularisation (Kudo, 2018, section 3.2) over all segmentations of a word.
+
+    A segmentation has probability p(pieces)^alpha / sum, found by filtering forward over the
+    lattice of pieces; it is drawn backward from the end of the word.
+    """
+
+    def __init__(self, pieces: PieceTable, alpha: float) -> None:
+        self._pieces = pieces
+        self._alpha = alpha
+        self._longest = max(map(len, pieces.ids), default=1)
+        ordinary = [pieces.scores[i] for i in pieces.ids.values()]
+        self._unknown_score = min(ordinary, default=0.0) - _UNKNOWN_PENALTY
+        self._lattices: dict[str, list[_Arcs]] = {}
+
+    def __call__(self, word: str, generator: random.Random) -> list[int]:
+        """Return the ids of a random segmentation of `word`."""
+        lattice = self._lattices.get(word)
+        if lattice is None:
+            lattice = self._build(word)
+            self._keep(word, lattice)
+        drawn = []
+        end = len(word)
+        while end:
+            arcs = lattice[end]
+            choice = 0
+            if len(arcs.begins) > 1:
+                threshold = generator.random()
+                while arcs.cumulated[choice] <= threshold:
+                    choice += 1
+            drawn.append(arcs.ids[choice])
+            end = arcs.begins[choice]
+        return [piece for ids in reversed(drawn) for piece in ids]
+
+    def _build(self, word: str) -> list[_Arcs]:
+        """Return the arcs into each place 0 ... len(word)."""
+        lattice = [_Arcs([], [], [])]
+        forward = [0.0]  # log of the summed weight of all ways to reach a place
+        for end in range(1, len(word) + 1):
+            begins, ids, logs = [], [], []
+            for begin in range(max(0, end - self._longest), end):
+                piece = self._pieces.ids.get(word[begin:end])
+                if piece is not None:
+                    score, spelled = self._pieces.scores[piece], [piece]
+                elif begin == end - 1:
+                    score, spelled = self._unknown_score, self._pieces.spell(word[begin])
+                else:
+                    continue
+                begins.append(begin)
+                ids.append(spelled)
+                logs.append(forward[begin] + self._alpha * score)
+            largest = max(logs)
+            weights = [math.exp(log - largest) for log in logs]
+            total = math.fsum(weights)
+            forward.append(largest + math.log(total))
+            cumulated = list(accumulate(weight / total for weight in weights))
+            cumulated[-1] = 1.0  # random() is below 1: rounding can never leave no choice
+            lattice.append(_Arcs(begins, ids, cumulated))
+        return lattice
+
+    def _keep(self, word: str, lattice: list[_Arcs]) -> None:
+        if len(word) > _LONGEST_CACHED_WORD:
+            return
+        if len(self._lattices) >= _CACHED_WORDS:
+            self._lattices.clear()
+        self._lattices[word] = lattice
+
+
+class BpeDropout:
+    """Byte-pair encoding where each merge is skipped now and then (Provilkov et al., 2020, alg. 1).
+
+    At every step each possible merge of a word is dropped with probability `rate`; the best of
+    the others is made; when none is left, the word is done. Rate 0 gives the usual segmentation.
+    """
+
+    def __init__(self, pieces: PieceTable, rate: float) -> None:
+        self._pieces = pieces
+        self._rate = rate
+
+    def __call__(self, word: str, generator: random.Random) -> list[int]:
+        """Return the ids of a random segmentation of `word`."""
+        symbols = list(word)
+        while len(symbols) > 1:
+            place = self._best_merge(symbols, generator)
+            if place is None:
+                break
+            symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
+        ids = []
+        for symbol in symbols:
+            piece = self._pieces.ids.get(symbol)
+            ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
+        return ids
+
+    def _best_merge(self, symbols: list[str], generator: random.Random) -> int | None:
+        """Return where the first of the best merges begins that were not dropped."""
+        best, best_score = None, -math.inf
+        known, scores, rate = self._pieces.ids, self._pieces.scores, self._rate
+        for place in range(len(symbols) - 1):
+            piece = known.get(symbols[place] + symbols[place + 1])
+            if piece is None or generator.random() < rate:
+                continue
+            if scores[piece] > best_score:
+                best, best_score = place, scores[piece]
+        return best

@@ -1,0 +1,355 @@
+"""Cutting text into pieces and putting it together again, by sentencepiece.
+
+The model file holds everything but the normal form of the text, which is `Normalizer`'s work:
+inside sentencepiece text is left as it is, so that `decode(encode(text)) == text`. The one
+exception is "▁" (U+2581), sentencepiece's own sign for a space, which comes back as a space.
+"""
+
+import hashlib
+import io
+import logging
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import sentencepiece
+
+from nmt.errors import ConfigError, DataError, ModelError
+from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
+from nmt.text.vocabulary import (
+    BOS,
+    BOS_PIECE,
+    EOS,
+    EOS_PIECE,
+    PAD,
+    PAD_PIECE,
+    SPECIAL_PIECES,
+    UNK,
+    UNK_PIECE,
+)
+
+SubwordKind = Literal["unigram", "bpe", "char", "word"]
+
+JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.model"
+"""Names of the model files in a folder: one for both languages, or one for each."""
+
+_KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
+_BYTES = 256
+_UNKNOWN_SIGN = "⁇"
+_RESERVED = "▅"  # sentencepiece passes over lines with it (U+2585)
+_NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece passes over lines above 4,192
+_ERRORS_ONLY = 2
+_UNSPOKEN = frozenset((PAD, BOS, EOS))
+_ONE_LINE = str.maketrans("\n\r\0", "   ")
+
+
+class Subword:
+    """A subword model: text to ids and back. Use `load` or `train` to get one.
+
+    Args:
+        model: content of a sentencepiece model file.
+        name: what error messages call it.
+
+    Raises:
+        ModelError: the model is damaged or has other special ids than `vocabulary` says.
+    """
+
+    def __init__(self, model: bytes, *, name: str = "subword model") -> None:
+        sentencepiece.set_min_log_level(_ERRORS_ONLY)
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(model)
+            size = self._processor.get_piece_size() if model else 0
+        except RuntimeError as error:
+            raise ModelError(f"{name}: is no subword model, or damaged; restore it.") from error
+        found = tuple(self._processor.id_to_piece(i) for i in range(min(size, len(SPECIAL_PIECES))))
+        if found != SPECIAL_PIECES:
+            raise ModelError(
+                f"{name}: begins with the pieces {' '.join(found) or '(none)'} instead of "
+                f"{' '.join(SPECIAL_PIECES)}; train it with `nmt prepare`."
+            )
+        self._samplers: dict[float, Callable[[str, random.Random], list[int]] | None] = {}
+        self.vocab_size: int = size
+        """Number of pieces, special ones included."""
+        self.fingerprint = hashlib.sha256(model).hexdigest()
+        """SHA-256 of the model file."""
+        self.kind: SubwordKind = _kind(model)
+        """Which algorithm cuts the text."""
+
+    @classmethod
+    def load(cls, path: Path) -> "Subword":
+        """Read a model file.
+
+        Raises:
+            ModelError: it is missing, damaged or not of our kind.
+        """
+        try:
+            model = path.read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: is missing; `nmt prepare` trains it.") from None
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read: {error.strerror}.") from error
+        return cls(model, name=str(path))
+
+    @classmethod
+    def train(
+        cls,
+        lines: Iterable[str],
+        path: Path,
+        *,
+        kind: SubwordKind,
+        vocab_size: int,
+        byte_fallback: bool = True,
+        character_coverage: float = 1.0,
+        threads: int = 4,
+    ) -> "Subword":
+        """Learn pieces from normalised lines and write the model to `path`.
+
+        Equal lines and options give equal bytes. `threads` is one of the options: it decides in
+        which order probabilities are added up, so it does not follow the number of cores.
+
+        Args:
+            lines: the text; read once.
+            path: the model file to write.
+            kind: the algorithm.
+            vocab_size: number of pieces with the special ones; fewer if the text has not so many.
+            byte_fallback: spell unknown characters as bytes; not for "word".
+            character_coverage: share of the characters of the text that get a piece.
+            threads: threads of training.
+
+        Raises:
+            ConfigError: `vocab_size` is too small for the characters of the text.
+            DataError: there is no text.
+        """
+        byte_fallback = byte_fallback and kind != "word"
+        _check_room(vocab_size, byte_fallback)
+        text = _TrainingText(lines)
+        output = io.BytesIO()
+        sentencepiece.set_min_log_level(_ERRORS_ONLY)
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(text),
+                model_writer=output,
+                model_type=kind,
+                vocab_size=vocab_size,
+                hard_vocab_limit=False,
+                byte_fallback=byte_fallback,
+                character_coverage=character_coverage,
+                max_sentence_length=_NO_LIMIT,
+                normalization_rule_name="identity",
+                remove_extra_whitespaces=False,
+                add_dummy_prefix=True,
+                num_threads=threads,
+                minloglevel=_ERRORS_ONLY,
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                pad_piece=PAD_PIECE,
+                unk_piece=UNK_PIECE,
+                bos_piece=BOS_PIECE,
+                eos_piece=EOS_PIECE,
+                # An unknown word has swallowed the space before it; an unknown character has not.
+                unk_surface=f" {_UNKNOWN_SIGN}" if kind == "word" else _UNKNOWN_SIGN,
+            )
+        except RuntimeError as error:
+            if text.failure is not None:
+                raise text.failure from None
+            raise _explain(error, text, vocab_size, byte_fallback) from error
+        path.write_bytes(output.getvalue())
+        trained = cls(output.getvalue(), name=str(path))
+        if trained.vocab_size < vocab_size and kind != "char":
+            logging.getLogger(__name__).info(
+                "%s: the text yields %s pieces, fewer than tokenizer.vocab_size = %s",
+                path.name,
+                f"{trained.vocab_size:,}",
+                f"{vocab_size:,}",
+            )
+        return trained
+
+    def encode(
+        self, text: str, *, alpha: float = 0.0, generator: random.Random | None = None
+    ) -> list[int]:
+        """Return the ids of a normalised line, without BOS and EOS.
+
+        Args:
+            text: one line.
+            alpha: above 0, a random segmentation: smoothing of subword regularisation for
+                unigram, rate of BPE-dropout for bpe. The other kinds know only one segmentation.
+            generator: where the random numbers come from; by default Python's own.
+        """
+        sampler = self._sampler(alpha) if alpha > 0 else None
+        if sampler is None:
+            return self.encode_all([text])[0]
+        return sample_segmentation(_mend(text), sampler, generator or random.Random())
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each line: as `encode`, but several times faster."""
+        try:
+            ids: list[list[int]] = self._processor.encode(list(texts), num_threads=1)
+        except (RuntimeError, TypeError, UnicodeEncodeError):  # a lone surrogate
+            ids = self._processor.encode([_mend(text) for text in texts], num_threads=1)
+        return ids
+
+    def encode_sampled(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+        """Return a random segmentation of each line: the same for the same texts and seed.
+
+        It holds on every machine and in every process; see `encode` for `alpha`.
+        """
+        sampler = self._sampler(alpha) if alpha > 0 else None
+        if sampler is None:
+            return self.encode_all(texts)
+        generator = random.Random(seed)
+        return [sample_segmentation(_mend(text), sampler, generator) for text in texts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text that ids stand for: always one line.
+
+        PAD, BOS and EOS are passed over, UNK reads "⁇", and bytes that form no character read
+        U+FFFD. A line feed, carriage return or NUL, which byte pieces can spell, becomes a space.
+        """
+        spoken = [int(piece) for piece in ids if piece not in _UNSPOKEN]
+        if not spoken:
+            return ""
+        text: str = self._processor.decode(spoken)
+        if spoken[0] == UNK:
+            text = text.removeprefix(" ")  # an unknown word brings the space before it along
+        return text.translate(_ONE_LINE)
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """Return the name of each piece."""
+        return [self._processor.id_to_piece(int(piece)) for piece in ids]
+
+    def id_of(self, piece: str) -> int | None:
+        """Return the id of a piece, None if there is no such piece."""
+        found: int = self._processor.piece_to_id(piece)
+        return found if found != UNK or piece == UNK_PIECE else None
+
+    def _sampler(self, alpha: float) -> Callable[[str, random.Random], list[int]] | None:
+        if alpha not in self._samplers:
+            self._samplers[alpha] = self._new_sampler(alpha)
+        return self._samplers[alpha]
+
+    def _new_sampler(self, alpha: float) -> Callable[[str, random.Random], list[int]] | None:
+        if self.kind == "unigram":
+            return UnigramSampler(self._piece_table(), alpha)
+        if self.kind == "bpe":
+            return BpeDropout(self._piece_table(), alpha)
+        return None
+
+    def _piece_table(self) -> PieceTable:
+        every = range(self.vocab_size)
+        spelled = [i for i in every if self._processor.is_byte(i)]
+        other = {*spelled, *range(len(SPECIAL_PIECES))}
+        return PieceTable(
+            ids={self._processor.id_to_piece(i): i for i in every if i not in other},
+            scores=[self._processor.get_score(i) for i in every],
+            bytes=spelled,
+        )
+
+
+def load_subwords(folder: Path) -> tuple[Subword, Subword]:
+    """Return the subword models of source and target in a folder: the same one twice if joint.
+
+    Raises:
+        ModelError: one is missing or damaged.
+    """
+    joint = folder / JOINT_FILE
+    if joint.exists() or not (folder / SOURCE_FILE).exists():
+        model = Subword.load(joint)
+        return model, model
+    return Subword.load(folder / SOURCE_FILE), Subword.load(folder / TARGET_FILE)
+
+
+class _TrainingText:
+    """Hands lines to the trainer and keeps what goes wrong, which sentencepiece would disguise."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.failure: Exception | None = None
+        self.is_empty = True
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for line in self._lines:
+                if line:
+                    self.is_empty = False
+                    yield line.replace(_RESERVED, " ")
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def _check_room(vocab_size: int, byte_fallback: bool) -> None:
+    least = len(SPECIAL_PIECES) + 1 + (_BYTES if byte_fallback else 0)
+    if vocab_size < least:
+        way_out = "or set tokenizer.byte_fallback = false" if byte_fallback else ""
+        raise ConfigError(
+            f"tokenizer.vocab_size: {vocab_size:,} is too small, the least is {least}: "
+            f"{len(SPECIAL_PIECES)} special pieces{', 256 bytes' if byte_fallback else ''} "
+            f"and a character; raise it {way_out}".rstrip()
+            + "."
+        )
+
+
+def _explain(
+    error: RuntimeError, text: _TrainingText, vocab_size: int, byte_fallback: bool
+) -> Exception:
+    """Say in our words why training failed."""
+    if text.is_empty:
+        return DataError("there is no text to learn pieces from; every line is empty.")
+    needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
+    if needed:
+        way_out = ", set tokenizer.byte_fallback = false" if byte_fallback else ""
+        return ConfigError(
+            f"tokenizer.vocab_size: {vocab_size:,} is too small, the characters of the text need "
+            f"{int(needed[1]):,}; raise it{way_out} or lower tokenizer.character_coverage."
+        )
+    return DataError(f"no {vocab_size:,} pieces can be learned from the text: {error}")
+
+
+def _mend(text: str) -> str:
+    """Replace half characters (lone surrogates), which have no UTF-8, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _kind(model: bytes) -> SubwordKind:
+    """Read from a model file which algorithm made it: `trainer_spec.model_type`, 2.3."""
+    for number, value in _fields(model):
+        if number == 2 and isinstance(value, bytes):
+            for inner, kind in _fields(value):
+                if inner == 3 and isinstance(kind, int):
+                    return _KINDS.get(kind, "unigram")
+    return "unigram"
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield (number, value) of each field of a protocol buffer message."""
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        number, wire_type = divmod(varint(), 8)
+        if wire_type == 0:
+            yield number, varint()
+        else:
+            length = {1: 8, 5: 4}.get(wire_type)
+            length = varint() if length is None else length
+            yield number, message[place : place + length]
+            place += length

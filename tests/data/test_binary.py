@@ -1,0 +1,158 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from nmt.data.binary import Corpus, EncodedPair, write_corpus
+from nmt.errors import DataError
+from nmt.text.vocabulary import EOS
+
+PAIRS = [
+    EncodedPair([5, 6, 7], [8], "der große Hund", "dog"),
+    EncodedPair([9], [10, 11], "ja\u2028nein\r", "  yes  "),
+    EncodedPair([], [12], "", "日本 😀"),
+]
+
+
+def write(folder, pairs=PAIRS, vocab_size=100) -> Corpus:
+    count = write_corpus(folder, "train", pairs, vocab_size=vocab_size, fingerprints=("aa", "bb"))
+    assert count == len(pairs)
+    return Corpus.open(folder, "train")
+
+
+@pytest.mark.parametrize("vocab_size", [100, 70_000])
+def test_what_was_written_is_read_back(vocab_size, tmp_path):
+    shift = 0 if vocab_size == 100 else 65_530
+    pairs = [
+        EncodedPair([i + shift for i in p.source], p.target, p.source_text, p.target_text)
+        for p in PAIRS
+    ]
+    corpus = write(tmp_path, pairs, vocab_size)
+
+    assert len(corpus) == 3
+    assert corpus.fingerprints == ("aa", "bb")
+    assert corpus.source_lengths.tolist() == [4, 2, 1]
+    assert corpus.target_lengths.tolist() == [2, 3, 2]
+    for index in (2, 0, 1):
+        source, target = corpus.pair(index)
+        assert source.tolist() == [*pairs[index].source, EOS]
+        assert target.tolist() == [*pairs[index].target, EOS]
+        assert source.dtype == target.dtype == np.int64
+        assert corpus.texts(index) == (pairs[index].source_text, pairs[index].target_text)
+    corpus.verify()
+
+
+def test_an_empty_corpus_is_a_corpus(tmp_path):
+    assert len(write(tmp_path, [])) == 0
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_there_are_no_pairs_outside(index, tmp_path):
+    with pytest.raises(IndexError, match=f"no pair {index} among 3"):
+        write(tmp_path).pair(index)
+
+
+def test_equal_pairs_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    for file in (tmp_path / "a" / "train").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / "train" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin"])
+def test_a_file_of_the_wrong_size_is_refused_when_opening(name, tmp_path):
+    write(tmp_path)
+    path = tmp_path / "train" / name
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    with pytest.raises(DataError) as caught:
+        Corpus.open(tmp_path, "train")
+    assert str(caught.value) == (
+        f"{path}: is damaged, it has {size - 1} bytes instead of {size}; "
+        f"delete {tmp_path} and run `nmt prepare` again."
+    )
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin", "manifest.json"])
+def test_a_missing_file_is_named(name, tmp_path):
+    write(tmp_path)
+    (tmp_path / "train" / name).unlink()
+    with pytest.raises(DataError, match=rf"{name}: is missing; delete .* `nmt prepare` again"):
+        Corpus.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin"])
+def test_a_flipped_bit_is_found_by_verifying(name, tmp_path):
+    corpus = write(tmp_path)
+    path = tmp_path / "train" / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=rf"{name}: is damaged, its SHA-256"):
+        corpus.verify()
+
+
+def amend(folder, **changes) -> None:
+    path = folder / "train" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pairs": 4}, r"index\.bin: is damaged, it does not belong to 4 pairs"),
+        ({"id_type": "<u4"}, r"index\.bin: .* lengths do not add up to the size of ids\.bin"),
+        ({"files": {}}, r"manifest\.json: is damaged"),
+        ({"id_type": "nonsense"}, r"manifest\.json: is damaged"),
+        ({"format": 99}, r"manifest\.json: has format 99, this version of nmt reads 1"),
+    ],
+)
+def test_a_lying_manifest_is_refused(changes, message, tmp_path):
+    write(tmp_path)
+    amend(tmp_path, **changes)
+    with pytest.raises(DataError, match=message):
+        Corpus.open(tmp_path, "train")
+
+
+def test_an_index_whose_lengths_do_not_fit_is_refused(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "train" / "index.bin"
+    path.write_bytes(b"\x07" + path.read_bytes()[1:])
+    with pytest.raises(DataError, match=r"index\.bin: .* do not add up to the size of ids\.bin"):
+        Corpus.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_manifest_is_named(content, tmp_path):
+    write(tmp_path)
+    (tmp_path / "train" / "manifest.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"manifest\.json: is damaged .* `nmt prepare` again"):
+        Corpus.open(tmp_path, "train")
+
+
+def test_files_cut_off_while_in_use_are_an_error_not_a_crash(tmp_path):
+    corpus = write(tmp_path)
+    os.truncate(tmp_path / "train" / "ids.bin", 3)
+    os.truncate(tmp_path / "train" / "texts.txt", 3)
+    with pytest.raises(DataError, match=r"ids\.bin: is damaged, it was cut off while in use"):
+        corpus.pair(1)
+    with pytest.raises(DataError, match=r"texts\.txt: is damaged, it was cut off while in use"):
+        corpus.texts(1)
+
+
+def test_texts_that_are_no_two_lines_are_an_error(tmp_path):
+    corpus = write(tmp_path)
+    path = tmp_path / "train" / "texts.txt"
+    path.write_bytes(path.read_bytes().replace(b"\n", b" "))
+    with pytest.raises(DataError, match=r"texts\.txt: is damaged, bytes 0 to 20 are no two lines"):
+        corpus.texts(0)
+
+
+def test_closing_twice_does_no_harm(tmp_path):
+    corpus = write(tmp_path)
+    corpus.close()
+    corpus.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        corpus.pair(0)

@@ -1,0 +1,376 @@
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.config.experiment import Experiment
+from nmt.data import prepare as module
+from nmt.data.binary import Corpus
+from nmt.data.prepare import prepare
+from nmt.data.prepared import PreparedSummary
+from nmt.errors import ConfigError, DataError
+from nmt.storage import verify_manifest
+from nmt.text.subword import load_subwords
+
+NOUNS = {"Hund": "dog", "Katze": "cat", "Mann": "man", "Frau": "woman", "Kind": "child"}
+VERBS = {"läuft": "runs", "schläft": "sleeps", "singt": "sings", "liest": "reads"}
+PAIRS = [
+    (f"{number} {noun} {verb}", f"{number} {NOUNS[noun]} {VERBS[verb]}")
+    for number in range(20)
+    for noun in NOUNS
+    for verb in VERBS
+]
+
+
+class Corpora:
+    """Text files in a folder, and experiments on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "run" / "data"
+
+    def write(self, name: str, pairs: list[tuple[str, str]]) -> None:
+        for side, suffix in enumerate(("de", "en")):
+            text = "".join(f"{pair[side]}\n" for pair in pairs)
+            (self.folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+
+    def experiment(self, *, with_test: bool = False, tokenizer=None, **data) -> Experiment:
+        files = {name: [f"{name}.de", f"{name}.en"] for name in ("train", "valid")}
+        if with_test:
+            files["test"] = ["test.de", "test.en"]
+        return Experiment.model_validate(
+            {
+                "data": {"source": "de", "target": "en", **files, **data},
+                "tokenizer": {"vocab_size": 300, **(tokenizer or {})},
+            }
+        )
+
+    def prepare(self, *, bad_lines="error", **options) -> PreparedSummary:
+        return prepare(self.experiment(**options), self.folder, self.out, bad_lines=bad_lines)
+
+    def open(self, name: str = "train") -> Corpus:
+        return Corpus.open(self.out, name)
+
+
+@pytest.fixture
+def corpora(tmp_path) -> Corpora:
+    made = Corpora(tmp_path)
+    made.write("train", PAIRS[20:])
+    made.write("valid", PAIRS[:10])
+    made.write("test", PAIRS[10:20])
+    return made
+
+
+def texts(corpus: Corpus) -> list[tuple[str, str]]:
+    return [corpus.texts(index) for index in range(len(corpus))]
+
+
+def dropped(out: Path) -> list[list[str]]:
+    lines = (out / "dropped.tsv").read_text(encoding="utf-8").split("\n")
+    assert lines[0].split("\t") == ["line", "reason", "source", "target"]
+    assert lines[-1] == ""
+    return [line.split("\t") for line in lines[1:-1]]
+
+
+def test_corpora_hold_the_texts_and_their_pieces(corpora):
+    summary = corpora.prepare()
+    train, valid = corpora.open("train"), corpora.open("valid")
+    source, target = load_subwords(corpora.out)
+
+    assert texts(train) == PAIRS[20:]
+    assert texts(valid) == PAIRS[:10]
+    assert train.pair(0)[0].tolist()[:-1] == source.encode(PAIRS[20][0])
+    assert train.pair(0)[1].tolist()[:-1] == target.encode(PAIRS[20][1])
+    assert train.fingerprints == (source.fingerprint, target.fingerprint)
+    assert source is target
+    assert (summary.pairs, summary.kept, summary.valid_kept) == (380, 380, 10)
+    assert (summary.source_vocab, summary.target_vocab) == (source.vocab_size,) * 2
+    assert summary.unknown_percent == 0.0
+    assert not summary.up_to_date
+    train.verify()
+    verify_manifest(corpora.out)
+    assert sorted(path.name for path in corpora.out.iterdir()) == [
+        "SHA256SUMS", "dropped.tsv", "manifest.json", "subword.model", "train", "valid",
+    ]  # fmt: skip
+
+
+def test_each_language_can_have_a_vocabulary_of_its_own(corpora):
+    summary = corpora.prepare(tokenizer={"joint": False, "kind": "word", "vocab_size": 25})
+    source, target = load_subwords(corpora.out)
+    assert source.fingerprint != target.fingerprint
+    assert source.id_of("▁Hund") is not None
+    assert source.id_of("▁dog") is None
+    assert summary.unknown_percent > 0
+    assert "vocab  source 25, target 25    unknown " in summary.describe()[2]
+
+
+def test_pairs_are_dropped_for_one_reason_each_and_listed_in_order(corpora):
+    long = "1 Hund läuft " * 20
+    odd = [
+        ("", "1 dog runs"),
+        (long, "1 dog runs"),
+        ("Berlin", "Berlin"),
+        ("\t1 Hund  läuft", "a\tdog"),
+        ("1 Hund läuft", "a dog"),
+        ("1", "1 dog runs 1 dog runs 1 dog runs 1"),
+    ]
+    corpora.write("train", odd + PAIRS[20:])
+    summary = corpora.prepare(max_length=40, max_ratio=5.0, drop_duplicates=True, drop_copies=True)
+    assert dropped(corpora.out) == [
+        ["1", "empty", "", "1 dog runs"],
+        ["2", "too long", long.strip(), "1 dog runs"],
+        ["3", "copy", "Berlin", "Berlin"],
+        ["5", "duplicate", "1 Hund läuft", "a dog"],
+        ["6", "ratio", "1", "1 dog runs 1 dog runs 1 dog runs 1"],
+    ]
+    assert summary.dropped == {
+        "empty": 1, "too long": 1, "copy": 1, "duplicate": 1, "ratio": 1
+    }  # fmt: skip
+    assert (summary.pairs, summary.kept) == (386, 381)
+    assert texts(corpora.open())[0] == ("1 Hund läuft", "a dog")
+
+
+def test_the_summary_reads_as_one_would_say_it(corpora):
+    corpora.write("train", [("", "a"), ("b", ""), *PAIRS[20:]])
+    corpora.write("valid", [("", "a"), *PAIRS[:10]])
+    summary = corpora.prepare()
+    train, valid, vocab = summary.describe()
+    assert train == (
+        f"train  382 pairs   380 kept  (2 empty)   details: {corpora.out / 'dropped.tsv'}"
+    )
+    assert valid == "valid  11 pairs   1 with an empty side left out"
+    assert vocab.startswith(f"vocab  joint {summary.source_vocab}    unknown 0.00 %    written to ")
+    assert vocab.endswith(f"{corpora.out} in {summary.seconds:.1f} s")
+
+
+def test_a_summary_without_losses_is_short(corpora):
+    train, valid, _ = corpora.prepare().describe()
+    assert train == "train  380 pairs   380 kept"
+    assert valid == "valid  10 pairs"
+
+
+def test_a_second_call_does_nothing(corpora, monkeypatch):
+    first = corpora.prepare()
+    stamps = {path: path.stat().st_mtime_ns for path in corpora.out.rglob("*")}
+    monkeypatch.setattr(module, "sha256_of", lambda _: pytest.fail("read unchanged file"))
+
+    second = corpora.prepare()
+
+    assert second.up_to_date
+    assert stamps == {path: path.stat().st_mtime_ns for path in corpora.out.rglob("*")}
+    assert (second.kept, second.dropped) == (first.kept, first.dropped)
+    assert second.describe()[2].endswith(f"up to date in {corpora.out}")
+
+
+def test_a_file_that_was_only_touched_or_moved_changes_nothing(corpora):
+    corpora.prepare()
+    os.utime(corpora.folder / "train.de", ns=(1, 1))
+    assert corpora.prepare().up_to_date
+    (corpora.folder / "train.de").rename(corpora.folder / "t.de")
+    assert corpora.prepare(train=["t.de", "train.en"]).up_to_date
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_length": 100},
+        {"drop_copies": True},
+        {"with_test": True},
+        {"tokenizer": {"vocab_size": 299}},
+        {"tokenizer": {"kind": "bpe"}},
+    ],
+)
+def test_other_options_prepare_again(change, corpora):
+    corpora.prepare()
+    assert not corpora.prepare(**change).up_to_date
+
+
+def test_sampling_is_a_matter_of_training_only(corpora):
+    corpora.prepare()
+    assert corpora.prepare(tokenizer={"sampling": 0.1}).up_to_date
+
+
+def test_changed_text_prepares_again(corpora):
+    corpora.prepare()
+    corpora.write("train", PAIRS[21:])
+    summary = corpora.prepare()
+    assert not summary.up_to_date
+    assert len(corpora.open()) == 379
+
+
+@pytest.mark.parametrize("name", ["train/ids.bin", "subword.model", "valid/manifest.json"])
+def test_a_damaged_folder_is_prepared_again(name, corpora, caplog):
+    corpora.prepare()
+    os.truncate(corpora.out / name, 5)
+    assert not corpora.prepare().up_to_date
+    assert "prepared again" in caplog.text
+    verify_manifest(corpora.out)
+
+
+def test_mixed_up_models_are_prepared_again(corpora):
+    corpora.prepare()
+    model = (corpora.out / "subword.model").read_bytes()
+    corpora.prepare(tokenizer={"kind": "bpe"})
+    (corpora.out / "subword.model").write_bytes(model)
+    assert not corpora.prepare(tokenizer={"kind": "bpe"}).up_to_date
+
+
+def test_equal_files_and_options_give_equal_bytes(corpora, tmp_path):
+    corpora.prepare()
+    experiment = corpora.experiment()
+    prepare(experiment, corpora.folder, tmp_path / "other")
+    for path in corpora.out.rglob("*"):
+        if path.is_file() and path.parent != corpora.out:
+            assert (
+                path.read_bytes()
+                == (tmp_path / "other" / path.relative_to(corpora.out)).read_bytes()
+            )
+    model = "subword.model"
+    assert (corpora.out / model).read_bytes() == (tmp_path / "other" / model).read_bytes()
+
+
+def test_gzip_files_are_as_good(corpora):
+    corpora.prepare()
+    for suffix in ("de", "en"):
+        plain = (corpora.folder / f"train.{suffix}").read_bytes()
+        (corpora.folder / f"train.{suffix}.gz").write_bytes(gzip.compress(plain))
+    summary = corpora.prepare(train=["train.de.gz", "train.en.gz"])
+    assert summary.kept == 380
+
+
+def test_text_is_normalised(corpora):
+    corpora.write("train", [("  Cafe\u0301 \u00a0 x ", "a\u2028b"), *PAIRS[20:]])
+    corpora.prepare()
+    assert texts(corpora.open())[0] == ("Café x", "a b")
+
+
+def test_empty_sides_of_validation_pairs_are_left_out_with_a_warning(corpora, caplog):
+    long = ("1 Hund läuft" * 50, "a")
+    corpora.write("valid", [*PAIRS[:9], ("", "x"), long, ("x", " ")])
+    summary = corpora.prepare(max_length=60, max_ratio=2.0)
+    assert (summary.valid_pairs, summary.valid_kept) == (12, 10)
+    assert texts(corpora.open("valid")) == [*PAIRS[:9], long]
+    assert "2 of 12 validation pairs have an empty side" in caplog.text
+
+
+def test_validation_without_text_is_refused(corpora):
+    corpora.write("valid", [("", "")])
+    with pytest.raises(DataError, match=r"no validation pair has text on both sides"):
+        corpora.prepare()
+
+
+def test_test_and_validation_pairs_in_the_training_data_are_warned_of(corpora, caplog):
+    corpora.write("train", [*PAIRS[20:], PAIRS[12], PAIRS[12], PAIRS[13], PAIRS[0]])
+    corpora.prepare(with_test=True)
+    warnings = [record.getMessage() for record in caplog.records]
+    file = corpora.folder / "train.de"
+    assert warnings[0].startswith(
+        f"{file}:384: is also a validation pair, as 1 of 10 different ones are;"
+    )
+    assert warnings[1].startswith(f"{file}:381: is also a test pair, as 2 of 10 different ones are")
+    assert len(corpora.open()) == 384
+
+
+def test_no_overlap_no_warning(corpora, caplog):
+    corpora.prepare(with_test=True)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"max_length": 1}, "380 too long"), ({"max_ratio": 0.5}, "380 ratio")],
+)
+def test_nothing_left_is_refused_with_the_reasons(options, message, corpora):
+    with pytest.raises(DataError, match=rf"none of 380 pairs is left to learn from \({message}\)"):
+        corpora.prepare(**options)
+    assert not corpora.out.exists()
+
+
+def test_an_empty_training_file_is_refused(corpora):
+    corpora.write("train", [])
+    with pytest.raises(DataError, match=r"none of 0 pairs is left .*the file is empty"):
+        corpora.prepare()
+
+
+def test_unequal_files_are_refused_and_nothing_is_written(corpora):
+    (corpora.folder / "train.en").write_text("one line\n")
+    with pytest.raises(DataError, match=r"train\.de has 380 lines, .*train\.en 1;"):
+        corpora.prepare()
+    assert list(corpora.out.parent.iterdir()) == []
+
+
+def test_a_missing_file_is_refused(corpora):
+    with pytest.raises(DataError, match=r"tarin\.de: no such file; did you mean .*train\.de"):
+        corpora.prepare(train=["tarin.de", "train.en"])
+
+
+def test_a_vocabulary_that_is_too_small_is_refused(corpora):
+    with pytest.raises(ConfigError, match=r"tokenizer\.vocab_size: 100 is too small"):
+        corpora.prepare(tokenizer={"vocab_size": 100})
+
+
+def test_a_failed_preparation_leaves_the_former_one_alone(corpora):
+    corpora.prepare()
+    (corpora.folder / "train.de").write_bytes(b"\xff\n" * 380)
+    with pytest.raises(DataError, match=r"train\.de:1: byte 1 is 0xff"):
+        corpora.prepare()
+    assert len(corpora.open()) == 380
+    assert [path.name for path in corpora.out.parent.iterdir()] == ["data"]
+
+
+def test_bad_lines_can_be_left_out_or_mended(corpora):
+    path = corpora.folder / "train.de"
+    path.write_bytes(path.read_bytes().replace(b"1 Hund", b"1 \xff", 1))
+    assert corpora.prepare(bad_lines="skip").kept == 379
+    assert corpora.prepare(bad_lines="replace").kept == 380
+    assert texts(corpora.open())[0][0].startswith("1 \ufffd")
+    assert corpora.prepare().up_to_date  # nothing left to stop for
+
+
+def test_progress_is_reported(corpora):
+    lines: list[str] = []
+    prepare(corpora.experiment(), corpora.folder, corpora.out, report=lines.append)
+    assert [line.split()[0] for line in lines] == ["reading", "training", "cutting"]
+
+
+def test_only_some_lines_of_a_huge_corpus_teach_pieces(corpora, monkeypatch):
+    corpora.prepare(tokenizer={"kind": "word"})
+    everything = load_subwords(corpora.out)[0].vocab_size
+    monkeypatch.setattr("nmt.data.preparation._SUBWORD_LINES", 10)
+    corpora.prepare(tokenizer={"kind": "word", "character_coverage": 0.99})
+    assert load_subwords(corpora.out)[0].vocab_size < everything
+
+
+def test_a_killed_preparation_leaves_nothing_that_looks_whole(corpora):
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from nmt.config.experiment import Experiment\n"
+        "from nmt.data import prepare as module\n"
+        "module.write_json = lambda *_: os._exit(9)\n"
+        "experiment = Experiment.model_validate_json(sys.argv[1])\n"
+        "module.prepare(experiment, Path(sys.argv[2]), Path(sys.argv[3]))\n"
+    )
+    arguments = [corpora.experiment().model_dump_json(), corpora.folder, corpora.out]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 9
+    assert not corpora.out.exists()
+    assert not corpora.prepare().up_to_date
+
+
+def test_the_manifest_tells_what_went_in(corpora):
+    corpora.prepare()
+    manifest = json.loads((corpora.out / "manifest.json").read_text())
+    assert set(manifest["inputs"]) == {
+        str(corpora.folder / f"{name}.{side}")
+        for name in ("train", "valid")
+        for side in ("de", "en")
+    }
+    assert manifest["summary"]["kept"] == 380
+    assert manifest["normalization"] == {"unicode": "nfc", "whitespace": True}

@@ -1,0 +1,171 @@
+import json
+import time
+from dataclasses import asdict
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.data.sampler import BatchSampler, Position, plan_epoch, plan_once, split_update
+from nmt.errors import ModelError
+
+
+def realistic_lengths(pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return lengths as of a corpus of captions: log-normal, both sides correlated."""
+    generator = np.random.default_rng(seed)
+    target = np.clip(generator.lognormal(2.7, 0.35, pairs), 3, 128)
+    source = np.clip(target * generator.lognormal(0.0, 0.22, pairs), 3, 128)
+    return source.astype(np.int32), target.astype(np.int32)
+
+
+def plan(lengths, *, batch_tokens=4096, seed=1, epoch=0):
+    return plan_epoch(*lengths, batch_tokens=batch_tokens, seed=seed, epoch=epoch)
+
+
+def waste(updates, *sides) -> float:
+    """Return the share of padding if each update were one batch."""
+    real = sum(int(lengths.sum()) for lengths in sides)
+    padded = sum(int(lengths[u].max()) * len(u) for u in updates for lengths in sides)
+    return 1 - real / padded
+
+
+LENGTHS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=80)
+
+
+@given(lengths=LENGTHS, batch_tokens=st.integers(1, 200), seed=st.integers(0, 2**40))
+def test_every_pair_is_in_just_one_update(lengths, batch_tokens, seed):
+    source, target = np.array(lengths, dtype=np.int32).T
+    for updates in (
+        plan((source, target), batch_tokens=batch_tokens, seed=seed),
+        plan_once(source, target, batch_tokens=batch_tokens),
+    ):
+        assert all(len(update) for update in updates)
+        assert sorted(np.concatenate(updates)) == list(range(len(target)))
+        for update in updates:
+            tokens = target[update].sum()
+            longest = target[update].max()
+            assert tokens <= 1.5 * batch_tokens + 2 * longest
+
+
+def test_updates_have_about_the_tokens_asked_for_also_the_last():
+    lengths = _, target = realistic_lengths(29_000)
+    tokens = [int(target[update].sum()) for update in plan(lengths)]
+    assert len(tokens) == round(target.sum() / 4096)
+    assert all(abs(count - 4096) < 150 for count in tokens)
+
+
+@pytest.mark.parametrize("batch_tokens", [2048, 4096])
+def test_little_is_padding(batch_tokens):
+    source, target = lengths = realistic_lengths(29_000)
+    updates = plan(lengths, batch_tokens=batch_tokens)
+    assert waste(updates, target) < 0.05
+    assert waste(updates, source, target) < 0.12
+
+
+def test_epochs_differ_in_order_and_in_company():
+    lengths = realistic_lengths(29_000)
+    first, second = plan(lengths, epoch=0), plan(lengths, epoch=1)
+    update_of = np.empty(29_000, dtype=np.int64)
+    for number, update in enumerate(second):
+        update_of[update] = number
+    # Of the company of a pair in one epoch, most is elsewhere in the next.
+    together = np.mean([np.bincount(update_of[u]).max() / len(u) for u in first])
+    assert together < 0.6
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_short_and_long_updates_come_mixed():
+    lengths = _, target = realistic_lengths(29_000)
+    means = np.array([target[update].mean() for update in plan(lengths)])
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+
+
+def test_the_plan_follows_from_lengths_seed_and_epoch():
+    lengths = realistic_lengths(1000)
+    same = zip(plan(lengths), plan(lengths), strict=True)
+    assert all(np.array_equal(one, other) for one, other in same)
+    assert not np.array_equal(plan(lengths)[0], plan(lengths, seed=2)[0])
+
+
+def test_a_million_pairs_are_planned_in_seconds():
+    lengths = realistic_lengths(1_000_000)
+    started = time.process_time()
+    plan(lengths)
+    assert time.process_time() - started < 3
+
+
+def test_a_pair_larger_than_the_budget_is_an_update():
+    source = target = np.array([3, 500, 4], dtype=np.int32)
+    updates = plan((source, target), batch_tokens=10)
+    assert [1] in [update.tolist() for update in updates]
+    assert sorted(np.concatenate(updates)) == [0, 1, 2]
+
+
+def test_one_pair_is_one_update_for_ever():
+    one = np.array([5], dtype=np.int32)
+    sampler = BatchSampler(one, one, batch_tokens=4096, seed=1)
+    assert [update.tolist() for update in islice(sampler, 3)] == [[0]] * 3
+    assert sampler.position == Position(3, 0)
+
+
+def test_no_pairs_are_refused():
+    none = np.array([], dtype=np.int32)
+    assert plan((none, none)) == []
+    with pytest.raises(ValueError, match="no pairs"):
+        BatchSampler(none, none, batch_tokens=10, seed=1)
+
+
+def new_sampler() -> BatchSampler:
+    return BatchSampler(*realistic_lengths(500), batch_tokens=1000, seed=3)
+
+
+def test_the_position_is_what_comes_next():
+    sampler = new_sampler()
+    assert sampler.position == Position(0, 0)
+    updates = sampler.updates_in_epoch
+    next(sampler)
+    assert sampler.position == Position(0, 1)
+    for _ in range(updates - 1):
+        next(sampler)
+    assert sampler.position == Position(1, 0)
+
+
+@pytest.mark.parametrize("done", [0, 1, 5, 9, 10, 23])
+def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(done):
+    whole = new_sampler()
+    for _ in range(done):
+        next(whole)
+    stored = json.loads(json.dumps(asdict(whole.position)))
+
+    resumed = new_sampler()
+    resumed.restore(Position(**stored))
+    for one, other in islice(zip(whole, resumed, strict=True), 25):
+        assert np.array_equal(one, other)
+    assert whole.position == resumed.position
+
+
+@pytest.mark.parametrize("update", [-1, 10_000])
+def test_a_position_of_other_data_is_refused(update):
+    with pytest.raises(ModelError, match=f"stands at update {update} of epoch 2, but an epoch has"):
+        new_sampler().restore(Position(2, update))
+
+
+def test_an_update_is_dealt_out_evenly():
+    indices = np.arange(10, 21)
+    parts = split_update(indices, 4)
+    assert parts[0].tolist() == [10, 14, 18]
+    assert {len(part) for part in parts} == {2, 3}
+    assert sorted(np.concatenate(parts)) == indices.tolist()
+
+
+def test_an_update_of_few_pairs_leaves_parts_empty():
+    assert [part.tolist() for part in split_update(np.array([7]), 3)] == [[7], [], []]
+
+
+def test_all_parts_of_an_update_have_about_as_many_tokens():
+    lengths = _, target = realistic_lengths(5000)
+    for update in plan(lengths):
+        tokens = [int(target[part].sum()) for part in split_update(update, 4)]
+        assert max(tokens) - min(tokens) < 0.12 * sum(tokens) / 4

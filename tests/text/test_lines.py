@@ -1,0 +1,245 @@
+import gzip
+import io
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nmt.errors import DataError
+from nmt.text.lines import (
+    count_lines,
+    read_lines,
+    read_numbered_pairs,
+    read_parallel,
+    read_records,
+    require_file,
+)
+
+SEPARATORS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\r\n"
+"""Everything that some program or other takes for the end of a line."""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(data: bytes | str, name: str = "in.de") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return path
+
+    return write_file
+
+
+def read_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+    return list(read_lines(None))
+
+
+TEXTS = st.text(st.one_of(st.sampled_from(SEPARATORS), st.characters(exclude_characters="\0")))
+
+
+@given(text=TEXTS.filter(lambda text: not text.startswith("\ufeff")))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(text, write, monkeypatch):
+    data = text.encode("utf-8", "replace")
+    records = data.decode().split("\n")
+    expected = [line.removesuffix("\r") for line in (records if records[-1] else records[:-1])]
+
+    plain, packed = write(data), write(gzip.compress(data), "in.de.gz")
+
+    assert list(read_lines(plain)) == expected
+    assert list(read_lines(packed)) == expected
+    assert read_stdin(data, monkeypatch) == expected
+    assert count_lines(plain) == count_lines(packed) == len(expected)
+
+
+@pytest.mark.parametrize("separator", sorted(set(SEPARATORS) - {"\n"}))
+def test_other_separators_stay_inside_a_line(separator, write):
+    assert list(read_lines(write(f"a{separator}b\nc\n"))) == [f"a{separator}b", "c"]
+
+
+def test_a_dash_is_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb")))
+    assert list(read_lines(Path("-"))) == ["a", "b"]
+
+
+def test_an_empty_file_has_no_lines_and_a_line_feed_one_empty_line(write):
+    assert list(read_lines(write(""))) == []
+    assert list(read_lines(write("\n"))) == [""]
+
+
+def test_crlf_is_stripped_with_one_warning(write, caplog):
+    path = write("a\r\nb\r\r\n")
+    assert list(read_lines(path)) == ["a", "b\r"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: lines end in CR LF; the CR is dropped"
+    ]
+
+
+def test_a_byte_order_mark_is_dropped_at_the_beginning_only(write):
+    assert list(read_lines(write("\ufeffa\n\ufeffb\n"))) == ["a", "\ufeffb"]
+
+
+def test_a_very_long_line_is_one_line(write):
+    assert [len(line) for line in read_lines(write("x" * 1_000_000 + "\ny"))] == [1_000_000, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "value"),
+    [
+        (b"abcd\xff", 5, "0xff"),
+        (b"\xed\xa0\x80", 1, "0xed"),  # a lone surrogate
+        (b"ab\xc0\xaf", 3, "0xc0"),  # an overlong "/"
+        (b"a\xf4\x90\x80\x80", 2, "0xf4"),  # beyond U+10FFFF
+        ("é".encode()[:1], 1, "0xc3"),  # half a character
+        (b"\xc3\0", 1, "0xc3"),
+    ],
+)
+def test_bad_utf8_is_named_by_file_line_and_byte(line, place, value, write):
+    path = write(b"good\n" * 16 + line + b"\ngood\n")
+    with pytest.raises(DataError) as caught:
+        list(read_lines(path))
+    assert str(caught.value) == (
+        f"{path}:17: byte {place} is {value}, not UTF-8; "
+        "convert the text to UTF-8, for example with `iconv -f latin1 -t utf-8`."
+    )
+
+
+def test_bytes_are_counted_after_a_byte_order_mark_too(write):
+    with pytest.raises(DataError, match=r":1: byte 5 is 0xff"):
+        list(read_lines(write(b"\xef\xbb\xbfa\xff\n")))
+
+
+def test_nul_is_refused_by_name(write):
+    with pytest.raises(DataError, match=r"in\.de:1: byte 2 is 0x00 \(NUL\)"):
+        list(read_lines(write(b"a\0\xff\n")))
+
+
+def test_utf16_and_gzip_on_stdin_are_recognised(write, monkeypatch):
+    with pytest.raises(DataError, match="looks like UTF-16"):
+        list(read_lines(write("\ufeffabc".encode("utf-16"))))
+    with pytest.raises(DataError, match=r"stdin:1: .* pipe it through `zcat`"):
+        read_stdin(gzip.compress(b"a\n"), monkeypatch)
+
+
+def test_bad_lines_are_skipped_or_mended_and_counted(write, caplog):
+    path = write(b"a\nb\xff\nc\0\nd\n")
+    assert list(read_lines(path, bad_lines="skip")) == ["a", "d"]
+    assert list(read_lines(path, bad_lines="replace")) == ["a", "b\ufffd", "c\ufffd", "d"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[:3] == [
+        f"{path}:2: byte 2 is 0xff, not UTF-8",
+        f"{path}:3: byte 2 is 0x00 (NUL), which text does not hold",
+        f"{path}: 2 bad lines were left out",
+    ]
+    assert messages[-1] == f"{path}: 2 bad lines were mended with U+FFFD"
+
+
+def test_many_bad_lines_are_not_all_named(write, caplog):
+    with caplog.at_level(logging.WARNING):
+        list(read_lines(write(b"\xff\n" * 1000), bad_lines="skip"))
+    assert len(caplog.records) == 11
+    assert "1,000 bad lines" in caplog.records[-1].getMessage()
+
+
+def test_skipping_a_bad_line_drops_its_pair_and_keeps_the_numbers(write):
+    source, target = write(b"a\nb\xff\nc\n"), write(b"1\n2\n3\n", "in.en")
+    pairs = list(read_numbered_pairs(source, target, bad_lines="skip"))
+    assert pairs == [(1, ("a", "1")), (3, ("c", "3"))]
+
+
+def test_a_missing_file_is_named_with_those_that_were_perhaps_meant(write):
+    meant = write("a", "train.de")
+    with pytest.raises(DataError) as caught:
+        list(read_lines(meant.with_name("trian.de")))
+    assert str(caught.value) == (
+        f"{meant.with_name('trian.de')}: no such file; did you mean {meant}?"
+    )
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"there is no folder .*gone either"):
+        count_lines(tmp_path / "gone" / "a.de")
+
+
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(DataError, match="is a folder; name a file in it"):
+        list(read_lines(tmp_path))
+
+
+def test_a_file_that_may_not_be_read_is_named(write, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write("a")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=r"reading it is not permitted; change its mode"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("keep", [3, 15, -4])
+def test_a_damaged_gzip_file_is_named(keep, write):
+    path = write(gzip.compress(b"line\n" * 1000)[:keep], "in.gz")
+    with pytest.raises(DataError, match=r"in\.gz: is a damaged gzip file"):
+        list(read_lines(path))
+
+
+def test_a_pipe_is_no_file_to_read_twice(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="can be read only once"):
+        require_file(tmp_path / "pipe")
+
+
+def test_records_keep_their_bytes(write):
+    assert list(read_records(write(b"a\r\n\xff\nb"))) == [b"a\r\n", b"\xff\n", b"b"]
+
+
+def test_pairs_come_in_order(write):
+    source, target = write("a\nb\n"), write("1\n2", "in.en")
+    assert list(read_parallel(source, target)) == [("a", "1"), ("b", "2")]
+
+
+def long_and_short(number: int) -> str:
+    return "x" * (5 + number * 7919 % 97)
+
+
+def test_unequal_counts_are_refused_before_the_first_pair_with_a_guess_where(write):
+    lines = [long_and_short(number) for number in range(2000)]
+    source = write("".join(f"{line}\n" for line in lines), "train.de")
+    shifted = [f"{line}yy\n" for line in lines[:1206] + lines[1207:]]
+    target = write("".join(shifted), "train.en")
+    with pytest.raises(DataError) as caught:
+        next(read_parallel(source, target))
+    message = str(caught.value)
+    assert message.startswith(
+        f"{source} has 2,000 lines, {target} 1,999; first likely shift near line 1,20"
+    )
+    assert message.endswith("the two must be translations of each other line by line.")
+
+
+def test_a_file_that_was_cut_off_is_told_from_one_that_lost_a_line(write):
+    lines = [f"{long_and_short(number)}\n" for number in range(2000)]
+    source, target = write("".join(lines), "a.de"), write("".join(lines[:1500]), "a.en")
+    with pytest.raises(DataError, match=r"a\.en seems to be cut off at its end"):
+        next(read_parallel(source, target))
+
+
+def test_an_empty_side_is_refused(write):
+    with pytest.raises(DataError, match=r"has 2 lines, .* 0;"):
+        next(read_parallel(write("a\nb\n"), write("", "in.en")))
+
+
+def test_pipes_of_unequal_length_are_refused_at_the_end(write, tmp_path):
+    import os
+    import threading
+
+    os.mkfifo(tmp_path / "pipe")
+    feeder = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(b"1\n2\n3\n"))
+    feeder.start()
+    with pytest.raises(DataError, match=r"in\.de: ends after 2 lines while .*pipe goes on"):
+        list(read_parallel(write("a\nb\n"), tmp_path / "pipe"))
+    feeder.join()

@@ -1,0 +1,45 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from nmt.text.windows import FIRST_WINDOW, full_windows, prompt_windows
+
+
+def test_full_windows_hold_all_lines_in_order():
+    lines = [str(number) for number in range(10)]
+    assert list(full_windows(lines, 4)) == [lines[:4], lines[4:8], lines[8:]]
+    assert list(full_windows([], 4)) == []
+
+
+def test_a_line_is_handed_on_before_the_next_one_has_come():
+    answered = threading.Event()
+
+    def typed() -> Iterator[str]:
+        yield "first"
+        assert answered.wait(10), "nothing was handed on while waiting for the second line"
+        yield "second"
+
+    windows = prompt_windows(typed(), 100)
+    assert next(windows) == ["first"]
+    answered.set()
+    assert list(windows) == [["second"]]
+
+
+def test_a_fast_pipe_is_read_in_growing_windows_in_order():
+    lines = [str(number) for number in range(5000)]
+    windows = list(prompt_windows(lines, 1000))
+    assert [line for window in windows for line in window] == lines
+    assert len(windows[0]) <= FIRST_WINDOW
+    assert max(map(len, windows)) <= 1000
+
+
+def test_an_error_comes_after_the_lines_before_it():
+    def broken() -> Iterator[str]:
+        yield "good"
+        raise ValueError("line 2 is bad")
+
+    windows = prompt_windows(broken(), 10)
+    assert next(windows) == ["good"]
+    with pytest.raises(ValueError, match="line 2 is bad"):
+        next(windows)
