@@ -13,16 +13,17 @@ Nothing here is ever unpickled.
 import logging
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from nmt.errors import ModelError, UsageError
+from nmt.models.weights import set_weights, weights_of
 from nmt.storage import (
     load_tensors,
     make_folder,
@@ -154,42 +155,6 @@ def _conditions(model: nn.Module) -> str:
     """Say what must be equal for two runs to be equal bit by bit."""
     device = next(model.parameters()).device.type
     return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads"
-
-
-# --- weights -------------------------------------------------------------------------------
-
-
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the model's tensors by name; of tied ones, the first name only."""
-    tensors: dict[int, tuple[str, Tensor]] = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        tensors.setdefault(id(tensor), (name, tensor))
-    return {name: tensor.detach() for name, tensor in tensors.values()}
-
-
-def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
-    """Copy `weights`, as `weights_of` returns them, into the model.
-
-    Args:
-        model: changed in place.
-        weights: exactly one tensor for each of its own.
-        origin: where they come from, for the message.
-
-    Raises:
-        ModelError: names or shapes differ.
-    """
-    own = weights_of(model)
-    for name in sorted(own.keys() | weights.keys()):
-        if name not in weights or name not in own or own[name].shape != weights[name].shape:
-            saved = tuple(weights[name].shape) if name in weights else "absent"
-            needed = tuple(own[name].shape) if name in own else "absent"
-            raise ModelError(
-                f"{origin}: does not fit the configured model: `{name}` is {saved}, should be "
-                f"{needed}; use the configuration the run was started with."
-            )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(weights[name])
 
 
 # --- the folder of checkpoints -------------------------------------------------------------

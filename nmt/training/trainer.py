@@ -12,6 +12,7 @@ from nmt.config.experiment import Experiment
 from nmt.data.loader import Loader
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.translation import TranslationModel
+from nmt.models.weights import set_weights, weights_of
 from nmt.training.averaging import average_weights, shipped_weights
 from nmt.training.checkpoint import (
     Trainee,
@@ -20,8 +21,6 @@ from nmt.training.checkpoint import (
     point_to,
     prune_checkpoints,
     save_checkpoint,
-    set_weights,
-    weights_of,
 )
 from nmt.training.distributed import World, barrier, broadcast_object
 from nmt.training.gradients import Objective

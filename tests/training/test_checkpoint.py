@@ -13,6 +13,7 @@ from nmt import storage
 from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
 from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.models.weights import set_weights, weights_of
 from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
     Trainee,
@@ -25,8 +26,6 @@ from nmt.training.checkpoint import (
     pointed_to,
     prune_checkpoints,
     save_checkpoint,
-    set_weights,
-    weights_of,
 )
 from nmt.training.distributed import World
 from nmt.training.ema import MovingAverage

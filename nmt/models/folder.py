@@ -1,0 +1,293 @@
+"""The model folder: what is shared of a trained model, and all that translating needs.
+
+    config.json         format version, configuration, languages, sizes
+    model.safetensors   weights, tied ones once
+    subword.model       the pieces (or source.model and target.model)
+    README.md           the model card
+    SHA256SUMS          checksums of the files above; written last
+
+Nothing in it is code, and loading it runs none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from nmt import __version__
+from nmt.config.data import NormalizationConfig, TokenizerConfig
+from nmt.config.experiment import Experiment
+from nmt.config.model import ModelConfig, UniformInitConfig
+from nmt.config.search import SearchConfig
+from nmt.config.section import Section
+from nmt.errors import ModelError
+from nmt.models.build import build_model
+from nmt.models.translation import TranslationModel
+from nmt.models.weights import set_weights, weights_of
+from nmt.storage import (
+    load_tensors,
+    new_folder,
+    read_json,
+    save_tensors,
+    verify_manifest,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword, load_subwords
+
+FORMAT_VERSION = 1
+"""Goes up when an older nmt could no longer read the folder."""
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+class FolderConfig(Section):
+    """What `config.json` holds."""
+
+    format_version: int
+    """See FORMAT_VERSION."""
+    nmt_version: str
+    """Version that wrote the folder."""
+    source_language: str
+    """Language code."""
+    target_language: str
+    """Language code."""
+    source_vocab: int
+    """Number of source pieces."""
+    target_vocab: int
+    """Number of target pieces."""
+    model: ModelConfig
+    """Parts and sizes."""
+    normalization: NormalizationConfig
+    """What happens to a line first."""
+    tokenizer: TokenizerConfig
+    """How it is cut into pieces."""
+    search: SearchConfig
+    """How translations are found unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model folder in memory."""
+
+    model: TranslationModel
+    """In evaluation mode, on the CPU."""
+    config: FolderConfig
+    """What the folder says about it."""
+    source: Subword
+    """Pieces of the source side."""
+    target: Subword
+    """Pieces of the target side; the same object if joint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a reader of the model's README wants to know and the weights do not tell."""
+
+    date: str
+    """When training ended, for example "2026-11-20"."""
+    train_pairs: int
+    """Sentence pairs that were learned from."""
+    valid_pairs: int
+    """Sentence pairs that chose the weights."""
+    updates: int
+    """Updates made."""
+    scores: Mapping[str, str] = field(default_factory=dict)
+    """Name of each score and its value, with sacrebleu's signature where there is one."""
+
+
+def save_model_folder(
+    folder: Path,
+    model: TranslationModel,
+    *,
+    experiment: Experiment,
+    source_subword: Path,
+    target_subword: Path,
+    card: ModelCard,
+) -> None:
+    """Write a complete model folder, in place of one that may be there; all or nothing.
+
+    Args:
+        folder: its name; the folder around it must exist.
+        model: the weights to ship.
+        experiment: what it was trained by.
+        source_subword: sentencepiece model of the source side.
+        target_subword: of the target side; the same path if joint.
+        card: for the README.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
+    source, target = Subword.load(source_subword), Subword.load(target_subword)
+    config = FolderConfig(
+        format_version=FORMAT_VERSION,
+        nmt_version=__version__,
+        source_language=experiment.data.source,
+        target_language=experiment.data.target,
+        source_vocab=source.vocab_size,
+        target_vocab=target.vocab_size,
+        model=experiment.model,
+        normalization=experiment.normalization,
+        tokenizer=experiment.tokenizer,
+        search=experiment.search,
+    )
+    with new_folder(folder) as unfinished:
+        write_json(unfinished / CONFIG, config.model_dump(mode="json"))
+        save_tensors(unfinished / WEIGHTS, weights_of(model))
+        if source.fingerprint == target.fingerprint:
+            write_bytes(unfinished / JOINT_FILE, source_subword.read_bytes())
+        else:
+            write_bytes(unfinished / SOURCE_FILE, source_subword.read_bytes())
+            write_bytes(unfinished / TARGET_FILE, target_subword.read_bytes())
+        write_text(unfinished / CARD, write_card(config, model, card))
+
+
+def load_model_folder(path: Path) -> LoadedModel:
+    """Read a model folder, or the one inside a run folder.
+
+    Args:
+        path: the folder, or a run folder with `model/` in it.
+
+    Raises:
+        ModelError: it is missing, damaged, incomplete, or made by a newer version.
+    """
+    folder = find_model_folder(path)
+    sums = verify_manifest(folder)
+    for name in (CONFIG, WEIGHTS):
+        if name not in sums:
+            raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")
+    config = read_config(folder / CONFIG)
+    source, target = load_subwords(folder)
+    for side, subword, expected in (
+        ("source", source, config.source_vocab),
+        ("target", target, config.target_vocab),
+    ):
+        if subword.vocab_size != expected:
+            raise ModelError(
+                f"{folder}: the {side} subword model has {subword.vocab_size:,} pieces, but "
+                f"{CONFIG} says {expected:,}; files of two models are mixed, copy it again."
+            )
+    tensors = load_tensors(folder / WEIGHTS)
+    require_plausible_sizes(config.model, tensors, folder)
+    # Fresh weights are about to be overwritten: draw them the cheapest way.
+    cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
+    model = build_model(cheap, source_vocab=config.source_vocab, target_vocab=config.target_vocab)
+    set_weights(model, tensors, folder / WEIGHTS)
+    return LoadedModel(model.eval(), config, source, target)
+
+
+def find_model_folder(path: Path) -> Path:
+    """Return `path` if it is a model folder, or the `model` folder inside it.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
+    if not path.is_dir():
+        raise ModelError(f"{path}: no such folder; name a run folder or a model folder.")
+    raise ModelError(
+        f"{path}: holds no model yet: neither {CONFIG} nor model/{CONFIG}; "
+        "a run has one after its first validation."
+    )
+
+
+def read_config(path: Path) -> FolderConfig:
+    """Read `config.json`.
+
+    Raises:
+        ModelError: it is damaged, or made by a version with another format.
+    """
+    content = read_json(path)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: has format version {version}, and nmt {__version__} reads version "
+            f"{FORMAT_VERSION}; install the nmt that wrote it "
+            f"({content.get('nmt_version') if isinstance(content, dict) else 'unknown'})."
+        )
+    try:
+        return FolderConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{path}: {where}: {first['msg']}; the file was edited or made by another version."
+        ) from error
+
+
+def require_plausible_sizes(
+    config: ModelConfig, tensors: Mapping[str, Tensor], folder: Path
+) -> None:
+    """Refuse sizes that the weights cannot have, before memory is taken for them.
+
+    Raises:
+        ModelError: a size of the configuration exceeds every dimension of the weights.
+    """
+    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    sizes = {
+        "embedding.size": config.embedding.size,
+        "encoder.hidden_size": config.encoder.hidden_size,
+        "decoder.hidden_size": config.decoder.hidden_size,
+        "decoder.readout_size": config.decoder.readout_size,
+        "decoder.attention.hidden_size": getattr(config.decoder.attention, "hidden_size", 0),
+    }
+    layers = {
+        "encoder.layers": config.encoder.layers,
+        "decoder.layers": config.decoder.layers,
+    }
+    for values, limit in ((sizes, largest), (layers, len(tensors))):
+        for name, value in values.items():
+            if value > limit:
+                raise ModelError(
+                    f"{folder / CONFIG}: model.{name} is {value:,}, more than {WEIGHTS} can hold; "
+                    "files of two models are mixed."
+                )
+
+
+def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -> str:
+    """Return the README of a model folder."""
+    encoder, decoder = config.model.encoder, config.model.decoder
+    parameters = sum(weight.numel() for weight in model.parameters())
+    languages = f"{config.source_language} → {config.target_language}"
+    pieces = (
+        f"{config.source_vocab:,} shared"
+        if config.tokenizer.joint
+        else f"{config.source_vocab:,} source, {config.target_vocab:,} target"
+    )
+    direction = "bidirectional " if encoder.bidirectional else ""
+    facts: dict[str, Any] = {
+        "Languages": languages,
+        "Parameters": f"{parameters:,}",
+        "Encoder": f"{encoder.layers} × {direction}{encoder.cell.kind}, "
+        f"{encoder.hidden_size} units",
+        "Decoder": f"{decoder.layers} × {decoder.cell.kind}, {decoder.hidden_size} units, "
+        f"attention {decoder.attention.kind}",
+        "Pieces": f"{pieces} ({config.tokenizer.kind})",
+        "Training pairs": f"{card.train_pairs:,}",
+        "Validation pairs": f"{card.valid_pairs:,}",
+        "Updates": f"{card.updates:,}",
+        "Finished": card.date,
+        "Made with": f"nmt {config.nmt_version}, format {config.format_version}",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    scores = "\n".join(f"- {name}: {value}" for name, value in card.scores.items())
+    source, target = config.source_language, config.target_language
+    return (
+        f"# Translation model {languages}\n\n"
+        f"| | |\n|---|---|\n{table}\n\n"
+        f"## Scores\n\n{scores or 'None were measured.'}\n\n"
+        "## Use\n\n"
+        "Raw text in, raw text out, one sentence per line. In this folder:\n\n"
+        f"```\nnmt translate . -i text.{source} -o text.{target}\n```\n\n"
+        "```python\n"
+        "from nmt.translator import Translator\n\n"
+        'for translation in Translator.load(".").translate(["..."]):\n'
+        "    print(translation.text)\n"
+        "```\n\n"
+        "`sha256sum -c SHA256SUMS` checks the files; loading does so, too.\n"
+    )

@@ -1,0 +1,39 @@
+"""A model's weights by name, out of it and into it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nmt.errors import ModelError
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights by name, each once: of tied ones the first name stands for all."""
+    return {name: weight.detach() for name, weight in model.named_parameters()}
+
+
+@torch.no_grad()
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
+    """Copy `weights`, as `weights_of` names them, into a model of the same configuration.
+
+    Args:
+        model: changed in place, or not at all.
+        weights: exactly one tensor for each of its own.
+        origin: where they come from, for the message.
+
+    Raises:
+        ModelError: names or shapes differ.
+    """
+    own = weights_of(model)
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights or name not in own or own[name].shape != weights[name].shape:
+            saved = tuple(weights[name].shape) if name in weights else "absent"
+            needed = tuple(own[name].shape) if name in own else "absent"
+            raise ModelError(
+                f"{origin}: does not fit the configured model: weight `{name}` is {saved}, should "
+                f"be {needed}; the configuration has changed, or files of two models are mixed."
+            )
+    for name, weight in own.items():
+        weight.copy_(weights[name])

@@ -1,0 +1,43 @@
+"""How likely given translations are."""
+
+import torch
+from torch import Tensor
+
+from nmt.errors import ModelError
+from nmt.search.scorer import Scorer
+from nmt.text.vocabulary import BOS
+
+
+@torch.inference_mode()
+def score_targets(
+    scorer: Scorer, source: Tensor, source_mask: Tensor, target: Tensor, target_mask: Tensor
+) -> Tensor:
+    """Return the log-probability of each piece of given translations.
+
+    Args:
+        scorer: gives the probabilities.
+        source: ids ending in EOS, [batch, src_len].
+        source_mask: [batch, src_len].
+        target: ids ending in EOS, [batch, tgt_len].
+        target_mask: [batch, tgt_len].
+
+    Returns:
+        log p(piece | source, pieces before it), 0 at padding, [batch, tgt_len].
+
+    Raises:
+        ModelError: a value is NaN.
+    """
+    state = scorer.start(source, source_mask, copies=1)
+    previous = torch.full_like(target[:, 0], BOS)
+    gained = []
+    for pieces in target.unbind(dim=1):
+        scored = scorer.step(previous, state)
+        gained.append(scored.log_probs.gather(1, pieces.unsqueeze(1)).squeeze(1))
+        state, previous = scored.state, pieces
+    log_probs = torch.stack(gained, dim=1).masked_fill(~target_mask, 0.0)
+    if log_probs.isnan().any():
+        raise ModelError(
+            "the model gives NaN log-probabilities: its weights are damaged or overflow; "
+            "use an earlier checkpoint, or try --precision fp32."
+        )
+    return log_probs

@@ -1,0 +1,90 @@
+"""What a search may be told."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nmt.config.search import SearchConfig
+from nmt.errors import UsageError
+
+LengthPenalty = Literal["none", "average", "gnmt"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How translations are found. All lengths are in pieces and count the end symbol."""
+
+    beam: int = 5
+    """Hypotheses kept per sentence; 1 = greedy."""
+    n_best: int = 1
+    """Hypotheses returned per sentence; at most `beam`, or the number of samples."""
+    length_penalty: LengthPenalty = "average"
+    """Compare by sum, mean per piece, or sum / ((5 + length) / 6)^alpha."""
+    alpha: float = 0.6
+    """Exponent of "gnmt"."""
+    coverage_penalty: float = 0.0
+    """Weight of the penalty for source positions left unread; needs attention."""
+    max_length_factor: float = 2.0
+    """Longest translation = factor x source length + offset."""
+    max_length_offset: int = 20
+    """See max_length_factor."""
+    min_length_factor: float = 0.0
+    """Shortest translation = factor x source length + offset."""
+    min_length_offset: int = 0
+    """See min_length_factor."""
+    sample: bool = False
+    """Draw translations instead of searching the best."""
+    temperature: float = 1.0
+    """Divides the log-probabilities before drawing: below 1 safer, above 1 more varied."""
+    top_k: int = 0
+    """Draw from the k most likely pieces only; 0 = all."""
+    top_p: float = 1.0
+    """Draw from the fewest pieces that together have this probability; 1 = all."""
+    seed: int = 1
+    """Every sentence draws from its own stream, which follows from this and its number."""
+    keep_attention: bool = False
+    """Return where each piece looked."""
+    fixed_shape: bool = False
+    """Keep finished sentences in the batch, so that every step computes the same shapes."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("beam", 1), ("n_best", 1), ("top_k", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name}: {getattr(self, name)} is too small; at least {least}.")
+        if self.length_penalty not in ("none", "average", "gnmt"):
+            raise UsageError(
+                f'length_penalty: "{self.length_penalty}" is unknown; "none", "average" or "gnmt".'
+            )
+        if not self.sample and self.n_best > self.beam:
+            raise UsageError(
+                f"n_best: {self.n_best} is more than beam = {self.beam} can find; "
+                f"ask for at most {self.beam}, or set beam to {self.n_best}."
+            )
+        if not self.temperature > 0.0:
+            raise UsageError(f"temperature: {self.temperature} must be above 0; try 1.0.")
+        if not 0.0 < self.top_p <= 1.0:
+            raise UsageError(f"top_p: {self.top_p} must be above 0 and at most 1.")
+        for name in (
+            "alpha",
+            "coverage_penalty",
+            "max_length_factor",
+            "min_length_factor",
+            "min_length_offset",
+        ):
+            if not getattr(self, name) >= 0.0:
+                raise UsageError(f"{name}: {getattr(self, name)} must not be below 0.")
+        if self.max_length_offset < 1:
+            raise UsageError(f"max_length_offset: {self.max_length_offset} must be at least 1.")
+
+    @classmethod
+    def from_config(cls, config: SearchConfig) -> "SearchOptions":
+        """Return the options that `[search]` asks for, the rest at their defaults."""
+        return cls(
+            beam=config.beam,
+            length_penalty=config.length_penalty,
+            alpha=config.alpha,
+            coverage_penalty=config.coverage_penalty,
+            max_length_factor=config.max_length_factor,
+            max_length_offset=config.max_length_offset,
+            min_length_factor=config.min_length_factor,
+            min_length_offset=config.min_length_offset,
+        )

@@ -1,0 +1,99 @@
+"""Which sentences are searched together.
+
+Two plans. `plan_batches` puts sentences of like length together: fastest, but a matrix product of
+another shape may round differently, so a near-tie may fall differently in another batch.
+`plan_blocks` rules that out, by construction:
+
+1. Every block has BLOCK rows, filled up with repetitions, and no sentence leaves it before its
+   end; its width follows from the length of each of its sentences. So the shape of every tensor
+   a sentence takes part in follows from the sentence alone, and with it the kernel, its blocking
+   and how threads share it.
+2. A kernel may still treat the rows of one shape differently: the last few are computed by other
+   code, or by another thread. So the row a sentence stands in follows from its pieces alone.
+3. What the other rows hold does not matter: no operation mixes rows.
+4. There is padding in every block, so no shortcut for batches without any is ever taken.
+
+Thus each number of a sentence comes out of the same operations in the same order on the same
+operands, whatever the batch size and the order of the lines; on one machine with one number of
+threads the bits are the same.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 16
+"""Rows of a block, before they are multiplied by the beam."""
+
+
+@dataclass(frozen=True)
+class SentenceBatch:
+    """Sentences that are searched together."""
+
+    members: tuple[int | None, ...]
+    """Number of the sentence in each row; None = the row only fills up."""
+    width: int
+    """Source positions, padding included."""
+
+
+def plan_batches(
+    lengths: Sequence[int], *, batch_size: int, batch_tokens: int
+) -> list[SentenceBatch]:
+    """Return batches of like lengths, longest first: if memory is short, it shows at once.
+
+    Args:
+        lengths: source pieces of each sentence.
+        batch_size: most sentences in a batch.
+        batch_tokens: most source positions in a batch, padding included; a longer sentence is
+            alone.
+    """
+    order = sorted(range(len(lengths)), key=lambda sentence: -lengths[sentence])
+    batches = []
+    begin = 0
+    while begin < len(order):
+        width = lengths[order[begin]]
+        count = max(1, min(batch_size, batch_tokens // max(width, 1)))
+        batches.append(SentenceBatch(tuple(order[begin : begin + count]), width))
+        begin += count
+    return batches
+
+
+def plan_blocks(sentences: Sequence[Sequence[int]], *, batch_size: int) -> list[SentenceBatch]:
+    """Return blocks in which a sentence's numbers do not depend on its neighbours.
+
+    Args:
+        sentences: source ids of each sentence.
+        batch_size: most sentences in a block; above BLOCK it changes nothing.
+    """
+    queues: dict[int, list[list[int]]] = {}
+    # Like lengths share a block, for those behind to end soon after those before.
+    for sentence in sorted(range(len(sentences)), key=lambda number: -len(sentences[number])):
+        ids = sentences[sentence]
+        rows = queues.setdefault(block_width(len(ids)), [[] for _ in range(BLOCK)])
+        rows[row_of(ids)].append(sentence)
+    blocks = []
+    for width, rows in sorted(queues.items(), reverse=True):
+        for depth in range(max(map(len, rows))):
+            taken = [row for row in range(BLOCK) if depth < len(rows[row])]
+            for begin in range(0, len(taken), batch_size):
+                members: list[int | None] = [None] * BLOCK
+                for row in taken[begin : begin + batch_size]:
+                    members[row] = rows[row][depth]
+                blocks.append(SentenceBatch(tuple(members), width))
+    return blocks
+
+
+def block_width(length: int) -> int:
+    """Return how many source positions a sentence of `length` pieces is given: always some more.
+
+    Multiples of 8 up to 64, of 32 above.
+    """
+    step = 8 if length < 64 else 32
+    return (length // step + 1) * step
+
+
+def row_of(ids: Sequence[int]) -> int:
+    """Return the row of a block that a sentence stands in, evenly spread by its pieces."""
+    return zlib.crc32(np.asarray(ids, dtype="<i4").tobytes()) % BLOCK

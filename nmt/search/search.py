@@ -1,0 +1,40 @@
+"""One entry to every search."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from nmt.search.beam import beam_search
+from nmt.search.greedy import greedy_search
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.options import SearchOptions
+from nmt.search.sampling import sample
+from nmt.search.scorer import Scorer
+
+
+def search(
+    scorer: Scorer,
+    source: Tensor,
+    source_mask: Tensor,
+    options: SearchOptions,
+    *,
+    numbers: Sequence[int] | None = None,
+) -> list[list[Hypothesis]]:
+    """Translate a batch as `options` says.
+
+    Args:
+        scorer: gives the probabilities.
+        source: ids ending in EOS, [batch, src_len].
+        source_mask: [batch, src_len].
+        options: what to search, how far, and what to return.
+        numbers: random stream of each sentence when sampling; None = its place in the batch.
+
+    Returns:
+        Up to `options.n_best` hypotheses per sentence; best first, samples as they were drawn.
+    """
+    if options.sample:
+        streams = range(source.shape[0]) if numbers is None else numbers
+        return sample(scorer, source, source_mask, options, numbers=streams)
+    if options.beam == 1:
+        return greedy_search(scorer, source, source_mask, options)
+    return beam_search(scorer, source, source_mask, options)

@@ -1,0 +1,409 @@
+"""Text in, text out: the public interface to a trained model.
+
+translator = Translator.load("runs/de-en")
+for translation in translator.translate(["Ein Mann schläft."]):
+    print(translation.text)
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nmt.config.search import SearchConfig
+from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
+from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.models.folder import LoadedModel, load_model_folder
+from nmt.models.translation import TranslationModel
+from nmt.search.forced import score_targets
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.options import SearchOptions
+from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
+from nmt.search.scorer import EnsembleScorer, ModelScorer, Scorer
+from nmt.search.search import search
+from nmt.text.normalize import Normalizer
+from nmt.text.subword import Subword
+from nmt.text.vocabulary import EOS, PAD
+from nmt.text.windows import full_windows, prompt_windows
+
+Precision = Literal["fp32", "bf16"]
+
+WINDOW = 4096
+"""Lines that are sorted by length and translated before the first of them comes out."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TranslatedText:
+    """One of the translations of a line."""
+
+    text: str
+    """Plain text, one line."""
+    log_prob: float
+    """Natural logarithm of its probability."""
+    score: float
+    """What translations are ranked by: `log_prob` after length and coverage penalty."""
+    finished: bool
+    """False if the model was cut off at the length limit."""
+    alignment: tuple[Link, ...] | None
+    """(source word, target word) from 0, if asked for."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of one line."""
+
+    source: str
+    """The line as it was given."""
+    hypotheses: tuple[TranslatedText, ...]
+    """At least one, best first."""
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.hypotheses[0].text
+
+    @property
+    def log_prob(self) -> float:
+        """See `TranslatedText`."""
+        return self.hypotheses[0].log_prob
+
+    @property
+    def score(self) -> float:
+        """See `TranslatedText`."""
+        return self.hypotheses[0].score
+
+    @property
+    def finished(self) -> bool:
+        """See `TranslatedText`."""
+        return self.hypotheses[0].finished
+
+    @property
+    def alignment(self) -> tuple[Link, ...] | None:
+        """See `TranslatedText`."""
+        return self.hypotheses[0].alignment
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """How likely a given translation is."""
+
+    pieces: tuple[str, ...]
+    """Target pieces, the end symbol last."""
+    log_probs: tuple[float, ...]
+    """Natural log-probability of each."""
+
+    @property
+    def log_prob(self) -> float:
+        """Their sum."""
+        return sum(self.log_probs)
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return self.log_prob / len(self.log_probs)
+
+
+class Translator:
+    """Translates text with one model, or with several as an ensemble.
+
+    Args:
+        models: at least one, all of the same subword models.
+        source: pieces of the source side.
+        target: pieces of the target side.
+        normalizer: what happens to a line first.
+        search: how translations are found, unless `translate` is told otherwise.
+        device: where the models are.
+        precision: of the matrix products.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[TranslationModel],
+        *,
+        source: Subword,
+        target: Subword,
+        normalizer: Normalizer,
+        search: SearchConfig | None = None,
+        device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        self.models = tuple(models)
+        self.source, self.target, self.normalizer = source, target, normalizer
+        self.options = SearchOptions.from_config(search or SearchConfig())
+        self.device, self.precision = torch.device(device), precision
+        scorers = [ModelScorer(model) for model in self.models]
+        self.scorer: Scorer = scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+
+    @classmethod
+    def load(
+        cls,
+        paths: Path | str | Sequence[Path | str],
+        *,
+        device: str = "auto",
+        precision: Precision = "fp32",
+        threads: int = 0,
+    ) -> "Translator":
+        """Load a model, or several as an ensemble.
+
+        Args:
+            paths: model folder, or run folder with one inside; several: an ensemble.
+            device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
+            precision: "bf16" is faster where the machine has instructions for it.
+            threads: CPU threads of this process; 0 leaves them as they are.
+
+        Raises:
+            ModelError: a folder is missing or damaged, or models do not fit together.
+            UsageError: there is no such device.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        where = choose_device(device)
+        folders = [paths] if isinstance(paths, Path | str) else list(paths)
+        loaded = [load_model_folder(Path(folder)) for folder in folders]
+        require_same_pieces(folders, loaded)
+        first = loaded[0]
+        return cls(
+            [member.model.to(where) for member in loaded],
+            source=first.source,
+            target=first.target,
+            normalizer=Normalizer(
+                unicode=first.config.normalization.unicode,
+                whitespace=first.config.normalization.whitespace,
+            ),
+            search=first.config.search,
+            device=where,
+            precision=precision,
+        )
+
+    def translate(
+        self,
+        lines: Iterable[str],
+        *,
+        options: SearchOptions | None = None,
+        batch_size: int = 64,
+        batch_tokens: int = 4096,
+        max_source: int = 1024,
+        align: bool = False,
+        exact: bool = False,
+        prompt: bool = False,
+    ) -> Iterator[Translation]:
+        """Yield the translation of each line, in order; an empty line stays empty.
+
+        Args:
+            lines: plain text, a sentence each.
+            options: how to search; None = as the model folder says (`self.options`).
+            batch_size: most sentences at once.
+            batch_tokens: most source pieces at once, padding included.
+            max_source: longer lines are cut to so many pieces, with a warning.
+            align: also say which words translate which; needs a model with attention.
+            exact: give the same bits in any batch and order, see `nmt.search.plan`; slower.
+            prompt: answer each line as soon as it comes, instead of collecting many; `lines` is
+                then drawn in another thread.
+
+        Raises:
+            UsageError: alignments are asked of a model without attention.
+            ModelError: the model yields NaN.
+            ResourceError: memory is too small for a batch.
+        """
+        options = replace(
+            self.options if options is None else options, keep_attention=align, fixed_shape=exact
+        )
+        if align and all(model.decoder.attention is None for model in self.models):
+            raise UsageError("the model has no attention, so words cannot be aligned; leave it out")
+
+        def plan(sentences: Sequence[Sequence[int]]) -> list[SentenceBatch]:
+            if exact:
+                return plan_blocks(sentences, batch_size=batch_size)
+            lengths = [len(ids) for ids in sentences]
+            return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
+
+        def translations() -> Iterator[Translation]:
+            number = 1
+            windows = prompt_windows if prompt else full_windows
+            for window in windows(lines, WINDOW):
+                sources = self._read(window, number, max_source)
+                filled = [index for index, ids in enumerate(sources) if len(ids) > 1]
+                found: dict[int, list[Hypothesis]] = {}
+                for batch in plan([sources[index] for index in filled]):
+                    members = [None if m is None else filled[m] for m in batch.members]
+                    found |= self._search(sources, members, batch.width, options, number)
+                for index, line in enumerate(window):
+                    yield self._write(line, sources[index], found.get(index), align=align)
+                number += len(window)
+
+        return translations()
+
+    def score(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        batch_size: int = 64,
+        batch_tokens: int = 4096,
+    ) -> Iterator[ScoredPair]:
+        """Yield how likely each given translation is, in order.
+
+        Args:
+            pairs: source line and target line.
+            batch_size: most pairs at once.
+            batch_tokens: most pieces of the longer side at once, padding included.
+        """
+        rest = iter(pairs)
+        while window := list(islice(rest, WINDOW)):
+            sources = self._encode(self.source, [source for source, _ in window])
+            targets = self._encode(self.target, [target for _, target in window])
+            lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+            found: dict[int, ScoredPair] = {}
+            for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
+                numbers = [member for member in batch.members if member is not None]
+                with self._computing(batch):
+                    log_probs = score_targets(
+                        self.scorer,
+                        *self._pad([sources[number] for number in numbers]),
+                        *self._pad([targets[number] for number in numbers]),
+                    ).tolist()
+                for number, values in zip(numbers, log_probs, strict=True):
+                    ids = targets[number]
+                    pieces = tuple(self.target.pieces(ids))
+                    found[number] = ScoredPair(pieces, tuple(values[: len(ids)]))
+            yield from (found[number] for number in range(len(window)))
+
+    def _read(self, window: list[str], first: int, max_source: int) -> list[list[int]]:
+        """Return the source ids of each line, EOS last; of a blank line EOS alone."""
+        sources = self._encode(self.source, window)
+        for index, ids in enumerate(sources):
+            if len(ids) > max_source:
+                _logger.warning(
+                    "line %s: has %s pieces, only the first %s are translated; split the line",
+                    f"{first + index:,}",
+                    f"{len(ids):,}",
+                    f"{max_source:,}",
+                )
+                sources[index] = [*ids[: max_source - 1], EOS]
+        return sources
+
+    def _encode(self, subword: Subword, lines: list[str]) -> list[list[int]]:
+        """Return normalised lines as ids, EOS last; white space alone counts as nothing."""
+        texts = [self.normalizer.normalize(line) for line in lines]
+        encoded = subword.encode_all(["" if text.isspace() else text for text in texts])
+        return [[*ids, EOS] for ids in encoded]
+
+    def _search(
+        self,
+        sources: list[list[int]],
+        members: list[int | None],
+        width: int,
+        options: SearchOptions,
+        first: int,
+    ) -> dict[int, list[Hypothesis]]:
+        """Translate one batch; rows without a member repeat the first that has one."""
+        filler = next(member for member in members if member is not None)
+        rows = [filler if member is None else member for member in members]
+        batch = SentenceBatch(tuple(members), width)
+        with self._computing(batch):
+            source, mask = self._pad([sources[row] for row in rows], width)
+            found = search(
+                self.scorer, source, mask, options, numbers=[first + row for row in rows]
+            )
+        return {
+            member: hypotheses
+            for member, hypotheses in zip(members, found, strict=True)
+            if member is not None
+        }
+
+    def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
+        """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
+        width = width or max(map(len, sentences))
+        ids = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
+        lengths = torch.tensor([len(line) for line in sentences])
+        mask = torch.arange(width) < lengths.unsqueeze(1)
+        return ids.to(self.device), mask.to(self.device)
+
+    @contextlib.contextmanager
+    def _computing(self, batch: SentenceBatch) -> Iterator[None]:
+        """Set models and precision up for inference, and explain a lack of memory."""
+        training = [model.training for model in self.models]
+        try:
+            for model in self.models:
+                model.eval()
+            with (
+                torch.inference_mode(),
+                torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+            ):
+                yield
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise ResourceError(
+                f"memory is too small for {len(batch.members)} sentences of up to {batch.width} "
+                "pieces; lower --batch-tokens, --batch-size or --beam."
+            ) from error
+        finally:
+            for model, was_training in zip(self.models, training, strict=True):
+                model.train(was_training)
+
+    def _write(
+        self, line: str, ids: list[int], hypotheses: list[Hypothesis] | None, *, align: bool
+    ) -> Translation:
+        """Turn what was found for a line, None if it is blank, into text."""
+        if hypotheses is None:
+            return Translation(line, (TranslatedText("", 0.0, 0.0, True, () if align else None),))
+        words = self._words(self.source, ids[:-1]) if align else []
+        texts = []
+        for hypothesis in hypotheses:
+            text = self.target.decode(hypothesis.tokens)
+            links: tuple[Link, ...] | None = None
+            if hypothesis.attention is not None:
+                spoken = self._words(self.target, hypothesis.tokens)
+                links = tuple(align_words(hypothesis.attention, words, spoken))
+            texts.append(
+                TranslatedText(
+                    text, hypothesis.log_prob, hypothesis.score, hypothesis.finished, links
+                )
+            )
+        return Translation(line, tuple(texts))
+
+    @staticmethod
+    def _words(subword: Subword, ids: Sequence[int]) -> list[int | None]:
+        return words_of_pieces(subword.pieces(ids), one_each=subword.kind == "word")
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device of that name; "auto" is CUDA if there is a GPU.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not has_gpu):
+        raise UsageError(f'device: "{device}" is not available here; choose "cpu" or "auto".')
+    return torch.device(device)
+
+
+def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:
+    """Refuse an ensemble whose members would not mean the same by an id.
+
+    Raises:
+        ModelError: subword models or normalisation differ.
+    """
+    first = loaded[0]
+    for folder, other in zip(folders[1:], loaded[1:], strict=True):
+        what = ""
+        if other.target.fingerprint != first.target.fingerprint:
+            what = "target subword models"
+        elif other.source.fingerprint != first.source.fingerprint:
+            what = "source subword models"
+        elif other.config.normalization != first.config.normalization:
+            what = "normalizations"
+        if what:
+            raise ModelError(
+                f"{folders[0]} and {folder} have different {what} and cannot be an ensemble; "
+                "train its members on the same prepared data."
+            )

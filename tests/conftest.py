@@ -1,0 +1,85 @@
+"""What tests of several rooms need: small model folders with weights that nobody trained."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Models of a test are too small to share among threads; waiting for each other takes longer.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+FolderMaker = Callable[..., Path]
+
+SOURCE_TEXT = ["a cat eats a mouse.", "the small dog sleeps", "two birds sing, one bird sleeps"]
+TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli cantano"]
+
+
+@pytest.fixture(scope="session")
+def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
+    """Return a function that writes a model folder and returns its path."""
+    import torch
+
+    from nmt.config.experiment import Experiment
+    from nmt.models.build import build_model
+    from nmt.models.folder import ModelCard, save_model_folder
+    from nmt.text.subword import Subword
+
+    def make(
+        *, seed: int = 1, joint: bool = True, kind: str = "bpe", model: dict | None = None
+    ) -> Path:
+        folder = tmp_path_factory.mktemp("run")
+        experiment = Experiment.model_validate(
+            {
+                "data": {
+                    "source": "en",
+                    "target": "it",
+                    "train": ("train.en", "train.it"),
+                    "valid": ("valid.en", "valid.it"),
+                },
+                "tokenizer": {"kind": kind, "vocab_size": 320, "joint": joint},
+                "model": {
+                    "embedding": {"size": 8},
+                    "encoder": {"hidden_size": 6},
+                    "decoder": {"hidden_size": 12},
+                    "initialization": {"kind": "uniform", "scale": 1.0},
+                    **(model or {}),
+                },
+                "search": {"beam": 3, "max_length_factor": 1.0, "max_length_offset": 6},
+            }
+        )
+        texts = [SOURCE_TEXT + TARGET_TEXT] if joint else [SOURCE_TEXT, TARGET_TEXT]
+        paths = [folder / f"pieces-{side}.model" for side in range(len(texts))]
+        subwords = [
+            Subword.train(text * 20, path, kind=kind, vocab_size=320)
+            for text, path in zip(texts, paths, strict=True)
+        ]
+        torch.manual_seed(seed)
+        made = build_model(
+            experiment.model,
+            source_vocab=subwords[0].vocab_size,
+            target_vocab=subwords[-1].vocab_size,
+        )
+        save_model_folder(
+            folder / "model",
+            made,
+            experiment=experiment,
+            source_subword=paths[0],
+            target_subword=paths[-1],
+            card=ModelCard(
+                date="2026-11-20",
+                train_pairs=29000,
+                valid_pairs=1014,
+                updates=3000,
+                scores={"BLEU (valid)": "38.20"},
+            ),
+        )
+        return folder / "model"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_folder(make_model_folder: FolderMaker) -> Path:
+    """Return a small model folder: attention, joint pieces. Not to be changed."""
+    return make_model_folder()

@@ -1,0 +1,133 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from nmt.config.search import SearchConfig
+from nmt.errors import ModelError
+from nmt.models.folder import find_model_folder, load_model_folder
+from nmt.storage import write_json, write_manifest
+
+
+@pytest.fixture
+def copied(model_folder, tmp_path):
+    """Return a copy that may be changed."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+def edit_config(folder, change) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    write_json(folder / "config.json", config)
+    write_manifest(folder)
+
+
+def test_what_is_saved_comes_back(model_folder):
+    loaded = load_model_folder(model_folder)
+    again = load_model_folder(model_folder)
+    assert loaded.config.source_language == "en"
+    assert loaded.config.target_language == "it"
+    assert loaded.config.search == SearchConfig(beam=3, max_length_factor=1.0, max_length_offset=6)
+    assert loaded.source is loaded.target
+    assert loaded.source.vocab_size == loaded.config.source_vocab
+    assert not loaded.model.training
+    source = torch.tensor([[5, 9, 3]])
+    first, second = (
+        side.model.encode(source, torch.ones_like(source, dtype=torch.bool)).states
+        for side in (loaded, again)
+    )
+    assert torch.equal(first, second)
+
+
+def test_the_folder_holds_what_it_says(model_folder):
+    names = {path.name for path in model_folder.iterdir()}
+    assert names == {
+        "README.md",
+        "SHA256SUMS",
+        "config.json",
+        "model.safetensors",
+        "subword.model",
+    }
+    card = (model_folder / "README.md").read_text(encoding="utf-8")
+    assert "en → it" in card
+    assert "29,000" in card
+    assert "BLEU (valid): 38.20" in card
+    assert "nmt translate" in card
+
+
+def test_separate_pieces_are_two_files(make_model_folder):
+    folder = make_model_folder(joint=False)
+    assert (folder / "source.model").is_file()
+    assert (folder / "target.model").is_file()
+    loaded = load_model_folder(folder)
+    assert loaded.source.fingerprint != loaded.target.fingerprint
+
+
+def test_tied_weights_are_stored_once_and_stay_tied(make_model_folder, model_folder):
+    folder = make_model_folder(
+        model={"embedding": {"size": 8, "tied": "all"}, "decoder": {"readout_size": 8}}
+    )
+    model = load_model_folder(folder).model
+    assert model.encoder.embedding.weight is model.decoder.embedding.weight
+    assert model.output.weight is model.decoder.embedding.weight
+    stored = (folder / "model.safetensors").stat().st_size
+    assert stored < 4 * sum(weight.numel() for weight in model.parameters()) + 10_000
+
+
+def test_a_run_folder_stands_for_the_model_inside(model_folder):
+    assert find_model_folder(model_folder.parent) == model_folder
+    assert load_model_folder(model_folder.parent).config == load_model_folder(model_folder).config
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"nowhere: no such folder; name a run folder"):
+        load_model_folder(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"holds no model yet.*after its first validation"):
+        load_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "subword.model"])
+def test_damage_is_found_and_named(copied, name):
+    content = bytearray((copied / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{name}: is damaged or was changed"):
+        load_model_folder(copied)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "subword.model", "SHA256SUMS"])
+def test_a_missing_file_is_named(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+        load_model_folder(copied)
+
+
+def test_another_format_is_refused_with_the_version_that_reads_it(copied):
+    edit_config(copied, lambda config: config.update(format_version=2, nmt_version="0.9.0"))
+    with pytest.raises(ModelError, match=r"format version 2, .*reads version 1; .*\(0\.9\.0\)"):
+        load_model_folder(copied)
+
+
+def test_a_wrong_key_of_the_configuration_is_named(copied):
+    edit_config(copied, lambda config: config["model"]["encoder"].update(hiden_size=4))
+    with pytest.raises(ModelError, match=r"config\.json: model\.encoder\.hiden_size"):
+        load_model_folder(copied)
+
+
+def test_sizes_that_the_weights_cannot_have_are_refused_before_memory_is_taken(copied):
+    edit_config(copied, lambda config: config["model"]["encoder"].update(hidden_size=10**12))
+    with pytest.raises(ModelError, match=r"model\.encoder\.hidden_size is 1,000,000,000,000"):
+        load_model_folder(copied)
+
+
+def test_weights_of_another_configuration_are_refused(copied):
+    edit_config(copied, lambda config: config["model"]["decoder"].update(hidden_size=11))
+    with pytest.raises(ModelError, match=r"weight `decoder\..*files of two models are mixed"):
+        load_model_folder(copied)
+
+
+def test_pieces_of_another_model_are_refused(copied):
+    edit_config(copied, lambda config: config.update(target_vocab=299))
+    with pytest.raises(ModelError, match=r"target subword model has .* says 299"):
+        load_model_folder(copied)

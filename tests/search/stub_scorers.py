@@ -1,0 +1,76 @@
+"""Scorers whose probabilities are known, so that a search can be checked by hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nmt.search.scorer import ScorerStep
+from nmt.text.vocabulary import EOS
+
+
+@dataclass(frozen=True)
+class TableState:
+    sentence: Tensor  # [rows]
+    step: int
+    src_mask: Tensor  # [batch, src_len]
+
+    def select(self, rows: Tensor) -> "TableState":
+        return replace(self, sentence=self.sentence[rows])
+
+    def select_sentences(self, sentences: Tensor, rows: Tensor) -> "TableState":
+        return replace(self, sentence=self.sentence[rows], src_mask=self.src_mask[sentences])
+
+
+class TableScorer:
+    """log p(piece | sentence, position, previous piece); the sentence is its first source id."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table  # [sentences, positions, vocab, vocab]
+        self.steps = 0
+        self.rows: list[int] = []
+
+    def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> TableState:
+        return TableState(source[:, 0].repeat_interleave(copies), 0, source_mask)
+
+    def step(self, tokens: Tensor, state: TableState) -> ScorerStep:
+        self.steps += 1
+        self.rows.append(len(tokens))
+        position = min(state.step, self.table.shape[1] - 1)
+        log_probs = self.table[state.sentence, position, tokens]
+        return ScorerStep(
+            log_probs, self.attention(tokens, state), replace(state, step=state.step + 1)
+        )
+
+    def attention(self, tokens: Tensor, state: TableState) -> Tensor:
+        """Some distribution over real positions that depends on piece and sentence."""
+        copies = len(tokens) // len(state.src_mask)
+        mask = state.src_mask.repeat_interleave(copies, dim=0)
+        places = torch.arange(mask.shape[1])
+        scores = torch.cos(1.7 * places * (tokens[:, None] + 1) + state.sentence[:, None])
+        return (2.0 * scores).masked_fill(~mask, -torch.inf).softmax(dim=1)
+
+
+def random_table(
+    *, sentences: int, positions: int, vocab: int, seed: int = 0, sharpness: float = 2.0
+) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    scores = sharpness * torch.randn(sentences, positions, vocab, vocab, generator=generator)
+    return scores.log_softmax(dim=-1)
+
+
+def changed(table: Tensor, change: Callable[[Tensor], None]) -> Tensor:
+    table = table.clone()
+    change(table)
+    return table
+
+
+def batch_of(sentences: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
+    """Sources of given lengths that start with the sentence's number and end in EOS."""
+    source = torch.zeros(len(sentences), max(lengths), dtype=torch.long)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    for row, (sentence, length) in enumerate(zip(sentences, lengths, strict=True)):
+        source[row, 1:length] = EOS
+        source[row, 0] = sentence
+    return source, mask

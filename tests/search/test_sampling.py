@@ -1,0 +1,103 @@
+import pytest
+import torch
+from stub_scorers import TableScorer, batch_of, random_table
+
+from nmt.search.greedy import greedy_search
+from nmt.search.options import SearchOptions
+from nmt.search.sampling import draw_pieces, restrict, sample
+from nmt.search.search import search
+from nmt.text.vocabulary import BOS, EOS, PAD, UNK
+
+
+def options(**changes) -> SearchOptions:
+    values = {"sample": True, "max_length_factor": 0.0, "max_length_offset": 8} | changes
+    return SearchOptions(**values)
+
+
+def test_what_is_drawn_depends_neither_on_the_batch_nor_on_how_many_are_drawn():
+    scorer = TableScorer(random_table(sentences=9, positions=8, vocab=25))
+    source, mask = batch_of(list(range(9)), [3] * 9)
+    together = sample(scorer, source, mask, options(n_best=3), numbers=range(9))
+    for row in (8, 2, 5):
+        alone = sample(
+            scorer, source[row : row + 1], mask[row : row + 1], options(n_best=1), numbers=[row]
+        )
+        assert alone == [together[row][:1]]
+
+
+def test_seed_and_number_of_a_sentence_decide_what_is_drawn():
+    scorer = TableScorer(random_table(sentences=1, positions=8, vocab=25))
+    batch = batch_of([0] * 6, [3] * 6)
+    first = search(scorer, *batch, options(), numbers=range(6))
+    assert search(scorer, *batch, options(), numbers=range(6)) == first
+    assert len({hypotheses[0].tokens for hypotheses in first}) > 3
+    assert search(scorer, *batch, options(seed=2), numbers=range(6)) != first
+
+
+def test_drawing_from_the_best_piece_only_is_greedy():
+    scorer = TableScorer(random_table(sentences=10, positions=8, vocab=25))
+    batch = batch_of(list(range(10)), [3] * 10)
+    greedy = greedy_search(scorer, *batch, SearchOptions(max_length_factor=0, max_length_offset=8))
+    assert search(scorer, *batch, options(top_k=1)) == greedy
+    assert search(scorer, *batch, options(top_p=1e-6)) == greedy
+    assert search(scorer, *batch, options(temperature=1e-4)) == greedy
+
+
+def test_pieces_are_drawn_as_often_as_they_are_probable():
+    table = random_table(sentences=1, positions=1, vocab=8, sharpness=1.0)
+    found = search(
+        TableScorer(table),
+        *batch_of([0], [2]),
+        options(n_best=20000, max_length_offset=1, temperature=1.5),
+    )
+    drawn = torch.tensor([hyp.tokens[0] if hyp.tokens else EOS for hyp in found[0]])
+    expected = table[0, 0, BOS].double().div(1.5)
+    expected[[PAD, BOS, UNK]] = -torch.inf
+    frequencies = torch.bincount(drawn, minlength=8).double() / len(drawn)
+    torch.testing.assert_close(frequencies, expected.softmax(dim=0), atol=0.012, rtol=0.0)
+
+
+def test_log_prob_is_the_models_own_whatever_the_temperature():
+    scorer = TableScorer(random_table(sentences=1, positions=8, vocab=12))
+    batch = batch_of([0], [3])
+    ((hypothesis,),) = search(scorer, *batch, options(temperature=3.0))
+    total, previous, state = 0.0, BOS, scorer.start(*batch, copies=1)
+    ends = [EOS] if hypothesis.finished else []
+    for piece in [*hypothesis.tokens, *ends]:
+        scored = scorer.step(torch.tensor([previous]), state)
+        total += scored.log_probs[0, piece].item()
+        state, previous = scored.state, piece
+    assert hypothesis.log_prob == pytest.approx(total)
+
+
+def test_top_k_and_top_p_keep_the_fewest_that_suffice():
+    scores = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.7, 0.1, 0.1, 0.1]]).log()
+    two = restrict(scores, options(top_k=2))
+    torch.testing.assert_close(two[0], torch.tensor([0.0, 4 / 7, 0.0, 3 / 7], dtype=torch.double))
+    assert (two[1] > 0).tolist() == [True, True, True, True]  # all three tie for second place
+    nucleus = restrict(scores, options(top_p=0.65))
+    assert (nucleus > 0).tolist() == [[False, True, False, True], [True, False, False, False]]
+
+
+def test_impossible_pieces_are_never_drawn():
+    probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]], dtype=torch.double).repeat(4, 1)
+    points = torch.tensor([0.0, 0.49999999, 0.5, 1.0 - 1e-16], dtype=torch.double)
+    assert draw_pieces(probabilities, points).tolist() == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("fixed_shape", [False, True])
+def test_samples_of_one_sentence_end_at_their_own_time(fixed_shape):
+    scorer = TableScorer(random_table(sentences=4, positions=8, vocab=8, sharpness=1.0))
+    found = search(
+        scorer,
+        *batch_of([0, 1, 2, 3], [3] * 4),
+        options(n_best=4, fixed_shape=fixed_shape, keep_attention=True),
+    )
+    lengths = {len(hypothesis.tokens) for hypotheses in found for hypothesis in hypotheses}
+    assert len(lengths) > 2
+    for hypotheses in found:
+        for hypothesis in hypotheses:
+            assert hypothesis.attention.shape == (len(hypothesis.tokens), 3)
+            assert hypothesis.score == pytest.approx(
+                hypothesis.log_prob / (len(hypothesis.tokens) + hypothesis.finished)
+            )

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from nmt.diagnostics.alignment import (
+    align_words,
+    alignment_error_rate,
+    format_pharaoh,
+    parse_pharaoh,
+    words_of_pieces,
+)
+from nmt.errors import DataError
+
+
+def test_pieces_belong_to_the_words_between_spaces():
+    pieces = ["▁Ein", "▁Schlaf", "sack", ".", "▁", "ja", "</s>"]
+    assert words_of_pieces(pieces) == [0, 1, 1, 1, None, 2, None]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([], []),
+        (["a", "▁b"], [0, 1]),  # no space before the first word
+        (["▁a▁b", "c"], [0, 1]),  # a piece of two words
+        (["▁", "▁", "a", "▁", "b"], [None, None, 0, None, 1]),  # characters
+        (["▁", "<0xE2>", "<0x82>", "<0xAC>", "▁x"], [None, 0, 0, 0, 1]),  # bytes
+        (["▁a", "<unk>", "▁b"], [0, 0, 1]),
+    ],
+)
+def test_words_of_all_kinds_of_pieces(pieces, words):
+    assert words_of_pieces(pieces) == words
+
+
+def test_an_unknown_word_of_a_word_vocabulary_is_a_word():
+    assert words_of_pieces(["<unk>", "▁a", "<unk>", "<unk>"], one_each=True) == [0, 1, 2, 3]
+
+
+def test_a_target_word_is_linked_to_where_its_pieces_look_most():
+    # source: ▁a ▁b c </s>; target: ▁x y ▁z
+    attention = torch.tensor(
+        [
+            [0.40, 0.25, 0.25, 0.10],  # more on the word "bc" than on "a", though split
+            [0.30, 0.35, 0.25, 0.10],
+            [0.06, 0.02, 0.02, 0.90],  # the end symbol is no word
+        ]
+    )
+    assert align_words(attention, [0, 1, 1], [0, 0, 1]) == [(1, 0), (0, 1)]
+
+
+def test_an_empty_side_has_no_links():
+    assert align_words(torch.ones(2, 1), [], [0, 1]) == []
+    assert align_words(torch.ones(0, 3), [0, 1], []) == []
+    assert align_words(torch.ones(1, 3), [0, 1], [None]) == []
+
+
+def test_pharaoh_form_comes_back_as_it_was():
+    links = [(0, 0), (10, 1), (2, 3)]
+    assert format_pharaoh(links) == "0-0 10-1 2-3"
+    assert parse_pharaoh("0-0 10-1 2-3\n") == set(links)
+    assert parse_pharaoh("") == set()
+    with pytest.raises(DataError, match='"1:2" is no link'):
+        parse_pharaoh("0-0 1:2")
+
+
+def test_alignment_error_rate_by_hand():
+    found = [{(0, 0), (1, 1), (2, 2)}]
+    sure, possible = [{(0, 0), (3, 3)}], [{(1, 1)}]
+    # |A & S| = 1, |A & (P or S)| = 2, |A| + |S| = 5
+    assert alignment_error_rate(found, sure, possible) == pytest.approx(1 - 3 / 5)
+    assert alignment_error_rate(sure, sure, possible) == 0.0
+    assert alignment_error_rate([], [], []) == 0.0
+
+
+def test_alignment_error_rate_refuses_unequal_counts():
+    with pytest.raises(DataError, match="2 alignments, 1 sure and 1 possible"):
+        alignment_error_rate([set(), set()], [set()], [set()])

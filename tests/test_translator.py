@@ -1,0 +1,224 @@
+import logging
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nmt.errors import ModelError, UsageError
+from nmt.search.options import SearchOptions
+from nmt.text.vocabulary import BOS, EOS
+from nmt.translator import Translator
+
+WORDS = ["a", "cat", "eats", "the", "small", "mouse", "sleeps", "two", "birds,", "and", "dog."]
+
+
+def some_lines(count: int, *, longest: int = 12) -> list[str]:
+    generator = random.Random(3)
+    return [
+        " ".join(generator.choices(WORDS, k=generator.randrange(1, longest + 1)))
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def translator(model_folder) -> Translator:
+    return Translator.load(model_folder)
+
+
+def test_lines_come_out_in_order_whatever_the_batch(translator):
+    lines = some_lines(50)
+    expected = [translation.text for translation in translator.translate(lines)]
+    assert len(set(expected)) > 25
+    for batch_size, batch_tokens in ((1, 4096), (7, 4096), (64, 30)):
+        found = list(translator.translate(lines, batch_size=batch_size, batch_tokens=batch_tokens))
+        assert [translation.text for translation in found] == expected
+        assert [translation.source for translation in found] == lines
+
+
+def test_blank_lines_stay_blank_and_never_reach_the_model(translator, monkeypatch):
+    seen = []
+    start = translator.scorer.start
+
+    def spy(source, source_mask, *, copies):
+        seen.append(source.shape[0])
+        return start(source, source_mask, copies=copies)
+
+    monkeypatch.setattr(translator.scorer, "start", spy)
+    found = list(translator.translate(["", "a cat", " \t", "\u3000", "a dog."], align=True))
+    assert [translation.text == "" for translation in found] == [True, False, True, True, False]
+    assert sum(seen) == 2
+    blank = found[0]
+    assert (blank.score, blank.log_prob, blank.finished, blank.alignment) == (0.0, 0.0, True, ())
+    assert list(translator.translate([])) == []
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("coverage_penalty", [0.0, 0.3])
+def test_exact_gives_the_same_bits_in_any_batch_and_order(translator, beam, coverage_penalty):
+    lines = some_lines(70)
+    options = replace(translator.options, beam=beam, n_best=beam, coverage_penalty=coverage_penalty)
+
+    def hypotheses(lines, batch_size):
+        found = translator.translate(
+            lines, options=options, batch_size=batch_size, exact=True, align=True
+        )
+        return [translation.hypotheses for translation in found]
+
+    expected = hypotheses(lines, 64)
+    assert hypotheses(lines, 1) == expected
+    assert hypotheses(lines, 7) == expected
+    order = random.Random(5).sample(range(70), 70)
+    shuffled = hypotheses([lines[place] for place in order], 64)
+    assert shuffled == [expected[place] for place in order]
+    assert hypotheses(lines[33:34], 64) == expected[33:34]
+    fast = [translation.text for translation in translator.translate(lines, options=options)]
+    assert fast == [found[0].text for found in expected]
+
+
+def test_samples_depend_on_seed_and_line_number_alone(translator):
+    lines = ["a cat sleeps"] * 9
+    options = replace(translator.options, sample=True, seed=4)
+
+    def draw(**changes) -> list[str]:
+        chosen = replace(options, **changes)
+        return [found.text for found in translator.translate(lines, options=chosen, batch_size=4)]
+
+    texts = draw()
+    assert draw() == texts
+    assert len(set(texts)) > 5
+    assert draw(seed=5) != texts
+    assert [
+        found.text for found in translator.translate(lines, options=options, batch_size=1)
+    ] == texts
+
+
+def test_the_n_best_start_with_the_best(translator):
+    lines = some_lines(10)
+    options = replace(translator.options, beam=4, n_best=4)
+    best = [found.text for found in translator.translate(lines, options=replace(options, n_best=1))]
+    several = list(translator.translate(lines, options=options))
+    assert [found.hypotheses[0].text for found in several] == best
+    for found in several:
+        scores = [hypothesis.score for hypothesis in found.hypotheses]
+        assert len(scores) == 4
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_alignments_link_words_that_are_there(translator):
+    for found in translator.translate(some_lines(20), align=True):
+        words = len(found.source.split()), len(found.text.split())
+        assert {target for _, target in found.alignment} <= set(range(words[1]))
+        assert all(0 <= source < words[0] for source, _ in found.alignment)
+    assert next(translator.translate(["a cat"])).alignment is None
+
+
+def test_alignments_need_attention(make_model_folder):
+    blind = Translator.load(make_model_folder(model={"decoder": {"attention": "none"}}))
+    with pytest.raises(UsageError, match="no attention"):
+        blind.translate(["a cat"], align=True)
+
+
+def test_a_long_line_is_cut_with_a_warning_that_names_it(translator, caplog):
+    long = " ".join(WORDS * 20)
+    with caplog.at_level(logging.WARNING):
+        found = list(translator.translate(["a cat", "", long], max_source=10))
+    assert len(found) == 3
+    assert "line 3: has" in caplog.text
+    assert "only the first 10 are translated" in caplog.text
+    # Search options say: source length x 1.0 + 6
+    assert len(translator.target.encode(found[2].text)) <= 2 * 16
+
+
+def test_each_line_is_answered_before_the_next_one_is_read(translator):
+    read = []
+
+    def typed():
+        for line in ("a cat", "the dog."):
+            read.append(line)
+            yield line
+
+    found = translator.translate(typed(), prompt=True)
+    assert [next(found).source, next(found).source] == ["a cat", "the dog."]
+    assert read == ["a cat", "the dog."]
+
+
+def test_copies_of_a_model_ensembled_translate_as_it_does(model_folder, translator):
+    lines = some_lines(20)
+    both = Translator.load([model_folder, model_folder.parent])
+    for one, two in zip(translator.translate(lines), both.translate(lines), strict=True):
+        assert one.text == two.text
+        assert one.log_prob == pytest.approx(two.log_prob, abs=1e-5)
+
+
+def test_an_ensemble_of_different_models_is_neither(make_model_folder, model_folder, translator):
+    mixed = Translator.load([model_folder, make_model_folder(seed=2)])
+    lines = some_lines(20)
+    texts = [found.text for found in mixed.translate(lines)]
+    assert texts != [found.text for found in translator.translate(lines)]
+
+
+def test_an_ensemble_needs_the_same_pieces(make_model_folder, model_folder):
+    other = make_model_folder(joint=False)
+    with pytest.raises(ModelError, match=r"different target subword models.*cannot be an ensemble"):
+        Translator.load([model_folder, other])
+
+
+def test_a_pairs_score_is_that_of_the_whole_sequence_path(translator):
+    (pair,) = translator.score([("a small cat", "un gatto")])
+    model, source, target = translator.models[0], translator.source, translator.target
+    ids = torch.tensor([[*source.encode("a small cat"), EOS]])
+    gold = torch.tensor([*target.encode("un gatto"), EOS])
+    memory = model.encode(ids, torch.ones_like(ids, dtype=torch.bool))
+    features = model.decode(memory, torch.cat([torch.tensor([BOS]), gold[:-1]]).unsqueeze(0))
+    expected = model.output.log_probs(features[0])[torch.arange(len(gold)), gold]
+    assert pair.pieces == (*target.pieces(gold.tolist()[:-1]), "</s>")
+    assert pair.log_probs == pytest.approx(expected.tolist(), abs=1e-4)
+    assert pair.log_prob == pytest.approx(expected.sum().item(), abs=1e-4)
+    assert pair.mean == pytest.approx(pair.log_prob / len(gold))
+
+
+def test_scores_do_not_depend_on_the_batch(translator):
+    lines = ["", *some_lines(30), "a cat"]
+    pairs = list(zip(lines, [*reversed(lines[:-1]), ""], strict=True))
+    many = list(translator.score(pairs))
+    for batch_size in (1, 4):
+        for one, other in zip(translator.score(pairs, batch_size=batch_size), many, strict=True):
+            assert one.pieces == other.pieces
+            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-4)
+
+
+def test_a_model_in_training_is_left_in_training(translator):
+    model = translator.models[0]
+    model.train()
+    try:
+        during = [found.text for found in translator.translate(["a cat eats"])]
+        assert model.training
+    finally:
+        model.eval()
+    assert during == [found.text for found in translator.translate(["a cat eats"])]
+
+
+def test_bf16_translates_much_the_same(model_folder, translator):
+    lines = some_lines(20)
+    rough = Translator.load(model_folder, precision="bf16")
+    options = SearchOptions(beam=1, max_length_factor=0.0, max_length_offset=1)
+    for exact, close in zip(
+        translator.translate(lines, options=options),
+        rough.translate(lines, options=options),
+        strict=True,
+    ):
+        assert close.log_prob == pytest.approx(exact.log_prob, abs=0.1)
+
+
+def test_an_unknown_device_is_refused(model_folder):
+    with pytest.raises(UsageError, match=r'device: "tpu" is not available here'):
+        Translator.load(model_folder, device="tpu")
+
+
+def test_a_damaged_model_says_so_instead_of_translating(model_folder):
+    broken = Translator.load(model_folder)
+    with torch.no_grad():
+        broken.models[0].output.bias.fill_(torch.nan)
+    with pytest.raises(ModelError, match="NaN"):
+        list(broken.translate(["a cat"]))
