@@ -1,0 +1,87 @@
+"""`nmt init`: a configuration to start from."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.errors import DataError, UsageError
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[Path, Path]
+
+
+def init(
+    config: Annotated[Path, typer.Argument(help="Configuration file to write.")],
+    train: Annotated[
+        Pair, typer.Option(metavar="SRC TGT", help="Text files to learn from, line by line.")
+    ],
+    valid: Annotated[
+        Pair, typer.Option(metavar="SRC TGT", help="Text files that choose the best weights.")
+    ],
+    languages: Annotated[
+        str, typer.Option(metavar="SRC-TGT", help='Language codes, for example "de-en".')
+    ],
+    test: Annotated[
+        Pair | None, typer.Option(metavar="SRC TGT", help="Text files that are only evaluated.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a fully commented configuration with a preset fitted to the size of the corpus."""
+    from nmt.config.data import DataConfig
+    from nmt.config.dump import dump
+    from nmt.config.presets import from_preset, preset_for
+    from nmt.storage import write_text
+
+    if config.exists() and not force:
+        raise UsageError(f"{config}: exists already; choose another name, or replace it by --force")
+    source, target = _codes(languages)
+    pairs = _count_pairs(train)
+    for files in (valid, *([test] if test else [])):
+        _count_pairs(files)
+    preset = preset_for(pairs)
+    data = DataConfig(
+        source=source,
+        target=target,
+        train=_seen_from(config, train),
+        valid=_seen_from(config, valid),
+        test=_seen_from(config, test) if test else None,
+    )
+    head = f'# {source} to {target}, {pairs:,} pairs: preset "{preset.name}" of `nmt init`.\n\n'
+    config.parent.mkdir(parents=True, exist_ok=True)
+    write_text(config, head + dump(from_preset(preset, data)))
+    log.info('%s: written for %s pairs, preset "%s"', config, f"{pairs:,}", preset.name)
+    log.info("next: nmt train %s", config)
+
+
+def _codes(languages: str) -> tuple[str, str]:
+    source, _, target = languages.partition("-")
+    if not source or not target or source == target:
+        raise UsageError(
+            f'--languages {languages}: must be two different codes such as "de-en", source first'
+        )
+    return source, target
+
+
+def _count_pairs(files: Pair) -> int:
+    from nmt.text.lines import count_lines
+
+    source, target = map(count_lines, files)
+    if source != target:
+        raise DataError(
+            f"{files[0]} has {source:,} lines, {files[1]} has {target:,}; they must be "
+            "translations of each other line by line: see `nmt check`"
+        )
+    if not source:
+        raise DataError(f"{files[0]} and {files[1]} have no lines")
+    return source
+
+
+def _seen_from(config: Path, files: Pair) -> tuple[str, str]:
+    """Return the paths as they are written in `config`: relative to its folder."""
+    folder = config.absolute().parent
+    source, target = (os.path.relpath(file.absolute(), folder) for file in files)
+    return source, target

@@ -1,0 +1,135 @@
+"""Translations as lines of output: one format per function, and where the lines go."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nmt.errors import UsageError
+
+if TYPE_CHECKING:  # the translator imports torch
+    from nmt.translator import TranslatedText, Translation
+
+Format = Literal["text", "nbest", "jsonl"]
+
+SEPARATOR = " ||| "
+_BAR = "|||"
+_ESCAPED_BAR = "&#124;" * 3
+# What some program takes for the end of a line, and NUL; a line feed above all.
+_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\0"), " ")
+_JSON_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+
+_logger = logging.getLogger(__name__)
+
+
+def one_line(text: str) -> str:
+    """Return `text` with a space in place of anything that could end a line."""
+    return text.translate(_LINE_ENDS)
+
+
+def as_text(translation: "Translation", *, scores: bool, align: bool) -> str:
+    """Return the best translation, after it what else is asked for.
+
+    `text`, or `text ||| logprob=-1.9130 ||| -0.3188 ||| 0-0 1-1`; a bar in the text is escaped
+    only where there are fields.
+    """
+    if not scores and not align:
+        return one_line(translation.text)
+    return SEPARATOR.join(_fields(translation.hypotheses[0], scores=scores, align=align))
+
+
+def as_n_best(number: int, translation: "Translation", *, align: bool) -> str:
+    """Return a line per translation: `0 ||| text ||| logprob=-1.9130 ||| -0.3188`."""
+    return "\n".join(
+        SEPARATOR.join([str(number), *_fields(hypothesis, scores=True, align=align)])
+        for hypothesis in translation.hypotheses
+    )
+
+
+def as_json(number: int, translation: "Translation") -> str:
+    """Return one JSON object on one line, with everything that is known."""
+    best = translation.hypotheses[0]
+    record = {
+        "id": number,
+        "source": translation.source,
+        **_record(best),
+        "nbest": [_record(hypothesis) for hypothesis in translation.hypotheses],
+    }
+    return json_line(record)
+
+
+def json_line(record: object) -> str:
+    """Return `record` as JSON that no program takes for two lines."""
+    return json.dumps(record, ensure_ascii=False).translate(_JSON_LINE_ENDS)
+
+
+def _record(hypothesis: "TranslatedText") -> dict[str, object]:
+    return {
+        "text": hypothesis.text,
+        "score": hypothesis.score,
+        "logprob": hypothesis.log_prob,
+        "finished": hypothesis.finished,
+        "alignment": hypothesis.alignment,
+    }
+
+
+def _fields(hypothesis: "TranslatedText", *, scores: bool, align: bool) -> Iterator[str]:
+    yield one_line(hypothesis.text).replace(_BAR, _ESCAPED_BAR)
+    if scores:
+        yield f"logprob={hypothesis.log_prob:.4f}"
+        yield f"{hypothesis.score:.4f}"
+    if align:
+        yield " ".join(f"{source}-{target}" for source, target in hypothesis.alignment or ())
+
+
+@contextlib.contextmanager
+def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """Yield a function that writes a line, in UTF-8 whatever the locale, and hands it on at once.
+
+    A file is written as `PATH.partial` and gets its name at the end; after an error what is done
+    so far stays there, and a message says so.
+
+    Args:
+        path: a file; None or "-" = standard output.
+
+    Raises:
+        UsageError: the file cannot be created there.
+    """
+    if path is None or str(path) == "-":
+        stream = sys.stdout.buffer
+
+        def write(line: str) -> None:
+            stream.write(line.encode("utf-8", "replace") + b"\n")
+            stream.flush()
+
+        yield write
+        return
+    is_device = path.exists() and not path.is_file()
+    partial = path if is_device else path.with_name(f"{path.name}.partial")
+    try:
+        file = partial.open("wb")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}.") from error
+    written = 0
+
+    def write_to_file(line: str) -> None:
+        nonlocal written
+        file.write(line.encode("utf-8", "replace") + b"\n")
+        written += 1
+
+    try:
+        with file:
+            yield write_to_file
+            file.flush()
+            if not is_device:
+                os.fsync(file.fileno())
+    except BaseException:
+        if not is_device:
+            _logger.warning("%s: what was done before the error, %s lines", partial, f"{written:,}")
+        raise
+    if not is_device:
+        os.replace(partial, path)

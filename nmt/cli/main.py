@@ -1,0 +1,152 @@
+"""The command line: every command, the log, and what each kind of error ends with.
+
+Standard output carries data only; the log goes to standard error. Exit codes: 0 done, 1 a bug in
+nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machine, 6 diverged,
+130 Ctrl-C, 141 the reader went away, 143 terminated after saving.
+"""
+
+import errno
+import json
+import logging
+import os
+import sys
+import traceback
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nmt import __version__
+from nmt.cli.average import average
+from nmt.cli.check import check
+from nmt.cli.evaluate import evaluate
+from nmt.cli.init import init
+from nmt.cli.prepare import prepare
+from nmt.cli.score import score
+from nmt.cli.show import show
+from nmt.cli.tokenize import tokenize
+from nmt.cli.train import train
+from nmt.cli.translate import translate
+from nmt.errors import NmtError, ResourceError, UsageError
+
+READER_GONE = 141
+"""128 + SIGPIPE: what a shell says of a program whose reader went away."""
+
+# What typer raises for a wrong command line; it has no public name of its own.
+_WrongCommandLine: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    help="Train, study and ship recurrent sequence-to-sequence translation models.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (
+    init,
+    check,
+    prepare,
+    tokenize,
+    train,
+    translate,
+    score,
+    evaluate,
+    show,
+    average,
+):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    typer.echo(f"nmt {__version__}  torch {torch.__version__}  device {device}")
+    raise typer.Exit
+
+
+@app.callback()
+def configure(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details too.")] = False,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="Log for people, or one JSON object a line.")
+    ] = "text",
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show versions."),
+    ] = False,
+) -> None:
+    """Train, study and ship recurrent sequence-to-sequence translation models."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    handler.setLevel(logging.WARNING if quiet else logging.DEBUG)
+    logger = logging.getLogger("nmt")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)  # train.log is never quiet
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        is_notable = record.levelno >= logging.WARNING
+        return f"{record.levelname.lower()}: " * is_notable + super().format(record)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code of what happened."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; everything it has to say is already printed."""
+    try:
+        result = app(arguments, prog_name="nmt", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except _WrongCommandLine as error:
+        error.show()
+        return UsageError.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except NmtError as error:
+        _complain(str(error))
+        return error.exit_code
+    except SystemExit as error:  # typer's own answer to a reader that went away
+        return READER_GONE if isinstance(error.__context__, BrokenPipeError) else 1
+    except BrokenPipeError:
+        # What is still buffered cannot be written: keep the interpreter from trying at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except OSError as error:
+        return _after_os_error(error)
+    except Exception:
+        traceback.print_exc()
+        _complain("this is a bug in nmt; please report it with the lines above.")
+        return 1
+
+
+def _complain(message: str) -> None:
+    for line in message.split("\n"):
+        print(f"error: {line}", file=sys.stderr)
+
+
+def _after_os_error(error: OSError) -> int:
+    """Explain what the system refused."""
+    where = f"{error.filename}: " if error.filename else ""
+    _complain(f"{where}{error.strerror or error}")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE):
+        return ResourceError.exit_code
+    return UsageError.exit_code

@@ -1,0 +1,48 @@
+"""`nmt prepare`: from text files to the data folder of a run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.cli.train import default_name
+
+
+def prepare(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a key, such as data.max_length=80."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder.  [default: runs/NAME-OF-CONFIG]"),
+    ] = None,
+    bad_lines: Annotated[
+        Literal["error", "skip", "replace"],
+        typer.Option(help="Pairs that are not UTF-8: stop, leave them out, or put U+FFFD."),
+    ] = "error",
+) -> None:
+    """Filter the corpus, train the subword model and write what training reads.
+
+    Does nothing if the run folder already holds these data.
+    """
+    from nmt.config.load import load
+    from nmt.data.prepare import prepare as bring_up_to_date
+    from nmt.storage import lock_folder, make_folder, sweep_strays
+
+    experiment = load(config, settings or ())
+    folder = make_folder(run or Path("runs") / default_name(config))
+    with lock_folder(folder):
+        sweep_strays(folder)
+        summary = bring_up_to_date(
+            experiment,
+            config.parent,
+            folder / "data",
+            report=lambda line: typer.echo(line, err=True),
+            bad_lines=bad_lines,
+        )
+    for line in summary.describe():
+        typer.echo(line)

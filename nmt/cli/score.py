@@ -1,0 +1,65 @@
+"""`nmt score`: how likely given translations are."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.cli.lines_out import json_line, line_writer, one_line
+
+
+def score(
+    run: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
+    ],
+    source: Annotated[Path, typer.Option(help="Source text.")],
+    target: Annotated[Path, typer.Option(help="Its translation, line by line.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the figures go.")
+    ] = None,
+    by_token: Annotated[
+        bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object per line.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Of the matrix products.")
+    ] = "fp32",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    bad_lines: Annotated[
+        Literal["error", "skip", "replace"], typer.Option(help="Lines that are not UTF-8.")
+    ] = "error",
+) -> None:
+    """Print the log-probability of each translation, the number of its pieces, and the mean.
+
+    Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs.
+    """
+    from nmt.text.lines import read_parallel
+    from nmt.translator import Translator
+
+    pairs = read_parallel(source, target, bad_lines=bad_lines)
+    translator = Translator.load(run, device=device, precision=precision, threads=threads)
+    scored = translator.score(pairs, batch_size=batch_size, batch_tokens=batch_tokens)
+    with line_writer(output) as write:
+        for number, pair in enumerate(scored):
+            if as_json:
+                record: dict[str, object] = {
+                    "id": number,
+                    "logprob": pair.log_prob,
+                    "tokens": len(pair.pieces),
+                    "mean": pair.mean,
+                }
+                if by_token:
+                    record |= {"pieces": pair.pieces, "logprobs": pair.log_probs}
+                write(json_line(record))
+                continue
+            columns = [f"{pair.log_prob:.4f}", str(len(pair.pieces)), f"{pair.mean:.4f}"]
+            if by_token:
+                each = zip(pair.pieces, pair.log_probs, strict=True)
+                columns.append(" ".join(f"{piece}={value:.4f}" for piece, value in each))
+            write(one_line("\t".join(columns)))

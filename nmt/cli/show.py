@@ -1,0 +1,30 @@
+"""`nmt show`: how a run went and what it consists of."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def show(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    rows: Annotated[int, typer.Option(min=0, help="Most lines of the table; 0 = all.")] = 25,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw the curves into this .svg, .png or .pdf.")
+    ] = None,
+) -> None:
+    """Show a run: configuration, data, size, checkpoints and learning curves.
+
+    The table has a line per validation; `*` marks the best one.
+    """
+    from nmt.training import curves
+    from nmt.training.overview import overview
+
+    found = curves.Curves.of(run)
+    typer.echo(overview(run, found))
+    if found.updates or found.validations:
+        typer.echo(f"\n{curves.table(found, rows=rows)}")
+    else:
+        typer.echo("\nno metrics yet")
+    if plot is not None:
+        curves.plot(found, plot)

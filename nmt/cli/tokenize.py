@@ -1,0 +1,98 @@
+"""`nmt tokenize`: text to pieces or ids, and back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from nmt.text.normalize import Normalizer
+    from nmt.text.subword import Subword
+
+
+Side = Literal["source", "target"]
+
+
+def tokenize(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Run folder, model folder or .model file.")
+    ],
+    decode: Annotated[bool, typer.Option("--decode", help="From pieces or ids to text.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Numbers instead of pieces.")] = False,
+    sample: Annotated[
+        float,
+        typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Random segmentations; 0 = the best."),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random segmentations.")] = 1,
+    side: Annotated[
+        Side, typer.Option(help="Whose model, if the languages have one each.")
+    ] = "source",
+) -> None:
+    """Cut the lines of standard input into pieces, separated by spaces; or join them again.
+
+    With a folder, text is normalised first as it is for translation; a .model file alone does
+    not know how, and takes text as it is.
+    """
+    import random
+    import sys
+
+    from nmt.errors import UsageError
+    from nmt.text.lines import read_lines
+
+    if decode and sample:
+        raise UsageError("--sample makes pieces and --decode reads them; leave one out.")
+    subword, normalizer = _find(model, side)
+    generator = random.Random(seed)
+
+    def cut(line: str) -> str:
+        pieces = subword.encode(normalizer.normalize(line), alpha=sample, generator=generator)
+        return " ".join(map(str, pieces) if ids else subword.pieces(pieces))
+
+    convert = _joiner(subword, ids) if decode else lambda _, line: cut(line)
+    for number, line in enumerate(read_lines(None), start=1):
+        sys.stdout.buffer.write(f"{convert(number, line)}\n".encode())
+        sys.stdout.buffer.flush()
+
+
+def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
+    """Return what makes text of line `number` of pieces or ids."""
+    from nmt.errors import DataError
+
+    def piece_id(number: int, word: str) -> int:
+        if ids:
+            found = int(word) if word.isdecimal() and int(word) < subword.vocab_size else None
+            expected = f"an id from 0 to {subword.vocab_size - 1}"
+        else:
+            found = subword.id_of(word)
+            expected = "a piece of this model"
+        if found is None:
+            raise DataError(f"stdin:{number}: `{word}` is not {expected}; was it cut by another?")
+        return found
+
+    def join(number: int, line: str) -> str:
+        return subword.decode([piece_id(number, word) for word in line.split(" ") if word])
+
+    return join
+
+
+def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
+    """Return the subword model of a side and the normalisation that goes before it."""
+    from nmt.errors import ModelError
+    from nmt.storage import read_json
+    from nmt.text.normalize import Normalizer
+    from nmt.text.subword import JOINT_FILE, SOURCE_FILE, Subword, load_subwords
+
+    if model.is_file():
+        return Subword.load(model), Normalizer(unicode="off", whitespace=False)
+    for folder in (model / "model", model / "data", model):
+        if any((folder / name).exists() for name in (JOINT_FILE, SOURCE_FILE)):
+            source, target = load_subwords(folder)
+            is_model = (folder / "config.json").exists()
+            described = read_json(folder / ("config.json" if is_model else "manifest.json"))
+            normalizer = Normalizer(**described["normalization"])
+            return source if side == "source" else target, normalizer
+    raise ModelError(
+        f"{model}: holds no {JOINT_FILE} or {SOURCE_FILE}; "
+        "name a run folder, a model folder or a .model file."
+    )

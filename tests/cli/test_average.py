@@ -1,0 +1,120 @@
+import pytest
+import torch
+import typer
+from torch import nn
+from typer.testing import CliRunner
+
+from nmt import storage
+from nmt.cli.average import average
+from nmt.config.training import SgdConfig
+from nmt.errors import ModelError, UsageError
+from nmt.training.checkpoint import Trainee, prune_checkpoints, save_checkpoint
+from nmt.training.ema import MovingAverage
+from nmt.training.optimizer import build_optimizer
+from nmt.training.state import TrainingState
+from nmt.training.stopping import Best, Stopping
+
+
+def make_run(run, *, ema=False):
+    """Checkpoints 1, 2, 3 with weights 1, 2, 6; their moving averages are ten times that."""
+    model = nn.Linear(2, 2)
+    trainee = Trainee(
+        model,
+        build_optimizer(SgdConfig(), model.parameters(), 0.1),
+        MovingAverage(model, 0.9) if ema else None,
+    )
+    stopping = Stopping((Best(2, 30.0), Best(3, 20.0)))
+    for update, value in ((1, 1.0), (2, 2.0), (3, 6.0)):
+        for parameter in model.parameters():
+            nn.init.constant_(parameter, value)
+        if trainee.average is not None:
+            trainee.average.restore({n: 10 * w for n, w in model.state_dict().items()})
+        save_checkpoint(run, trainee, TrainingState(update=update, stopping=stopping), [])
+    with storage.new_folder(run / "model") as folder:
+        storage.save_tensors(folder / "model.safetensors", model.state_dict(), {"kind": "x"})
+        storage.write_text(folder / "config.json", "{}\n")
+        storage.write_text(folder / "README.md", "# A model\n")
+    return run
+
+
+@pytest.fixture
+def invoke(tmp_path):
+    app = typer.Typer()
+    app.command()(average)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, [*map(str, arguments), "-o", str(tmp_path / "out")])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        storage.verify_manifest(tmp_path / "out")
+        weights = storage.load_tensors(tmp_path / "out" / "model.safetensors")
+        assert weights["bias"].tolist() == weights["weight"][0].tolist()
+        return weights["bias"][0].item()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("choice", "mean"),
+    [
+        ([], 4.0),
+        (["--best", "1"], 2.0),
+        (["--last", "2"], 4.0),
+        (["--last", "3"], 3.0),
+        (["1", "update-000003"], 3.5),
+    ],
+)
+def test_the_chosen_checkpoints_are_averaged(tmp_path, invoke, choice, mean):
+    assert invoke(make_run(tmp_path / "run"), *choice) == mean
+
+
+def test_the_rest_of_the_model_folder_is_copied_and_the_card_gets_a_note(tmp_path, invoke):
+    invoke(make_run(tmp_path / "run"), "--last", "2")
+    output = tmp_path / "out"
+    assert (output / "config.json").read_text() == "{}\n"
+    assert storage.load_metadata(output / "model.safetensors") == {"kind": "x"}
+    card = (output / "README.md").read_text()
+    assert card.startswith("# A model\n")
+    assert "the mean of 2 checkpoints: update-000003, update-000002." in card
+
+
+def test_moving_averages_are_averaged_where_the_run_ships_them(tmp_path, invoke):
+    assert invoke(make_run(tmp_path / "run", ema=True), "--last", "3") == 30.0
+
+
+def test_impossible_choices_are_usage_errors(tmp_path, invoke):
+    run = make_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="not several of them"):
+        invoke(run, "--best", "1", "--last", "1")
+    with pytest.raises(UsageError, match=r"--best 5: .* kept only 2; .*training\.keep_best"):
+        invoke(run, "--best", "5")
+    with pytest.raises(UsageError, match="no checkpoint `7`; it has: update-000001, update-000002"):
+        invoke(run, "7")
+    with pytest.raises(UsageError, match="has no checkpoints to average"):
+        invoke(tmp_path / "absent")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="out: is there already"):
+        invoke(run)
+
+
+def test_a_best_checkpoint_that_was_pruned_is_not_counted(tmp_path, invoke):
+    run = make_run(tmp_path / "run")
+    prune_checkpoints(run, keep_last=1)
+    assert invoke(run) == 6.0
+
+
+def test_a_run_without_a_model_is_a_usage_error(tmp_path, invoke):
+    run = make_run(tmp_path / "run")
+    (run / "model").rename(run / "elsewhere")
+    with pytest.raises(UsageError, match="model: is missing; train until the first validation"):
+        invoke(run)
+
+
+def test_a_damaged_checkpoint_is_refused_and_nothing_written(tmp_path, invoke):
+    run = make_run(tmp_path / "run")
+    file = run / "checkpoints" / "update-000002" / "model.safetensors"
+    storage.save_tensors(file, {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+    with pytest.raises(ModelError, match=r"update-000002/model\.safetensors: is damaged"):
+        invoke(run)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,157 @@
+"""`nmt evaluate`: scores on stdout, doubts in the log."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nmt.cli.evaluate import evaluate
+from nmt.errors import DataError, UsageError
+from nmt.evaluation.metrics import score
+
+app = typer.Typer()
+app.command()(evaluate)
+
+REFERENCES = ["A man sleeps.", "Two big dogs bark at one small cat.", "It rains."]
+HYPOTHESES = ["A man sleeps.", "Two big dogs bark at a small cat.", "It snows."]
+
+
+def write(name: str, lines: Iterable[str]) -> None:
+    Path(name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write("hyp", HYPOTHESES)
+    write("ref", REFERENCES)
+    write("other", ["A man.", "Dogs bark.", "Rain."])
+    write("src", ["x " * 12] * 3)
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+FILES = ("--hypothesis", "hyp", "--reference", "ref")
+
+
+def test_it_prints_a_line_per_metric():
+    result = call(*FILES, "-m", "bleu", "-m", "exact", "--bootstrap", "0")
+    expected = score(HYPOTHESES, REFERENCES, ["bleu", "exact"])
+    assert result.stdout == f"{expected[0]}\n{expected[1]}\n"
+
+
+def test_bleu_with_confidence_is_the_default():
+    assert call(*FILES).stdout == f"{score(HYPOTHESES, REFERENCES, bootstrap=1000)[0]}\n"
+
+
+def test_against_another_system_and_by_length():
+    result = call(*FILES, "--against", "other", "--by-length", "--source", "src", "-m", "exact")
+    blocks = result.stdout.split("\n\n")
+    assert blocks[0].startswith("exact 33.33 [")
+    assert blocks[1].startswith("exact 33.33 against 0.00: +33.33, p = ")
+    assert blocks[2].splitlines() == [
+        "source words  lines  exact",
+        "11-15             3  33.33",
+    ]
+
+
+def test_json_holds_everything_at_full_precision():
+    told = json.loads(call(*FILES, "--json", "--by-length", "--against", "other").stdout)
+    [bleu] = score(HYPOTHESES, REFERENCES, bootstrap=1000)
+    assert told["scores"][0]["value"] == bleu.value
+    assert told["scores"][0]["signature"] == bleu.signature
+    assert told["comparisons"][0]["baseline"] < bleu.value
+    assert [group["lines"] for group in told["by_length"]["groups"]] == [2, 1]
+
+
+def test_unequal_counts_name_the_files():
+    write("hyp", HYPOTHESES[:2])
+    error = call(*FILES).exception
+    assert isinstance(error, DataError)
+    assert str(error).startswith("hyp has 2 lines, ref has 3;")
+
+
+def test_an_unequal_other_system_is_named():
+    write("other", ["a"])
+    error = call(*FILES, "--against", "other").exception
+    assert str(error).startswith("other has 1 lines, ref has 3;")
+
+
+def test_doubts_are_logged_and_not_printed(caplog):
+    write("hyp", ["A man sleeps ."] * 3)
+    result = call(*FILES, "--bootstrap", "0")
+    assert "hypotheses look tokenized" in caplog.text
+    assert "tokenized" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--hypothesis", "hyp"),
+        ("--run", "runs/x"),
+        (*FILES, "--run", "runs/x", "--test", "src", "ref"),
+        (*FILES, "-o", "kept"),
+        (*FILES, "--source", "src"),
+        (*FILES, "-m", "blue"),
+    ],
+)
+def test_unclear_requests_are_refused(arguments):
+    error = call(*arguments).exception
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+
+
+@dataclass(frozen=True)
+class Translation:
+    text: str
+
+
+class StubTranslator:
+    """Answers every line with the hypothesis of the same number."""
+
+    loaded: object = None
+
+    @classmethod
+    def load(cls, run: object) -> "StubTranslator":
+        cls.loaded = run
+        return cls()
+
+    def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
+        for _, hypothesis in zip(lines, HYPOTHESES, strict=True):
+            yield Translation(hypothesis)
+
+
+@pytest.fixture
+def translator(monkeypatch: pytest.MonkeyPatch) -> type[StubTranslator]:
+    module = ModuleType("nmt.translator")
+    monkeypatch.setattr(module, "Translator", StubTranslator, raising=False)
+    monkeypatch.setitem(sys.modules, "nmt.translator", module)
+    return StubTranslator
+
+
+def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
+    result = call("--run", "runs/x", "--test", "src", "ref", "-o", "kept")
+    assert result.stdout == call(*FILES).stdout
+    assert Path("kept").read_bytes() == Path("hyp").read_bytes()
+    assert translator.loaded == Path("runs/x")
+
+
+def test_several_runs_are_an_ensemble(translator):
+    call("--run", "runs/x", "--run", "runs/y", "--test", "src", "ref")
+    assert translator.loaded == [Path("runs/x"), Path("runs/y")]
+
+
+def test_an_uneven_test_set_is_refused_before_translating(translator):
+    translator.loaded = None
+    write("src", ["x"])
+    assert isinstance(call("--run", "runs/x", "--test", "src", "ref").exception, DataError)
+    assert translator.loaded is None

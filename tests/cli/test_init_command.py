@@ -1,0 +1,77 @@
+"""`nmt init` writes a configuration that loads, fits the corpus and can be moved about."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nmt.cli.init import init
+from nmt.config.load import load, resolve_paths
+from nmt.errors import DataError, UsageError
+
+app = typer.Typer()
+app.command()(init)
+
+
+@pytest.fixture(autouse=True)
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    for split, lines in (("train", 20), ("dev", 3), ("test", 3)):
+        for language in ("de", "en"):
+            Path(f"data/{split}.{language}").write_text("ein Wort\n" * lines)
+
+
+def call(*arguments: str, config: str = "conf/de-en.toml", languages: str = "de-en"):
+    data = ["--train", "data/train.de", "data/train.en", "--valid", "data/dev.de", "data/dev.en"]
+    return CliRunner().invoke(app, [config, *data, "--languages", languages, *arguments])
+
+
+def test_what_it_writes_loads_and_finds_the_files_from_anywhere(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    result = call("--test", "data/test.de", "data/test.en")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    experiment = load(Path("conf/de-en.toml"))
+    assert experiment.data.train == ("../data/train.de", "../data/train.en")
+    assert (experiment.data.source, experiment.data.target) == ("de", "en")
+    resolved = resolve_paths(experiment, Path("conf"))
+    assert resolved.data.test == tuple(f"{tmp_path}/data/test.{code}" for code in ("de", "en"))
+    assert caplog.messages[-1] == "next: nmt train conf/de-en.toml"
+
+
+def test_it_says_which_preset_it_chose():
+    call()
+    text = Path("conf/de-en.toml").read_text()
+    assert text.startswith('# de to en, 20 pairs: preset "tiny" of `nmt init`.\n\n# Which files')
+    assert "vocab_size = 2000" in text
+
+
+def test_an_existing_file_is_kept_unless_forced():
+    Path("mine.toml").write_text("mine")
+    result = call(config="mine.toml")
+    assert isinstance(result.exception, UsageError)
+    assert "mine.toml: exists already" in str(result.exception)
+    assert Path("mine.toml").read_text() == "mine"
+    assert call("--force", config="mine.toml").exit_code == 0
+    assert load(Path("mine.toml")).data.source == "de"
+
+
+def test_unequal_files_are_refused_before_anything_is_written():
+    Path("data/train.en").write_text("a\n" * 19)
+    result = call()
+    assert isinstance(result.exception, DataError)
+    assert "data/train.de has 20 lines, data/train.en has 19" in str(result.exception)
+    assert not Path("conf").exists()
+
+
+def test_a_missing_file_is_named():
+    Path("data/dev.en").unlink()
+    assert "data/dev.en: no such file" in str(call().exception)
+
+
+@pytest.mark.parametrize("languages", ["deen", "de-", "-en", "de-de"])
+def test_languages_are_two_codes(languages):
+    assert 'two different codes such as "de-en"' in str(call(languages=languages).exception)

@@ -1,0 +1,51 @@
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nmt.cli.show import show
+from nmt.errors import UsageError
+
+METRICS = (
+    '{"kind": "update", "update": 50, "epoch": 0.5, "loss": 2.0, "seconds": 9, "skipped": 1}\n'
+    '{"kind": "valid", "update": 50, "loss": 1.0, "bleu": 12.3, "chrf": null, "is_best": true}\n'
+)
+
+
+@pytest.fixture
+def invoke():
+    app = typer.Typer()
+    app.command()(show)
+    return lambda *arguments: CliRunner().invoke(
+        app, [str(argument) for argument in arguments], catch_exceptions=True
+    )
+
+
+def test_a_run_is_shown_on_stdout(tmp_path, invoke):
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "metrics.jsonl").write_text(METRICS)
+    result = invoke(tmp_path)
+    assert result.exit_code == 0
+    assert f"config  {tmp_path}/config.toml" in result.stdout
+    assert "train   50 updates, 0.5 epochs, 00:09, 1 skipped" in result.stdout
+    assert result.stdout.splitlines()[-1].split() == [
+        *["50", "0.5", "7.4", "-", "-", "-", "2.7", "12.3", "-", "*"]
+    ]
+
+
+def test_a_run_that_has_not_begun_says_so(tmp_path, invoke):
+    (tmp_path / "config.toml").touch()
+    assert "no metrics yet" in invoke(tmp_path).stdout
+
+
+def test_the_curves_are_drawn_on_request(tmp_path, invoke):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "metrics.jsonl").write_text(METRICS)
+    assert invoke(tmp_path, "--plot", tmp_path / "out.svg").exit_code == 0
+    assert (tmp_path / "out.svg").stat().st_size > 1000
+
+
+def test_a_folder_without_a_run_is_a_usage_error(tmp_path, invoke):
+    error = invoke(tmp_path / "absent").exception
+    assert isinstance(error, UsageError)
+    assert "is no run folder" in str(error)

@@ -1,0 +1,204 @@
+import io
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nmt.cli.lines_out import as_json, as_n_best, as_text, line_writer
+from nmt.cli.main import run
+from nmt.errors import UsageError
+from nmt.translator import TranslatedText, Translation, Translator
+
+LINES = ["a cat eats", "", "the small dog sleeps.", "two birds, and a mouse"]
+NASTY = "a ||| b\nc\rd\u2028e\x85f ||||"
+
+
+@pytest.fixture
+def nmt(monkeypatch, capsysbinary):
+    """Return a function that runs a command and gives back its exit code, lines and log."""
+
+    def call(*arguments: object, lines: list[str] | None = None) -> tuple[int, list[str], str]:
+        if lines is not None:
+            data = "".join(f"{line}\n" for line in lines).encode()
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        code = run([str(argument) for argument in arguments])
+        captured = capsysbinary.readouterr()
+        out = captured.out.decode()
+        assert out == "" or out.endswith("\n")
+        return code, out.split("\n")[:-1], captured.err.decode()
+
+    return call
+
+
+@pytest.fixture
+def expected(model_folder) -> list[Translation]:
+    return list(Translator.load(model_folder).translate(LINES, align=True))
+
+
+def test_lines_from_stdin_come_out_translated_in_order(nmt, model_folder, expected):
+    code, lines, _ = nmt("translate", model_folder, lines=LINES)
+    assert code == 0
+    assert lines == [as_text(found, scores=False, align=False) for found in expected]
+    assert lines[1] == ""
+
+
+def test_a_file_becomes_a_file(nmt, model_folder, expected, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_text("".join(f"{line}\n" for line in LINES))
+    code, lines, _ = nmt("translate", model_folder.parent, "-i", source, "-o", target, "--exact")
+    assert (code, lines) == (0, [])
+    assert target.read_bytes().decode().split("\n")[:-1] == [found.text for found in expected]
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+def test_fields_follow_the_text(nmt, model_folder, expected):
+    _, lines, _ = nmt("translate", model_folder, "--align", lines=LINES)
+    for line, found in zip(lines, expected, strict=True):
+        text, links = line.split(" ||| ")
+        assert text == as_text(found, scores=False, align=False)
+        assert links == " ".join(f"{source}-{target}" for source, target in found.alignment)
+    _, lines, _ = nmt("translate", model_folder, "--scores", "--align", lines=LINES)
+    assert [len(line.split(" ||| ")) for line in lines] == [4] * 4
+
+
+def test_n_best_lists_number_the_lines(nmt, model_folder, expected):
+    _, lines, _ = nmt("translate", model_folder, "--n-best", 2, lines=LINES)
+    fields = [line.split(" ||| ") for line in lines]
+    assert [number for number, *_ in fields] == ["0", "0", "1", "2", "2", "3", "3"]
+    assert fields[0][2] == f"logprob={expected[0].log_prob:.4f}"
+    assert float(fields[0][3]) == pytest.approx(expected[0].score, abs=1e-4)
+
+
+def test_json_lines_say_everything(nmt, model_folder, expected):
+    _, lines, _ = nmt(
+        *("translate", model_folder, "--format", "jsonl", "--n-best", 2, "--align"), lines=LINES
+    )
+    records = [json.loads(line) for line in lines]
+    assert [record["id"] for record in records] == [0, 1, 2, 3]
+    assert [record["source"] for record in records] == LINES
+    for record, found in zip(records, expected, strict=True):
+        assert record["text"] == found.text
+        assert record["logprob"] == pytest.approx(found.log_prob, abs=1e-5)
+        assert record["score"] == pytest.approx(found.score, abs=1e-5)
+        assert record["finished"] == found.finished
+        assert [tuple(link) for link in record["alignment"]] == list(found.alignment)
+        assert record["nbest"][0]["text"] == found.text
+    assert [len(record["nbest"]) for record in records] == [2, 1, 2, 2]
+
+
+def test_search_options_of_the_command_line_come_before_the_models(nmt, model_folder):
+    arguments = ["--max-length-factor", 0, "--max-length-offset", 3, "--beam", 2, "--format=jsonl"]
+    _, lines, _ = nmt("translate", model_folder, *arguments, lines=LINES[:1])
+    translator = Translator.load(model_folder)
+    options = replace(translator.options, max_length_factor=0.0, max_length_offset=3, beam=2)
+    (found,) = translator.translate(LINES[:1], options=options)
+    assert json.loads(lines[0])["text"] == found.text
+    assert json.loads(lines[0])["logprob"] == pytest.approx(found.log_prob, abs=1e-5)
+    code, _, log = nmt("translate", model_folder, "--n-best", 9, lines=LINES)
+    assert code == 2
+    assert "n_best: 9 is more than beam = 3 can find" in log
+
+
+def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
+    draw = ["translate", model_folder, "--sample", "--temperature", 1.5, "--top-k", 50]
+    _, first, _ = nmt(*draw, "--seed", 3, lines=LINES)
+    assert nmt(*draw, "--seed", 3, "--batch-size", 1, lines=LINES)[1] == first
+    assert nmt(*draw, "--seed", 4, lines=LINES)[1] != first
+    code, _, log = nmt("translate", model_folder, "--top-k", 5, lines=LINES)
+    assert code == 2
+    assert "--top-k: only with --sample" in log
+
+
+def test_bad_input_is_named_and_what_was_done_is_kept(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_bytes(b"a cat\nb\xffd\n")
+    code, _, log = nmt("translate", model_folder, "-i", source, "-o", target)
+    assert code == 3
+    assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
+    assert not target.exists()
+    assert (tmp_path / "out.it.partial").exists()
+    assert nmt("translate", model_folder, "-i", source, "--bad-lines", "replace")[0] == 0
+    assert nmt("translate", model_folder, "-i", tmp_path / "none.en")[0] == 3
+    assert nmt("translate", tmp_path / "none", "-i", source)[0] == 4
+
+
+def translation_of(text: str) -> Translation:
+    return Translation("source", (TranslatedText(text, -1.91, -0.318, True, ((0, 0), (1, 2))),))
+
+
+def test_no_text_can_make_a_line_or_a_field():
+    nasty = translation_of(NASTY)
+    for line in (
+        as_text(nasty, scores=False, align=False),
+        as_text(nasty, scores=True, align=True),
+        as_n_best(7, nasty, align=True),
+        as_json(7, nasty),
+    ):
+        assert len(line.splitlines()) == 1
+    assert as_text(nasty, scores=False, align=True).count("|||") == 1
+    assert as_n_best(7, nasty, align=False).split(" ||| ") == [
+        *["7", "a &#124;&#124;&#124; b c d e f &#124;&#124;&#124;|", "logprob=-1.9100", "-0.3180"]
+    ]
+    assert json.loads(as_json(7, nasty))["text"] == NASTY
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path):
+    with (
+        pytest.raises(UsageError, match=r"out: cannot be written: No such file"),
+        line_writer(tmp_path / "none" / "out"),
+    ):
+        pass
+
+
+def test_a_typed_line_is_answered_and_ctrl_c_ends_quietly(model_folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt.cli", "translate", str(model_folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    with process:
+        for line in (b"a cat\n", b"a dog\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+        assert process.stderr.read() == b""
+
+
+def test_pairs_are_scored(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_text("a cat\nthe dog sleeps\n")
+    target.write_text("un gatto\nil cane dorme\n")
+    code, lines, _ = nmt("score", model_folder, "--source", source, "--target", target)
+    assert code == 0
+    pairs = [("a cat", "un gatto"), ("the dog sleeps", "il cane dorme")]
+    for line, pair in zip(lines, Translator.load(model_folder).score(pairs), strict=True):
+        total, tokens, mean = line.split("\t")
+        assert float(total) == pytest.approx(pair.log_prob, abs=1e-4)
+        assert int(tokens) == len(pair.pieces)
+        assert float(mean) == pytest.approx(pair.mean, abs=1e-4)
+
+    arguments = ["score", model_folder, "--source", source, "--target", target, "--by-token"]
+    _, lines, _ = nmt(*arguments)
+    pieces = lines[0].split("\t")[3].split(" ")
+    assert pieces[-1].startswith("</s>=-")
+    _, lines, _ = nmt(*arguments, "--json")
+    record = json.loads(lines[1])
+    assert sum(record["logprobs"]) == pytest.approx(record["logprob"])
+    assert len(record["pieces"]) == record["tokens"]
+
+
+def test_unequal_sides_cannot_be_scored(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_text("a cat\nthe dog sleeps\n")
+    target.write_text("un gatto\n")
+    code, lines, log = nmt("score", model_folder, "--source", source, "--target", target)
+    assert (code, lines) == (3, [])
+    assert "in.en has 2 lines" in log
