@@ -1,6 +1,7 @@
 """Lines in groups, for work that is faster on many lines at once."""
 
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ class _End:
 
 
 def _draw(lines: Iterable[str], arrived: "queue.Queue[str | _End]") -> None:
+    # At exit, Python drops standard input, and with the last reference it is closed, which dies
+    # of the lock that a thread waiting in it holds. This reference is never dropped.
+    _held = sys.stdin
     try:
         for line in lines:
             arrived.put(line)

@@ -1,0 +1,46 @@
+# Needs python3, make and a package index; everything is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+NAME ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check recipe clean
+
+help: ## show what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
+	do printf '  make %-20s %s\n' "$$target" "$$text"; done
+	@printf '\nRecipes: %s\n' "$(notdir $(patsubst %/,%,$(dir $(wildcard recipes/*/config.toml))))"
+
+demo: $(INSTALLED) ## train English to Italian in minutes, score it, show translations
+	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=toy BIN=$(BIN) RUN=runs/toy
+	@sh recipes/toy/demo.sh $(BIN)/nmt runs/toy
+
+test: $(INSTALLED) ## run the fast tests
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(INSTALLED) ## run the tests that take minutes
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m 'not slow'
+
+recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=dates
+	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN)
+
+clean: ## remove the environment and caches; runs/ and fetched corpora stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find nmt tests recipes data -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed anew when the requirements change; the stamp is written last, so that an interrupted
+# installation is taken up again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): minutes the first time, nothing after that"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,353 @@
+"""The recipes: every config loads, and corpora arrive whole or not at all."""
+
+import gzip
+import hashlib
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nmt.config.load import load, resolve_paths
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes"
+sys.path.insert(0, str(RECIPES))
+
+import fetch  # noqa: E402
+import score_exact  # noqa: E402
+from fetch import Corpus, FetchError, Origin  # noqa: E402
+
+CONFIGS = sorted(RECIPES.glob("*/config.toml"))
+TEXT = "Ein Mann schläft.\nZwei Hunde.\n".encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# Configs
+
+
+def test_there_are_recipes() -> None:
+    assert len(CONFIGS) >= 6
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
+def test_every_config_loads_and_has_its_readme(config: Path) -> None:
+    experiment = load(config)
+    assert experiment.data.test is not None
+    readme = (config.parent / "README.md").read_text(encoding="utf-8")
+    assert f"make recipe NAME={config.parent.name}" in readme
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
+def test_every_config_names_the_files_that_are_fetched(config: Path) -> None:
+    data = resolve_paths(load(config), config.parent).data
+    assert data.test is not None
+    named = {Path(file) for pair in (data.train, data.valid, data.test) for file in pair}
+    if config.parent.name == "toy":
+        assert all(file.is_file() for file in named)
+    else:
+        fetched = {config.parent / "data" / name for name in fetch.CORPORA[config.parent.name].sums}
+        assert named == fetched
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
+def test_make_trains_and_scores_the_files_of_the_config(config: Path) -> None:
+    name = config.parent.name
+    done = subprocess.run(
+        ["make", "-n", "-f", "recipes/Makefile", f"NAME={name}", "BIN=bin"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    source, reference = resolve_paths(load(config), config.parent).data.test or ("", "")
+    assert f"bin/python recipes/fetch.py {name}\n" in done.stdout
+    assert f"bin/nmt train recipes/{name}/config.toml --run runs/{name}" in done.stdout
+    tested = f"--test {Path(source).relative_to(ROOT)} {Path(reference).relative_to(ROOT)} "
+    assert tested in done.stdout
+
+
+def test_make_names_the_recipes_when_there_is_none_of_a_name() -> None:
+    done = subprocess.run(
+        ["make", "-f", "recipes/Makefile", "NAME=klingon"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert 'no recipe "klingon"; give NAME=one of: dates g2p-eng' in done.stderr
+
+
+def test_the_sentences_of_the_demo_are_not_learned_by_heart() -> None:
+    sample = (RECIPES / "toy" / "sample.en").read_text(encoding="utf-8").splitlines()
+    train = (ROOT / "data" / "toy" / "train.en").read_text(encoding="utf-8").splitlines()
+    assert not set(sample) & set(train)
+    vocabulary = {word for line in train for word in line.lower().split()}
+    assert {word for line in sample for word in line.lower().split()} <= vocabulary
+
+
+# Fetching, from a server of our own
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+def serves(content: bytes) -> Answer:
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    return answer
+
+
+def breaks_off(content: bytes) -> Answer:
+    """Announce all of it, send half."""
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content[: len(content) // 2])
+
+    return answer
+
+
+def refuses(code: int) -> Answer:
+    return lambda request: request.send_error(code)
+
+
+class Server:
+    """Answers the requests for one path in the given order; the last answer stays."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = {}
+        self.requests: list[str] = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.requests.append(self.path)
+                answers = server.answers.get(self.path, [refuses(404)])
+                (answers.pop(0) if len(answers) > 1 else answers[0])(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(fetch, "PAUSE", 0.001)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    served = Server()
+    thread = threading.Thread(target=served.http.serve_forever, args=(0.01,))
+    thread.start()
+    yield served
+    served.http.shutdown()
+    thread.join()
+    served.http.server_close()
+
+
+@pytest.fixture
+def corpus(server: Server) -> Corpus:
+    """One gzipped file, as the server has it."""
+    server.answers["/a.de.gz"] = [serves(gzip.compress(TEXT))]
+    origin = Origin(f"{server.url}/a.de.gz", fetch.gunzipped, ("train.de",))
+    return Corpus("little", {"train.de": sha256(TEXT)}, (origin,))
+
+
+def download(corpus: Corpus, out: Path) -> list[str]:
+    reports: list[str] = []
+    fetch.fetch(corpus, out, local=None, report=reports.append)
+    return reports
+
+
+def test_a_file_is_downloaded_and_unpacked(corpus: Corpus, tmp_path: Path) -> None:
+    reports = download(corpus, tmp_path / "data")
+    assert (tmp_path / "data" / "train.de").read_bytes() == TEXT
+    assert reports[-1] == f"{tmp_path}/data: complete, checksums agree"
+
+
+def test_nothing_is_downloaded_twice(corpus: Corpus, server: Server, tmp_path: Path) -> None:
+    download(corpus, tmp_path)
+    assert download(corpus, tmp_path) == [f"{tmp_path}: complete"]
+    assert server.requests == ["/a.de.gz"]
+
+
+def test_words_and_sounds_become_two_files(server: Server, tmp_path: Path) -> None:
+    server.answers["/g.tsv"] = [serves("abe\te ɪ b\nbe\tb i\n".encode())]
+    graph, ipa = b"a b e\nb e\n", "e ɪ b\nb i\n".encode()
+    origin = Origin(f"{server.url}/g.tsv", fetch.words_and_sounds, ("train.graph", "train.ipa"))
+    sums = {"train.graph": sha256(graph), "train.ipa": sha256(ipa)}
+    download(Corpus("g", sums, (origin,)), tmp_path)
+    assert (tmp_path / "train.graph").read_bytes() == graph
+    assert (tmp_path / "train.ipa").read_bytes() == ipa
+
+
+def test_another_content_is_refused_with_both_sums(
+    corpus: Corpus, server: Server, tmp_path: Path
+) -> None:
+    other = b"something else\n"
+    server.answers["/a.de.gz"] = [serves(gzip.compress(other))]
+    with pytest.raises(FetchError) as caught:
+        download(corpus, tmp_path)
+    assert str(caught.value) == (
+        f"train.de from {server.url}/a.de.gz: sha256 is {sha256(other)}, "
+        f"expected {sha256(TEXT)}; the file there has changed: nothing was written"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_gone_is_not_asked_for_again(
+    corpus: Corpus, server: Server, tmp_path: Path
+) -> None:
+    server.answers["/a.de.gz"] = [refuses(404)]
+    with pytest.raises(FetchError, match=r"a\.de\.gz: HTTP 404 Not Found; .* set NMT_DATA"):
+        download(corpus, tmp_path)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("trouble", [refuses(503), breaks_off(gzip.compress(TEXT))])
+def test_what_may_pass_is_tried_again(
+    trouble: Answer, corpus: Corpus, server: Server, tmp_path: Path
+) -> None:
+    server.answers["/a.de.gz"] = [trouble, trouble, serves(gzip.compress(TEXT))]
+    download(corpus, tmp_path)
+    assert (tmp_path / "train.de").read_bytes() == TEXT
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(refuses(503), "HTTP 503"), (breaks_off(gzip.compress(TEXT)), "IncompleteRead")],
+)
+def test_in_the_end_it_says_what_went_wrong(
+    trouble: Answer, reason: str, corpus: Corpus, server: Server, tmp_path: Path
+) -> None:
+    server.answers["/a.de.gz"] = [trouble]
+    with pytest.raises(FetchError, match=rf"cannot be downloaded: {reason}.* \(4 attempts\)"):
+        download(corpus, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_archive_is_no_archive(corpus: Corpus, server: Server, tmp_path: Path) -> None:
+    server.answers["/a.de.gz"] = [serves(gzip.compress(TEXT)[:-9])]
+    with pytest.raises(FetchError, match=r"a\.de\.gz: what came is not what was expected there"):
+        download(corpus, tmp_path)
+
+
+def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PAUSE", 0.001)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    origin = Origin("http://127.0.0.1:9/a.gz", fetch.gunzipped, ("a",))
+    with pytest.raises(FetchError, match=r"127\.0\.0\.1:9/a\.gz: cannot be downloaded: .*refused"):
+        download(Corpus("little", {"a": sha256(TEXT)}, (origin,)), tmp_path)
+
+
+# Fetching, from $NMT_DATA
+
+
+def test_a_local_corpus_is_linked(corpus: Corpus, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "corpora" / "little").mkdir(parents=True)
+    (tmp_path / "corpora" / "little" / "train.de").write_bytes(TEXT)
+    fetch.fetch(corpus, tmp_path / "data", local=tmp_path / "corpora", report=lambda line: None)
+    linked = tmp_path / "data" / "train.de"
+    assert linked.is_symlink()
+    assert linked.read_bytes() == TEXT
+    assert server.requests == []
+
+
+def test_a_local_corpus_is_verified(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "little").mkdir()
+    (tmp_path / "little" / "train.de").write_bytes(b"other\n")
+    with pytest.raises(FetchError, match=r"little/train\.de: sha256 is [0-9a-f]{64}, expected"):
+        fetch.fetch(corpus, tmp_path / "data", local=tmp_path, report=lambda line: None)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_damaged_file_is_found_when_asked_again(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "train.de").write_bytes(TEXT[:-5])
+    with pytest.raises(FetchError, match=r"train\.de: sha256 is .*; delete it and fetch again"):
+        download(corpus, tmp_path)
+
+
+def test_an_incomplete_local_corpus_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "little").mkdir()
+    with pytest.raises(FetchError, match=r"little/train\.de: no such file; the corpus in"):
+        fetch.fetch(corpus, tmp_path / "data", local=tmp_path, report=lambda line: None)
+
+
+# The program
+
+
+@pytest.fixture
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipes folder of the test's own."""
+    monkeypatch.setattr(fetch, "RECIPES", tmp_path)
+    monkeypatch.delenv("NMT_DATA", raising=False)
+    return tmp_path
+
+
+def test_a_wrong_checksum_exits_with_3(
+    recipes: Path,
+    corpus: Corpus,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(fetch.CORPORA, "little", corpus)
+    server.answers["/a.de.gz"] = [serves(gzip.compress(b"other\n"))]
+    assert fetch.main(["little"]) == 3
+    assert sha256(TEXT) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tatoeba-en-de", "dates"])
+def test_a_corpus_that_cannot_be_downloaded_says_so(
+    name: str, recipes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fetch.main([name]) == 3
+    message = capsys.readouterr().err
+    assert "this corpus cannot be downloaded, and NMT_DATA is not set" in message
+    assert "github.com/" in message
+    assert f"Set NMT_DATA to a folder that holds {fetch.CORPORA[name].folder}/" in message
+
+
+def test_an_unknown_recipe_exits_with_2(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch.main(["klingon"]) == 2
+    assert "no recipe 'klingon'; there are: toy, multi30k-en-de" in capsys.readouterr().err
+
+
+def test_toy_needs_nothing_fetched(recipes: Path) -> None:
+    assert fetch.main(["toy"]) == 0
+    assert list(recipes.iterdir()) == []
+
+
+# Exact match
+
+
+def test_exact_match_and_word_error_rate() -> None:
+    hypotheses = ["right"] * 2068 + ["wrong"] * 17
+    assert score_exact.report(hypotheses, ["right"] * 2085) == (
+        "exact match 99.2 %  (2068 of 2085)   word error rate 0.8 %"
+    )
+
+
+@pytest.mark.parametrize(("hypotheses", "references"), [(b"a\n", b"a\nb\n"), (b"", b"")])
+def test_exact_match_needs_as_many_lines(
+    hypotheses: bytes, references: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "h").write_bytes(hypotheses)
+    (tmp_path / "r").write_bytes(references)
+    assert score_exact.main([str(tmp_path / "h"), str(tmp_path / "r")]) == 3
+    assert "both need one line for each item" in capsys.readouterr().err
+
+
+def test_exact_match_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "h").write_bytes(b"a\nx\n")
+    (tmp_path / "r").write_bytes(b"a\nb\n")
+    assert score_exact.main([str(tmp_path / "h"), str(tmp_path / "r")]) == 0
+    assert capsys.readouterr().out == ("exact match 50.0 %  (1 of 2)   word error rate 50.0 %\n")
