@@ -33,6 +33,7 @@ from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
 
 Precision = Literal["fp32", "bf16"]
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 WINDOW = 4096
 """Lines that are sorted by length and translated before the first of them comes out."""
@@ -121,7 +122,6 @@ class Translator:
         normalizer: what happens to a line first.
         search: how translations are found, unless `translate` is told otherwise.
         device: where the models are.
-        precision: of the matrix products.
     """
 
     def __init__(
@@ -133,12 +133,11 @@ class Translator:
         normalizer: Normalizer,
         search: SearchConfig | None = None,
         device: torch.device | str = "cpu",
-        precision: Precision = "fp32",
     ) -> None:
         self.models = tuple(models)
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchOptions.from_config(search or SearchConfig())
-        self.device, self.precision = torch.device(device), precision
+        self.device = torch.device(device)
         scorers = [ModelScorer(model) for model in self.models]
         self.scorer: Scorer = scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
 
@@ -156,7 +155,7 @@ class Translator:
         Args:
             paths: model folder, or run folder with one inside; several: an ensemble.
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
-            precision: "bf16" is faster where the machine has instructions for it.
+            precision: of the weights; "bf16" is faster where the machine has instructions for it.
             threads: CPU threads of this process; 0 leaves them as they are.
 
         Raises:
@@ -171,7 +170,7 @@ class Translator:
         require_same_pieces(folders, loaded)
         first = loaded[0]
         return cls(
-            [member.model.to(where) for member in loaded],
+            [member.model.to(where, DTYPES[precision]) for member in loaded],
             source=first.source,
             target=first.target,
             normalizer=Normalizer(
@@ -180,7 +179,6 @@ class Translator:
             ),
             search=first.config.search,
             device=where,
-            precision=precision,
         )
 
     def translate(
@@ -328,15 +326,12 @@ class Translator:
 
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch) -> Iterator[None]:
-        """Set models and precision up for inference, and explain a lack of memory."""
+        """Set the models up for inference, and explain a lack of memory."""
         training = [model.training for model in self.models]
         try:
             for model in self.models:
                 model.eval()
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-            ):
+            with torch.inference_mode():
                 yield
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise ResourceError(

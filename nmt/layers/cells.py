@@ -5,6 +5,9 @@ A cell maps an input and a state to the next state. Its state is a tuple of tens
 input is a method of its own, `project`, because it can be taken for a whole sequence at once;
 `forward` is what has to wait for the step before.
 
+`kernel` is what torch has for a whole sequence, or None; `slopes` are the largest slopes of the
+gates' activations, in the order of their blocks.
+
 All gates share one weight matrix, block after block in the order that torch uses, so that the
 fused kernels of torch run on the very same parameters. One bias is enough: torch's second one
 adds nothing but a second name for the same number (and, in the GRU, a bias inside the reset
@@ -12,6 +15,7 @@ gate, which the published equations do not have).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +30,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda x: x,
 }
+Kernel = Callable[..., Any] | None
+"""What torch computes a whole sequence with; None where it has nothing."""
+
+KERNELS: dict[str, Kernel] = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 SLOPES = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25, "identity": 1.0}
 """Largest derivative of each activation: gamma of Pascanu et al. (2013)."""
 
@@ -45,6 +53,7 @@ class RnnCell(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.activation = activation
+        self.kernel = KERNELS.get(activation)
         self.slopes = (SLOPES[activation],)
         self.weight_input = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -88,6 +97,7 @@ class GruCell(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         self.reset = reset
+        self.kernel: Kernel = torch.gru if reset == "after" else None
         self.weight_input = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
@@ -136,7 +146,7 @@ class LstmCell(nn.Module):
     def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
         super().__init__()
         self.hidden_size = hidden_size
-        self.forget_bias = forget_bias
+        self.kernel: Kernel = torch.lstm
         self.weight_input = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.zeros(4 * hidden_size))

@@ -7,7 +7,11 @@ from nmt.layers.dropout import dropout_mask, word_mask
 
 
 class Embedding(nn.Module):
-    """Look up one vector per piece: E times a one-hot vector.
+    """Look up one vector per piece: sqrt(size) times E times a one-hot vector.
+
+    E has variance 1 / size, as an output layer that shares it needs; what is read has variance 1
+    (Vaswani et al., 2017, sec. 3.4). Without the factor a recurrent layer starts with inputs so
+    small that its states hardly differ, and attention takes several epochs to find its place.
 
     Args:
         vocab_size: number of pieces.
@@ -50,9 +54,12 @@ class Embedding(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map `ids` [batch, length] to vectors [batch, length, size], times a drawn mask."""
-        embedded = F.embedding(ids, self.weight)
+        embedded = self._look_up(ids)
         return embedded if mask is None else embedded * mask
 
     def step(self, ids: Tensor) -> Tensor:
         """Map `ids` [rows] to vectors [rows, size], without dropout."""
-        return F.embedding(ids, self.weight)
+        return self._look_up(ids)
+
+    def _look_up(self, ids: Tensor) -> Tensor:
+        return F.embedding(ids, self.weight) * self.size**0.5

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell, State, zero_state
+from nmt.layers.cells import Cell, State, zero_state
 from nmt.layers.dropout import drop, dropout_mask
 
 
@@ -27,31 +27,29 @@ class Unrolled:
     is bidirectional."""
 
 
-def has_fused_kernel(cell: Cell) -> bool:
-    """Whether torch has a whole-sequence kernel for this cell."""
-    if cell.weight_input.shape[1] == 0:
-        return False
-    if isinstance(cell, LstmCell):
-        return True
-    if isinstance(cell, GruCell):
-        return cell.reset == "after"
-    return cell.activation in ("tanh", "relu")
-
-
 def unroll_fused(cell: Cell, inputs: Tensor, state: State) -> Tensor:
-    """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden]."""
-    second_bias = torch.zeros_like(cell.bias)
-    weights = [cell.weight_input, cell.weight_hidden, cell.bias, second_bias]
+    """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden].
+
+    Raises:
+        ValueError: torch has no kernel for this cell.
+    """
+    if cell.kernel is None:
+        raise ValueError(f"torch has no kernel for {cell}")
+    weights = [cell.weight_input, cell.weight_hidden, cell.bias, torch.zeros_like(cell.bias)]
     first = [part.unsqueeze(0).contiguous() for part in state]  # each [1, batch, hidden]
-    layers, rate, both = 1, 0.0, False
-    if isinstance(cell, LstmCell):
-        return torch.lstm(
-            inputs, first, weights, True, layers, rate, cell.training, both, batch_first=True
-        )[0]
-    kernel = torch.gru
-    if isinstance(cell, RnnCell):
-        kernel = torch.rnn_tanh if cell.activation == "tanh" else torch.rnn_relu
-    return kernel(inputs, first[0], weights, True, layers, rate, cell.training, both, True)[0]
+    layers, rate, both_ways, batch_first = 1, 0.0, False, True
+    outputs: Tensor = cell.kernel(
+        inputs,
+        first if len(first) > 1 else first[0],
+        weights,
+        True,  # there are biases; torch's second one is zero
+        layers,
+        rate,
+        cell.training,
+        both_ways,
+        batch_first,
+    )[0]
+    return outputs
 
 
 def unroll_steps(
@@ -129,7 +127,7 @@ class RecurrentLayer(nn.Module):
         """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
         cell = cast(Cell, self.cells[direction])
         disturbed = self.recurrent_dropout > 0.0 and self.training
-        if has_fused_kernel(cell) and not disturbed:
+        if cell.kernel is not None and inputs.shape[-1] > 0 and not disturbed:
             return unroll_fused(cell, inputs, state)
         return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 16
+BLOCK = 8
 """Rows of a block, before they are multiplied by the beam."""
 
 

@@ -1,5 +1,6 @@
 """Row T17: dropout of values and of words."""
 
+import pytest
 import torch
 
 from nmt.layers.dropout import drop, dropout_mask, word_mask
@@ -46,12 +47,14 @@ def test_embedding_drops_whole_words_and_single_values():
     assert embedding.eval().draw_mask(ids) is None
 
 
-def test_embedding_is_the_product_with_a_one_hot_vector():
+def test_embedding_is_the_product_with_a_one_hot_vector_at_unit_variance():
     embedding = Embedding(10, 4)
     ids = torch.tensor([[3, 7]])
 
     one_hot = torch.nn.functional.one_hot(ids, 10).float()
-    torch.testing.assert_close(embedding(ids), one_hot @ embedding.weight)
+    torch.testing.assert_close(embedding(ids), 2.0 * one_hot @ embedding.weight)
+    wide = Embedding(500, 64)
+    assert wide(torch.arange(500)).var().item() == pytest.approx(1.0, abs=0.05)
 
 
 def test_mask_takes_the_type_of_what_it_is_for():
