@@ -38,11 +38,21 @@ every = 1000
 """
 
 
-def write_corpus(folder: Path, *, pairs: int = 60, task: str = "copy", seed: int = 1) -> Path:
+def write_corpus(
+    folder: Path,
+    *,
+    pairs: int = 60,
+    task: str = "copy",
+    seed: int = 1,
+    shortest: int = 2,
+    longest: int = 6,
+) -> Path:
     """Write text files of a task over the letters a-j, and a configuration; return its path."""
     chance = random.Random(seed)
     for part, size in (("train", pairs), ("valid", 10)):
-        sources = [chance.choices("abcdefghij", k=chance.randint(2, 6)) for _ in range(size)]
+        sources = [
+            chance.choices("abcdefghij", k=chance.randint(shortest, longest)) for _ in range(size)
+        ]
         targets = [line[::-1] if task == "reverse" else line for line in sources]
         for suffix, lines in (("xx", sources), ("yy", targets)):
             text = "".join(" ".join(line) + "\n" for line in lines)

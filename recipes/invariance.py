@@ -1,0 +1,67 @@
+"""Show that a translation does not depend on what else is in its batch.
+
+    .venv/bin/python recipes/invariance.py runs/multi30k-en-de recipes/multi30k-en-de/data/test.en
+
+Translates a file with batches of 1, 7 and 64 sentences and in shuffled order, greedily and with a
+beam of 5, in the default mode and exactly, and counts the lines that come out the same every time.
+A line that differs must be a near-tie: two translations whose scores are closer than 1e-5.
+"""
+
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from nmt.text.lines import read_lines
+from nmt.translator import Translation, Translator
+
+NEAR_TIE = 1e-5
+
+
+def variants(
+    translator: Translator, lines: list[str], *, beam: int, exact: bool
+) -> list[list[Translation]]:
+    """Translate with each batch size, and once more in another order."""
+    options = replace(translator.options, beam=beam)
+    found = [
+        list(translator.translate(lines, options=options, batch_size=size, exact=exact))
+        for size in (64, 7, 1)
+    ]
+    order = list(range(len(lines)))
+    random.Random(1).shuffle(order)
+    shuffled = translator.translate([lines[i] for i in order], options=options, exact=exact)
+    back = dict(zip(order, shuffled, strict=True))
+    return [*found, [back[i] for i in range(len(lines))]]
+
+
+def main() -> int:
+    translator = Translator.load(Path(sys.argv[1]))
+    lines = list(read_lines(Path(sys.argv[2])))
+    failed = False
+    for exact in (False, True):
+        for beam in (1, 5):
+            found = variants(translator, lines, beam=beam, exact=exact)
+            rows = list(zip(*found, strict=True))
+            differing = [row for row in rows if len({t.text for t in row}) > 1]
+            same = [row for row in rows if len({t.text for t in row}) == 1]
+            log_prob = max(max(t.log_prob for t in r) - min(t.log_prob for t in r) for r in same)
+            print(
+                f"{'exact' if exact else 'default'}  beam {beam}  identical {len(same)} of "
+                f"{len(lines)}  largest difference of log-probability {log_prob:.2e}"
+            )
+            for row in differing:
+                scores = [t.score for t in row]
+                gap = max(scores) - min(scores)
+                kind = "a near-tie" if gap <= NEAR_TIE else "NOT a near-tie"
+                print(
+                    f"  {kind}, scores {gap:.1e} apart: "
+                    + " | ".join(sorted({t.text for t in row}))
+                )
+                failed |= gap > NEAR_TIE
+            failed |= bool(differing) and (exact or len(differing) > len(lines) // 1000)
+            failed |= exact and log_prob > 0.0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
