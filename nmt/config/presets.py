@@ -48,9 +48,9 @@ PRESETS = (
         layers=1,
         dropout=0.4,
         word_dropout=0.2,
-        batch_tokens=1024,
-        max_updates=10_000,
-        valid_every=250,
+        batch_tokens=512,
+        max_updates=20_000,
+        valid_every=500,
     ),
     Preset(
         name="small",
@@ -61,9 +61,9 @@ PRESETS = (
         layers=1,
         dropout=0.3,
         word_dropout=0.1,
-        batch_tokens=2048,
-        max_updates=30_000,
-        valid_every=500,
+        batch_tokens=1024,
+        max_updates=60_000,
+        valid_every=1000,
     ),
     Preset(
         name="medium",
@@ -76,7 +76,7 @@ PRESETS = (
         word_dropout=0.0,
         batch_tokens=4096,
         max_updates=100_000,
-        valid_every=1000,
+        valid_every=2000,
     ),
     Preset(
         name="large",
@@ -89,7 +89,7 @@ PRESETS = (
         word_dropout=0.0,
         batch_tokens=8192,
         max_updates=300_000,
-        valid_every=2000,
+        valid_every=4000,
     ),
 )
 
@@ -102,8 +102,9 @@ def preset_for(pairs: int) -> Preset:
 def from_preset(preset: Preset, data: DataConfig) -> Experiment:
     """Return a whole configuration: the preset's sizes, and what all of them share.
 
-    Shared are one vocabulary with all embeddings tied, a plateau schedule that goes back to the
-    best weights, label smoothing, and stopping when BLEU no longer rises.
+    Shared are one vocabulary with all embeddings tied, decoding of whole sequences (no input
+    feeding) with a deep readout, a plateau schedule that goes back to the best weights, label
+    smoothing, and stopping when BLEU no longer rises.
     """
     return Experiment(
         data=data,
@@ -119,6 +120,8 @@ def from_preset(preset: Preset, data: DataConfig) -> Experiment:
                 hidden_size=preset.hidden_size,
                 layers=preset.layers,
                 residual=preset.layers > 1,
+                input_feeding=False,
+                readout="deep",
                 readout_size=preset.embedding_size,
             ),
             dropout=DropoutConfig(
