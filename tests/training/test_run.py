@@ -169,6 +169,32 @@ def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
     assert (run / "model" / "README.md").exists()
 
 
+def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, caplog):
+    """With steps far too long, each validation is worse than the first; training returns to it."""
+    run = train(
+        tmp_path,
+        "run",
+        "training.schedule={kind = 'plateau', factor = 1e-9, patience = 1}",
+        "training.optimizer=sgd",
+        "training.learning_rate=1000.0",
+        "training.max_updates=6",
+        "validation.every=2",
+        "validation.metric=loss",
+        "training.keep_last=3",
+    )
+    rates = [
+        entry["learning_rate"]
+        for entry in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        if entry["kind"] == "update"
+    ]
+    assert rates == pytest.approx([1e3, 1e3, 1e3, 1e3, 1e-6, 1e-6])
+    assert "going back to the weights of update-000002" in caplog.text
+    best = load_tensors(run / "checkpoints/update-000002/model.safetensors")
+    last = load_tensors(run / "checkpoints/update-000006/model.safetensors")
+    for name, weight in last.items():
+        torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-3)
+
+
 def test_what_is_shipped_translates_line_by_line(tmp_path):
     run = train(tmp_path, "run", "training.max_updates=3")
     lines = ["a b c", "", "j i h g"]
