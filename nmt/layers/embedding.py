@@ -1,5 +1,7 @@
 """Vectors of pieces."""
 
+import math
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,4 +64,4 @@ class Embedding(nn.Module):
         return self._look_up(ids)
 
     def _look_up(self, ids: Tensor) -> Tensor:
-        return F.embedding(ids, self.weight) * self.size**0.5
+        return F.embedding(ids, self.weight) * math.sqrt(self.size)
