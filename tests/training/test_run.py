@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -293,27 +294,35 @@ def test_two_ranks_learn_what_one_learns(tmp_path):
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
+def updates_made(run: Path) -> int:
+    """Count the updates in a run's metrics."""
+    metrics = run / "metrics.jsonl"
+    return metrics.read_bytes().count(b'"kind": "update"') if metrics.exists() else 0
+
+
 @pytest.mark.slow
 def test_ten_kills_lose_at_most_one_interval_each(tmp_path):
     """kill -9 at ten random moments; the run then ends as if nothing had happened."""
     options = ("training.max_updates=400", "training.save_every=10", "validation.every=100")
     whole = start(tmp_path, tmp_path / "whole", *options)
-    assert whole.wait(timeout=300) == 0
-    run = tmp_path / "killed"
-    reached = 0
-    for moment in range(10):
+    errors = whole.communicate(timeout=300)[1]
+    assert whole.returncode == 0, errors
+    run, chance, saved = tmp_path / "killed", random.Random(1), 0
+    for _ in range(10):
+        moment = saved + chance.randint(5, 35)
         process = start(tmp_path, run, *options)
-        time.sleep(3.0 + 0.37 * (moment * 7 % 10))
+        while updates_made(run) < moment and process.poll() is None:
+            time.sleep(0.001 * chance.random())
         process.kill()
         process.communicate()
-        entries = run / "metrics.jsonl"
-        made = entries.read_bytes().count(b'"kind": "update"') if entries.exists() else 0
-        last = run / "last"
-        saved = int(last.read_text().rsplit("-", 1)[1]) if last.exists() else 0
-        assert made - saved <= 10
-        assert saved >= reached
-        reached = saved
+        assert process.returncode == -signal.SIGKILL
+        last = int((run / "last").read_text().rsplit("-", 1)[1]) if (run / "last").exists() else 0
+        assert updates_made(run) - last <= 10
+        assert last >= saved
+        saved = last
     final = start(tmp_path, run, *options)
-    assert final.wait(timeout=300) == 0
+    errors = final.communicate(timeout=300)[1]
+    assert final.returncode == 0, errors
+    assert 0 < saved < 400
 
     assert fingerprint(run, 400) == fingerprint(tmp_path / "whole", 400)
