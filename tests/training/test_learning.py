@@ -38,7 +38,7 @@ def test_reversing_is_learned_through_the_last_state_alone(tmp_path):
         "training.max_updates=3000",
         "training.learning_rate=0.003",
         "training.schedule={kind = 'cosine', warmup = 100, updates = 3000}",
-        "training.threads=2",
+        "training.threads=1",
         "training.log_every=200",
         "validation.every=1000",
     )
