@@ -84,8 +84,9 @@ class DotAttentionConfig(Section):
 
     kind: Literal["dot"] = "dot"
     """Inner product of the states (Luong et al., 2015); both must have the same size."""
-    temperature: float = Field(default=1.0, gt=0.0)
-    """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """Divides the scores before the softmax; 0 = square root of the query's size, which keeps
+    them small at the start whatever that size (Vaswani et al., 2017, sec. 3.2.1)."""
 
 
 class GeneralAttentionConfig(Section):
@@ -93,8 +94,9 @@ class GeneralAttentionConfig(Section):
 
     kind: Literal["general"] = "general"
     """Inner product after a linear map of the source states (Luong et al., 2015)."""
-    temperature: float = Field(default=1.0, gt=0.0)
-    """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """Divides the scores before the softmax; 0 = square root of the query's size, which keeps
+    them small at the start whatever that size (Vaswani et al., 2017, sec. 3.2.1)."""
 
 
 class AdditiveAttentionConfig(Section):
@@ -178,7 +180,7 @@ class UniformInitConfig(Section):
 
     kind: Literal["uniform"] = "uniform"
     """Every weight uniform in [-scale, scale]."""
-    scale: float = Field(default=0.08, gt=0.0)
+    scale: float = Field(default=0.1, gt=0.0)
     """Half the width of the interval."""
 
 
@@ -223,5 +225,5 @@ class ModelConfig(Section):
     decoder: DecoderConfig = DecoderConfig()
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()
     """A rate, or a table of rates."""
-    initialization: InitConfig = XavierInitConfig()
+    initialization: InitConfig = UniformInitConfig()
     """"uniform", "xavier", "orthogonal" or "spectral", or a table with that kind."""

@@ -1,5 +1,6 @@
 """The only place where configuration meets layers."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -154,9 +155,11 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
     """Make the chosen attention; None for "none"."""
     match config:
         case DotAttentionConfig():
-            return DotAttention(query_size, memory_size, temperature=config.temperature)
+            temperature = config.temperature or math.sqrt(query_size)
+            return DotAttention(query_size, memory_size, temperature=temperature)
         case GeneralAttentionConfig():
-            return GeneralAttention(query_size, memory_size, temperature=config.temperature)
+            temperature = config.temperature or math.sqrt(query_size)
+            return GeneralAttention(query_size, memory_size, temperature=temperature)
         case AdditiveAttentionConfig():
             return AdditiveAttention(
                 query_size,

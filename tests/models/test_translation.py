@@ -91,6 +91,17 @@ def test_batched_loss_equals_the_stepwise_decoder_fed_gold(attention):
     assert loss.nll.item() == pytest.approx(total, abs=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["dot", "general"])
+def test_products_are_divided_by_the_root_of_their_size_unless_told_otherwise(kind):
+    by_default = make(attention=kind)
+    told = make(attention={"kind": kind, "temperature": 8**0.5})
+    told.load_state_dict(by_default.state_dict())
+    source, mask = source_batch()
+
+    features = [m.decode(m.encode(source, mask), TARGET_IN) for m in (by_default, told)]
+    assert torch.equal(*features)
+
+
 def test_copies_of_a_row_share_their_sentences_memory():
     model = make()
     memory = model.encode(*source_batch())
