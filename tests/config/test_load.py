@@ -1,7 +1,7 @@
 """Loading: every mistake is named at once, with the key the user wrote and a way out."""
 
-import contextlib
 import os
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -211,16 +211,20 @@ def test_source_and_target_are_two_languages(folder):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "keys"),
     [
-        '[model.embedding]\ntied = "target"\nsize = 64\n[model.decoder]\nreadout_size = 64',
-        '[model.decoder]\nattention = "dot"',
-        '[model.decoder]\nattention = "none"',
-        '[tokenizer]\nkind = "word"',
+        (
+            '[model.embedding]\ntied = "target"\nsize = 64\n[model.decoder]\nreadout_size = 64',
+            {"model.embedding.tied": "target", "model.decoder.readout_size": 64},
+        ),
+        ('[model.decoder]\nattention = "dot"', {"model.decoder.attention.kind": "dot"}),
+        ('[model.decoder]\nattention = "none"', {"model.decoder.attention.kind": "none"}),
+        ('[tokenizer]\nkind = "word"', {"tokenizer.kind": "word"}),
     ],
 )
-def test_what_agrees_is_accepted(folder, text):
-    load(write(text))
+def test_what_agrees_is_accepted_as_written(folder, text, keys):
+    experiment = load(write(text))
+    assert {key: attrgetter(key)(experiment) for key in keys} == keys
 
 
 class TestSet:
@@ -373,5 +377,8 @@ def test_differences_are_dotted_keys(folder):
 def test_no_key_with_any_value_escapes_as_another_error(tmp_path_factory, key, value):
     path = tmp_path_factory.mktemp("fuzz") / "toy.toml"
     path.write_text(DATA)
-    with contextlib.suppress(ConfigError):
-        load(path, [f"{key}={value}"])
+    try:
+        said = f"{key} = {attrgetter(key)(load(path, [f'{key}={value}']))}"
+    except ConfigError as error:
+        said = str(error)
+    assert key.split(".")[0] in said
