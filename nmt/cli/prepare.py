@@ -27,7 +27,8 @@ def prepare(
 ) -> None:
     """Filter the corpus, train the subword model and write what training reads.
 
-    Does nothing if the run folder already holds these data.
+    Does nothing if the run folder already holds these data, and refuses to replace those that a
+    model in it has learned from.
     """
     from nmt.config.load import load
     from nmt.data.prepare import prepare as bring_up_to_date
@@ -43,6 +44,17 @@ def prepare(
             folder / "data",
             report=lambda line: typer.echo(line, err=True),
             bad_lines=bad_lines,
+            expected_key=_trained_on(folder),
         )
     for line in summary.describe():
         typer.echo(line)
+
+
+def _trained_on(run: Path) -> str | None:
+    """Return the key of the data that the run's newest checkpoint stands for; None without one."""
+    if not (run / "checkpoints").is_dir():
+        return None
+    from nmt.training.checkpoint import data_key_of, find_resumable
+
+    checkpoint = find_resumable(run)
+    return None if checkpoint is None else data_key_of(checkpoint)

@@ -46,6 +46,7 @@ def prepare(
     *,
     report: Callable[[str], None] | None = None,
     bad_lines: BadLines = "error",
+    expected_key: str | None = None,
 ) -> PreparedSummary:
     """Bring the folder `out` up to date with the text files and options of an experiment.
 
@@ -56,10 +57,12 @@ def prepare(
         report: told what is being done, a line each time.
         bad_lines: what to do with pairs that are not UTF-8. "error" accepts what an earlier
             call with another choice has made.
+        expected_key: of the data that a model in this run has learned from; others are refused
+            before anything is written.
 
     Raises:
-        DataError: a text file is missing, damaged or does not match its counterpart; or no pair
-            is left.
+        DataError: a text file is missing, damaged or does not match its counterpart; no pair is
+            left; or the key is not the expected one.
         ConfigError: the vocabulary size does not fit the text.
         ResourceError: the disk refuses.
     """
@@ -69,6 +72,8 @@ def prepare(
     earlier = _read_manifest(out)
     inputs = _fingerprint_inputs(experiment, earlier.get("inputs", {}))
     key = _key(experiment, inputs)
+    if expected_key not in (None, key):
+        raise DataError(_explain_other_data(out, earlier.get("inputs", {}), inputs))
     summary = _summary_if_current(out, earlier, key, bad_lines)
     if summary is not None:
         return replace(summary, seconds=time.monotonic() - started)
@@ -126,6 +131,19 @@ def _key(experiment: Experiment, inputs: Mapping[str, Mapping[str, int | str]]) 
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _explain_other_data(
+    out: Path, known: Mapping[str, Any], inputs: Mapping[str, Mapping[str, int | str]]
+) -> str:
+    """Say which files are not those that a run has learned from, as far as that is known."""
+    before = {entry["sha256"] for entry in known.values()}
+    changed = [file for file, entry in inputs.items() if entry["sha256"] not in before]
+    what = ", ".join(changed) if known and changed else "the text files, or how they are prepared,"
+    return (
+        f"{out.parent}: {what} changed since the run was started; "
+        "restore what it was trained on, or choose another --run."
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -157,6 +157,18 @@ def _conditions(model: nn.Module) -> str:
     return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads"
 
 
+def data_key_of(checkpoint: Path) -> str:
+    """Return the key of the prepared data that a checkpoint was trained on.
+
+    Raises:
+        ModelError: its state is missing or damaged.
+    """
+    try:
+        return str(read_json(checkpoint / "state.json")["data_key"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{checkpoint}/state.json: is not what nmt writes ({error}).") from error
+
+
 # --- the folder of checkpoints -------------------------------------------------------------
 
 

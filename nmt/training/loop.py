@@ -4,10 +4,10 @@ import math
 from typing import Literal
 
 from nmt.data.loader import Update
-from nmt.errors import DivergenceError
 from nmt.models.translation import ScheduledSampling
 from nmt.training.clipping import clip_gradients
 from nmt.training.distributed import all_reduce_sum
+from nmt.training.divergence import diverged
 from nmt.training.gradients import accumulate_gradients
 from nmt.training.meter import Meter
 from nmt.training.optimizer import set_learning_rate
@@ -94,11 +94,8 @@ def make_update(trainer: Trainer, update: Update) -> tuple[float, float]:
         state.skipped += 1
         state.skipped_in_a_row += 1
         if state.skipped_in_a_row >= config.max_skipped:
-            raise DivergenceError(
-                f"update {state.update}: the gradient was not finite {config.max_skipped} times in "
-                f"a row. The last checkpoint is intact; lower training.learning_rate (now {rate:g})"
-                " or training.clip_norm and start again in another folder."
-            )
+            times = f"{config.max_skipped} times in a row"
+            raise diverged(state.update, f"the gradient was not finite {times}", config)
     state.position = update.position_after
     state.tokens += update.tokens
     return nll, norm

@@ -2,7 +2,7 @@
 
 runs/toy/
   config.toml     resolved, every default written out
-  manifest.json   versions, seed, command, machine
+  manifest.json   versions, commit, seed, command, machine, text files of every start
   data/           see nmt.data.prepare
   checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
   model/          what is shipped: see nmt.models.folder
@@ -11,9 +11,6 @@ runs/toy/
 
 import contextlib
 import logging
-import platform
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,26 +18,32 @@ from typing import Literal
 
 import torch
 
-from nmt import __version__
 from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.data.binary import MANIFEST, Corpus
 from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
-from nmt.data.prepared import TRAIN, VALID
+from nmt.data.prepared import TRAIN, VALID, PreparedSummary
 from nmt.data.sampler import BatchSampler
-from nmt.errors import DataError, UsageError
+from nmt.errors import UsageError
 from nmt.models.build import build_model
-from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_json, write_text
+from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_text
 from nmt.text.subword import load_subwords
-from nmt.training.checkpoint import Trainee, find_resumable, load_checkpoint
+from nmt.training.checkpoint import (
+    Trainee,
+    data_key_of,
+    find_resumable,
+    load_checkpoint,
+    update_of,
+)
 from nmt.training.distributed import World, barrier, broadcast_object, start_world
 from nmt.training.ema import MovingAverage
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal
 from nmt.training.loop import Ending, train
 from nmt.training.optimizer import build_optimizer
+from nmt.training.provenance import record_start
 from nmt.training.randomness import restore_random_states
 from nmt.training.signals import GracefulStop
 from nmt.training.state import TrainingState
@@ -98,13 +101,16 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
         contextlib.ExitStack() as resources,
     ):
         checkpoint = find_checkpoint(run, world, options)
+        journal = None
         if world.is_main:
-            settle_config(experiment, run, is_resumed=checkpoint is not None)
-            summary = prepare(experiment, Path.cwd(), run / "data", report=logger.info)
+            summary = settle(experiment, run, checkpoint)
+            resumed_at = 0 if checkpoint is None else update_of(checkpoint)
+            journal = resources.enter_context(Journal(run, resumed_at=resumed_at))
             for line in summary.describe():
                 logger.info(line)
         barrier(world)
-        trainer = assemble(experiment, run, checkpoint, world, resources)
+        trainer = assemble(experiment, run, checkpoint, world, journal)
+        resources.enter_context(trainer.loader)
         with GracefulStop() as stop:
             ending = train(trainer, stop, deadline)
         if world.is_main:
@@ -141,30 +147,30 @@ def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None
     return None if found is None else Path(found)
 
 
-def settle_config(experiment: Experiment, run: Path, *, is_resumed: bool) -> None:
-    """Write the resolved configuration; refuse one that would make a resumed run another one."""
+def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> PreparedSummary:
+    """Prepare the data and write down what this run is; change nothing of another one.
+
+    Raises:
+        UsageError: the run was started with other values.
+        DataError: the text files are bad, or not those that the run was started with.
+    """
     path = run / "config.toml"
-    if is_resumed and path.exists():
-        changed = differences(load(path), experiment)
+    expected_key = None
+    if checkpoint is not None:
+        expected_key = data_key_of(checkpoint)
+        changed = differences(load(path), experiment) if path.exists() else []
         refused = [key for key in changed if not key.startswith(CHANGEABLE)]
         if refused:
             raise UsageError(
                 f"{run}: was started with other values of {', '.join(refused)} (see {path}); "
                 "give it the same, or choose another --run."
             )
+    summary = prepare(
+        experiment, Path.cwd(), run / "data", report=logger.info, expected_key=expected_key
+    )
     write_text(path, dump(experiment))
-    manifest = {
-        "nmt": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "host": platform.node(),
-        "machine": platform.machine(),
-        "seed": experiment.training.seed,
-        "command": sys.argv,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "resumed": is_resumed,
-    }
-    write_json(run / "manifest.json", manifest)
+    record_start(run, experiment, checkpoint)
+    return summary
 
 
 def assemble(
@@ -172,13 +178,12 @@ def assemble(
     run: Path,
     checkpoint: Path | None,
     world: World,
-    resources: contextlib.ExitStack,
+    journal: Journal | None,
 ) -> Trainer:
     """Build everything that training needs, in the state of `checkpoint` if there is one."""
     config = experiment.training
     source, target = load_subwords(run / "data")
     corpus = Corpus.open(run / "data", TRAIN)
-    data_key = read_json(run / "data" / MANIFEST)["key"]
     torch.manual_seed(config.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -193,16 +198,11 @@ def assemble(
         seed=config.seed,
     )
     if checkpoint is None:
-        state = TrainingState(data_key=data_key)
+        state = TrainingState(data_key=read_json(run / "data" / MANIFEST)["key"])
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
     else:
         restored = load_checkpoint(checkpoint, trainee)
         state = restored.state
-        if state.data_key != data_key:
-            raise DataError(
-                f"{run}: the text files, or how they are prepared, have changed since the run was "
-                "started; restore them, or choose another --run."
-            )
         sampler.restore(state.position)
         restore_random_states(restored.random_states, world)
     loader = Loader(
@@ -215,10 +215,6 @@ def assemble(
         alpha=experiment.tokenizer.sampling,
         seed=config.seed,
     )
-    resources.enter_context(loader)
-    journal = None
-    if world.is_main:
-        journal = resources.enter_context(Journal(run, resumed_at=state.update))
     objective = Objective.of(config, world.device)
     validator = Validator(
         Corpus.open(run / "data", VALID), (source, target), experiment, run, world.device

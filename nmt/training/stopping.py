@@ -14,6 +14,9 @@ class Best:
 
     update: int
     value: float
+    """Of the metric that chooses."""
+    loss: float = 0.0
+    """Which of two equal values is the better."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Stopping:
     """What early stopping and the best list remember; it travels in the checkpoint."""
 
     best: tuple[Best, ...] = ()
-    """The best validations, best first; equal values in order of time."""
+    """The best validations, best first."""
     waited: int = 0
     """Validations since the last new best."""
 
@@ -30,23 +33,30 @@ class Stopping:
         """The last validation was better than all before it."""
         return bool(self.best) and self.waited == 0
 
-    def observe(self, metric: Metric, value: float, *, update: int, keep: int) -> "Stopping":
+    def observe(
+        self, metric: Metric, value: float, *, loss: float, update: int, keep: int
+    ) -> "Stopping":
         """Return the state after a validation.
+
+        Of equal values the one with the lower loss is the better: a young model whose BLEU is
+        still 0 is learning all the same. What is equal in both stays in order of time.
 
         Args:
             metric: a loss is better when lower, a score when higher.
             value: the validation's value; NaN is never good.
+            loss: the validation's loss.
             update: when it was made.
             keep: length of the best list.
         """
-        sign = 1.0 if metric == "loss" else -1.0
-        is_better = not math.isnan(value) and (
-            not self.best or sign * value < sign * self.best[0].value
-        )
-        ranked = [*(best for best in self.best if best.update != update)]
-        if not math.isnan(value):
-            ranked.append(Best(update, value))
-        ranked.sort(key=lambda best: (sign * best.value, best.update))
+
+        def rank(best: Best) -> tuple[float, float]:
+            return best.value if metric == "loss" else -best.value, best.loss
+
+        found = Best(update, value, loss)
+        is_good = not math.isnan(value)
+        is_better = is_good and (not self.best or rank(found) < rank(self.best[0]))
+        others = [best for best in self.best if best.update != update]
+        ranked = sorted([*others, *([found] if is_good else [])], key=rank)
         return Stopping(best=tuple(ranked[:keep]), waited=0 if is_better else self.waited + 1)
 
     def should_stop(self, patience: int) -> bool:

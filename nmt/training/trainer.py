@@ -23,6 +23,7 @@ from nmt.training.checkpoint import (
     save_checkpoint,
 )
 from nmt.training.distributed import World, barrier, broadcast_object
+from nmt.training.divergence import require_finite
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.randomness import gather_random_states
@@ -64,8 +65,13 @@ class Trainer:
 
 
 def validate(trainer: Trainer) -> None:
-    """Score the weights; keep them if they are among the best, ship them if they are the best."""
+    """Score the weights; keep them if they are among the best, ship them if they are the best.
+
+    Raises:
+        DivergenceError: the weights, or their loss, are not finite.
+    """
     state, config = trainer.state, trainer.experiment.validation
+    require_finite(trainer.trainee, state.update, trainer.experiment.training)
     with trainer.shipped_weights():
         found = None
         if trainer.world.is_main:
@@ -74,6 +80,7 @@ def validate(trainer: Trainer) -> None:
         state.stopping = state.stopping.observe(
             config.metric,
             scores.value(config.metric),
+            loss=scores.loss,
             update=state.update,
             keep=trainer.experiment.training.keep_best,
         )
@@ -95,7 +102,12 @@ def validate(trainer: Trainer) -> None:
 
 
 def save(trainer: Trainer) -> Path:
-    """Write a checkpoint of everything, and delete those that are no longer needed."""
+    """Write a checkpoint of everything, and delete those that are no longer needed.
+
+    Raises:
+        DivergenceError: the weights are not finite; nothing is written then.
+    """
+    require_finite(trainer.trainee, trainer.state.update, trainer.experiment.training)
     states = gather_random_states(trainer.world)
     final = checkpoint_path(trainer.run, trainer.state.update)
     if trainer.world.is_main:

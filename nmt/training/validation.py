@@ -4,6 +4,7 @@ Translations go the whole way, from raw text through the translator to detokeniz
 held against the untouched references: the number that chooses the model is the one users see.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 
 from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
-from nmt.config.training import ValidationConfig
+from nmt.config.training import TrainingConfig, ValidationConfig
 from nmt.data.binary import Corpus
 from nmt.data.loader import batches_once
 from nmt.evaluation.metrics import Score, score
@@ -23,6 +24,7 @@ from nmt.storage import make_folder, write_text
 from nmt.text.lines import read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
+from nmt.training.divergence import diverged
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
 
@@ -94,13 +96,20 @@ class Validator:
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
-        self.batch_tokens = experiment.training.batch_tokens
+        self.training: TrainingConfig = experiment.training
         self.files = tuple(Path(file) for file in experiment.data.valid)
 
     def score(self, model: TranslationModel, update: int) -> Scores:
-        """Score the weights that `model` has now, after `update` updates."""
+        """Score the weights that `model` has now, after `update` updates.
+
+        Raises:
+            DivergenceError: the loss is not finite.
+        """
         begin = time.monotonic()
-        loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
+        batch_tokens = self.training.batch_tokens
+        loss = mean_loss(model, self.corpus, batch_tokens=batch_tokens, device=self.device)
+        if not math.isfinite(loss):
+            raise diverged(update, "the loss on the validation files is not finite", self.training)
         if self.config.metric == "loss":
             return Scores(loss, None, None, time.monotonic() - begin)
         bleu, chrf = self._translate_and_score(model, update)

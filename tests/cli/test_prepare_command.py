@@ -71,3 +71,19 @@ def test_a_wrong_key_ends_with_2(config, capsys):
     assert run(["prepare", str(config), "--set", "tokenizer.vocab=9"]) == 2
     assert "vocab_size" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_what_a_model_has_learned_from_is_not_replaced(config, capsys):
+    settings = ["--set", "model.encoder.hidden_size=4", "--set", "model.decoder.hidden_size=4"]
+    settings += ["--set", "training.max_updates=1", "--set", "training.threads=1"]
+    assert run(["train", str(config), *settings]) == 0
+    data = Path("runs/de-en/data")
+    before = {file: file.read_bytes() for file in data.rglob("*") if file.is_file()}
+    Path("texts/train.en").write_text("another dog\n" * 40)
+    capsys.readouterr()
+
+    assert run(["prepare", str(config)]) == 3
+    error = capsys.readouterr().err
+    assert "train.en changed since the run was started" in error
+    assert "or choose another --run" in error
+    assert {file: file.read_bytes() for file in data.rglob("*") if file.is_file()} == before

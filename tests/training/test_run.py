@@ -15,6 +15,7 @@ from tiny import tiny, write_corpus
 
 from nmt.errors import DataError, DivergenceError, UsageError
 from nmt.storage import load_tensors, sha256_of
+from nmt.training import loop, validation
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -117,14 +118,45 @@ def test_a_run_is_not_resumed_as_another_one(tmp_path):
         run_training(changed, tmp_path / "run", RunOptions())
 
 
-def test_a_run_is_not_resumed_on_other_text(tmp_path):
-    train(tmp_path, "run", "training.max_updates=2")
-    write_corpus(tmp_path, seed=2)
-    with pytest.raises(DataError, match="have changed since the run was started; restore them"):
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder."""
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("letters", ["abcdefghij", "abcdefghijklmnop"], ids=["same", "larger"])
+def test_a_run_is_not_resumed_on_other_text(tmp_path, letters):
+    """Whether or not the vocabulary still has the same size; and nothing is touched."""
+    run = train(tmp_path, "run", "training.max_updates=2")
+    before = contents(run)
+    write_corpus(tmp_path, seed=2, letters=letters)
+    with pytest.raises(DataError, match=r"train\.xx.* changed since the run was started; restore"):
         train(tmp_path, "run", "training.max_updates=4")
+    assert contents(run) == before
 
     write_corpus(tmp_path)
     train(tmp_path, "run", "training.max_updates=4")
+
+
+def test_the_manifest_tells_of_every_start(tmp_path):
+    for updates in (2, 4):
+        run = train(tmp_path, "run", f"training.max_updates={updates}")
+    starts = json.loads((run / "manifest.json").read_text())["starts"]
+
+    assert [start["resumed_from"] for start in starts] == [None, "update-000002"]
+    assert [start["seed"] for start in starts] == [1, 1]
+    for start in starts:
+        names = ("train.xx", "train.yy", "valid.xx", "valid.yy")
+        assert start["files"] == {
+            str(tmp_path / name): sha256_of(tmp_path / name) for name in names
+        }
+        assert start["torch"] == torch.__version__
+
+
+def test_the_log_file_tells_what_was_prepared(tmp_path):
+    run = train(tmp_path, "run", "training.max_updates=1")
+    log = (run / "train.log").read_text()
+    assert "train  60 pairs   60 kept" in log
+    assert log.index("train  60 pairs") < log.index("update     1")
 
 
 def test_resuming_can_be_refused_and_insisted_on(tmp_path):
@@ -153,6 +185,27 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
         train(tmp_path, "run", *options)
 
 
+@pytest.mark.parametrize(
+    ("rate", "interval", "what"),
+    [
+        (1e300, "training.save_every=2", "is no longer finite"),
+        (1e300, "validation.every=4", "is no longer finite"),
+        (1e37, "validation.every=4", "the loss on the validation files is not finite"),
+    ],
+    ids=["save", "validation", "loss"],
+)
+def test_weights_that_are_beyond_repair_are_never_kept(tmp_path, monkeypatch, rate, interval, what):
+    """One huge step after a sound checkpoint ends the run; nothing is overwritten."""
+    train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=2", interval)
+    monkeypatch.setattr(loop, "learning_rate", lambda *_: rate)
+    with pytest.raises(DivergenceError, match=rf"update 4: .*{what}.*learning_rate \(now 0\.01\)"):
+        train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=9", interval)
+
+    assert (tmp_path / "run" / "last").read_text() == "checkpoints/update-000002\n"
+    weights = load_tensors(tmp_path / "run/checkpoints/update-000002/model.safetensors")
+    assert all(weight.isfinite().all() for weight in weights.values())
+
+
 def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
     run = train(
         tmp_path,
@@ -170,14 +223,16 @@ def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
     assert (run / "model" / "README.md").exists()
 
 
-def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, caplog):
-    """With steps far too long, each validation is worse than the first; training returns to it."""
+def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, caplog, monkeypatch):
+    """Each validation is worse than the first; after two of them training returns to it."""
+    losses = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
     run = train(
         tmp_path,
         "run",
         "training.schedule={kind = 'plateau', factor = 1e-9, patience = 1}",
         "training.optimizer=sgd",
-        "training.learning_rate=1000.0",
+        "training.learning_rate=1.0",
         "training.max_updates=6",
         "validation.every=2",
         "validation.metric=loss",
@@ -188,12 +243,12 @@ def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, c
         for entry in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
         if entry["kind"] == "update"
     ]
-    assert rates == pytest.approx([1e3, 1e3, 1e3, 1e3, 1e-6, 1e-6])
+    assert rates == pytest.approx([1, 1, 1, 1, 1e-9, 1e-9])
     assert "going back to the weights of update-000002" in caplog.text
     best = load_tensors(run / "checkpoints/update-000002/model.safetensors")
     last = load_tensors(run / "checkpoints/update-000006/model.safetensors")
-    for name, weight in last.items():
-        torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-3)
+    for name, weight in last.items():  # two whole steps lay between, and were undone
+        torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-6)
 
 
 def test_what_is_shipped_translates_line_by_line(tmp_path):
@@ -276,6 +331,25 @@ def test_a_signal_saves_and_ends_with_its_code(tmp_path, number, code):
     assert "stopped by a signal; the same command goes on from here" in errors
     last = tmp_path / "run" / (tmp_path / "run" / "last").read_text().strip()
     assert (last / "SHA256SUMS").exists()
+
+
+def test_a_signal_to_torchrun_saves_as_well(tmp_path):
+    """torchrun passes SIGTERM on to both ranks; one checkpoint comes of it, and it resumes."""
+    options = ("training.max_updates=1000000", "training.save_every=1000000")
+    process = start(tmp_path, tmp_path / "run", *options, ranks=2)
+    wait_for(tmp_path / "run" / "metrics.jsonl", process)
+    while not updates_made(tmp_path / "run") and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=60)[1].decode()
+
+    assert "stopped by a signal; the same command goes on from here" in errors
+    name = (tmp_path / "run" / "last").read_text().strip()
+    updates = int(name.rsplit("-", 1)[1])
+    process = start(tmp_path, tmp_path / "run", f"training.max_updates={updates + 2}", options[1])
+    errors = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 0, errors
+    assert f"resume: from update-{updates:06d}" in errors
 
 
 def test_two_ranks_learn_what_one_learns(tmp_path):

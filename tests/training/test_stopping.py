@@ -9,7 +9,7 @@ from nmt.training.stopping import Best, Stopping
 def after(metric, values, keep=2):
     state, news = Stopping(), []
     for number, value in enumerate(values, start=1):
-        state = state.observe(metric, value, update=100 * number, keep=keep)
+        state = state.observe(metric, value, loss=0.0, update=100 * number, keep=keep)
         news.append(state.is_new_best)
     return state, news
 
@@ -27,6 +27,15 @@ def test_a_loss_is_better_when_lower():
     assert state.best == (Best(200, 2.0), Best(300, 2.5))
 
 
+def test_equal_scores_are_told_apart_by_their_loss():
+    """As in the first thousand updates, when BLEU is still 0."""
+    state = Stopping()
+    for number, loss in enumerate([5.0, 4.0, 6.0], start=1):
+        state = state.observe("bleu", 0.0, loss=loss, update=number, keep=3)
+    assert [best.update for best in state.best] == [2, 1, 3]
+    assert state.waited == 1
+
+
 def test_nan_is_never_good():
     state, news = after("chrf", [math.nan, 20.0, math.nan])
     assert news == [False, True, False]
@@ -41,7 +50,7 @@ def test_training_stops_after_its_patience(patience, stops):
 
 def test_a_repeated_validation_takes_one_place_in_the_list():
     state, _ = after("bleu", [10.0])
-    state = state.observe("bleu", 11.0, update=100, keep=3)
+    state = state.observe("bleu", 11.0, loss=0.0, update=100, keep=3)
     assert state.best == (Best(100, 11.0),)
 
 

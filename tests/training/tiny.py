@@ -46,12 +46,13 @@ def write_corpus(
     seed: int = 1,
     shortest: int = 2,
     longest: int = 6,
+    letters: str = "abcdefghij",
 ) -> Path:
-    """Write text files of a task over the letters a-j, and a configuration; return its path."""
+    """Write text files of a task over some letters, and a configuration; return its path."""
     chance = random.Random(seed)
     for part, size in (("train", pairs), ("valid", 10)):
         sources = [
-            chance.choices("abcdefghij", k=chance.randint(shortest, longest)) for _ in range(size)
+            chance.choices(letters, k=chance.randint(shortest, longest)) for _ in range(size)
         ]
         targets = [line[::-1] if task == "reverse" else line for line in sources]
         for suffix, lines in (("xx", sources), ("yy", targets)):
