@@ -85,8 +85,8 @@ class DotAttentionConfig(Section):
     kind: Literal["dot"] = "dot"
     """Inner product of the states (Luong et al., 2015); both must have the same size."""
     temperature: float = Field(default=0.0, ge=0.0)
-    """Divides the scores before the softmax; 0 = square root of the query's size, which keeps
-    them small at the start whatever that size (Vaswani et al., 2017, sec. 3.2.1)."""
+    """Divides the scores before the softmax: the larger, the flatter; 0 = automatic, the square
+    root of the decoder's hidden_size (Vaswani et al., 2017, sec. 3.2.1)."""
 
 
 class GeneralAttentionConfig(Section):
@@ -95,8 +95,8 @@ class GeneralAttentionConfig(Section):
     kind: Literal["general"] = "general"
     """Inner product after a linear map of the source states (Luong et al., 2015)."""
     temperature: float = Field(default=0.0, ge=0.0)
-    """Divides the scores before the softmax; 0 = square root of the query's size, which keeps
-    them small at the start whatever that size (Vaswani et al., 2017, sec. 3.2.1)."""
+    """Divides the scores before the softmax: the larger, the flatter; 0 = automatic, the square
+    root of the decoder's hidden_size (Vaswani et al., 2017, sec. 3.2.1)."""
 
 
 class AdditiveAttentionConfig(Section):
@@ -208,9 +208,25 @@ class SpectralInitConfig(Section):
     """Slightly above 1: signals neither vanish nor explode at the start."""
 
 
+class SparseInitConfig(Section):
+    """Few recurrent weights per unit."""
+
+    kind: Literal["sparse"] = "sparse"
+    """As "xavier", but each unit has few incoming recurrent weights, gate by gate (Martens, 2010;
+    Martens and Sutskever, 2011; "smart tanh" of Pascanu et al., 2013)."""
+    nonzeros: int = Field(default=15, ge=1)
+    """Recurrent weights per unit and gate that are not zero; all, where there are no more."""
+    radius: float = Field(default=0.95, gt=0.0)
+    """Spectral radius of each recurrent block (Sutskever et al., 2013: 1.1)."""
+
+
 InitConfig = Annotated[
     Annotated[
-        UniformInitConfig | XavierInitConfig | OrthogonalInitConfig | SpectralInitConfig,
+        UniformInitConfig
+        | XavierInitConfig
+        | OrthogonalInitConfig
+        | SpectralInitConfig
+        | SparseInitConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
@@ -226,4 +242,4 @@ class ModelConfig(Section):
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
-    """"uniform", "xavier", "orthogonal" or "spectral", or a table with that kind."""
+    """"uniform", "xavier", "orthogonal", "spectral" or "sparse", or a table with that kind."""

@@ -17,6 +17,7 @@ from nmt.config.model import (
     ModelConfig,
     OrthogonalInitConfig,
     RnnCellConfig,
+    SparseInitConfig,
     SpectralInitConfig,
     UniformInitConfig,
 )
@@ -180,5 +181,7 @@ def initialize(config: InitConfig, model: TranslationModel) -> None:
             initialization.initialize_orthogonal(model)
         case SpectralInitConfig():
             initialization.initialize_spectral(model, config.c)
+        case SparseInitConfig():
+            initialization.initialize_sparse(model, nonzeros=config.nonzeros, radius=config.radius)
         case _:
             initialization.initialize_xavier(model)

@@ -7,9 +7,11 @@ from nmt.layers.cells import SLOPES, GruCell, LstmCell, RnnCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.initialization import (
     initialize_orthogonal,
+    initialize_sparse,
     initialize_spectral,
     initialize_uniform,
     initialize_xavier,
+    recurrent_blocks,
     spectral_radius,
 )
 
@@ -25,6 +27,56 @@ def test_spectral_radius_of_every_gate_is_c_over_gamma(cell):
     blocks = cell.weight_hidden.chunk(len(cell.slopes))
     for block, slope in zip(blocks, cell.slopes, strict=True):
         assert spectral_radius(block) == pytest.approx(1.1 / slope, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [RnnCell(5, 40), RnnCell(5, 40, activation="sigmoid"), GruCell(5, 40), LstmCell(5, 40)],
+    ids=["tanh", "sigmoid", "gru", "lstm"],
+)
+def test_sparse_units_have_15_recurrent_inputs_and_every_gate_the_same_radius(cell):
+    # In float32, one draw in 2 ** 24 is an exact zero: rare, but not never.
+    initialize_sparse(cell.double(), nonzeros=15, radius=0.95)
+
+    assert ((cell.weight_hidden != 0).sum(dim=1) == 15).all()
+    for block in cell.weight_hidden.chunk(len(cell.slopes)):
+        assert spectral_radius(block) == pytest.approx(0.95, abs=1e-4)
+
+
+@pytest.mark.parametrize("hidden_size", [1, 8, 15])
+def test_sparse_rows_no_longer_than_their_nonzeros_are_full(hidden_size):
+    cell = GruCell(5, hidden_size).double()
+    initialize_sparse(cell, nonzeros=15, radius=0.95)
+
+    assert (cell.weight_hidden != 0).all()
+    for block, _ in recurrent_blocks(cell):
+        assert spectral_radius(block) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_one_recurrent_input_per_unit_is_enough_for_a_radius():
+    # Following each unit's only input must end in a circle, so some eigenvalue is not 0.
+    cell = RnnCell(5, 8)
+    for _ in range(20):
+        initialize_sparse(cell, nonzeros=1, radius=0.95)
+        assert spectral_radius(cell.weight_hidden) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_sparse_weights_follow_from_the_seed_alone():
+    cells = [LstmCell(5, 40) for _ in range(3)]
+    for cell, seed in zip(cells, [1, 1, 2], strict=True):
+        torch.manual_seed(seed)
+        initialize_sparse(cell, nonzeros=15, radius=0.95)
+
+    assert torch.equal(cells[0].weight_hidden, cells[1].weight_hidden)
+    assert not torch.equal(cells[0].weight_hidden != 0, cells[2].weight_hidden != 0)
+
+
+def test_sparse_keeps_the_forget_bias():
+    cell = LstmCell(5, 40, forget_bias=1.0)
+    before = cell.bias.detach().clone()
+    initialize_sparse(cell, nonzeros=15, radius=0.95)
+
+    assert torch.equal(cell.bias, before)
 
 
 def test_slopes_are_the_largest_derivatives():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
+from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.build import build_model
 from nmt.models.translation import ScheduledSampling, TranslationModel
 
@@ -233,6 +234,19 @@ def test_tied_embeddings_are_one_parameter():
         target = model.decoder.embedding.weight
         shared = [model.output.weight is target, model.encoder.embedding.weight is target]
         assert sum(shared) == same
+
+
+def test_sparse_first_values_are_those_of_the_recurrent_weights_alone():
+    torch.manual_seed(1)
+    model = build({**BASE, "initialization": {"kind": "sparse", "nonzeros": 3, "radius": 0.5}})
+    recurrent = {name for name, _ in model.named_parameters() if name.endswith("weight_hidden")}
+    assert recurrent
+    for name, weight in model.named_parameters():
+        if weight.dim() == 2:
+            nonzeros = 3 if name in recurrent else weight.shape[1]
+            assert ((weight != 0).sum(dim=1) == nonzeros).all(), name
+    for block, _ in recurrent_blocks(model):
+        assert spectral_radius(block) == pytest.approx(0.5, abs=1e-4)
 
 
 def test_dropout_acts_in_training_only_and_on_both_paths():
