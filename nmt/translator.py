@@ -97,19 +97,19 @@ class ScoredPair:
     """How likely a given translation is."""
 
     pieces: tuple[str, ...]
-    """Target pieces, the end symbol last."""
+    """Target pieces, the end symbol last; none of an empty pair."""
     log_probs: tuple[float, ...]
     """Natural log-probability of each."""
 
     @property
     def log_prob(self) -> float:
         """Their sum."""
-        return sum(self.log_probs)
+        return sum(self.log_probs, start=0.0)
 
     @property
     def mean(self) -> float:
-        """Their mean."""
-        return self.log_prob / len(self.log_probs)
+        """Their mean; 0 of an empty pair."""
+        return self.log_prob / max(1, len(self.log_probs))
 
 
 class Translator:
@@ -248,6 +248,8 @@ class Translator:
     ) -> Iterator[ScoredPair]:
         """Yield how likely each given translation is, in order.
 
+        That an empty line stays empty is certain, as in `translate`: such a pair scores 0.
+
         Args:
             pairs: source line and target line.
             batch_size: most pairs at once.
@@ -257,10 +259,12 @@ class Translator:
         while window := list(islice(rest, WINDOW)):
             sources = self._encode(self.source, [source for source, _ in window])
             targets = self._encode(self.target, [target for _, target in window])
-            lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+            longest = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+            filled = [number for number, length in enumerate(longest) if length > 1]
+            lengths = [longest[number] for number in filled]
             found: dict[int, ScoredPair] = {}
             for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
-                numbers = [member for member in batch.members if member is not None]
+                numbers = [filled[member] for member in batch.members if member is not None]
                 with self._computing(batch):
                     log_probs = score_targets(
                         self.scorer,
@@ -271,7 +275,7 @@ class Translator:
                     ids = targets[number]
                     pieces = tuple(self.target.pieces(ids))
                     found[number] = ScoredPair(pieces, tuple(values[: len(ids)]))
-            yield from (found[number] for number in range(len(window)))
+            yield from (found.get(number, ScoredPair((), ())) for number in range(len(window)))
 
     def _read(self, window: list[str], first: int, max_source: int) -> list[list[int]]:
         """Return the source ids of each line, EOS last; of a blank line EOS alone."""

@@ -8,7 +8,7 @@ import torch
 from nmt.errors import ModelError, UsageError
 from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS
-from nmt.translator import Translator
+from nmt.translator import ScoredPair, Translator
 
 WORDS = ["a", "cat", "eats", "the", "small", "mouse", "sleeps", "two", "birds,", "and", "dog."]
 
@@ -176,6 +176,22 @@ def test_a_pairs_score_is_that_of_the_whole_sequence_path(translator):
     assert pair.log_probs == pytest.approx(expected.tolist(), abs=1e-4)
     assert pair.log_prob == pytest.approx(expected.sum().item(), abs=1e-4)
     assert pair.mean == pytest.approx(pair.log_prob / len(gold))
+
+
+def test_a_pair_of_empty_lines_scores_what_its_translation_does(translator):
+    blank, text, other_blank = translator.score([("", ""), ("a cat", "un gatto"), (" ", "\u3000")])
+    (translation,) = translator.translate([""])
+    assert blank == other_blank == ScoredPair((), ())
+    assert (blank.log_prob, blank.mean) == (translation.log_prob, 0.0)
+    assert text == next(translator.score([("a cat", "un gatto")]))
+    assert list(translator.score([("", "")])) == [blank]
+
+
+@pytest.mark.parametrize("pair", [("", "un gatto"), ("a cat", "")])
+def test_one_empty_side_alone_is_scored_by_the_model(translator, pair):
+    (scored,) = translator.score([pair])
+    assert scored.pieces[-1] == "</s>"
+    assert scored.log_prob < 0.0
 
 
 def test_scores_do_not_depend_on_the_batch(translator):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nmt.errors import UsageError
+from nmt.storage import explain_failures
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translator import TranslatedText, Translation
@@ -98,6 +99,7 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
 
     Raises:
         UsageError: the file cannot be created there.
+        ResourceError: the disk is full, read-only, over quota, not permitted or failing.
     """
     if path is None or str(path) == "-":
         stream = sys.stdout.buffer
@@ -108,22 +110,24 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
 
         yield write
         return
-    is_device = path.exists() and not path.is_file()
-    partial = path if is_device else path.with_name(f"{path.name}.partial")
     try:
-        file = partial.open("wb")
+        with explain_failures(path):
+            is_device = path.exists() and not path.is_file()
+            partial = path if is_device else path.with_name(f"{path.name}.partial")
+            file = partial.open("wb")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}.") from error
     written = 0
 
     def write_to_file(line: str) -> None:
         nonlocal written
-        file.write(line.encode("utf-8", "replace") + b"\n")
+        with explain_failures(path):
+            file.write(line.encode("utf-8", "replace") + b"\n")
         written += 1
 
     try:
-        with file:
-            yield write_to_file
+        yield write_to_file
+        with explain_failures(path):
             file.flush()
             if not is_device:
                 os.fsync(file.fileno())
@@ -131,5 +135,9 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
         if not is_device:
             _logger.warning("%s: what was done before the error, %s lines", partial, f"{written:,}")
         raise
+    finally:
+        with contextlib.suppress(OSError):  # of lines that a full disk has refused already
+            file.close()
     if not is_device:
-        os.replace(partial, path)
+        with explain_failures(path):
+            os.replace(partial, path)

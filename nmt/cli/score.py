@@ -32,12 +32,15 @@ def score(
     ] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
     bad_lines: Annotated[
-        Literal["error", "skip", "replace"], typer.Option(help="Lines that are not UTF-8.")
+        Literal["error", "skip", "replace"],
+        typer.Option(help="Pairs that are not UTF-8: stop, take them as empty, or put U+FFFD."),
     ] = "error",
 ) -> None:
     """Print the log-probability of each translation, the number of its pieces, and the mean.
 
-    Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs.
+    Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs. N pairs
+    in give N lines out; an empty line with an empty translation scores 0, as `nmt translate` has
+    it.
     """
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator

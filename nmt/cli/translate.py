@@ -81,7 +81,8 @@ def translate(
     ] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
     bad_lines: Annotated[
-        Literal["error", "skip", "replace"], typer.Option(help="Lines that are not UTF-8.")
+        Literal["error", "skip", "replace"],
+        typer.Option(help="Lines that are not UTF-8: stop, take them as empty, or put U+FFFD."),
     ] = "error",
 ) -> None:
     """Translate stdin or a file to stdout or a file, line by line.

@@ -23,8 +23,8 @@ import numpy as np
 from nmt.errors import DataError
 
 BadLines = Literal["error", "skip", "replace"]
-"""What to do with a line that is not UTF-8 or holds NUL: stop, leave it out, or put U+FFFD in
-place of what is wrong."""
+"""What to do with a line that is not UTF-8 or holds NUL: stop, skip it (each reader says what
+then comes in its place), or put U+FFFD in place of what is wrong."""
 
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
@@ -59,12 +59,13 @@ def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[
 
     Args:
         path: a file, plain or gzip; None or "-" reads standard input.
-        bad_lines: what to do with lines that are not UTF-8 or hold NUL.
+        bad_lines: what to do with lines that are not UTF-8 or hold NUL; "skip" yields an empty
+            line instead, so that line numbers stay.
 
     Raises:
         DataError: the file cannot be read, or a line is bad and `bad_lines` is "error".
     """
-    return (line for line in _decoded_lines(path, bad_lines) if line is not None)
+    return (line or "" for line in _decoded_lines(path, bad_lines))
 
 
 def read_parallel(
@@ -77,18 +78,30 @@ def read_parallel(
     Args:
         source: file of the source side, see `read_lines`.
         target: file of the target side.
-        bad_lines: "skip" leaves out a pair if either line is bad.
+        bad_lines: "skip" yields two empty lines if either is bad, so that line numbers stay.
 
     Raises:
         DataError: as `read_lines`; or the files have different numbers of lines.
     """
-    return (pair for _, pair in read_numbered_pairs(source, target, bad_lines=bad_lines))
+    return (pair or ("", "") for pair in _decoded_pairs(source, target, bad_lines))
 
 
 def read_numbered_pairs(
     source: Path, target: Path, *, bad_lines: BadLines = "error"
 ) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield (line number from 1, pair) of two files; otherwise as `read_parallel`."""
+    """Yield (line number from 1, pair) of two files.
+
+    As `read_parallel`, but "skip" leaves out a pair if either line is bad.
+    """
+    for number, pair in enumerate(_decoded_pairs(source, target, bad_lines), start=1):
+        if pair is not None:
+            yield number, pair
+
+
+def _decoded_pairs(
+    source: Path, target: Path, bad_lines: BadLines
+) -> Iterator[tuple[str, str] | None]:
+    """Yield every pair, None in place of one that is to be skipped."""
     if source.is_file() and target.is_file():  # a pipe can be read only once
         counts = count_lines(source), count_lines(target)
         if counts[0] != counts[1]:
@@ -102,8 +115,7 @@ def read_numbered_pairs(
                 f"{shorter}: ends after {number - 1:,} lines while {longer} goes on; "
                 "the two must be translations of each other line by line."
             )
-        if isinstance(left, str) and isinstance(right, str):
-            yield number, (left, right)
+        yield (left, right) if isinstance(left, str) and isinstance(right, str) else None
 
 
 def count_lines(path: Path) -> int:
@@ -210,7 +222,7 @@ class _Decoder:
     def report(self) -> None:
         """Log how many lines were bad, if any."""
         if self._bad:
-            done = "left out" if self._bad_lines == "skip" else "mended with U+FFFD"
+            done = "skipped" if self._bad_lines == "skip" else "mended with U+FFFD"
             _logger.warning("%s: %s bad lines were %s", self._name, f"{self._bad:,}", done)
 
     def _strict(self, number: int, record: bytes) -> str | None:

@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 
 from nmt.cli.lines_out import as_json, as_n_best, as_text, line_writer
 from nmt.cli.main import run
-from nmt.errors import UsageError
+from nmt.errors import ResourceError, UsageError
 from nmt.translator import TranslatedText, Translation, Translator
 
 LINES = ["a cat eats", "", "the small dog sleeps.", "two birds, and a mouse"]
@@ -126,6 +128,15 @@ def test_bad_input_is_named_and_what_was_done_is_kept(nmt, model_folder, tmp_pat
     assert nmt("translate", tmp_path / "none", "-i", source)[0] == 4
 
 
+def test_a_skipped_line_is_an_empty_line(nmt, model_folder, tmp_path):
+    source = tmp_path / "in.en"
+    source.write_bytes(b"a cat\nb\xffd\na dog\n")
+    code, lines, log = nmt("translate", model_folder, "-i", source, "--bad-lines", "skip")
+    assert (code, len(lines)) == (0, 3)
+    assert [line == "" for line in lines] == [False, True, False]
+    assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
+
+
 def translation_of(text: str) -> Translation:
     return Translation("source", (TranslatedText(text, -1.91, -0.318, True, ((0, 0), (1, 2))),))
 
@@ -152,6 +163,44 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
         line_writer(tmp_path / "none" / "out"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("EROFS", "the file system is read-only; choose a folder that can be written"),
+        ("ENOSPC", "the disk is full; free some space"),
+        ("EACCES", "writing there is not permitted; mend its owner or mode"),
+    ],
+)
+@pytest.mark.parametrize("call", ["open", "replace"])
+def test_what_the_disk_refuses_is_a_resource_error(tmp_path, monkeypatch, code, reason, call):
+    def refuse(*_: object) -> None:
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    monkeypatch.setattr(*{"open": (Path, "open"), "replace": (os, "replace")}[call], refuse)
+    with (
+        pytest.raises(ResourceError, match=rf"cannot write {tmp_path}/out, .* free; {reason}"),
+        line_writer(tmp_path / "out") as write,
+    ):
+        write("a")
+
+
+@pytest.mark.parametrize("length", [1, 1_000_000])  # the buffer holds it, or not
+def test_a_disk_that_fills_up_is_a_resource_error(length):
+    with (
+        pytest.raises(ResourceError, match=r"cannot write /dev/full, .*the disk is full"),
+        line_writer(Path("/dev/full")) as write,
+    ):
+        write("a" * length)
+
+
+def test_a_full_disk_does_not_hide_the_first_error(nmt, model_folder, tmp_path):
+    source = tmp_path / "in.en"
+    source.write_bytes(b"a cat\nb\xffd\n")
+    code, _, log = nmt("translate", model_folder, "-i", source, "-o", "/dev/full")
+    assert code == 3
+    assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
 
 
 def test_a_typed_line_is_answered_and_ctrl_c_ends_quietly(model_folder):
@@ -193,6 +242,27 @@ def test_pairs_are_scored(nmt, model_folder, tmp_path):
     record = json.loads(lines[1])
     assert sum(record["logprobs"]) == pytest.approx(record["logprob"])
     assert len(record["pieces"]) == record["tokens"]
+
+
+def test_a_skipped_pair_scores_as_an_empty_one(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_bytes(b"a cat\nb\xffd\n\n")
+    target.write_bytes(b"un gatto\nun cane\n\n")
+    arguments = ["score", model_folder, "--source", source, "--target", target]
+    code, lines, log = nmt(*arguments, "--bad-lines", "skip")
+    assert code == 0
+    assert float(lines[0].split("\t")[0]) < 0.0
+    assert lines[1:] == ["0.0000\t0\t0.0000"] * 2
+    assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
+    _, lines, _ = nmt(*arguments, "--bad-lines", "skip", "--json", "--by-token")
+    assert json.loads(lines[1]) == {
+        "id": 1,
+        "logprob": 0.0,
+        "tokens": 0,
+        "mean": 0.0,
+        "pieces": [],
+        "logprobs": [],
+    }
 
 
 def test_unequal_sides_cannot_be_scored(nmt, model_folder, tmp_path):

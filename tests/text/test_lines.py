@@ -124,15 +124,15 @@ def test_utf16_and_gzip_on_stdin_are_recognised(write, monkeypatch):
         read_stdin(gzip.compress(b"a\n"), monkeypatch)
 
 
-def test_bad_lines_are_skipped_or_mended_and_counted(write, caplog):
+def test_bad_lines_are_emptied_or_mended_and_counted(write, caplog):
     path = write(b"a\nb\xff\nc\0\nd\n")
-    assert list(read_lines(path, bad_lines="skip")) == ["a", "d"]
+    assert list(read_lines(path, bad_lines="skip")) == ["a", "", "", "d"]
     assert list(read_lines(path, bad_lines="replace")) == ["a", "b\ufffd", "c\ufffd", "d"]
     messages = [record.getMessage() for record in caplog.records]
     assert messages[:3] == [
         f"{path}:2: byte 2 is 0xff, not UTF-8",
         f"{path}:3: byte 2 is 0x00 (NUL), which text does not hold",
-        f"{path}: 2 bad lines were left out",
+        f"{path}: 2 bad lines were skipped",
     ]
     assert messages[-1] == f"{path}: 2 bad lines were mended with U+FFFD"
 
@@ -148,6 +148,12 @@ def test_skipping_a_bad_line_drops_its_pair_and_keeps_the_numbers(write):
     source, target = write(b"a\nb\xff\nc\n"), write(b"1\n2\n3\n", "in.en")
     pairs = list(read_numbered_pairs(source, target, bad_lines="skip"))
     assert pairs == [(1, ("a", "1")), (3, ("c", "3"))]
+
+
+def test_a_pair_with_a_bad_line_becomes_two_empty_lines_where_lines_are_counted(write):
+    source, target = write(b"a\nb\xff\nc\n"), write(b"1\n2\n3\n", "in.en")
+    pairs = list(read_parallel(source, target, bad_lines="skip"))
+    assert pairs == [("a", "1"), ("", ""), ("c", "3")]
 
 
 def test_a_missing_file_is_named_with_those_that_were_perhaps_meant(write):
