@@ -26,7 +26,8 @@ def init(
         str, typer.Option(metavar="SRC-TGT", help='Language codes, for example "de-en".')
     ],
     test: Annotated[
-        Pair | None, typer.Option(metavar="SRC TGT", help="Text files that are only evaluated.")
+        Pair | None,
+        typer.Option(metavar="SRC TGT", help="Text files to score by `nmt evaluate` at the end."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

@@ -22,7 +22,8 @@ class DataConfig(Section):
     valid: FilePair
     """Source and target file that choose the best checkpoint."""
     test: FilePair | None = None
-    """Source and target file that are only evaluated; you are warned if train holds their pairs."""
+    """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` does
+    not score them, it only warns you if train holds their pairs."""
     max_length: int = Field(default=128, ge=1)
     """Longest side of a training pair, in pieces; longer pairs are dropped."""
     max_ratio: float = Field(default=9.0, ge=0.0)

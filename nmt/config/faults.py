@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from nmt.config.data import FilePair
 from nmt.config.dump import toml_value
-from nmt.config.schema import Place, kinds, locate, paths
+from nmt.config.schema import Place, kinds, locate, paths, table
 
 _LIMITS = {
     "greater_than": ("greater than", "gt"),
@@ -22,6 +22,7 @@ _LIMITS = {
 _TYPES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
+    "finite_number": "must be a finite number",
     "string_type": "must be a text in quotes",
     "bool_type": "must be true or false",
     "string_too_short": "must not be empty",
@@ -67,7 +68,13 @@ def _message(place: Place, details: ErrorDetails) -> str:
     if field is None:
         return _unknown_key(place)
     if kind == "missing" and not place.inside:
-        meaning = (field.description or "a table of its own").split(";")[0].rstrip(".")
+        if (section := table(field)) is not None:
+            needed = [key for key, inner in section.model_fields.items() if inner.is_required()]
+            return (
+                f"missing: write a table [{'.'.join(place.keys)}] with the keys "
+                f"{', '.join(needed)} (`nmt init` writes a commented example)"
+            )
+        meaning = (field.description or "").split(";")[0].rstrip(".")
         return f"missing: {meaning[:1].lower()}{meaning[1:]}"
     if kind == "union_tag_invalid":
         wrong = str(value["kind"])

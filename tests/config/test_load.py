@@ -93,6 +93,10 @@ def test_only_the_data_has_to_be_given(folder):
             'toy.toml: training.device: must be "auto", "cpu" or "cuda", got "cudda" '
             '(did you mean "cuda"?)',
         ),
+        (
+            "[training]\nlearning_rate = inf",
+            "toy.toml: training.learning_rate: must be a finite number, got inf",
+        ),
         ("[training]\nseed = 1.0", "toy.toml: training.seed: must be a whole number, got 1.0"),
         (
             '[model.encoder]\nbidirectional = "yes"',
@@ -105,10 +109,37 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         ("[model]\ndropout = 2", "toy.toml: model.dropout.embedding: must be less than 1, got 2"),
         ("[search]\nbeam = 0", "toy.toml: search.beam: must be at least 1, got 0"),
+        (
+            '[model]\ninitialization = "sparce"',
+            'toy.toml: model.initialization: unknown kind "sparce" (did you mean "sparse"?)',
+        ),
+        (
+            '[model.initialization]\nkind = "sparse"\nnonzeros = 0',
+            "toy.toml: model.initialization.nonzeros: must be at least 1, got 0",
+        ),
+        (
+            '[model.initialization]\nkind = "sparse"\nradius = 0.0',
+            "toy.toml: model.initialization.radius: must be greater than 0, got 0.0",
+        ),
+        (
+            '[model.initialization]\nkind = "sparse"\nc = 1.1',
+            "toy.toml: model.initialization.c: unknown key for this kind "
+            "(known: kind, nonzeros, radius)",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key_its_value_and_the_cure(folder, text, message):
     assert message in complaint(text).splitlines()
+
+
+def test_a_missing_table_is_spelled_out(folder):
+    Path("empty.toml").touch()
+    with pytest.raises(ConfigError) as caught:
+        load(Path("empty.toml"))
+    assert str(caught.value) == (
+        "empty.toml: data: missing: write a table [data] with the keys source, target, train, "
+        "valid (`nmt init` writes a commented example)"
+    )
 
 
 @pytest.mark.parametrize("value", ['"x"', '["x"]', '["x", "y", "z"]', '["x", 2]'])
@@ -335,7 +366,8 @@ class TestDump:
     def test_what_is_dumped_loads_back_equal(self, folder):
         experiment = load(
             write(
-                '[model]\ndropout = 0.25\n[model.decoder]\nattention = "additive"\n'
+                '[model]\ndropout = 0.25\ninitialization = { kind = "sparse", nonzeros = 7 }\n'
+                '[model.decoder]\nattention = "additive"\n'
                 '[training]\nschedule = { kind = "cosine", updates = 7 }\nlearning_rate = 1e-9\n'
             ),
             ['data.train=["a \\"b\\" \\\\ c", "tab\\tü\\u007f"]'],
