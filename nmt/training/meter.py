@@ -18,7 +18,7 @@ class Meter:
     Args:
         state: its time spent training is moved on.
         interval: when a report is due.
-        config: for the learning rate, and the number of updates to come.
+        config: for the learning rate, and the updates and epochs to come.
     """
 
     def __init__(self, state: TrainingState, interval: Every, config: TrainingConfig) -> None:
@@ -47,7 +47,6 @@ class Meter:
         rate = learning_rate(
             self._config.schedule, self._config.learning_rate, state.update, state.plateau
         )
-        left = self._config.max_updates - state.update
         report = UpdateReport(
             update=state.update,
             epoch=update.progress,
@@ -57,10 +56,23 @@ class Meter:
             gradient_norm=norm,
             skipped=state.skipped,
             seconds=state.seconds,
-            eta=left * self._seconds / self._updates,
+            eta=self._updates_left(update.progress) * self._seconds / self._updates,
         )
         self._begin_again()
         return report
+
+    def _updates_left(self, progress: float) -> float:
+        """Return how many updates are to come until the limit that is reached first.
+
+        Args:
+            progress: passes made over the corpus.
+        """
+        made = self._state.update
+        left: float = self._config.max_updates - made
+        if self._config.max_epochs > 0:
+            # All passes have about the same number of updates, so those made tell of the others.
+            left = min(left, (self._config.max_epochs - progress) * made / progress)
+        return left
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import safetensors
 
@@ -26,16 +27,35 @@ def overview(run: Path, curves: Curves) -> str:
     lines = [f"run     {run}", f"config  {config}"]
     lines += [f"data    {text}" for text in _data(run)]
     lines += [f"model   {text}" for text in _model(run)]
-    if curves.updates:
-        newest = curves.updates[-1]
-        lines.append(
-            f"train   {newest['update']:,} updates, {newest['epoch']:.1f} epochs, "
-            f"{format_duration(newest['seconds'])}, {newest['skipped']} skipped"
-        )
+    lines += [f"train   {text}" for text in _training(run, curves)]
     for pointer in ("last", "best"):
         if (run / pointer).is_file():
             lines.append(f"{pointer}    {run / (run / pointer).read_text('utf-8').strip()}")
     return "\n".join(lines)
+
+
+def _training(run: Path, curves: Curves) -> list[str]:
+    """Return what the last checkpoint has behind it, or the last report before there is one."""
+    report = curves.updates[-1] if curves.updates else None
+    made = _last_state(run) or report
+    if made is None:
+        return []
+    # A checkpoint counts updates, not passes: these are reckoned at the rate of the report.
+    epochs = f"{report['epoch'] * made['update'] / report['update']:.1f} epochs, " if report else ""
+    return [
+        f"{made['update']:,} updates, {epochs}{format_duration(made['seconds'])}, "
+        f"{made['skipped']} skipped"
+    ]
+
+
+def _last_state(run: Path) -> dict[str, Any] | None:
+    """Return the counters of the checkpoint that `last` points to."""
+    try:
+        checkpoint = run / (run / "last").read_text("utf-8").strip()
+        state = json.loads((checkpoint / "state.json").read_bytes())
+        return {key: state[key] for key in ("update", "seconds", "skipped")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none yet, or damaged: `nmt train` says what is wrong with it
 
 
 def _data(run: Path) -> list[str]:

@@ -93,6 +93,20 @@ def test_the_overview_names_sizes_data_and_checkpoints(tmp_path):
     ]
 
 
+def test_updates_after_the_last_report_are_counted(tmp_path):
+    run = write_run(tmp_path / "run")  # its last report is of update 350
+    (run / "checkpoints" / "update-000400").mkdir(parents=True)
+    state = {"update": 400, "seconds": 402.0, "skipped": 3, "tokens": 9}
+    write_json(run / "checkpoints" / "update-000400" / "state.json", state)
+    (run / "last").write_text("checkpoints/update-000400\n")
+    expected = "train   400 updates, 0.4 epochs, 06:42, 3 skipped"
+    assert expected in overview(run, Curves.of(run)).splitlines()
+
+    (run / "metrics.jsonl").unlink()  # of a run too short for a report
+    expected = "train   400 updates, 06:42, 3 skipped"
+    assert expected in overview(run, Curves.of(run)).splitlines()
+
+
 def test_what_is_no_run_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"is no run folder, it has no config\.toml"):
         overview(tmp_path, Curves([], []))
