@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "nmt"
 FLOORS = (
-    {"errors"},
+    {"errors", "machine"},
     {"config", "text", "storage", "layers"},
     {"data", "models", "evaluation"},  # evaluation reads text by nmt.text.lines
     {"search", "diagnostics"},
@@ -20,7 +20,7 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_CONFIG = {"layers", "text"}
-LIGHT = ("config", "text", "evaluation", "storage", "cli")
+LIGHT = ("config", "text", "evaluation", "storage", "machine", "cli")
 """Rooms whose modules never import torch when they are imported."""
 
 

@@ -27,6 +27,7 @@ from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError
+from nmt.machine import keep_memory
 
 READER_GONE = 141
 """128 + SIGPIPE: what a shell says of a program whose reader went away."""
@@ -107,6 +108,7 @@ class _JsonFormatter(logging.Formatter):
 
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
+    keep_memory()
     sys.exit(run(sys.argv[1:]))
 
 

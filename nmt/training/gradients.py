@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt.config.training import TrainingConfig
 from nmt.data.batch import Batch
 from nmt.layers.regularization import l1_penalty, l2_penalty
+from nmt.machine import has_fast_bf16
 from nmt.models.translation import ScheduledSampling, TranslationModel
 from nmt.training.distributed import World, all_reduce_gradients
 
@@ -30,8 +31,8 @@ class Objective:
 
     @classmethod
     def of(cls, config: TrainingConfig, device: torch.device) -> "Objective":
-        """Take it from the configuration; "auto" precision is bf16 on CUDA, fp32 elsewhere."""
-        auto = "bf16" if device.type == "cuda" else "fp32"
+        """Take it from the configuration; "auto" precision is bf16 where that is fast."""
+        auto = "bf16" if device.type == "cuda" or has_fast_bf16() else "fp32"
         precision = auto if config.precision == "auto" else config.precision
         return cls(config.label_smoothing, config.l1, config.l2, bf16=precision == "bf16")
 

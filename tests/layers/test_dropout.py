@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nmt.layers.dropout import drop, dropout_mask, word_mask
+from nmt.layers.dropout import drop, dropout_mask, keep_mask, word_mask
 from nmt.layers.embedding import Embedding
 
 ONES = torch.ones(40, 50, 20)
@@ -14,6 +14,30 @@ def test_dropout_keeps_the_mean_and_zeroes_its_share():
 
     assert abs(float((dropped == 0).float().mean()) - 0.3) < 0.02
     assert abs(float(dropped.mean()) - 1.0) < 0.02
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999999])
+def test_values_are_kept_at_the_rate_and_independently(rate):
+    """Four values share a draw of the generator; none tells of another."""
+    torch.manual_seed(1)
+    keep = keep_mask((250_000, 4), rate, torch.device("cpu")).double()
+    spread = (rate * (1 - rate)) ** 0.5
+
+    assert keep.mean(dim=0).tolist() == pytest.approx([1 - rate] * 4, abs=5 * spread / 500 + 1e-4)
+    if 0.01 < rate < 0.99:
+        assert (torch.corrcoef(keep.t()) - torch.eye(4)).abs().max() < 0.01
+        assert abs(torch.corrcoef(torch.stack([keep[1:, 0], keep[:-1, 3]]))[0, 1]) < 0.01
+
+
+def test_a_mask_has_any_shape_and_follows_the_seed():
+    masks = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        masks.append(
+            [keep_mask(shape, 0.4, torch.device("cpu")) for shape in ((3, 5), (7,), (2, 0))]
+        )
+    assert [mask.shape for mask in masks[0]] == [(3, 5), (7,), (2, 0)]
+    assert all(torch.equal(first, again) for first, again in zip(*masks, strict=True))
 
 
 def test_dropout_does_nothing_outside_training():

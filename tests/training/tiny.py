@@ -32,6 +32,7 @@ log_every = 1
 save_every = 1000
 threads = 1
 device = "cpu"
+precision = "fp32"
 
 [validation]
 every = 1000

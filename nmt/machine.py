@@ -1,0 +1,36 @@
+"""What a process asks of its machine before it computes."""
+
+import contextlib
+import ctypes
+import os
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_KEPT = 1 << 30  # bytes
+_PRIMITIVES = "64"
+
+
+def keep_memory() -> None:
+    """Let the process reuse its memory; call it before torch is imported.
+
+    Training asks for the same large blocks at each update. By default glibc gives them back to
+    the kernel each time, and the kernel fills them with zeros anew. And oneDNN, which torch
+    computes with on CPUs, keeps 1,024 prepared kernels, one for each shape it has met; with
+    batches of all shapes these are gigabytes, and hardly one is used again.
+
+    What the user has set in the environment stands. Does nothing where there is no glibc.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _PRIMITIVES)
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        set_option = ctypes.CDLL(None).mallopt
+        if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+            set_option(_M_MMAP_THRESHOLD, _KEPT)
+        if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+            set_option(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def has_fast_bf16() -> bool:
+    """Say whether the CPU multiplies in bfloat16: AVX-512-bf16 or AMX. Elsewhere it is slower."""
+    import torch
+
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
