@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.shared_products import shared_products
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def unroll_steps(
     if recurrent_dropout > 0.0 and cell.training:
         mask = dropout_mask(state[0], tuple(state[0].shape), recurrent_dropout)
     outputs = []
-    for position in projected.unbind(dim=1):
-        state = cell(position, state, None if mask is None else state[0] * mask)
-        outputs.append(state[0])
+    with shared_products():
+        for position in projected.unbind(dim=1):
+            state = cell(position, state, None if mask is None else state[0] * mask)
+            outputs.append(state[0])
     return torch.stack(outputs, dim=1)
 
 

@@ -23,6 +23,7 @@ from nmt.layers.attention import Attention
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
 from nmt.layers.recurrent import RecurrentStack, StepMasks
+from nmt.layers.shared_products import shared_products
 from nmt.models.state import DecoderState, Memory, Step
 
 
@@ -159,12 +160,13 @@ class RecurrentDecoder(nn.Module):
         masks = self.stack.draw_masks(embedded, *embedded.shape[:2])
         own = self._project_embedded(embedded)  # [batch, tgt_len, gates * hidden]
         features = []
-        for position in range(embedded.shape[1]):
-            step = self._advance(
-                embedded[:, position], own[:, position], state, memory, masks.at(position)
-            )
-            state = step.state
-            features.append(step.features)
+        with shared_products():
+            for position in range(embedded.shape[1]):
+                step = self._advance(
+                    embedded[:, position], own[:, position], state, memory, masks.at(position)
+                )
+                state = step.state
+                features.append(step.features)
         return torch.stack(features, dim=1)
 
     def _decode_own(
@@ -175,16 +177,17 @@ class RecurrentDecoder(nn.Module):
         masks = self.stack.draw_masks(memory.states, *target_in.shape)
         tokens = target_in[:, 0]
         features: list[Tensor] = []
-        for position in range(target_in.shape[1]):
-            if position > 0:
-                tokens = picker(features[-1], target_in[:, position])
-            embedded = self.embedding.step(tokens)  # [batch, embedding]
-            if dropped is not None:
-                embedded = embedded * dropped[:, position]
-            own = self._project_embedded(embedded)
-            step = self._advance(embedded, own, state, memory, masks.at(position))
-            state = step.state
-            features.append(step.features)
+        with shared_products():
+            for position in range(target_in.shape[1]):
+                if position > 0:
+                    tokens = picker(features[-1], target_in[:, position])
+                embedded = self.embedding.step(tokens)  # [batch, embedding]
+                if dropped is not None:
+                    embedded = embedded * dropped[:, position]
+                own = self._project_embedded(embedded)
+                step = self._advance(embedded, own, state, memory, masks.at(position))
+                state = step.state
+                features.append(step.features)
         return torch.stack(features, dim=1)
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:

@@ -1,11 +1,14 @@
 """Rows T7-T10: the whole-sequence path and the step path of the encoder-decoder are one model."""
 
+import contextlib
 import itertools
 from typing import Any
 
 import pytest
 import torch
 
+import nmt.layers.recurrent
+import nmt.models.decoder
 from nmt.config.model import ModelConfig
 from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.build import build_model
@@ -285,3 +288,24 @@ def test_gradients_of_the_whole_model_are_right():
             slope = (up - loss()) / 2e-6
             weight[row, column] += 1e-6
             torch.testing.assert_close(gradient[row, column], slope, rtol=1e-6, atol=1e-8)
+
+
+def gradients(model: TranslationModel, sampling: ScheduledSampling | None) -> list[torch.Tensor]:
+    """Return the gradient of every weight after a batch, the same random numbers each time."""
+    torch.manual_seed(5)
+    features = model.decode(model.encode(*source_batch()), TARGET_IN, sampling=sampling)
+    loss = model.output.loss(features, TARGET_IN, TARGET_IN > 0, smoothing=0.1)
+    return list(torch.autograd.grad(loss.total, list(model.parameters()), materialize_grads=True))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("sampling", [None, ScheduledSampling(0.5)], ids=["gold", "own"])
+@pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
+def test_sharing_the_work_for_gradients_changes_none(monkeypatch, decoder, sampling, layers):
+    model = make(**{**decoder, "layers": layers})
+    shared = gradients(model, sampling)
+    for module in (nmt.models.decoder, nmt.layers.recurrent):
+        monkeypatch.setattr(module, "shared_products", contextlib.nullcontext)
+
+    for one, other in zip(shared, gradients(model, sampling), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
