@@ -33,6 +33,7 @@ class Preset:
     dropout: float
     word_dropout: float
     batch_tokens: int
+    learning_rate: float
     max_updates: int
     valid_every: int
     """Updates between two validations."""
@@ -49,6 +50,7 @@ PRESETS = (
         dropout=0.4,
         word_dropout=0.2,
         batch_tokens=512,
+        learning_rate=2e-3,
         max_updates=20_000,
         valid_every=500,
     ),
@@ -62,6 +64,7 @@ PRESETS = (
         dropout=0.3,
         word_dropout=0.1,
         batch_tokens=1024,
+        learning_rate=2e-3,
         max_updates=60_000,
         valid_every=1000,
     ),
@@ -75,6 +78,7 @@ PRESETS = (
         dropout=0.2,
         word_dropout=0.0,
         batch_tokens=4096,
+        learning_rate=1e-3,
         max_updates=100_000,
         valid_every=2000,
     ),
@@ -88,6 +92,7 @@ PRESETS = (
         dropout=0.1,
         word_dropout=0.0,
         batch_tokens=8192,
+        learning_rate=1e-3,
         max_updates=300_000,
         valid_every=4000,
     ),
@@ -102,15 +107,15 @@ def preset_for(pairs: int) -> Preset:
 def from_preset(preset: Preset, data: DataConfig) -> Experiment:
     """Return a whole configuration: the preset's sizes, and what all of them share.
 
-    Shared are one vocabulary with all embeddings tied, decoding of whole sequences (no input
-    feeding) with a deep readout, a plateau schedule that goes back to the best weights, label
+    Shared are one vocabulary for both languages, decoding of whole sequences (no input feeding), a
+    plateau schedule that goes back to the best weights, a moving average of the weights, label
     smoothing, and stopping when BLEU no longer rises.
     """
     return Experiment(
         data=data,
         tokenizer=TokenizerConfig(vocab_size=preset.vocab_size),
         model=ModelConfig(
-            embedding=EmbeddingConfig(size=preset.embedding_size, tied="all"),
+            embedding=EmbeddingConfig(size=preset.embedding_size),
             encoder=EncoderConfig(
                 hidden_size=preset.hidden_size // 2,
                 layers=preset.layers,
@@ -121,8 +126,6 @@ def from_preset(preset: Preset, data: DataConfig) -> Experiment:
                 layers=preset.layers,
                 residual=preset.layers > 1,
                 input_feeding=False,
-                readout="deep",
-                readout_size=preset.embedding_size,
             ),
             dropout=DropoutConfig(
                 embedding=preset.dropout,
@@ -135,8 +138,10 @@ def from_preset(preset: Preset, data: DataConfig) -> Experiment:
         training=TrainingConfig(
             batch_tokens=preset.batch_tokens,
             max_updates=preset.max_updates,
+            learning_rate=preset.learning_rate,
             schedule=PlateauScheduleConfig(warmup=min(500, preset.valid_every)),
             label_smoothing=0.1,
+            ema=0.999,
         ),
         validation=ValidationConfig(every=preset.valid_every, patience=8),
     )
