@@ -1,7 +1,8 @@
 """What tests of several rooms need: small model folders with weights that nobody trained."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ FolderMaker = Callable[..., Path]
 
 SOURCE_TEXT = ["a cat eats a mouse.", "the small dog sleeps", "two birds sing, one bird sleeps"]
 TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli cantano"]
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Take back what a command did to the log: its handlers write to streams that end with it."""
+    logger = logging.getLogger("nmt")
+    former = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = former
 
 
 @pytest.fixture(scope="session")
