@@ -51,7 +51,8 @@ class TokenizerConfig(Section):
     vocab_size: int = Field(default=8000, ge=8)
     """Number of pieces, special pieces included; a small corpus may yield fewer."""
     joint: bool = True
-    """One vocabulary for both languages; needed to tie all embeddings."""
+    """Learn the pieces from both languages together. Each side then keeps those that it uses, or
+    all of them if all embeddings are tied, which needs this."""
     byte_fallback: bool = True
     """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)

@@ -50,6 +50,11 @@ class EmbeddingConfig(Section):
     "all" = source embedding too (needs a joint vocabulary). Needs decoder.hidden_size or
     decoder.readout_size equal to the embedding size."""
 
+    @property
+    def shares_vocabulary(self) -> bool:
+        """Whether both sides have the same pieces, since one matrix holds the vectors of both."""
+        return self.tied == "all"
+
 
 class EncoderConfig(Section):
     """Reads the source sentence."""

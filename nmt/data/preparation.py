@@ -16,6 +16,7 @@ from nmt.errors import DataError
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
+from nmt.text.pruning import UsedPieces, prune
 from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
 from nmt.text.vocabulary import UNK
 
@@ -47,6 +48,7 @@ class Preparation:
     ) -> None:
         self._data = experiment.data
         self._tokenizer = experiment.tokenizer
+        self._is_shared = experiment.model.embedding.shares_vocabulary
         self._normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
@@ -129,11 +131,25 @@ class Preparation:
 
         if options.joint:
             joint = train(JOINT_FILE, lambda pair: (pair.source, pair.target))
-            return joint, joint
+            return (joint, joint) if self._is_shared else self._divide(joint)
         return (
             train(SOURCE_FILE, lambda pair: (pair.source,)),
             train(TARGET_FILE, lambda pair: (pair.target,)),
         )
+
+    def _divide(self, joint: Subword) -> tuple[Subword, Subword]:
+        """Give each side a model of those pieces of a joint one that it uses."""
+        source, target = UsedPieces(joint), UsedPieces(joint)
+        for pair, ids in _encode(self._clean_pairs(), joint, joint):
+            source.add([ids.source], [pair.source])
+            target.add([ids.target], [pair.target])
+        whole = self._folder / JOINT_FILE
+        models = (
+            prune(whole, source.needed(), self._folder / SOURCE_FILE),
+            prune(whole, target.needed(), self._folder / TARGET_FILE),
+        )
+        whole.unlink()
+        return models
 
     def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
         """Write the clean pairs of fit lengths as a corpus and return their number."""

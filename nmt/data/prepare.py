@@ -1,7 +1,7 @@
 """From text files to a folder that training reads: filtered, cut into pieces, checked.
 
     data/
-      subword.model              or source.model and target.model
+      subword.model              or source.model and target.model, see `Preparation`
       train/ valid/              prepared corpora, see `binary`
       dropped.tsv                every pair left out of training, and why
       manifest.json              what went in, what came out
@@ -129,6 +129,7 @@ def _key(experiment: Experiment, inputs: Mapping[str, Mapping[str, int | str]]) 
         "data": data.model_dump(include=_FILTER_OPTIONS),
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
+        "shared": experiment.model.embedding.shares_vocabulary,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -256,7 +256,7 @@ def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -
     languages = f"{config.source_language} → {config.target_language}"
     pieces = (
         f"{config.source_vocab:,} shared"
-        if config.tokenizer.joint
+        if config.model.embedding.shares_vocabulary
         else f"{config.source_vocab:,} source, {config.target_vocab:,} target"
     )
     direction = "bidirectional " if encoder.bidirectional else ""

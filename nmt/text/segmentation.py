@@ -8,7 +8,7 @@ words are independent, and what a word needs is computed once and kept.
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -155,16 +155,28 @@ class BpeDropout:
     def __call__(self, word: str, generator: random.Random) -> list[int]:
         """Return the ids of a random segmentation of `word`."""
         symbols = list(word)
-        while len(symbols) > 1:
-            place = self._best_merge(symbols, generator)
-            if place is None:
-                break
-            symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
+        for _ in self._merges(symbols, generator):
+            pass
         ids = []
         for symbol in symbols:
             piece = self._pieces.ids.get(symbol)
             ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
         return ids
+
+    def steps(self, word: str, generator: random.Random) -> set[str]:
+        """Return every piece that stands in `word` at some time, from characters to the end."""
+        symbols = list(word)
+        return {*symbols, *self._merges(symbols, generator)}
+
+    def _merges(self, symbols: list[str], generator: random.Random) -> Iterator[str]:
+        """Merge `symbols` in place until nothing is left to merge; yield what each merge makes."""
+        while len(symbols) > 1:
+            place = self._best_merge(symbols, generator)
+            if place is None:
+                break
+            merged = symbols[place] + symbols[place + 1]
+            symbols[place : place + 2] = [merged]
+            yield merged
 
     def _best_merge(self, symbols: list[str], generator: random.Random) -> int | None:
         """Return where the first of the best merges begins that were not dropped."""

@@ -17,6 +17,7 @@ from typing import Literal
 import sentencepiece
 
 from nmt.errors import ConfigError, DataError, ModelError
+from nmt.text.protobuf import fields
 from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
 from nmt.text.vocabulary import (
     BOS,
@@ -234,12 +235,13 @@ class Subword:
 
     def _new_sampler(self, alpha: float) -> Callable[[str, random.Random], list[int]] | None:
         if self.kind == "unigram":
-            return UnigramSampler(self._piece_table(), alpha)
+            return UnigramSampler(self.piece_table(), alpha)
         if self.kind == "bpe":
-            return BpeDropout(self._piece_table(), alpha)
+            return BpeDropout(self.piece_table(), alpha)
         return None
 
-    def _piece_table(self) -> PieceTable:
+    def piece_table(self) -> PieceTable:
+        """Return what the model knows of each piece."""
         every = range(self.vocab_size)
         spelled = [i for i in every if self._processor.is_byte(i)]
         other = {*spelled, *range(len(SPECIAL_PIECES))}
@@ -321,35 +323,9 @@ def _mend(text: str) -> str:
 
 def _kind(model: bytes) -> SubwordKind:
     """Read from a model file which algorithm made it: `trainer_spec.model_type`, 2.3."""
-    for number, value in _fields(model):
-        if number == 2 and isinstance(value, bytes):
-            for inner, kind in _fields(value):
-                if inner == 3 and isinstance(kind, int):
-                    return _KINDS.get(kind, "unigram")
+    for field in fields(model):
+        if field.number == 2 and isinstance(field.value, bytes):
+            for inner in fields(field.value):
+                if inner.number == 3 and isinstance(inner.value, int):
+                    return _KINDS.get(inner.value, "unigram")
     return "unigram"
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield (number, value) of each field of a protocol buffer message."""
-    place = 0
-
-    def varint() -> int:
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = message[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while place < len(message):
-        number, wire_type = divmod(varint(), 8)
-        if wire_type == 0:
-            yield number, varint()
-        else:
-            length = {1: 8, 5: 4}.get(wire_type)
-            length = varint() if length is None else length
-            yield number, message[place : place + length]
-            place += length

@@ -37,7 +37,7 @@ def test_prepare_says_what_it_made_and_where(config, capsys):
     assert valid == "valid  5 pairs"
     assert "written to runs/de-en/data in" in vocab
     assert "training a joint model of 300 pieces (unigram)" in shown.err
-    assert Path("runs/de-en/data/subword.model").is_file()
+    assert Path("runs/de-en/data/target.model").is_file()
 
 
 def test_prepare_takes_a_run_folder_and_settings(config, capsys):

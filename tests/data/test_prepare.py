@@ -38,7 +38,9 @@ class Corpora:
             text = "".join(f"{pair[side]}\n" for pair in pairs)
             (self.folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
 
-    def experiment(self, *, with_test: bool = False, tokenizer=None, **data) -> Experiment:
+    def experiment(
+        self, *, with_test: bool = False, tokenizer=None, tied="none", **data
+    ) -> Experiment:
         files = {name: [f"{name}.de", f"{name}.en"] for name in ("train", "valid")}
         if with_test:
             files["test"] = ["test.de", "test.en"]
@@ -46,6 +48,10 @@ class Corpora:
             {
                 "data": {"source": "de", "target": "en", **files, **data},
                 "tokenizer": {"vocab_size": 300, **(tokenizer or {})},
+                "model": {
+                    "embedding": {"size": 64, "tied": tied},
+                    "decoder": {"hidden_size": 64},
+                },
             }
         )
 
@@ -86,16 +92,36 @@ def test_corpora_hold_the_texts_and_their_pieces(corpora):
     assert train.pair(0)[0].tolist()[:-1] == source.encode(PAIRS[20][0])
     assert train.pair(0)[1].tolist()[:-1] == target.encode(PAIRS[20][1])
     assert train.fingerprints == (source.fingerprint, target.fingerprint)
-    assert source is target
     assert (summary.pairs, summary.kept, summary.valid_kept) == (380, 380, 10)
-    assert (summary.source_vocab, summary.target_vocab) == (source.vocab_size,) * 2
+    assert (summary.source_vocab, summary.target_vocab) == (source.vocab_size, target.vocab_size)
     assert summary.unknown_percent == 0.0
     assert not summary.up_to_date
     train.verify()
     verify_manifest(corpora.out)
     assert sorted(path.name for path in corpora.out.iterdir()) == [
-        "SHA256SUMS", "dropped.tsv", "manifest.json", "subword.model", "train", "valid",
+        "SHA256SUMS", "dropped.tsv", "manifest.json", "source.model", "target.model", "train",
+        "valid",
     ]  # fmt: skip
+
+
+def test_of_joint_pieces_each_side_keeps_those_it_uses(corpora):
+    tokenizer = {"kind": "bpe", "vocab_size": 380}
+    summary = corpora.prepare(tokenizer=tokenizer)
+    source, target = load_subwords(corpora.out)
+    shared = corpora.prepare(tokenizer=tokenizer, tied="all")
+    joint, same = load_subwords(corpora.out)
+
+    assert joint is same
+    assert shared.joint
+    assert not summary.joint
+    assert source.id_of("▁Hund") is not None
+    assert source.id_of("▁dog") is None
+    assert target.id_of("▁dog") is not None
+    assert target.id_of("▁Hund") is None
+    for model, texts_of_side in zip((source, target), zip(*PAIRS[20:], strict=True), strict=True):
+        assert model.vocab_size < joint.vocab_size
+        for text in texts_of_side:
+            assert model.pieces(model.encode(text)) == joint.pieces(joint.encode(text))
 
 
 def test_each_language_can_have_a_vocabulary_of_its_own(corpora):
@@ -143,7 +169,11 @@ def test_the_summary_reads_as_one_would_say_it(corpora):
         f"train  382 pairs   380 kept  (2 empty)   details: {corpora.out / 'dropped.tsv'}"
     )
     assert valid == "valid  11 pairs   1 with an empty side left out"
-    assert vocab.startswith(f"vocab  joint {summary.source_vocab}    unknown 0.00 %    written to ")
+    assert vocab.startswith(
+        f"vocab  source {summary.source_vocab}, target {summary.target_vocab}"
+        "    unknown 0.00 %    written to "
+    )
+    assert corpora.prepare(tied="all").describe()[2].startswith("vocab  joint 300    unknown")
     assert vocab.endswith(f"{corpora.out} in {summary.seconds:.1f} s")
 
 
@@ -202,7 +232,7 @@ def test_changed_text_prepares_again(corpora):
     assert len(corpora.open()) == 379
 
 
-@pytest.mark.parametrize("name", ["train/ids.bin", "subword.model", "valid/manifest.json"])
+@pytest.mark.parametrize("name", ["train/ids.bin", "target.model", "valid/manifest.json"])
 def test_a_damaged_folder_is_prepared_again(name, corpora, caplog):
     corpora.prepare()
     os.truncate(corpora.out / name, 5)
@@ -213,9 +243,9 @@ def test_a_damaged_folder_is_prepared_again(name, corpora, caplog):
 
 def test_mixed_up_models_are_prepared_again(corpora):
     corpora.prepare()
-    model = (corpora.out / "subword.model").read_bytes()
+    model = (corpora.out / "target.model").read_bytes()
     corpora.prepare(tokenizer={"kind": "bpe"})
-    (corpora.out / "subword.model").write_bytes(model)
+    (corpora.out / "target.model").write_bytes(model)
     assert not corpora.prepare(tokenizer={"kind": "bpe"}).up_to_date
 
 
@@ -229,7 +259,7 @@ def test_equal_files_and_options_give_equal_bytes(corpora, tmp_path):
                 path.read_bytes()
                 == (tmp_path / "other" / path.relative_to(corpora.out)).read_bytes()
             )
-    model = "subword.model"
+    model = "target.model"
     assert (corpora.out / model).read_bytes() == (tmp_path / "other" / model).read_bytes()
 
 

@@ -119,7 +119,7 @@ def trained(request, tmp_path_factory) -> dict[str, Subword]:
 def test_without_dropout_merges_are_those_of_sentencepiece(trained):
     subword = trained["bpe"]
     generator = random.Random(0)
-    sampler = BpeDropout(subword._piece_table(), 0.0)
+    sampler = BpeDropout(subword.piece_table(), 0.0)
     for text in TEXTS:
         assert sample_segmentation(text, sampler, generator) == subword.encode(text)
 
