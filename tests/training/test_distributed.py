@@ -21,7 +21,7 @@ from nmt.training.distributed import (
 )
 
 SCRIPT = """
-import json, os, sys
+import json, os, signal, sys
 import torch
 from torch import nn
 from nmt.errors import NmtError
@@ -54,6 +54,8 @@ with start_world("cpu", timeout=30) as world:
     }
     with open(os.path.join(sys.argv[1], f"{world.rank}.json"), "w") as file:
         json.dump(result, file)
+    if "die" in sys.argv:  # torchrun, which ends the others, may be quicker than gloo
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     barrier(world)
     if "die" in sys.argv:
         if world.rank == 1:
