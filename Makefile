@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check recipe clean
+.PHONY: help demo test test-slow check recipe bench clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -32,6 +32,9 @@ check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 
 recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=dates
 	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN)
+
+bench: $(INSTALLED) ## compare with other toolkits: make bench SYSTEMS="nmt joeynmt" CONFIGS=small
+	@$(MAKE) --no-print-directory -C recipes/bench PYTHON=$(abspath $(BIN))/python
 
 clean: ## remove the environment and caches; runs/ and fetched corpora stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

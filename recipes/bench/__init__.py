@@ -1,0 +1,1 @@
+"""Compare nmt with its peers on the same work; see README.md."""

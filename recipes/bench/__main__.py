@@ -1,0 +1,52 @@
+"""`make bench`: install the peers, let all do the same work in turn, print figures and ratios.
+
+JSON lines go to standard output, what is going on and the table of ratios to standard error.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bench.corpus import ROOT
+from bench.run import Bench, Options
+from bench.sizes import SIZES
+from bench.systems.all import SYSTEMS
+
+TASKS = ("startup", "train", "translate")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of an option, which may be separated by spaces or commas."""
+    return text.replace(",", " ").split()
+
+
+def parse() -> Options:
+    """Read the command line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--systems", type=words, default=list(SYSTEMS), help="Of: all.")
+    parser.add_argument("--configs", type=words, default=list(SIZES), help="small, big.")
+    parser.add_argument("--tasks", type=words, default=list(TASKS), help="Of: all.")
+    parser.add_argument("--precisions", type=words, default=["fp32", "bf16"], help="Also int8.")
+    parser.add_argument("--windows", type=int, default=5, help="Of which the median is taken.")
+    parser.add_argument("--warmup", type=int, default=3, help="Updates before a window.")
+    parser.add_argument("--updates", type=int, default=12, help="Updates of a window.")
+    parser.add_argument("--model-updates", type=int, default=200, help="Before translating.")
+    parser.add_argument("--sentences", type=int, default=1000, help="Translated in batches.")
+    parser.add_argument("--sentences-alone", type=int, default=100, help="Translated one by one.")
+    parser.add_argument("--threads", type=int, default=cores, help="Of each system.")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".bench", help="What is kept.")
+    given = parser.parse_args()
+    known = {"systems": [*SYSTEMS], "configs": [*SIZES], "tasks": [*TASKS]}
+    for name, names in known.items():
+        if wrong := [word for word in getattr(given, name) if word not in names]:
+            parser.error(f"--{name}: unknown {wrong[0]}; known: {', '.join(names)}")
+    given.cache = given.cache.resolve()
+    if given.windows < 1 or given.updates < 1 or given.warmup < 1 or given.threads < 1:
+        parser.error("--windows, --updates, --warmup and --threads must be at least 1")
+    return Options(**vars(given))
+
+
+if __name__ == "__main__":
+    sys.exit(Bench(parse()).run())

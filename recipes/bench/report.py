@@ -1,0 +1,73 @@
+"""Figures as JSON lines, and the table of ratios."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+Value = str | int | float | list[float]
+Figure = Mapping[str, Value]
+
+COMPARED = ("train_tokens_per_second", "translate_tokens_per_second", "peak_rss_mb",
+            "startup_seconds")  # fmt: skip
+WORK = ("config", "task", "beam", "batch")
+"""What must be the same for two systems to be compared."""
+
+
+def rounded(value: float) -> float:
+    """Return a measured value with four significant digits: there are no more in it."""
+    return float(f"{value:.4g}")
+
+
+def write_figure(figure: Figure, *files: TextIO) -> None:
+    """Write one JSON line to each file."""
+    for file in files:
+        file.write(json.dumps(figure, ensure_ascii=False) + "\n")
+        file.flush()
+
+
+def ratio_table(figures: Iterable[Figure], *, ours: str = "nmt") -> list[str]:
+    """Return the lines of a table: our value of each figure divided by that of each peer.
+
+    A peer is met in our precision where it has it, else in fp32, its only one on CPUs. Where a
+    peer has no value the table has a dash.
+    """
+    listed = [figure for figure in figures if figure["figure"] in COMPARED]
+    peers = list(dict.fromkeys(str(f["system"]) for f in listed if f["system"] != ours))
+    rows = [["figure", "work", ours, *(f"/ {peer}" for peer in peers)]]
+    for figure in listed:
+        if figure["system"] == ours:
+            rows.append([str(figure["figure"]), _work(figure), f"{float(figure['value']):,.4g}"])  # type: ignore[arg-type]
+            rows[-1] += [_ratio(figure, _match(listed, figure, peer)) for peer in peers]
+    return _aligned(rows)
+
+
+def _work(figure: Figure) -> str:
+    names = {"beam": "beam ", "batch": "batch "}
+    keys = (*WORK, "precision")
+    return ", ".join(f"{names.get(key, '')}{figure[key]}" for key in keys if key in figure)
+
+
+def _match(figures: Sequence[Figure], ours: Figure, peer: str) -> Figure | None:
+    found = {
+        figure.get("precision"): figure
+        for figure in figures
+        if (figure["figure"], figure["system"]) == (ours["figure"], peer)
+        and all(figure.get(key) == ours.get(key) for key in WORK)
+    }
+    return found.get(ours.get("precision")) or found.get("fp32")
+
+
+def _ratio(ours: Figure, theirs: Figure | None) -> str:
+    if theirs is None:
+        return "-"
+    return f"{float(ours['value']) / float(theirs['value']):.2f}"  # type: ignore[arg-type]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        words = [word.ljust(width) for word, width in zip(row[:2], widths, strict=False)]
+        words += [word.rjust(width) for word, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join(words).rstrip())
+    return lines

@@ -1,0 +1,152 @@
+"""fairseq 0.12.2: `--arch lstm`, which always feeds its input and attends as Luong et al."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.corpus import Corpus
+from bench.environment import Environment
+from bench.measure import Progress, UnavailableError
+from bench.process import Command, Finished, thread_settings
+from bench.sizes import BATCH_TOKENS
+from bench.systems import MAX_LENGTH, Training, Translated, Translating, flatten
+
+_REPORT = re.compile(r"\| train_inner \| (\{.*\})")
+_HYPOTHESIS = re.compile(r"^H-\d+\t\S+\t(.*)$", re.MULTILINE)
+_TIME = re.compile(r"Translated [\d,]+ sentences \(([\d,]+) tokens\) in .*?([\d.]+) tokens/s\)")
+_DATACLASS = re.compile(r"^( *)@dataclass(?:\(\))?$", re.MULTILINE)
+
+
+class Fairseq:
+    """See `System`."""
+
+    name = "fairseq"
+    precisions = ("fp32",)  # --bf16 without a GPU asks for a TPU
+
+    def install(self, environment: Environment) -> None:
+        # pip 24.1 refuses the requirements of omegaconf 2.0.6. With torch beside it, the build
+        # asks for a C++ file that the source archive lacks, so torch comes last.
+        environment.install("pip<24.1")
+        environment.install("numpy<2", "cython<3", "setuptools<81", "wheel")
+        ready = ("--no-deps", "--no-build-isolation")
+        environment.install(
+            *ready, "fairseq==0.12.2", "hydra-core==1.0.7", "omegaconf==2.0.6",
+            "antlr4-python3-runtime==4.8",
+        )  # fmt: skip
+        environment.install(
+            "torch", "numpy<2", "setuptools<81", "PyYAML", "cffi", "regex", "sacrebleu", "tqdm",
+            "bitarray", "scikit-learn", "packaging",
+        )  # fmt: skip
+        for package in ("fairseq", "hydra"):
+            allow_defaults(environment.package(package))
+
+    def help(self, environment: Environment) -> list[str]:
+        return [environment.program("fairseq-train"), "--help"]
+
+    def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
+        corpus.write_vocabulary(folder / "dict.txt", suffix=" 1")
+        files = {"--trainpref": corpus.prefix("train"), "--validpref": corpus.prefix("dev")}
+        return [binarize(environment, corpus, folder / "dict.txt", folder, files)]
+
+    def train(self, environment: Environment, job: Training) -> Command:
+        sizes = job.sizes
+        options = {
+            "--task": "translation",
+            "--source-lang": job.corpus.languages.source,
+            "--target-lang": job.corpus.languages.target,
+            "--arch": "lstm",
+            "--encoder-embed-dim": sizes.embedding,
+            "--encoder-hidden-size": sizes.encoder,
+            "--encoder-layers": sizes.layers,
+            "--decoder-embed-dim": sizes.embedding,
+            "--decoder-hidden-size": sizes.decoder,
+            "--decoder-out-embed-dim": sizes.decoder,
+            "--decoder-layers": sizes.layers,
+            "--dropout": sizes.dropout,
+            "--criterion": "label_smoothed_cross_entropy",
+            "--label-smoothing": sizes.label_smoothing,
+            "--optimizer": "adam",
+            "--adam-betas": "(0.9, 0.999)",
+            "--lr": sizes.learning_rate,
+            "--lr-scheduler": "fixed",
+            "--clip-norm": sizes.clip_norm,
+            "--max-tokens": job.corpus.counts.longer_side_of(BATCH_TOKENS),
+            "--max-update": job.updates,
+            "--log-interval": 1,
+            "--log-format": "json",
+            "--seed": job.seed,
+            "--save-dir": job.folder,
+            "--num-workers": 0,
+        }
+        flags = ["--cpu", "--encoder-bidirectional", "--disable-validation", "--no-progress-bar",
+                 "--no-epoch-checkpoints"]  # fmt: skip
+        program = environment.program("fairseq-train")
+        arguments = [program, str(job.prepared), *flags, *flatten(options)]
+        return Command(arguments, job.folder, thread_settings(job.threads))
+
+    def progress(self, line: str) -> Progress | None:
+        # wpb: words per batch, which is `ntokens` of the target: end symbols, no padding.
+        if (found := _REPORT.search(line)) is None:
+            return None
+        report = json.loads(found[1])
+        return Progress(int(report["num_updates"]), tokens=float(report["wpb"]))
+
+    def translate(self, environment: Environment, job: Translating) -> list[Command]:
+        languages, model = job.model.corpus.languages, job.model
+        lines = job.folder / "lines"
+        for side in (languages.source, languages.target):  # its binarizer wants both sides
+            lines.with_suffix(f".{side}").write_bytes(job.source.read_bytes())
+        vocabulary = model.prepared / "dict.txt"
+        binary = job.folder / "binary"
+        options = {
+            "--path": model.folder / "checkpoint_last.pt",
+            "--gen-subset": "test",
+            "--beam": job.beam,
+            "--batch-size": job.batch,
+            "--max-len-a": 0,
+            "--max-len-b": MAX_LENGTH,
+            "--num-workers": 0,
+        }
+        program = environment.program("fairseq-generate")
+        arguments = [program, str(binary), "--cpu", "--no-progress-bar", *flatten(options)]
+        return [
+            binarize(environment, model.corpus, vocabulary, binary, {"--testpref": lines}),
+            Command(arguments, job.folder, thread_settings(job.threads)),
+        ]
+
+    def translated(self, job: Translating, finished: Finished) -> Translated:
+        # Its clock runs during the search alone.
+        if (time := _TIME.search(finished.output)) is None:
+            raise UnavailableError("fairseq-generate did not report its time")
+        seconds = int(time[1].replace(",", "")) / float(time[2])
+        return Translated(_HYPOTHESIS.findall(finished.output), seconds)
+
+
+def binarize(
+    environment: Environment,
+    corpus: Corpus,
+    vocabulary: Path,
+    folder: Path,
+    files: Mapping[str, object],
+) -> Command:
+    """Return the command that numbers the pieces of cut text."""
+    options = {
+        "--source-lang": corpus.languages.source,
+        "--target-lang": corpus.languages.target,
+        "--srcdict": vocabulary,
+        "--destdir": folder,
+        **files,
+    }
+    program = environment.program("fairseq-preprocess")
+    arguments = [program, "--joined-dictionary", *flatten(options)]
+    return Command(arguments, vocabulary.parent, thread_settings(1))
+
+
+def allow_defaults(package: Path) -> None:
+    """Let dataclasses be defaults of one another, which Python 3.11 allows to hashable ones."""
+    for path in package.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        changed = _DATACLASS.sub(r"\1@dataclass(unsafe_hash=True)", text)
+        if changed != text:
+            path.write_text(changed, encoding="utf-8")

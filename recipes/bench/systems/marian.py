@@ -1,0 +1,104 @@
+"""Marian 1.12 (`pymarian`): its s2s model with LSTM cells, which is larger than that of the others.
+
+The encoder has the decoder's size in each direction, the attention is a small network, and the
+decoder's first layer has a second cell after the attention instead of input feeding.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from bench.corpus import Corpus
+from bench.environment import Environment
+from bench.measure import Progress, UnavailableError
+from bench.process import Command, Finished, thread_settings
+from bench.sizes import BATCH_TOKENS
+from bench.systems import Training, Translated, Translating, flatten
+
+_REPORT = re.compile(r": Up\. (\d+) : .* \* [\d,]+ @ ([\d,]+) after ")
+_TIME = re.compile(r"Total time: ([\d.]+)s wall")
+_MAIN = "import sys, _pymarian; sys.exit(_pymarian.main(sys.argv[1:]))"
+
+
+class Marian:
+    """See `System`."""
+
+    name = "marian"
+    precisions = ("fp32",)
+
+    def install(self, environment: Environment) -> None:
+        environment.install("pymarian==1.12.42")
+
+    def help(self, environment: Environment) -> list[str]:
+        return [environment.python, "-c", _MAIN, "train", "--help"]
+
+    def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
+        numbers = {piece: i for i, piece in enumerate(("</s>", "<unk>", *corpus.pieces))}
+        text = json.dumps(numbers, ensure_ascii=False, indent=0)
+        (folder / "vocabulary.yml").write_text(text, encoding="utf-8")
+        return []
+
+    def train(self, environment: Environment, job: Training) -> Command:
+        sizes = job.sizes
+        vocabulary = job.prepared / "vocabulary.yml"
+        options = {
+            "--type": "s2s",
+            "--model": job.folder / "model.npz",
+            "--dim-emb": sizes.embedding,
+            "--dim-rnn": sizes.decoder,
+            "--enc-cell": "lstm",
+            "--dec-cell": "lstm",
+            "--enc-depth": sizes.layers,
+            "--dec-depth": sizes.layers,
+            "--dropout-rnn": sizes.dropout,
+            "--label-smoothing": sizes.label_smoothing,
+            "--optimizer": "adam",
+            "--learn-rate": sizes.learning_rate,
+            "--clip-norm": sizes.clip_norm,
+            "--cost-type": "ce-sum",  # which makes it log the number of target tokens
+            "--mini-batch": 1_000_000,  # sentences: no limit
+            "--mini-batch-words": BATCH_TOKENS // job.threads,  # of each thread
+            "--mini-batch-round-up": "false",
+            "--maxi-batch": 1_000,
+            "--max-length": 200,
+            "--after": f"{job.updates}u",
+            "--disp-freq": "1u",
+            "--workspace": 1024,
+            "--cpu-threads": job.threads,
+            "--data-threads": 1,
+            "--tempdir": job.folder,
+            "--seed": job.seed,
+        }
+        files = [str(job.corpus.side("train", target=target)) for target in (False, True)]
+        arguments = [environment.python, "-c", _MAIN, "train", "--sync-sgd", *flatten(options)]
+        arguments += ["--train-sets", *files, "--vocabs", str(vocabulary), str(vocabulary)]
+        return Command(arguments, job.folder, thread_settings(1))  # its threads are workers
+
+    def progress(self, line: str) -> Progress | None:
+        # The count after @ is that of target "labels": end symbols, no padding.
+        if (found := _REPORT.search(line)) is None:
+            return None
+        return Progress(int(found[1]), tokens=float(found[2].replace(",", "")))
+
+    def translate(self, environment: Environment, job: Translating) -> list[Command]:
+        vocabulary = str(job.model.prepared / "vocabulary.yml")
+        options = {
+            "--models": job.model.folder / "model.npz",
+            "--input": job.source,
+            "--output": job.folder / "output",
+            "--beam-size": job.beam,
+            "--normalize": 1,
+            "--mini-batch": job.batch,
+            "--maxi-batch": 100,
+            "--maxi-batch-sort": "src",
+            "--cpu-threads": job.threads,
+        }
+        arguments = [environment.python, "-c", _MAIN, "decode", "--quiet-translation"]
+        arguments += [*flatten(options), "--vocabs", vocabulary, vocabulary]
+        return [Command(arguments, job.folder, thread_settings(1))]
+
+    def translated(self, job: Translating, finished: Finished) -> Translated:
+        if (time := _TIME.search(finished.output)) is None:
+            raise UnavailableError("marian did not report its time")
+        lines = (job.folder / "output").read_text(encoding="utf-8").split("\n")
+        return Translated(lines[:-1], float(time[1]))

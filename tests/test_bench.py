@@ -1,0 +1,386 @@
+"""The benchmark: what can be known of it without installing anybody."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "recipes"))
+
+from bench.corpus import Corpus, Languages, config_head  # noqa: E402
+from bench.environment import Environment  # noqa: E402
+from bench.measure import (  # noqa: E402
+    Moment,
+    Progress,
+    UnavailableError,
+    count_tokens,
+    last_error,
+    training_speed,
+)
+from bench.process import Command, finish, thread_settings, watch  # noqa: E402
+from bench.report import Figure, ratio_table, rounded, write_figure  # noqa: E402
+from bench.run import Bench, Options  # noqa: E402
+from bench.sizes import (  # noqa: E402
+    SIZES,
+    TextCounts,
+    forward_products,
+    mixed_rate,
+    training_flop,
+)
+from bench.systems import Training, Translating  # noqa: E402
+from bench.systems import nmt as nmt_system  # noqa: E402
+from bench.systems.all import SYSTEMS  # noqa: E402
+from bench.systems.fairseq import allow_defaults  # noqa: E402
+from bench.systems.joeynmt import training_config  # noqa: E402
+
+from nmt.config.load import load  # noqa: E402
+
+MULTI30K = TextCounts(
+    vocabulary=8000,
+    sentences=29000,
+    source_tokens=443_039,
+    target_tokens=457_443,
+    longer_side_tokens=484_117,
+)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Training:
+    languages = Languages("multi30k", tmp_path, "en", "de")
+    return Training(
+        sizes=SIZES["big"],
+        precision="bf16",
+        corpus=Corpus(languages, tmp_path, MULTI30K, ("▁ein", "e")),
+        prepared=tmp_path,
+        folder=tmp_path,
+        updates=10,
+        seed=1,
+        threads=2,
+    )
+
+
+# The floor
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "training"), [("small", 17.05, 51.2), ("big", 41.6, 125)]
+)
+def test_the_floor_is_that_of_the_sizes(name: str, forward: float, training: float) -> None:
+    products = forward_products(SIZES[name], MULTI30K)
+    assert sum(p.flop for p in products) / 1e6 == pytest.approx(forward, rel=2e-3)
+    assert training_flop(products) / 1e6 == pytest.approx(training, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("part", "mflop"),
+    [("encoder", 2.03), ("keys", 0.51), ("gates", 5.24), ("combine", 1.05), ("attention", 0.03),
+     ("logits", 8.19)],
+)  # fmt: skip
+def test_each_part_of_the_small_model_costs_what_its_matrices_cost(part: str, mflop: float) -> None:
+    products = forward_products(SIZES["small"], MULTI30K)
+    assert sum(p.flop for p in products if p.part == part) / 1e6 == pytest.approx(mflop, abs=6e-3)
+
+
+def test_the_rate_of_a_model_is_that_of_the_time_of_all_products() -> None:
+    products = forward_products(SIZES["small"], MULTI30K)
+    rates = {p.shape: 100.0 + p.columns for p in products}
+    seconds = sum(p.flop / rates[p.shape] for p in products)
+    assert mixed_rate(products, rates) == pytest.approx(sum(p.flop for p in products) / seconds)
+
+
+def test_batches_by_the_longer_side_hold_as_many_target_tokens() -> None:
+    assert MULTI30K.longer_side_of(4096) == round(4096 * 484_117 / 457_443)
+    assert MULTI30K.sentences_of(4096) == 260
+
+
+# Logs, as the systems wrote them
+
+LINES = {
+    "nmt": (
+        "update     3  epoch 0.0  loss 8.011  ppl 3014.1  1,544 tok/s  eta 00:03",
+        Progress(3, rate=1544.0),
+    ),
+    "fairseq": (
+        '2026-11-21 08:08:21 | INFO | train_inner | {"epoch": 1, "update": 0.015, "loss": "12.629",'
+        ' "nll_loss": "12.584", "ppl": "6139.6", "wps": "584", "ups": "0.14", "wpb": "4055", "bsz":'
+        ' "272", "num_updates": "2", "lr": "0.001", "gnorm": "1.238", "clip": "100", "train_wall":'
+        ' "7", "wall": "16"}',
+        Progress(2, tokens=4055.0),
+    ),
+    "opennmt": (
+        "[2026-11-21 08:03:34,991 INFO] Step  2/    3; acc: 6.9; ppl: 6107.5; xent: 8.7; lr:"
+        " 0.00100; sents:     240; bsz: 3360/3840/240; 994/1136 tok/s;    165 sec;",
+        Progress(2, tokens=3840.0),
+    ),
+    "joeynmt": (
+        "2026-11-21 07:59:25,371 - INFO - joeynmt.training - Epoch   1, Step:        3, Batch Loss:"
+        "     7.524379, Batch Acc: 0.075356, Tokens per Sec:      108, Lr: 0.001000",
+        Progress(3, rate=108.0),
+    ),
+    "marian": (
+        "[2026-11-21 08:09:31] Ep. 1 : Up. 2 : Sen. 655 : Cost 8.95209503 * 4,384 @ 4,384 after"
+        " 8,463 : Time 9.82s : 446.25 words/s : gNorm 0.2738",
+        Progress(2, tokens=4384.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_report_is_read(name: str) -> None:
+    line, progress = LINES[name]
+    assert SYSTEMS[name].progress(line + "\n") == progress
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_other_lines_are_no_reports(name: str) -> None:
+    others = [line for system, (line, _) in LINES.items() if system != name]
+    others += [
+        "run runs/x  params 13.2 M  device cpu (1 threads, bf16)  seed 1  resume: no checkpoint",
+        '2026-11-21 08:08:26 | INFO | train | {"epoch": 1, "train_wps": "621.8", '
+        '"train_num_updates": "3"}',
+        "[2026-11-21 08:00:51,798 INFO] Weighted corpora loaded so far:",
+        "2026-11-21 07:59:25,372 - INFO - joeynmt.training - Training ended since maximum num.",
+        "[2026-11-21 08:09:31] Training finished",
+    ]
+    assert [line for line in others if SYSTEMS[name].progress(line) is not None] == []
+
+
+TIMES = {
+    "nmt": ("translated in 2.5000 s\n", "output", 2.5),
+    "opennmt": ("[2026-11-21 08:04:20,480 INFO] Total translation time (s): 2.5\n", "output", 2.5),
+    "joeynmt": ("joeynmt.prediction - Generation took 2.5000[sec].\n", "output.test", 2.5),
+    "marian": ("[2026-11-21 08:04:26] Total time: 2.50000s wall\n", "output", 2.5),
+    "fairseq": (
+        "S-1\t▁A\nH-1\t-0.52\t▁ein ▁Hund\nD-1\t-0.52\t▁ein ▁Hund\nH-0\t-0.31\t\n"
+        "Translated 2 sentences (4 tokens) in 2.5s (0.80 sentences/s, 1.60 tokens/s)\n",
+        "",
+        2.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_translations_are_counted_with_their_end_symbols(name: str, job: Training) -> None:
+    output, file, seconds = TIMES[name]
+    if file:
+        (job.folder / file).write_text("▁ein ▁Hund\n\n", encoding="utf-8")
+    translating = Translating(
+        model=job, precision="fp32", source=job.folder, plain=job.folder, folder=job.folder,
+        beam=5, batch=64, threads=2,
+    )  # fmt: skip
+    done = finish(python(f"print({output!r})", job.folder))
+    found = SYSTEMS[name].translated(translating, done)
+    assert (count_tokens(found.lines), found.seconds) == (4, seconds)
+    silent = finish(python("", job.folder))
+    with pytest.raises(UnavailableError, match="did not report its time"):
+        SYSTEMS[name].translated(translating, silent)
+
+
+# Speed
+
+
+def test_speed_is_taken_between_the_lines_after_the_warm_up() -> None:
+    moments = [
+        Moment(at, Progress(update, tokens=tokens))
+        for at, update, tokens in [
+            (0.0, 1, 9e9),
+            (50.0, 2, 9e9),
+            (51.0, 3, 4000.0),
+            (53.0, 4, 5000.0),
+        ]
+    ]
+    assert training_speed(moments, warmup=2) == (3000.0, 4500.0)
+
+
+def test_a_rate_counts_for_as_long_as_it_was_kept() -> None:
+    moments = [
+        Moment(at, Progress(update, rate=rate))
+        for at, update, rate in [(0.0, 1, 1.0), (1.0, 2, 1000.0), (4.0, 3, 2000.0)]
+    ]
+    assert training_speed(moments, warmup=1) == (1750.0, 3500.0)
+
+
+def test_one_line_is_no_speed() -> None:
+    with pytest.raises(UnavailableError, match="1 updates were reported"):
+        training_speed([Moment(0.0, Progress(1, tokens=1.0))], warmup=1)
+
+
+# Processes
+
+
+def python(program: str, folder: Path) -> Command:
+    return Command([sys.executable, "-c", program], folder, thread_settings(3))
+
+
+def test_a_command_gets_its_threads_and_is_measured(tmp_path: Path) -> None:
+    program = "import os; x = bytes(50_000_000); print(os.environ['OMP_NUM_THREADS'])"
+    done = finish(python(program, tmp_path))
+    assert done.output == "3\n"
+    assert 50 < done.peak_mb < 500
+    assert 0 < done.seconds < 60
+
+
+def test_a_failure_gives_its_last_error(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"^ValueError: no such mode$"):
+        finish(python("raise ValueError('no such mode')", tmp_path))
+
+
+def test_training_is_stopped_after_its_updates(tmp_path: Path) -> None:
+    endless = "import time\nfor i in range(10**9): print('step', i, flush=True); time.sleep(0.001)"
+
+    def parse(line: str) -> Progress:
+        return Progress(int(line.split()[1]), tokens=1.0)
+
+    watched = watch(python(endless, tmp_path), parse, updates=5)
+    assert [moment.progress.update for moment in watched.moments] == [0, 1, 2, 3, 4, 5]
+    assert watched.peak_mb > 1
+
+
+def test_training_that_ends_early_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="RuntimeError: out of luck"):
+        watch(python("raise RuntimeError('out of luck')", tmp_path), lambda line: None, updates=5)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("", "it failed without a word"),
+        ("one\ntwo\n\n", "two"),
+        ("  ERROR: Failed building wheel\nnote: This error is not a problem with pip.\nhint: see\n",
+         "ERROR: Failed building wheel"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_one_line(output: str, reason: str) -> None:
+    assert last_error(output) == reason
+
+
+# Configurations
+
+
+def test_nmt_accepts_its_configuration(job: Training, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        config_head(job.corpus.languages)
+        + nmt_system.model_config(job.sizes)
+        + nmt_system.training_config(job)
+    )
+    experiment = load(path)
+    assert experiment.model.encoder.layers == experiment.model.decoder.layers == 2
+    assert experiment.model.decoder.input_feeding
+    assert (experiment.training.precision, experiment.training.threads) == ("bf16", 2)
+    assert experiment.training.batch_tokens == 4096
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_all_are_told_the_same(name: str, job: Training) -> None:
+    (job.folder / "data").mkdir()
+    command = SYSTEMS[name].train(Environment(job.folder / "environment"), job)
+    configs = [path.read_text() for path in job.folder.glob("config.*")]
+    told = re.findall(r"[\w.-]+", " ".join([*command.arguments, *configs]))
+    sizes = job.sizes
+    settings = (sizes.dropout, sizes.label_smoothing, sizes.learning_rate, sizes.clip_norm)
+    expected = {str(value) for value in (*settings, sizes.embedding, sizes.decoder, sizes.layers)}
+    assert expected <= {*told}
+    workers = 1 if name == "marian" else 2
+    assert command.environment["OMP_NUM_THREADS"] == str(workers)
+
+
+def test_joeynmt_gets_as_many_target_tokens_an_update_as_the_others(job: Training) -> None:
+    training = training_config(job)["training"]
+    assert (training["batch_type"], training["batch_size"]) == ("sentence", 260)
+
+
+def test_dataclasses_become_hashable(tmp_path: Path) -> None:
+    text = "@dataclass\nclass A:\n    x: int = 0\n\n\n@dataclass()\nclass B:\n    a: A = A()\n"
+    (tmp_path / "config.py").write_text("from dataclasses import dataclass\n\n\n" + text)
+    allow_defaults(tmp_path)
+    done = finish(python("import config; print(config.B().a.x)", tmp_path))
+    assert done.output == "0\n"
+
+
+# Reports
+
+TRAINED = "train_tokens_per_second"
+
+
+def figure(system: str, value: float, precision: str = "fp32", name: str = TRAINED) -> Figure:
+    return {"figure": name, "system": system, "config": "small", "precision": precision,
+            "threads": 2, "value": value}  # fmt: skip
+
+
+def test_a_figure_is_one_json_line() -> None:
+    file = io.StringIO()
+    write_figure({"figure": "unavailable", "system": "marian", "reason": "größer\n"}, file)
+    assert file.getvalue().count("\n") == 1
+    assert json.loads(file.getvalue())["reason"] == "größer\n"
+
+
+def test_a_measured_value_has_four_digits() -> None:
+    assert [rounded(v) for v in (12345.678, 0.123456, 2.0)] == [12350.0, 0.1235, 2.0]
+
+
+def test_ratios_are_ours_over_theirs_in_our_precision_or_their_only_one() -> None:
+    figures = [
+        figure("nmt", 3000), figure("nmt", 6000, "bf16"),
+        figure("fairseq", 2000), figure("joeynmt", 1000), figure("joeynmt", 4000, "bf16"),
+        figure("machine", 300, name="matrix_gflops"), figure("opennmt", 2, name="startup_seconds"),
+    ]  # fmt: skip
+    assert [line.split() for line in ratio_table(figures)] == [
+        ["figure", "work", "nmt", "/", "fairseq", "/", "joeynmt", "/", "opennmt"],
+        [TRAINED, "small,", "fp32", "3,000", "1.50", "3.00", "-"],
+        [TRAINED, "small,", "bf16", "6,000", "3.00", "1.50", "-"],
+    ]
+
+
+class Broken(nmt_system.Nmt):
+    """Cannot be installed."""
+
+    name = "broken"
+
+    def install(self, environment: object) -> None:
+        raise UnavailableError("ERROR: No matching distribution found for broken")
+
+
+def options(cache: Path) -> Options:
+    return Options(
+        systems=["broken"], configs=["small"], tasks=["startup", "train", "translate"],
+        precisions=[], windows=1, warmup=1, updates=1, model_updates=1, sentences=1,
+        sentences_alone=1, threads=1, cache=cache,
+    )  # fmt: skip
+
+
+def test_a_peer_that_cannot_be_installed_is_reported_and_never_guessed(
+    tmp_path: Path,
+    job: Training,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(SYSTEMS, "broken", Broken())
+    monkeypatch.setattr("bench.run.prepare_corpus", lambda languages, folder: job.corpus)
+    monkeypatch.setattr("bench.environment.Environment.create", lambda self: None)
+    monkeypatch.setattr(Bench, "_excerpt", lambda self, lines: (tmp_path, tmp_path))
+    assert Bench(options(tmp_path / "cache")).run() == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        {
+            "figure": "unavailable",
+            "system": "broken",
+            "task": "install",
+            "reason": "ERROR: No matching distribution found for broken",
+        }
+    ]
+
+
+def test_make_hands_its_variables_on() -> None:
+    done = subprocess.run(
+        ["make", "-n", "-C", "recipes/bench", "PYTHON=python", "SYSTEMS=nmt joeynmt", "WINDOWS=7",
+         "MODEL_UPDATES=3"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    command = 'python -m bench --systems "nmt joeynmt" --windows "7" --model-updates "3"'
+    assert command in " ".join(done.stdout.split())
