@@ -16,6 +16,7 @@ FLOORS = (
     {"search", "diagnostics"},
     {"translator"},
     {"training"},
+    {"benchmark"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

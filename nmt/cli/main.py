@@ -17,6 +17,7 @@ import typer
 
 from nmt import __version__
 from nmt.cli.average import average
+from nmt.cli.bench import bench
 from nmt.cli.check import check
 from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
@@ -53,6 +54,7 @@ for command in (
     evaluate,
     show,
     average,
+    bench,
 ):
     app.command()(command)
 

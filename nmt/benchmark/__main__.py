@@ -1,0 +1,21 @@
+"""Measure one part of the benchmark: a `Task` as JSON comes in, a `Figure` as JSON a line."""
+
+import json
+import sys
+from dataclasses import asdict
+
+from nmt.errors import NmtError
+from nmt.machine import keep_memory
+
+if __name__ == "__main__":
+    keep_memory()
+    try:
+        from nmt.benchmark.part import Task, run_part
+
+        for figure in run_part(Task(**json.loads(sys.argv[1]))):
+            print(json.dumps(asdict(figure)), flush=True)
+    except NmtError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,61 @@
+"""How fast the machine multiplies the matrices of a model: the limit of any implementation."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nmt.benchmark.work import TRAINING, Product, Work
+
+_TIMES = 3  # each product is taken at least so often
+
+
+@torch.inference_mode()
+def measure_rate(work: Work, dtype: torch.dtype, *, seconds: float = 0.05) -> float:
+    """Return the GFLOP/s at which the matrix products of an update run, if nothing else is done.
+
+    Each is timed by itself, forward and backward, on operands that lie ready, with as many rows
+    as there can be at a time. The best of several times counts, by its share in an update.
+
+    Args:
+        work: which products.
+        dtype: of the operands.
+        seconds: each product is repeated for so long.
+    """
+    flop = sum(product.flop for product in work.products)
+    times = {
+        shape: _time(product, dtype, seconds)
+        for shape, product in {_shape(product): product for product in work.products}.items()
+    }
+    return TRAINING * flop / sum(times[_shape(product)] for product in work.products) / 1e9
+
+
+def _shape(product: Product) -> tuple[int, int, int, int]:
+    return product.inner, product.columns, product.rows, product.positions
+
+
+def _time(product: Product, dtype: torch.dtype, least: float) -> float:
+    """Return the seconds that an update spends in all products with one matrix of weights.
+
+    The gradient of the weights can wait until the gradients of all positions are known.
+    """
+    weight = torch.randn(product.columns, product.inner).to(dtype)
+    inputs = torch.randn(product.positions, product.inner).to(dtype)
+    gradients = torch.randn(product.positions, product.columns).to(dtype)
+    some, some_gradients = inputs[: product.rows], gradients[: product.rows]
+    forward = _best_time(lambda: some @ weight.t(), least)
+    backward = _best_time(lambda: some_gradients @ weight, least)
+    of_weights = _best_time(lambda: gradients.t() @ inputs, least)
+    return (forward + backward) * product.positions / product.rows + of_weights
+
+
+def _best_time(multiply: Callable[[], Tensor], least: float) -> float:
+    """Return the seconds of the fastest of several calls; the first one prepares the kernel."""
+    multiply()
+    times: list[float] = []
+    while len(times) < _TIMES or sum(times) < least:
+        started = time.perf_counter()
+        multiply()
+        times.append(time.perf_counter() - started)
+    return min(times)

@@ -1,0 +1,143 @@
+"""One part of the benchmark, in a process of its own: `python -m nmt.benchmark TASK`.
+
+So the peak of memory is that of the part, and no part inherits warm caches or a heap in pieces.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from nmt.benchmark.figure import Figure, Name
+from nmt.benchmark.matrix import measure_rate
+from nmt.benchmark.memory import peak_memory
+from nmt.benchmark.setup import CONFIG
+from nmt.benchmark.startup import measure_startup
+from nmt.benchmark.translation import BATCHES, BEAMS, measure_translation
+from nmt.benchmark.work import Sample, Work, work_of
+from nmt.config.experiment import Experiment
+from nmt.config.load import load
+from nmt.data.binary import Corpus
+from nmt.data.prepared import TRAIN
+from nmt.models.folder import load_model_folder
+from nmt.text.lines import read_lines
+from nmt.translator import DTYPES, Precision, Translator
+
+Part = Literal["matrix", "train", "translate", "startup"]
+_STARTS = 3  # of `nmt translate`, at most
+_SEARCHES = len(BEAMS) * len(BATCHES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What one process measures."""
+
+    part: Part
+    """Which part of the benchmark."""
+    folder: str
+    """What `set_up` made."""
+    config: str
+    """What the figures call the model."""
+    precision: Precision
+    """Of the matrix products."""
+    threads: int = 0
+    """CPU threads; 0 = all cores."""
+    windows: int = 5
+    """Of each speed, at most; the median counts."""
+    seconds: float = 2.0
+    """Least length of a window of training; all searches together get as much."""
+
+
+def run_part(task: Task) -> Iterator[Figure]:
+    """Measure, and yield each figure as soon as it is known."""
+    if task.threads:
+        torch.set_num_threads(task.threads)
+    match task.part:
+        case "matrix":
+            yield from _matrix(task)
+        case "train":
+            yield from _train(task)
+        case "translate":
+            yield from _translate(task)
+        case "startup":
+            yield from _startup(task)
+
+
+def _matrix(task: Task) -> Iterator[Figure]:
+    work = work_in(Path(task.folder), _experiment(task))
+    rate = measure_rate(work, DTYPES[task.precision])
+    yield _figure(task, "matrix_gflops", [rate])
+    yield _figure(task, "train_floor_tokens_per_second", [1e3 * rate / work.training])
+
+
+def _train(task: Task) -> Iterator[Figure]:
+    from nmt.benchmark.training import measure_training  # memory that the others do not need
+
+    speeds = measure_training(
+        _experiment(task), Path(task.folder), windows=task.windows, seconds=task.seconds
+    )
+    yield _figure(task, "train_tokens_per_second", speeds)
+    yield _peak(task)
+
+
+def _translate(task: Task) -> Iterator[Figure]:
+    translator = Translator.load(task.folder, device="cpu", precision=task.precision)
+    lines = list(read_lines(Path(_experiment(task).data.valid[0])))
+    for batch in BATCHES:
+        for beam in BEAMS:
+            speeds = measure_translation(
+                translator,
+                lines,
+                beam=beam,
+                batch=batch,
+                windows=task.windows,
+                seconds=task.seconds / _SEARCHES,
+            )
+            figure = _figure(task, "translate_tokens_per_second", speeds)
+            yield replace(figure, beam=beam, batch=batch)
+    yield _peak(task)
+
+
+def _startup(task: Task) -> Iterator[Figure]:
+    line = next(iter(read_lines(Path(_experiment(task).data.valid[0]))))
+    seconds = measure_startup(
+        Path(task.folder),
+        line,
+        precision=task.precision,
+        threads=task.threads,
+        times=min(task.windows, _STARTS),
+    )
+    yield _figure(task, "startup_seconds", seconds)
+
+
+def _peak(task: Task) -> Figure:
+    return replace(_figure(task, "peak_rss_mb", [peak_memory()]), part=task.part)
+
+
+def _figure(task: Task, name: Name, values: Sequence[float]) -> Figure:
+    return Figure(
+        figure=name,
+        config=task.config,
+        precision=task.precision,
+        threads=torch.get_num_threads(),
+        values=values,
+    )
+
+
+def _experiment(task: Task) -> Experiment:
+    experiment = load(Path(task.folder) / CONFIG)
+    training = experiment.training.model_copy(update={"precision": task.precision})
+    return experiment.model_copy(update={"training": training})
+
+
+def work_in(folder: Path, experiment: Experiment) -> Work:
+    """Return what an update of the folder's corpus and model must compute."""
+    corpus = Corpus.open(folder / "data", TRAIN)
+    sample = Sample(
+        source_length=float(corpus.source_lengths.mean()),
+        target_length=float(corpus.target_lengths.mean()),
+        target_tokens=experiment.training.batch_tokens,
+    )
+    return work_of(load_model_folder(folder).model, sample)

@@ -1,0 +1,106 @@
+"""The whole benchmark: set up, measure part by part, put the figures in relation."""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from nmt.benchmark.figure import Figure
+from nmt.benchmark.part import Part, Task
+from nmt.benchmark.setup import set_up
+from nmt.benchmark.sizes import Size, experiment_of
+from nmt.errors import ResourceError
+from nmt.translator import Precision
+
+logger = logging.getLogger(__name__)
+
+PARTS: tuple[Part, ...] = get_args(Part)
+_NEEDED: dict[Part, tuple[Part, ...]] = {"train": ("matrix", "train")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """What is measured, and how thoroughly."""
+
+    config: Size = "small"
+    """Which of the two models."""
+    precisions: Sequence[Precision] = ("fp32",)
+    """Everything but the start is measured in each; the start in the first."""
+    threads: int = 0
+    """CPU threads; 0 = all cores."""
+    windows: int = 5
+    """Of each speed, at most; the median counts."""
+    only: Part | None = None
+    """This part alone, with what it is held against; None = all."""
+
+
+def run_benchmark(options: BenchmarkOptions) -> Iterator[Figure]:
+    """Set up in a temporary folder, measure, and yield each figure as soon as it is known.
+
+    Raises:
+        ResourceError: a part could not be measured.
+    """
+    with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
+        folder = Path(name)
+        logger.info("%s: setting up a corpus and a model", options.config)
+        set_up(folder, experiment_of(options.config, folder))
+        yield from relate(run_tasks(plan(options, folder)))
+
+
+def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:
+    """Return what is measured, in order: what is compared stands side by side."""
+    only, first = options.only, options.precisions[0]
+    parts = PARTS if only is None else _NEEDED.get(only, (only,))
+    return [
+        Task(
+            part=part,
+            folder=str(folder),
+            config=options.config,
+            precision=precision,
+            threads=options.threads,
+            windows=options.windows,
+        )
+        for precision in options.precisions
+        for part in parts
+        if part != "startup" or precision == first
+    ]
+
+
+def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
+    """Measure each task in a process of its own, and yield its figures as they come.
+
+    Raises:
+        ResourceError: a process ended before it was done.
+    """
+    for task in tasks:
+        logger.info("%s: measuring %s in %s", task.config, task.part, task.precision)
+        command = [sys.executable, "-m", "nmt.benchmark", json.dumps(asdict(task))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                for line in process.stdout or ():
+                    yield Figure(**json.loads(line))
+            except BaseException:  # nobody wants the rest
+                process.kill()
+                raise
+        if process.returncode != 0:
+            raise ResourceError(
+                f"{task.part} in {task.precision}: the process ended with code "
+                f"{process.returncode}; see the lines above, or try --config small."
+            )
+
+
+def relate(figures: Iterable[Figure]) -> Iterator[Figure]:
+    """Pass figures on, and add the share of its floor that a training speed reaches."""
+    floors: dict[str, float] = {}
+    for figure in figures:
+        yield figure
+        if figure.figure == "train_floor_tokens_per_second":
+            floors[figure.precision] = figure.value
+        if figure.figure == "train_tokens_per_second" and figure.precision in floors:
+            share = figure.value / floors[figure.precision]
+            yield replace(figure, figure="train_fraction_of_floor", values=[share])

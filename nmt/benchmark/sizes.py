@@ -1,0 +1,78 @@
+"""The two models that are measured. They never change, so that figures of years compare.
+
+Both are LSTMs with Luong's attention and input feeding, one vocabulary of 8,000 pieces, and
+updates of 4,096 target tokens.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.experiment import Experiment
+from nmt.config.model import (
+    DecoderConfig,
+    DropoutConfig,
+    EmbeddingConfig,
+    EncoderConfig,
+    GeneralAttentionConfig,
+    LstmCellConfig,
+    ModelConfig,
+)
+from nmt.config.search import SearchConfig
+from nmt.config.training import AdamConfig, TrainingConfig
+
+Size = Literal["small", "big"]
+
+
+def model_of(size: Size) -> ModelConfig:
+    """Return the parts of a size."""
+    units, layers = (256, 1) if size == "small" else (512, 2)
+    return ModelConfig(
+        embedding=EmbeddingConfig(size=units, tied="none"),
+        encoder=EncoderConfig(
+            cell=LstmCellConfig(), hidden_size=units, layers=layers, bidirectional=True
+        ),
+        decoder=DecoderConfig(
+            cell=LstmCellConfig(),
+            hidden_size=512,
+            layers=layers,
+            attention=GeneralAttentionConfig(),
+            attend="after",
+            input_feeding=True,
+        ),
+        dropout=DropoutConfig(embedding=0.2, layers=0.2, readout=0.2),
+    )
+
+
+SAME_LENGTH = SearchConfig(
+    min_length_factor=1.0, min_length_offset=1, max_length_factor=1.0, max_length_offset=1
+)
+"""Untrained weights do not know where to end: every translation gets one piece more than its
+source, about what German is longer than English."""
+
+
+def experiment_of(size: Size, folder: Path) -> Experiment:
+    """Return the whole configuration of a size, for the text files of `folder`."""
+    return Experiment(
+        data=data_in(folder),
+        tokenizer=TokenizerConfig(kind="word", vocab_size=8000, joint=True, byte_fallback=False),
+        model=model_of(size),
+        training=TrainingConfig(
+            batch_tokens=4096,
+            optimizer=AdamConfig(),
+            learning_rate=1e-3,
+            clip_norm=1.0,
+            label_smoothing=0.1,
+            device="cpu",
+        ),
+        search=SAME_LENGTH,
+    )
+
+
+def data_in(folder: Path) -> DataConfig:
+    """Return the names of the text files in `folder`."""
+    train, valid = (
+        (str(folder / f"{part}.source"), str(folder / f"{part}.target"))
+        for part in ("train", "valid")
+    )
+    return DataConfig(source="source", target="target", train=train, valid=valid)

@@ -1,0 +1,45 @@
+"""How fast a model translates, from text to text."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+
+from nmt.benchmark.windows import measure
+from nmt.translator import Translator
+
+BEAMS, BATCHES = (1, 5), (1, 64)
+_BATCHES_AT_ONCE = 2  # lines are sorted by length across batches, as in a long file
+_LEAST_LINES = 8
+
+
+def measure_translation(
+    translator: Translator,
+    lines: Sequence[str],
+    *,
+    beam: int,
+    batch: int,
+    windows: int,
+    seconds: float,
+) -> list[float]:
+    """Return target tokens per second in each window, end symbols included.
+
+    Args:
+        translator: of words, so that the words of a translation are its pieces.
+        lines: text; begun anew when it is used up.
+        beam: hypotheses kept; 1 = greedy.
+        batch: sentences translated together.
+        windows: how many; `seconds` long at least, of whole batches.
+        seconds: see `windows`.
+    """
+    options = replace(translator.options, beam=beam)
+    rest = cycle(lines)
+
+    def work() -> int:
+        some = list(islice(rest, max(_LEAST_LINES, _BATCHES_AT_ONCE * batch)))
+        return sum(
+            len(translation.text.split()) + translation.finished
+            for translation in translator.translate(some, options=options, batch_size=batch)
+        )
+
+    work()  # kernels are prepared
+    return measure(work, windows=windows, seconds=seconds)

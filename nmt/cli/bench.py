@@ -1,0 +1,70 @@
+"""`nmt bench`: how fast this machine trains and translates."""
+
+import logging
+from contextlib import closing
+from typing import Annotated, Literal
+
+import typer
+
+log = logging.getLogger(__name__)
+
+
+def bench(
+    config: Annotated[
+        Literal["small", "big"],
+        typer.Option(help="Model: LSTMs of 512 units with one layer a side, or with two."),
+    ] = "small",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(help="auto = fp32, and bf16 as well where the CPU is fast at it."),
+    ] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    windows: Annotated[
+        int, typer.Option(min=1, help="Most measurements of each speed; the median counts.")
+    ] = 5,
+    only: Annotated[
+        Literal["matrix", "train", "translate", "startup"] | None,
+        typer.Option(help="Measure one part; train includes matrix, which it is held against."),
+    ] = None,
+) -> None:
+    """Measure how fast this machine trains and translates on its CPU, in under two minutes.
+
+    Nothing is needed and nothing is left behind: the corpus is drawn, with the lengths and
+    frequencies of real text, and the weights are random. Leave the machine alone meanwhile, and
+    take differences under 10 % for noise.
+
+    Each figure is a line of JSON on standard output:
+
+    \b
+    matrix_gflops                  speed of the model's matrix products alone
+    train_floor_tokens_per_second  speed of training if those were all it took
+    train_tokens_per_second        speed of training
+    train_fraction_of_floor        how near the speed comes to that
+    translate_tokens_per_second    speed of translation, by beam and batch
+    peak_rss_mb                    most memory, in 10^6 bytes, by part
+    startup_seconds                from `nmt translate` to its first line
+
+    Tokens are target pieces with end symbols and without padding.
+    """
+    from nmt.benchmark.run import BenchmarkOptions, run_benchmark
+    from nmt.machine import has_fast_bf16
+
+    options = BenchmarkOptions(
+        config=config,
+        precisions=_precisions(precision, has_fast_bf16=has_fast_bf16()),
+        threads=threads,
+        windows=windows,
+        only=only,
+    )
+    with closing(run_benchmark(options)) as figures:
+        for figure in figures:
+            log.info(figure.describe())
+            typer.echo(figure.as_json())
+
+
+def _precisions(
+    wanted: Literal["auto", "fp32", "bf16"], *, has_fast_bf16: bool
+) -> tuple[Literal["fp32", "bf16"], ...]:
+    if wanted != "auto":
+        return (wanted,)
+    return ("fp32", "bf16") if has_fast_bf16 else ("fp32",)

@@ -1,0 +1,125 @@
+"""The parts measure the real thing, each in a process of its own."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nmt.benchmark import run, windows
+from nmt.benchmark.figure import Figure
+from nmt.benchmark.part import Task, run_part
+from nmt.benchmark.run import BenchmarkOptions, plan, relate, run_benchmark, run_tasks
+from nmt.errors import ResourceError
+from nmt.text.lines import read_lines
+from nmt.translator import Translator
+
+
+def task(folder: Path, part: str, **changes: object) -> Task:
+    made = Task(
+        part=part, folder=str(folder), config="tiny", precision="fp32", windows=2, seconds=0.01
+    )
+    return replace(made, **changes)
+
+
+def test_a_window_lasts_its_time_and_ends_with_a_whole_piece_of_work(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(windows.time, "perf_counter", lambda: clock[0])
+
+    def work() -> int:
+        clock[0] += 2.0
+        return 10
+
+    assert windows.measure(work, windows=3, seconds=3.0) == [5.0] * 3
+    assert clock[0] == 3 * 4.0
+
+
+def test_a_slow_machine_gets_fewer_windows(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(windows.time, "perf_counter", lambda: clock[0])
+
+    def work() -> int:
+        clock[0] += 20.0
+        return 10
+
+    assert windows.measure(work, windows=5, seconds=2.0) == [0.5] * 2
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_is_measured_by_real_updates(tiny_folder, precision):
+    speed, memory = run_part(task(tiny_folder, "train", precision=precision))
+    assert speed.figure == "train_tokens_per_second"
+    assert speed.precision == precision
+    assert speed.value > 0
+    assert memory.part == "train"
+    assert 50 < memory.value < 100_000
+
+
+def test_translation_is_measured_for_each_beam_and_batch(tiny_folder):
+    *speeds, memory = run_part(task(tiny_folder, "translate", windows=1))
+    assert [(speed.batch, speed.beam) for speed in speeds] == [(1, 1), (1, 5), (64, 1), (64, 5)]
+    assert all(speed.value > 0 for speed in speeds)
+    assert memory.part == "translate"
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_translations_are_one_piece_longer_than_their_sources(tiny_folder, beam):
+    translator = Translator.load(tiny_folder, device="cpu")
+    options = replace(translator.options, beam=beam)
+    for found in translator.translate(read_lines(tiny_folder / "valid.source"), options=options):
+        source = len(found.source.split()) + 1  # and its end symbol
+        assert len(found.text.split()) + found.finished == source + 1
+
+
+def test_the_share_of_the_floor_is_that_of_the_same_precision():
+    def figure(name: str, precision: str, value: float) -> Figure:
+        return Figure(figure=name, config="small", precision=precision, threads=1, values=[value])
+
+    measured = [
+        figure("train_floor_tokens_per_second", "fp32", 1000.0),
+        figure("train_tokens_per_second", "fp32", 500.0),
+        figure("train_tokens_per_second", "bf16", 900.0),
+        figure("train_floor_tokens_per_second", "bf16", 4000.0),
+        figure("train_tokens_per_second", "bf16", 1000.0),
+    ]
+    shares = [f for f in relate(measured) if f.figure == "train_fraction_of_floor"]
+    assert [(share.precision, share.value) for share in shares] == [("fp32", 0.5), ("bf16", 0.25)]
+
+
+def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(tmp_path):
+    options = BenchmarkOptions(precisions=("fp32", "bf16"))
+    assert [(t.part, t.precision) for t in plan(options, tmp_path)] == [
+        ("matrix", "fp32"),
+        ("train", "fp32"),
+        ("translate", "fp32"),
+        ("startup", "fp32"),
+        ("matrix", "bf16"),
+        ("train", "bf16"),
+        ("translate", "bf16"),
+    ]
+    only = [t.part for t in plan(BenchmarkOptions(only="train"), tmp_path)]
+    assert only == ["matrix", "train"]
+
+
+def test_parts_run_in_processes_of_their_own_and_leave_nothing_behind(
+    monkeypatch, tiny_folder, tmp_path
+):
+    monkeypatch.setattr(run, "set_up", lambda folder, _: (folder / "some file").touch())
+    monkeypatch.setattr(run, "plan", lambda *_: [task(tiny_folder, "train")])
+    monkeypatch.setattr(run.tempfile, "tempdir", str(tmp_path))
+    figures = list(run_benchmark(BenchmarkOptions()))
+    assert [f.figure for f in figures] == ["train_tokens_per_second", "peak_rss_mb"]
+    assert [f.config for f in figures] == ["tiny", "tiny"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_start_is_the_time_to_the_first_line_of_the_real_command(tiny_folder):
+    (start,) = run_part(task(tiny_folder, "startup", windows=1, threads=1))
+    assert start.figure == "startup_seconds"
+    assert 0.1 < start.value < 60
+
+
+def test_a_process_that_ends_too_early_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(run.sys, "executable", shutil.which("false"))
+    with pytest.raises(ResourceError, match="matrix in fp32: the process ended with code 1"):
+        list(run_tasks([task(tmp_path, "matrix")]))

@@ -1,0 +1,71 @@
+"""`nmt bench` relays figures to stdout, and refuses what it cannot measure."""
+
+import json
+import logging
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nmt.benchmark import run
+from nmt.benchmark.figure import Figure
+from nmt.benchmark.run import BenchmarkOptions
+from nmt.cli.bench import bench
+
+app = typer.Typer()
+app.command()(bench)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[BenchmarkOptions]:
+    """Measure nothing; return what was asked for."""
+    asked = []
+
+    def measure(options: BenchmarkOptions):
+        asked.append(options)
+        for precision in options.precisions:
+            yield Figure(
+                figure="matrix_gflops", config="small", precision=precision, threads=1, values=[2.0]
+            )
+
+    monkeypatch.setattr(run, "run_benchmark", measure)
+    return asked
+
+
+def test_stdout_is_json_lines_and_the_log_is_for_people(asked, caplog):
+    caplog.set_level(logging.INFO)
+    result = CliRunner().invoke(app, ["--precision", "fp32"])
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["figure"] for line in result.stdout.splitlines()] == ["matrix_gflops"]
+    assert "matrix gflops, fp32: 2.0" in caplog.messages
+
+
+@pytest.mark.parametrize(("is_fast", "expected"), [(True, ("fp32", "bf16")), (False, ("fp32",))])
+def test_bf16_is_measured_where_it_is_fast(asked, monkeypatch, is_fast, expected):
+    monkeypatch.setattr("nmt.machine.has_fast_bf16", lambda: is_fast)
+    CliRunner().invoke(app, [])
+    CliRunner().invoke(app, ["--precision", "bf16"])
+    assert [options.precisions for options in asked] == [expected, ("bf16",)]
+
+
+def test_options_reach_the_benchmark(asked):
+    arguments = ["--config", "big", "--threads", "2", "--windows", "3", "--only", "translate"]
+    CliRunner().invoke(app, [*arguments, "--precision", "fp32"])
+    assert asked == [BenchmarkOptions(config="big", threads=2, windows=3, only="translate")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--config", "huge"],
+        ["--precision", "int8"],
+        ["--threads", "-1"],
+        ["--windows", "0"],
+        ["--only", "tests"],
+    ],
+)
+def test_what_it_cannot_measure_is_refused_by_name(asked, wrong):
+    result = CliRunner().invoke(app, wrong)
+    assert result.exit_code == 2
+    assert wrong[0] in result.stderr
+    assert asked == []
