@@ -56,7 +56,7 @@ def prepare(
         out: made or replaced as a whole; left alone if it already holds these data.
         report: told what is being done, a line each time.
         bad_lines: what to do with pairs that are not UTF-8. "error" accepts what an earlier
-            call with another choice has made.
+            call with another choice has made, and mends it by that choice.
         expected_key: of the data that a model in this run has learned from; others are refused
             before anything is written.
 
@@ -78,6 +78,8 @@ def prepare(
     if summary is not None:
         return replace(summary, seconds=time.monotonic() - started)
 
+    if bad_lines == "error" and earlier.get("key") == key:
+        bad_lines = earlier["bad_lines"]
     make_folder(out.parent)
     with new_folder(out) as folder, explain_failures(out):
         made = Preparation(experiment, folder, bad_lines, tell).run()

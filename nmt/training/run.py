@@ -92,6 +92,8 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
     Returns:
         0 when done or out of time, 130 or 143 after a signal; everything is saved then.
     """
+    if options.resume == "must" and not run.is_dir():
+        raise nothing_to_resume(run)
     deadline = Deadline(options.max_time)
     if experiment.training.threads:
         torch.set_num_threads(experiment.training.threads)
@@ -143,8 +145,16 @@ def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None
             "choose another --run, or delete the folder."
         )
     if found is None and options.resume == "must":
-        raise UsageError(f"{run}: holds no checkpoint to resume from, and --resume is must.")
+        raise nothing_to_resume(run)
     return None if found is None else Path(found)
+
+
+def nothing_to_resume(run: Path) -> UsageError:
+    """Return the error of a run that is to be resumed and has not begun."""
+    return UsageError(
+        f"{run}: holds no checkpoint to resume from, and --resume is must; "
+        "check the name of the folder, or leave --resume out."
+    )
 
 
 def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> PreparedSummary:
@@ -182,6 +192,7 @@ def assemble(
 ) -> Trainer:
     """Build everything that training needs, in the state of `checkpoint` if there is one."""
     config = experiment.training
+    prepared = read_json(run / "data" / MANIFEST)
     source, target = load_subwords(run / "data")
     corpus = Corpus.open(run / "data", TRAIN)
     torch.manual_seed(config.seed)
@@ -198,7 +209,7 @@ def assemble(
         seed=config.seed,
     )
     if checkpoint is None:
-        state = TrainingState(data_key=read_json(run / "data" / MANIFEST)["key"])
+        state = TrainingState(data_key=prepared["key"])
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
     else:
         restored = load_checkpoint(checkpoint, trainee)
@@ -217,7 +228,12 @@ def assemble(
     )
     objective = Objective.of(config, world.device)
     validator = Validator(
-        Corpus.open(run / "data", VALID), (source, target), experiment, run, world.device
+        Corpus.open(run / "data", VALID),
+        (source, target),
+        experiment,
+        run,
+        world.device,
+        bad_lines=prepared["bad_lines"],
     )
     if world.is_main:
         describe(run, trainee, objective, world, experiment, checkpoint)

@@ -5,6 +5,7 @@ held against the untouched references: the number that chooses the model is the 
 """
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from nmt.data.loader import batches_once
 from nmt.evaluation.metrics import Score, score
 from nmt.models.translation import TranslationModel
 from nmt.storage import make_folder, write_text
-from nmt.text.lines import read_parallel
+from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.training.divergence import diverged
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
+
+_HOPELESS = math.log(sys.float_info.max)
+"""Nats per token whose perplexity no number can hold."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class Validator:
         experiment: for the files, the normalisation and the metric.
         run: the run folder.
         device: where the model is.
+        bad_lines: what to do with pairs that are not UTF-8.
+
+    Raises:
+        DataError: the files cannot be read. They are read here, once: what happens to them later
+            neither ends a run nor changes what its scores are of.
     """
 
     def __init__(
@@ -87,6 +96,8 @@ class Validator:
         experiment: Experiment,
         run: Path,
         device: torch.device,
+        *,
+        bad_lines: BadLines = "error",
     ) -> None:
         self.corpus, self.run, self.device = corpus, run, device
         self.source, self.target = subwords
@@ -97,27 +108,30 @@ class Validator:
             whitespace=experiment.normalization.whitespace,
         )
         self.training: TrainingConfig = experiment.training
-        self.files = tuple(Path(file) for file in experiment.data.valid)
+        self.pairs: list[tuple[str, str]] = []
+        if self.config.metric != "loss":
+            source, target = map(Path, experiment.data.valid)
+            pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
+            self.pairs = [pair for _, pair in islice(pairs, self.config.max_lines or None)]
 
     def score(self, model: TranslationModel, update: int) -> Scores:
         """Score the weights that `model` has now, after `update` updates.
 
         Raises:
-            DivergenceError: the loss is not finite.
+            DivergenceError: the loss is not finite, or its perplexity is not.
         """
         begin = time.monotonic()
         batch_tokens = self.training.batch_tokens
         loss = mean_loss(model, self.corpus, batch_tokens=batch_tokens, device=self.device)
-        if not math.isfinite(loss):
-            raise diverged(update, "the loss on the validation files is not finite", self.training)
+        if not loss < _HOPELESS:
+            raise diverged(update, f"the loss on the validation files is {loss:.4g}", self.training)
         if self.config.metric == "loss":
             return Scores(loss, None, None, time.monotonic() - begin)
         bleu, chrf = self._translate_and_score(model, update)
         return Scores(loss, bleu.value, chrf.value, time.monotonic() - begin)
 
     def _translate_and_score(self, model: TranslationModel, update: int) -> Sequence[Score]:
-        pairs = read_parallel(self.files[0], self.files[1])
-        source, references = zip(*islice(pairs, self.config.max_lines or None), strict=True)
+        source, references = zip(*self.pairs, strict=True)
         translator = Translator(
             [model],
             source=self.source,
