@@ -12,6 +12,9 @@ A message says what is wrong, where, with which value, and how to mend it. Anyth
 escapes is a bug in nmt: exit code 1.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 
 class NmtError(Exception):
     """What all errors of this package are; `exit_code` is what the process ends with."""
@@ -48,6 +51,24 @@ class ResourceError(NmtError):
 
 
 class DivergenceError(NmtError):
-    """Training diverged and going back to the last good checkpoint did not help."""
+    """Training diverged: weights, gradients or losses grew beyond measure."""
 
     exit_code = 6
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that no memory was left; torch has no class for that on CPUs."""
+    signs = ("DefaultCPUAllocator", "Storage size calculation overflowed")
+    is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_named or (isinstance(error, RuntimeError) and any(s in str(error) for s in signs))
+
+
+@contextlib.contextmanager
+def explain_lack_of_memory(explain: Callable[[], str]) -> Iterator[None]:
+    """Turn a lack of memory inside the block into a `ResourceError` with this explanation."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ResourceError(f"memory is too small for {explain()}") from error

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
-from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.errors import ModelError, UsageError, explain_lack_of_memory
 from nmt.models.folder import LoadedModel, load_model_folder
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
@@ -331,17 +331,19 @@ class Translator:
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch) -> Iterator[None]:
         """Set the models up for inference, and explain a lack of memory."""
+
+        def explain() -> str:
+            return (
+                f"{len(batch.members)} sentences of up to {batch.width} pieces; "
+                "lower --batch-tokens, --batch-size or --beam."
+            )
+
         training = [model.training for model in self.models]
         try:
             for model in self.models:
                 model.eval()
-            with torch.inference_mode():
+            with torch.inference_mode(), explain_lack_of_memory(explain):
                 yield
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise ResourceError(
-                f"memory is too small for {len(batch.members)} sentences of up to {batch.width} "
-                "pieces; lower --batch-tokens, --batch-size or --beam."
-            ) from error
         finally:
             for model, was_training in zip(self.models, training, strict=True):
                 model.train(was_training)

@@ -27,7 +27,7 @@ from nmt.cli.show import show
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
-from nmt.errors import NmtError, ResourceError, UsageError
+from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 
 READER_GONE = 141
@@ -136,7 +136,10 @@ def run(arguments: list[str]) -> int:
         return READER_GONE
     except OSError as error:
         return _after_os_error(error)
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            _complain("memory is too small for this; make the model or the batches smaller.")
+            return ResourceError.exit_code
         traceback.print_exc()
         _complain("this is a bug in nmt; please report it with the lines above.")
         return 1

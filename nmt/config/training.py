@@ -231,12 +231,12 @@ class TrainingConfig(Section):
     """Updates, or a time, between two lines of the log."""
     save_every: Interval = "10m"
     """Updates, or a time, between two checkpoints."""
-    keep_last: int = Field(default=1, ge=1)
+    keep_last: int = Field(default=2, ge=1)
     """Newest checkpoints kept."""
     keep_best: int = Field(default=1, ge=1)
     """Best checkpoints kept."""
     max_skipped: int = Field(default=20, ge=1)
-    """Updates in a row with a non-finite loss or gradient that may be skipped."""
+    """Give up after so many updates in a row whose gradient is not finite; each is skipped."""
 
 
 class ValidationConfig(Section):

@@ -201,11 +201,12 @@ def find_resumable(run: Path) -> Path | None:
     if (run / "checkpoints").is_dir():
         sweep_strays(run / "checkpoints")
     checkpoints = list_checkpoints(run)
-    for checkpoint in reversed(checkpoints):
+    for number, checkpoint in reversed(list(enumerate(checkpoints))):
         try:
             verify_manifest(checkpoint)
         except ModelError as error:
-            logger.warning("%s Going back to the checkpoint before it.", error)
+            before = f"Going back to {checkpoints[number - 1].name}." if number else ""
+            logger.warning("%s %s", error, before)
         else:
             return checkpoint
     if checkpoints:

@@ -14,7 +14,7 @@ from nmt.training.optimizer_state import optimizer_tensors
 def diverged(update: int, what: str, config: TrainingConfig) -> DivergenceError:
     """Return the error that says what went wrong after `update` updates, and what to try."""
     return DivergenceError(
-        f"update {update}: {what}. The checkpoints are intact; lower training.learning_rate "
+        f"update {update}: {what}. What was saved before is intact; lower training.learning_rate "
         f"(now {config.learning_rate:g}) or training.clip_norm (now {config.clip_norm:g}, "
         "0 = off) and start again in another folder."
     )

@@ -7,12 +7,14 @@ update is cut into parts therefore does not change its gradient.
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from nmt.config.training import TrainingConfig
 from nmt.data.batch import Batch
+from nmt.errors import explain_lack_of_memory
 from nmt.layers.regularization import l1_penalty, l2_penalty
 from nmt.machine import has_fast_bf16
 from nmt.models.translation import ScheduledSampling, TranslationModel
@@ -67,19 +69,31 @@ def accumulate_gradients(
         parameter.grad = None
     nll = torch.zeros((), device=world.device)
     for batch in micro_batches:
-        batch = batch.to(world.device)
-        with objective.autocast(world.device):
-            memory = model.encode(batch.source, batch.source_mask)
-            features = model.decode(memory, batch.target_in, sampling=sampling)
-            loss = model.output.loss(
-                features, batch.target_out, batch.target_mask, smoothing=objective.smoothing
-            )
-        (loss.total / tokens).backward()  # type: ignore[no-untyped-call]
-        nll += loss.nll
+        with explain_lack_of_memory(partial(describe_batch, batch)):
+            batch = batch.to(world.device)
+            with objective.autocast(world.device):
+                memory = model.encode(batch.source, batch.source_mask)
+                features = model.decode(memory, batch.target_in, sampling=sampling)
+                loss = model.output.loss(
+                    features, batch.target_out, batch.target_mask, smoothing=objective.smoothing
+                )
+            (loss.total / tokens).backward()  # type: ignore[no-untyped-call]
+            nll += loss.nll
     if world.is_main and (objective.l1 or objective.l2):
         penalty(model, objective).backward()  # type: ignore[no-untyped-call]
     all_reduce_gradients(model.parameters(), world)
     return float(nll)
+
+
+def describe_batch(batch: Batch) -> str:
+    """Say what was too large for the memory, and what to make smaller."""
+    sources, targets = batch.source_mask.sum(dim=1), batch.target_mask.sum(dim=1)  # [batch]
+    longest = int((sources + targets).argmax())
+    return (
+        f"{len(batch):,} pairs with {batch.tokens:,} target pieces, the longest of them with "
+        f"{sources[longest]:,} and {targets[longest]:,}; lower training.batch_tokens and raise "
+        "training.accumulate by as much, or lower data.max_length or the sizes of the model."
+    )
 
 
 def penalty(model: TranslationModel, objective: Objective) -> Tensor:

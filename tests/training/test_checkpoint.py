@@ -155,7 +155,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, cap
     with caplog.at_level(logging.WARNING):
         assert find_resumable(tmp_path).name == "update-000010"
     assert f"update-000020/{file}: is damaged or was changed" in caplog.text
-    assert "Going back to the checkpoint before it" in caplog.text
+    assert "Going back to update-000010." in caplog.text
 
 
 def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path):

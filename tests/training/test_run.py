@@ -13,9 +13,11 @@ import pytest
 import torch
 from tiny import tiny, write_corpus
 
-from nmt.errors import DataError, DivergenceError, UsageError
+from nmt.data.prepare import prepare
+from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
+from nmt.models.translation import TranslationModel
 from nmt.storage import load_tensors, sha256_of
-from nmt.training import loop, validation
+from nmt.training import loop, meter, validation
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -164,6 +166,7 @@ def test_resuming_can_be_refused_and_insisted_on(tmp_path):
         UsageError, match="holds no checkpoint to resume from, and --resume is must"
     ):
         run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="must"))
+    assert not (tmp_path / "run").exists()
     train(tmp_path, "run", "training.max_updates=2")
     with pytest.raises(UsageError, match=r"holds a run already \(update-000002\)"):
         run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="never"))
@@ -190,9 +193,10 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
     [
         (1e300, "training.save_every=2", "is no longer finite"),
         (1e300, "validation.every=4", "is no longer finite"),
-        (1e37, "validation.every=4", "the loss on the validation files is not finite"),
+        (1e37, "validation.every=4", "the loss on the validation files is inf"),
+        (1e20, "validation.every=4", "the loss on the validation files is 1"),
     ],
-    ids=["save", "validation", "loss"],
+    ids=["save", "validation", "no loss", "a loss beyond measure"],
 )
 def test_weights_that_are_beyond_repair_are_never_kept(tmp_path, monkeypatch, rate, interval, what):
     """One huge step after a sound checkpoint ends the run; nothing is overwritten."""
@@ -204,6 +208,37 @@ def test_weights_that_are_beyond_repair_are_never_kept(tmp_path, monkeypatch, ra
     assert (tmp_path / "run" / "last").read_text() == "checkpoints/update-000002\n"
     weights = load_tensors(tmp_path / "run/checkpoints/update-000002/model.safetensors")
     assert all(weight.isfinite().all() for weight in weights.values())
+
+
+def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, monkeypatch):
+    """Neither a line that preparation skipped, nor what happens to the files later, ends a run."""
+    experiment = tiny(tmp_path, "validation.metric=bleu", "validation.every=10")
+    with (tmp_path / "valid.xx").open("ab") as source, (tmp_path / "valid.yy").open("ab") as target:
+        source.write(b"a \xe9\n")
+        target.write(b"a b\n")
+    prepare(experiment, tmp_path, tmp_path / "run" / "data", bad_lines="skip")
+    os.truncate(tmp_path / "run" / "data" / "train" / "ids.bin", 5)  # prepared again by train
+
+    def lose_the_files(*_: object, **named: object) -> None:
+        (tmp_path / "valid.xx").unlink(missing_ok=True)
+
+    monkeypatch.setattr(meter.Meter, "count", lose_the_files)
+    run = train(tmp_path, "run", "validation.metric=bleu", "validation.every=10")
+    written = (run / "valid" / "update-000020.hyp").read_text().split("\n")
+    assert len(written) == 10 + 1
+
+
+def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(TranslationModel, "decode", refuse)
+    text = (
+        r"memory is too small for \d+ pairs with [\d,]+ target pieces, the longest of them with "
+        r"\d+ and \d+; lower training\.batch_tokens"
+    )
+    with pytest.raises(ResourceError, match=text):
+        train(tmp_path, "run")
 
 
 def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
