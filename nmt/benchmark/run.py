@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -39,7 +39,7 @@ class BenchmarkOptions:
     """This part alone, with what it is held against; None = all."""
 
 
-def run_benchmark(options: BenchmarkOptions) -> Iterator[Figure]:
+def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:
     """Set up in a temporary folder, measure, and yield each figure as soon as it is known.
 
     Raises:
