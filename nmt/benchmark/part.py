@@ -21,8 +21,8 @@ from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.data.binary import Corpus
 from nmt.data.prepared import TRAIN
-from nmt.models.folder import load_model_folder
 from nmt.text.lines import read_lines
+from nmt.text.subword import load_subwords
 from nmt.translator import DTYPES, Precision, Translator
 
 Part = Literal["matrix", "train", "translate", "startup"]
@@ -66,7 +66,7 @@ def run_part(task: Task) -> Iterator[Figure]:
 
 
 def _matrix(task: Task) -> Iterator[Figure]:
-    work = work_in(Path(task.folder), _experiment(task))
+    work = work_in(Path(task.folder) / "data", _experiment(task))
     rate = measure_rate(work, DTYPES[task.precision])
     yield _figure(task, "matrix_gflops", [rate])
     yield _figure(task, "train_floor_tokens_per_second", [1e3 * rate / work.training])
@@ -132,12 +132,13 @@ def _experiment(task: Task) -> Experiment:
     return experiment.model_copy(update={"training": training})
 
 
-def work_in(folder: Path, experiment: Experiment) -> Work:
-    """Return what an update of the folder's corpus and model must compute."""
-    corpus = Corpus.open(folder / "data", TRAIN)
+def work_in(prepared: Path, experiment: Experiment) -> Work:
+    """Return what an update of the model on a prepared corpus must compute."""
+    _, target = load_subwords(prepared)
+    corpus = Corpus.open(prepared, TRAIN)
     sample = Sample(
         source_length=float(corpus.source_lengths.mean()),
         target_length=float(corpus.target_lengths.mean()),
         target_tokens=experiment.training.batch_tokens,
     )
-    return work_of(load_model_folder(folder).model, sample)
+    return work_of(experiment.model, target_vocab=target.vocab_size, sample=sample)

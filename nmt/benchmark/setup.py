@@ -17,7 +17,7 @@ from nmt.data.prepare import prepare
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.storage import write_text
-from nmt.text.subword import JOINT_FILE, Subword
+from nmt.text.subword import SOURCE_FILE, TARGET_FILE, load_subwords
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 CONFIG = "config.toml"
@@ -44,7 +44,8 @@ def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None)
 
     Args:
         folder: exists; it then looks like a run folder, with the text files beside.
-        experiment: its data are the files of `folder`, its vocabulary is joint.
+        experiment: its data are the files of `folder`; its vocabulary is joint and its embeddings
+            are not, so that each side keeps the pieces that it uses.
         size: of the corpus; None = that of Multi30k.
     """
     size = size or CorpusSize()
@@ -55,16 +56,18 @@ def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None)
         for lengths, side, file in zip(draw_lengths(pairs, generator), (0, 1), files, strict=True):
             write_text(Path(file), draw_text(lengths, words, side, generator))
     write_text(folder / CONFIG, dump(experiment))
-    prepare(experiment, folder, folder / "data")
-    pieces = folder / "data" / JOINT_FILE
-    vocabulary = Subword.load(pieces).vocab_size
+    prepared = folder / "data"
+    prepare(experiment, folder, prepared)
+    source, target = load_subwords(prepared)
     torch.manual_seed(experiment.training.seed)
     save_model_folder(
         folder / "model",
-        build_model(experiment.model, source_vocab=vocabulary, target_vocab=vocabulary),
+        build_model(
+            experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
+        ),
         experiment=experiment,
-        source_subword=pieces,
-        target_subword=pieces,
+        source_subword=prepared / SOURCE_FILE,
+        target_subword=prepared / TARGET_FILE,
         card=ModelCard(date="", train_pairs=size.train, valid_pairs=size.valid, updates=0),
     )
 

@@ -1,7 +1,7 @@
 """The two models that are measured. They never change, so that figures of years compare.
 
-Both are LSTMs with Luong's attention and input feeding, one vocabulary of 8,000 pieces, and
-updates of 4,096 target tokens.
+Both are LSTMs with Luong's attention and input feeding, 8,000 joint pieces, of which each side
+keeps those that it uses, and updates of 4,096 target tokens.
 """
 
 from pathlib import Path

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
-from nmt.models.translation import TranslationModel
+from nmt.config.model import ModelConfig
 
 TRAINING = 3
 """Products of a training step for each one of the forward pass."""
+_GATES = 4  # of an LSTM cell, its candidate included
 
 Station = Literal["encoder", "keys", "gates", "combine", "attention", "logits"]
 
@@ -94,39 +93,41 @@ class Work:
         return TRAINING * self.forward
 
 
-def work_of(model: TranslationModel, sample: Sample) -> Work:
-    """Return what training `model` on updates like `sample` must compute.
+def work_of(model: ModelConfig, *, target_vocab: int, sample: Sample) -> Work:
+    """Return what training on updates like `sample` must compute.
 
     Args:
-        model: with an attention that has weights for the keys alone ("general"), and a decoder
-            that reads back what it writes (input feeding).
+        model: of LSTM cells, with "general" attention after them, input feeding and a simple
+            readout of the decoder's size.
+        target_vocab: pieces of the output layer.
         sample: how long sentences are.
     """
-    memory, query = model.encoder.output_size, model.decoder.stack.output_size
+    states = _memory_size(model) + model.decoder.hidden_size
     return Work(
         sample=sample,
-        products=tuple(_products(model, sample)),
-        attention=2e-6 * sample.source_length * (query + memory),
+        products=tuple(_products(model, target_vocab, sample)),
+        attention=2e-6 * sample.source_length * states,
     )
 
 
-def _products(model: TranslationModel, sample: Sample) -> Iterator[Product]:
+def _products(model: ModelConfig, target_vocab: int, sample: Sample) -> Iterator[Product]:
+    embedding, memory = model.embedding.size, _memory_size(model)
     source, target, sentences = sample.source_tokens, sample.target_tokens, sample.sentences
-    for name, (columns, inner) in _matrices(model.encoder.stack):
-        rows = sentences if name.endswith("weight_hidden") else source
-        yield Product("encoder", inner, columns, rows, source)
-    if model.decoder.attention is not None:
-        for _, (columns, inner) in _matrices(model.decoder.attention):
-            yield Product("keys", inner, columns, source, source)
-    for _, (columns, inner) in _matrices(model.decoder.stack):
-        yield Product("gates", inner, columns, sentences, target)
-    for _, (columns, inner) in _matrices(model.decoder.readout):
-        yield Product("combine", inner, columns, sentences, target)
-    columns, inner = model.output.weight.shape
-    yield Product("logits", inner, columns, min(model.output.chunk, target), target)
+    units = model.encoder.hidden_size
+    for layer in range(model.encoder.layers):
+        below = memory if layer else embedding
+        for _ in range(memory // units):  # directions
+            yield Product("encoder", below, _GATES * units, source, source)
+            yield Product("encoder", units, _GATES * units, sentences, source)
+    units = model.decoder.hidden_size
+    yield Product("keys", memory, units, source, source)
+    yield Product("gates", embedding, _GATES * units, target, target)
+    for _ in range(model.decoder.layers):  # what is fed or comes from below, and the layer's state
+        yield Product("gates", 2 * units, _GATES * units, sentences, target)
+    yield Product("combine", memory + units, units, sentences, target)
+    yield Product("logits", units, target_vocab, target, target)
 
 
-def _matrices(module: nn.Module) -> Iterator[tuple[str, tuple[int, int]]]:
-    for name, weight in module.named_parameters():
-        if weight.dim() == 2:
-            yield name, (weight.shape[0], weight.shape[1])
+def _memory_size(model: ModelConfig) -> int:
+    """Return the values of the encoder's output at a position."""
+    return model.encoder.hidden_size * (2 if model.encoder.bidirectional else 1)

@@ -40,10 +40,10 @@ def test_the_two_languages_share_a_third_of_the_words():
     assert len(source | target) == 300
 
 
-def test_what_is_set_up_is_a_run_folder_with_a_full_vocabulary(tiny_folder):
-    subword = load_subwords(tiny_folder / "data")[0]
+def test_what_is_set_up_is_a_run_folder_where_each_side_has_its_pieces(tiny_folder):
+    source, target = load_subwords(tiny_folder / "data")
     corpus = Corpus.open(tiny_folder / "data", TRAIN)
-    assert subword.vocab_size == 60
+    assert source.vocab_size == target.vocab_size == 4 + 37  # two thirds of 56 words
     assert len(corpus) == 100
     assert all(UNK not in corpus.pair(number)[side] for number in range(100) for side in (0, 1))
     assert load_model_folder(tiny_folder).config.model == load(tiny_folder / "config.toml").model
