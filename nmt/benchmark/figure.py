@@ -9,12 +9,19 @@ from typing import Any, Literal
 Name = Literal[
     "matrix_gflops",
     "train_floor_tokens_per_second",
+    "train_floor_with_optimizer_tokens_per_second",
     "train_tokens_per_second",
     "train_fraction_of_floor",
+    "train_fraction_of_floor_with_optimizer",
     "translate_tokens_per_second",
     "startup_seconds",
     "peak_rss_mb",
 ]
+FRACTIONS: dict[str, Name] = {
+    "train_floor_tokens_per_second": "train_fraction_of_floor",
+    "train_floor_with_optimizer_tokens_per_second": "train_fraction_of_floor_with_optimizer",
+}
+"""What the share of a floor is called that a speed reaches."""
 _DIGITS = 4  # of a value; the machine does not repeat more
 
 
@@ -48,16 +55,16 @@ class Figure:
         """Return the line for programs."""
         told = {"figure": self.figure, "system": "nmt"}
         told |= {name: value for name, value in self._known().items() if value is not None}
-        return json.dumps(told | {"value": _rounded(self.value)})
+        return json.dumps(told | {"value": rounded(self.value)})
 
     def describe(self) -> str:
         """Return the line for people."""
         known = self._known()
         what = [self.figure.replace("_", " "), str(known["precision"])]
         what += [f"{key} {known[key]}" for key in ("part", "beam", "batch") if known[key]]
-        text = f"{', '.join(what)}: {_rounded(self.value):,}"
+        text = f"{', '.join(what)}: {rounded(self.value):,}"
         if len(self.values) > 1:
-            text += f"   ({_rounded(min(self.values)):,} to {_rounded(max(self.values)):,})"
+            text += f"   ({rounded(min(self.values)):,} to {rounded(max(self.values)):,})"
         return text
 
     def _known(self) -> dict[str, Any]:
@@ -66,6 +73,7 @@ class Figure:
         return {name: getattr(self, name) for name in names}
 
 
-def _rounded(value: float) -> float | int:
+def rounded(value: float) -> float | int:
+    """Return a measured value with the digits that are worth telling."""
     short = float(f"{value:.{_DIGITS}g}")
     return int(short) if short >= 10 ** (_DIGITS - 1) else short

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from nmt.benchmark.work import TRAINING, Product, Work
 
-_TIMES = 3  # each product is taken at least so often
+_TIMES = 3  # everything is done at least so often
 
 
 @torch.inference_mode()
@@ -44,18 +43,21 @@ def _time(product: Product, dtype: torch.dtype, least: float) -> float:
     inputs = torch.randn(product.positions, product.inner).to(dtype)
     gradients = torch.randn(product.positions, product.columns).to(dtype)
     some, some_gradients = inputs[: product.rows], gradients[: product.rows]
-    forward = _best_time(lambda: some @ weight.t(), least)
-    backward = _best_time(lambda: some_gradients @ weight, least)
-    of_weights = _best_time(lambda: gradients.t() @ inputs, least)
+    forward = best_time(lambda: some @ weight.t(), least)
+    backward = best_time(lambda: some_gradients @ weight, least)
+    of_weights = best_time(lambda: gradients.t() @ inputs, least)
     return (forward + backward) * product.positions / product.rows + of_weights
 
 
-def _best_time(multiply: Callable[[], Tensor], least: float) -> float:
-    """Return the seconds of the fastest of several calls; the first one prepares the kernel."""
-    multiply()
+def best_time(work: Callable[[], object], least: float) -> float:
+    """Return the seconds of the fastest of several calls, which take at least `least` together.
+
+    One more call before them prepares what is needed.
+    """
+    work()
     times: list[float] = []
     while len(times) < _TIMES or sum(times) < least:
         started = time.perf_counter()
-        multiply()
+        work()
         times.append(time.perf_counter() - started)
     return min(times)

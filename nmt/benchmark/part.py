@@ -11,12 +11,11 @@ from typing import Literal
 import torch
 
 from nmt.benchmark.figure import Figure, Name
-from nmt.benchmark.matrix import measure_rate
 from nmt.benchmark.memory import peak_memory
 from nmt.benchmark.setup import CONFIG
 from nmt.benchmark.startup import measure_startup
 from nmt.benchmark.translation import BATCHES, BEAMS, measure_translation
-from nmt.benchmark.work import Sample, Work, work_of
+from nmt.benchmark.work import Sample
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.data.binary import Corpus
@@ -27,6 +26,7 @@ from nmt.translator import DTYPES, Precision, Translator
 
 Part = Literal["matrix", "train", "translate", "startup"]
 _STARTS = 3  # of `nmt translate`, at most
+_REPETITIONS = 40  # of products and other things that the floor consists of, about
 _SEARCHES = len(BEAMS) * len(BATCHES)
 
 
@@ -47,7 +47,8 @@ class Task:
     windows: int = 5
     """Of each speed, at most; the median counts."""
     seconds: float = 2.0
-    """Least length of a window of training; all searches together get as much."""
+    """Least length of a window of training; all searches together get as much, the floor about
+    half of it."""
 
 
 def run_part(task: Task) -> Iterator[Figure]:
@@ -66,10 +67,26 @@ def run_part(task: Task) -> Iterator[Figure]:
 
 
 def _matrix(task: Task) -> Iterator[Figure]:
-    work = work_in(Path(task.folder) / "data", _experiment(task))
-    rate = measure_rate(work, DTYPES[task.precision])
-    yield _figure(task, "matrix_gflops", [rate])
-    yield _figure(task, "train_floor_tokens_per_second", [1e3 * rate / work.training])
+    from nmt.benchmark.floor import measure_floor  # memory that the others do not need
+
+    experiment, prepared = _experiment(task), Path(task.folder) / "data"
+    source, target = load_subwords(prepared)
+    corpus = Corpus.open(prepared, TRAIN)
+    sample = Sample(
+        source_length=float(corpus.source_lengths.mean()),
+        target_length=float(corpus.target_lengths.mean()),
+        target_tokens=experiment.training.batch_tokens,
+    )
+    floor = measure_floor(
+        experiment.model,
+        source_vocab=source.vocab_size,
+        target_vocab=target.vocab_size,
+        sample=sample,
+        dtype=DTYPES[task.precision],
+        seconds=task.seconds / _REPETITIONS,
+    )
+    for name, value in floor.items():
+        yield _figure(task, name, [value])
 
 
 def _train(task: Task) -> Iterator[Figure]:
@@ -130,15 +147,3 @@ def _experiment(task: Task) -> Experiment:
     experiment = load(Path(task.folder) / CONFIG)
     training = experiment.training.model_copy(update={"precision": task.precision})
     return experiment.model_copy(update={"training": training})
-
-
-def work_in(prepared: Path, experiment: Experiment) -> Work:
-    """Return what an update of the model on a prepared corpus must compute."""
-    _, target = load_subwords(prepared)
-    corpus = Corpus.open(prepared, TRAIN)
-    sample = Sample(
-        source_length=float(corpus.source_lengths.mean()),
-        target_length=float(corpus.target_lengths.mean()),
-        target_tokens=experiment.training.batch_tokens,
-    )
-    return work_of(experiment.model, target_vocab=target.vocab_size, sample=sample)

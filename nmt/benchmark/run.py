@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from nmt.benchmark.figure import Figure
+from nmt.benchmark.figure import FRACTIONS, Figure, Name
 from nmt.benchmark.part import Part, Task
 from nmt.benchmark.setup import set_up
 from nmt.benchmark.sizes import Size, experiment_of
@@ -95,12 +95,13 @@ def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
 
 
 def relate(figures: Iterable[Figure]) -> Iterator[Figure]:
-    """Pass figures on, and add the share of its floor that a training speed reaches."""
-    floors: dict[str, float] = {}
+    """Pass figures on, and add the share of each floor that a training speed reaches."""
+    floors: dict[tuple[str, Name], float] = {}
     for figure in figures:
         yield figure
-        if figure.figure == "train_floor_tokens_per_second":
-            floors[figure.precision] = figure.value
-        if figure.figure == "train_tokens_per_second" and figure.precision in floors:
-            share = figure.value / floors[figure.precision]
-            yield replace(figure, figure="train_fraction_of_floor", values=[share])
+        if figure.figure in FRACTIONS:
+            floors[figure.precision, FRACTIONS[figure.figure]] = figure.value
+        if figure.figure == "train_tokens_per_second":
+            for (precision, share), floor in floors.items():
+                if precision == figure.precision:
+                    yield replace(figure, figure=share, values=[figure.value / floor])

@@ -44,6 +44,16 @@ def model_of(size: Size) -> ModelConfig:
     )
 
 
+TRAINING = TrainingConfig(
+    batch_tokens=4096,
+    optimizer=AdamConfig(),
+    learning_rate=1e-3,
+    clip_norm=1.0,
+    label_smoothing=0.1,
+    device="cpu",
+)
+"""How both are trained."""
+
 SAME_LENGTH = SearchConfig(
     min_length_factor=1.0, min_length_offset=1, max_length_factor=1.0, max_length_offset=1
 )
@@ -57,14 +67,7 @@ def experiment_of(size: Size, folder: Path) -> Experiment:
         data=data_in(folder),
         tokenizer=TokenizerConfig(kind="word", vocab_size=8000, joint=True, byte_fallback=False),
         model=model_of(size),
-        training=TrainingConfig(
-            batch_tokens=4096,
-            optimizer=AdamConfig(),
-            learning_rate=1e-3,
-            clip_norm=1.0,
-            label_smoothing=0.1,
-            device="cpu",
-        ),
+        training=TRAINING,
         search=SAME_LENGTH,
     )
 

@@ -38,13 +38,18 @@ def bench(
     \b
     matrix_gflops                  speed of the model's matrix products alone
     train_floor_tokens_per_second  speed of training if those were all it took
+    train_floor_with_optimizer_tokens_per_second
+                                   the same with softmax, loss and Adam, each timed alone
     train_tokens_per_second        speed of training
-    train_fraction_of_floor        how near the speed comes to that
+    train_fraction_of_floor        how near the speed comes to the first floor
+    train_fraction_of_floor_with_optimizer
+                                   and to the second
     translate_tokens_per_second    speed of translation, by beam and batch
     peak_rss_mb                    most memory, in 10^6 bytes, by part
     startup_seconds                from `nmt translate` to its first line
 
-    Tokens are target pieces with end symbols and without padding.
+    Tokens are target pieces with end symbols and without padding. The floors are those of the
+    model as it is, whose output layer has only the pieces that its target side uses.
     """
     from nmt.benchmark.run import BenchmarkOptions, run_benchmark
     from nmt.machine import has_fast_bf16

@@ -46,6 +46,15 @@ def test_a_slow_machine_gets_fewer_windows(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_floor_is_lower_with_what_else_has_to_be_done(tiny_folder, precision):
+    rate, floor, with_optimizer = run_part(task(tiny_folder, "matrix", precision=precision))
+    assert rate.figure == "matrix_gflops"
+    assert floor.figure == "train_floor_tokens_per_second"
+    assert with_optimizer.figure == "train_floor_with_optimizer_tokens_per_second"
+    assert 0 < with_optimizer.value < floor.value
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_is_measured_by_real_updates(tiny_folder, precision):
     speed, memory = run_part(task(tiny_folder, "train", precision=precision))
     assert speed.figure == "train_tokens_per_second"
@@ -77,13 +86,18 @@ def test_the_share_of_the_floor_is_that_of_the_same_precision():
 
     measured = [
         figure("train_floor_tokens_per_second", "fp32", 1000.0),
+        figure("train_floor_with_optimizer_tokens_per_second", "fp32", 800.0),
         figure("train_tokens_per_second", "fp32", 500.0),
         figure("train_tokens_per_second", "bf16", 900.0),
         figure("train_floor_tokens_per_second", "bf16", 4000.0),
         figure("train_tokens_per_second", "bf16", 1000.0),
     ]
-    shares = [f for f in relate(measured) if f.figure == "train_fraction_of_floor"]
-    assert [(share.precision, share.value) for share in shares] == [("fp32", 0.5), ("bf16", 0.25)]
+    shares = [f for f in relate(measured) if "fraction" in f.figure]
+    assert [(share.figure, share.precision, share.value) for share in shares] == [
+        ("train_fraction_of_floor", "fp32", 0.5),
+        ("train_fraction_of_floor_with_optimizer", "fp32", 0.625),
+        ("train_fraction_of_floor", "bf16", 0.25),
+    ]
 
 
 def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(tmp_path):
