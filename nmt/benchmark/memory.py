@@ -17,5 +17,10 @@ def peak_memory() -> float:
         for line in lines:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return resident_mb(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def resident_mb(usage: resource.struct_rusage) -> float:
+    """Return the largest memory that a system's report tells of, in MB (10^6 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_maxrss * unit / 1e6

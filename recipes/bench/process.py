@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Moment, Progress, UnavailableError, last_error
+from nmt.benchmark.memory import resident_mb
 
 RECIPES = Path(__file__).resolve().parents[1]
 """Where a program of our own is found as `python -m bench.…`."""
@@ -153,5 +154,4 @@ def _end(process: "subprocess.Popen[str]", *, kill: bool) -> float:
             os.killpg(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return usage.ru_maxrss * unit / 1e6
+    return resident_mb(usage)
