@@ -7,12 +7,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import get_args
 
 from bench.corpus import ROOT
 from bench.run import Bench, Options
-from bench.sizes import SIZES
 from bench.systems.all import SYSTEMS
+from nmt.benchmark.sizes import Size
 
+SIZES: tuple[Size, ...] = get_args(Size)
 TASKS = ("startup", "train", "translate")
 
 

@@ -1,22 +1,28 @@
 """The text that all systems learn from: cut once, the same pieces for everyone."""
 
-import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.sizes import TextCounts
+from nmt.benchmark.sizes import TRAINING
+from nmt.benchmark.work import Sample
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.dump import dump
+from nmt.config.experiment import Experiment
+from nmt.config.model import EmbeddingConfig, ModelConfig
 from nmt.text.lines import read_lines
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import JOINT_FILE, Subword
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 ROOT = Path(__file__).resolve().parents[2]
-VOCABULARY = 8000
+TOKENIZER = TokenizerConfig(kind="bpe", vocab_size=8000, joint=True, byte_fallback=False)
+WHOLE = ModelConfig(embedding=EmbeddingConfig(tied="all"))
+"""A model for which `nmt prepare` keeps all joint pieces on both sides, as the peers do."""
 CONFIG, RUN = "config.toml", "run"
-"""Of nmt's own preparation, in the folder of the corpus."""
+"""Of that preparation, in the folder of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,40 @@ class Languages:
     def file(self, part: str, language: str) -> Path:
         """Return the file of `train` or `dev` in a language."""
         return self.folder / f"{part}.{language}"
+
+    def both(self, part: str) -> tuple[str, str]:
+        """Return the source and the target file of a part."""
+        return str(self.file(part, self.source)), str(self.file(part, self.target))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCounts:
+    """What the cost of a corpus depends on; tokens are pieces and end symbols."""
+
+    vocabulary: int
+    sentences: int
+    source_tokens: int
+    target_tokens: int
+    longer_side_tokens: int
+    """Of each pair the side with more tokens, added up."""
+
+    @property
+    def sample(self) -> Sample:
+        """What an update consists of, on average."""
+        return Sample(
+            source_length=self.source_tokens / self.sentences,
+            target_length=self.target_tokens / self.sentences,
+            target_tokens=TRAINING.batch_tokens,
+        )
+
+    @property
+    def longer_side_of_update(self) -> int:
+        """Tokens of the longer sides of pairs that have the target tokens of an update.
+
+        Peers that fill a batch by its longer side get this number, so that their updates have as
+        many target tokens as those of the others.
+        """
+        return round(TRAINING.batch_tokens * self.longer_side_tokens / self.target_tokens)
 
 
 @dataclass(frozen=True)
@@ -65,10 +105,21 @@ def find_languages() -> Languages:
     return Languages("toy", ROOT / "data" / "toy", "en", "it")
 
 
+def experiment_on(languages: Languages, model: ModelConfig) -> Experiment:
+    """Return the configuration with which nmt learns a model from a corpus."""
+    data = DataConfig(
+        source=languages.source,
+        target=languages.target,
+        train=languages.both("train"),
+        valid=languages.both("dev"),
+    )
+    return Experiment(data=data, tokenizer=TOKENIZER, model=model, training=TRAINING)
+
+
 def prepare_corpus(languages: Languages, folder: Path) -> Corpus:
     """Let nmt learn joint BPE pieces from `train` as it always does, cut both parts, and count."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(config_head(languages), encoding="utf-8")
+    (folder / CONFIG).write_text(dump(experiment_on(languages, WHOLE)), encoding="utf-8")
     prepare = (sys.executable, "-m", "nmt.cli", "prepare", CONFIG, "--run", RUN)
     subprocess.run(prepare, cwd=folder, check=True, stdout=sys.stderr)
     subword = Subword.load(folder / RUN / "data" / JOINT_FILE)
@@ -89,25 +140,6 @@ def prepare_corpus(languages: Languages, folder: Path) -> Corpus:
     )
     pieces = tuple(subword.pieces(range(len(SPECIAL_PIECES), subword.vocab_size)))
     return Corpus(languages, folder, counts, pieces)
-
-
-def config_head(languages: Languages) -> str:
-    """Return what an nmt configuration says of the corpus and how it is cut."""
-    files = {
-        key: [str(languages.file(part, side)) for side in (languages.source, languages.target)]
-        for key, part in (("train", "train"), ("valid", "dev"))
-    }
-    return f"""[data]
-source = "{languages.source}"
-target = "{languages.target}"
-train = {json.dumps(files["train"])}
-valid = {json.dumps(files["valid"])}
-
-[tokenizer]
-kind = "bpe"
-vocab_size = {VOCABULARY}
-byte_fallback = false
-"""
 
 
 def _normalised(path: Path) -> list[str]:

@@ -1,8 +1,15 @@
 """Figures as JSON lines, and the table of ratios."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
+
+from bench.measure import UnavailableError
+from nmt.benchmark.figure import rounded
 
 Value = str | int | float | list[float]
 Figure = Mapping[str, Value]
@@ -13,9 +20,45 @@ WORK = ("config", "task", "beam", "batch")
 """What must be the same for two systems to be compared."""
 
 
-def rounded(value: float) -> float:
-    """Return a measured value with four significant digits: there are no more in it."""
-    return float(f"{value:.4g}")
+class Journal:
+    """Writes figures to standard output and to a file, and to standard error what is going on.
+
+    Args:
+        file: to which every figure is added.
+        threads: of every measurement.
+    """
+
+    def __init__(self, file: Path, *, threads: int) -> None:
+        self.file, self.threads = file, threads
+        self.figures: list[Figure] = []
+
+    def report(self, name: str, about: Mapping[str, Value], values: Sequence[float]) -> None:
+        """Write a figure, the median of values that were measured."""
+        self.write({
+            "figure": name,
+            **about,
+            "threads": self.threads,
+            "value": rounded(statistics.median(values)),
+            "windows": [rounded(value) for value in values],
+        })  # fmt: skip
+
+    @contextlib.contextmanager
+    def watching(self, about: Mapping[str, Value]) -> Iterator[None]:
+        """Report a system that is unavailable, and go on with the others."""
+        try:
+            yield
+        except (UnavailableError, OSError) as error:
+            self.write({"figure": "unavailable", **about, "reason": str(error)})
+
+    def write(self, figure: Figure) -> None:
+        """Write a figure as it is."""
+        self.figures.append(figure)
+        with self.file.open("a", encoding="utf-8") as file:
+            write_figure(figure, sys.stdout, file)
+
+    def tell(self, line: str) -> None:
+        """Say what is going on."""
+        print(line, file=sys.stderr, flush=True)
 
 
 def write_figure(figure: Figure, *files: TextIO) -> None:

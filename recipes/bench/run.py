@@ -1,22 +1,22 @@
 """One run of the benchmark: who takes part, in which order, and what is made of it."""
 
-import contextlib
 import shutil
-import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.corpus import find_languages, prepare_corpus
+from bench.alternation import Entry, alternate
+from bench.corpus import experiment_on, find_languages, prepare_corpus
 from bench.environment import Environment
-from bench.matrix import measure_rates
-from bench.measure import UnavailableError, Window, count_tokens, training_speed
+from bench.floor import Floors
+from bench.measure import Window, count_tokens, training_speed
 from bench.process import Command, finish, thread_settings, watch
-from bench.report import Figure, Value, ratio_table, rounded, write_figure
-from bench.sizes import SIZES, Sizes, forward_products, mixed_rate, training_flop
+from bench.report import Journal, Value, ratio_table
 from bench.systems import System, Training, Translating
 from bench.systems.all import SYSTEMS
+from nmt.benchmark.sizes import Size, model_of
+from nmt.config.training import ValidationConfig
 
 SEARCHES = ((5, 64), (1, 64), (5, 1))
 """Beam and batch of each translation."""
@@ -29,7 +29,7 @@ class Options:
     """See `__main__`."""
 
     systems: list[str]
-    configs: list[str]
+    configs: list[Size]
     tasks: list[str]
     precisions: list[str]
     windows: int
@@ -51,45 +51,31 @@ class Ready:
     prepared: Path
 
 
-@dataclass
-class Entry:
-    """A system with one job, and what was measured of it."""
-
-    ready: Ready
-    about: dict[str, Value]
-    measure: Callable[[int], Window]
-    """Takes the number of the window."""
-    windows: list[Window] = field(default_factory=list)
-    is_out: bool = False
-
-
 class Bench:
     """A run with these options."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.scratch = options.cache / "scratch"
-        self.figures: list[Figure] = []
+        self.journal = Journal(options.cache / "figures.jsonl", threads=options.threads)
 
     def run(self) -> int:
         """Measure everything; return 0, also when peers are unavailable."""
         self.options.cache.mkdir(parents=True, exist_ok=True)
         languages = find_languages()
-        self._tell(f"corpus {languages.name}, {self.options.threads} threads")
+        self.journal.tell(f"corpus {languages.name}, {self.options.threads} threads")
         self.corpus = prepare_corpus(languages, self.options.cache / "corpus" / languages.name)
         self.ready = self._install()
         if "startup" in self.options.tasks:
             self._start_up()
-        for name in self.options.configs:
+        for size in self.options.configs:
             if "train" in self.options.tasks:
-                self._train(SIZES[name])
+                self._train(size)
             if "translate" in self.options.tasks:
-                self._translate(SIZES[name])
+                self._translate(size)
         shutil.rmtree(self.scratch, ignore_errors=True)
-        print("", *ratio_table(self.figures), sep="\n", file=sys.stderr)
+        print("", *ratio_table(self.journal.figures), sep="\n", file=sys.stderr)
         return 0
-
-    # Preparation
 
     def _install(self) -> list[Ready]:
         installed = []
@@ -97,8 +83,8 @@ class Bench:
             system = SYSTEMS[name]
             environment = Environment(self.options.cache / "environments" / name)
             prepared = self.options.cache / "prepared" / self.corpus.languages.name / name
-            with self._reporting({"system": name, "task": "install"}):
-                install_once(system, environment, self._tell)
+            with self.journal.watching({"system": name, "task": "install"}):
+                install_once(system, environment, self.journal.tell)
                 shutil.rmtree(prepared, ignore_errors=True)
                 prepared.mkdir(parents=True)
                 for command in system.prepare(environment, self.corpus, prepared):
@@ -109,51 +95,37 @@ class Bench:
     # Tasks
 
     def _start_up(self) -> None:
-        def entry(ready: Ready) -> Entry:
-            command = Command(
-                ready.system.help(ready.environment),
-                self.options.cache,
-                thread_settings(self.options.threads),
-            )
+        entries = [
+            Entry({"system": ready.system.name}, self._start_window(ready)) for ready in self.ready
+        ]
+        for entry in self._alternate(entries, "startup"):
+            self.journal.report("startup_seconds", entry.about, entry.speeds)
 
-            def measure(_: int) -> Window:
-                done = finish(command)
-                return Window(done.seconds, done.peak_mb)
-
-            return Entry(ready, {"system": ready.system.name}, measure)
-
-        entries = [entry(ready) for ready in self.ready]
-        self._alternate(entries, "startup")
-        for each in entries:
-            self._report_median("startup_seconds", each, [w.speed for w in each.windows])
-
-    def _train(self, sizes: Sizes) -> None:
+    def _train(self, size: Size) -> None:
         entries = [
             Entry(
-                ready,
-                {"system": ready.system.name, "config": sizes.name, "precision": precision},
-                self._training_window(ready, sizes, precision),
+                {"system": ready.system.name, "config": size, "precision": precision},
+                self._training_window(ready, size, precision),
             )
             for ready in self.ready
             for precision in self.options.precisions
             if precision in ready.system.precisions and precision != "int8"
         ]
-        rates: dict[str, list[float]] = {}
-        self._alternate(entries, f"train {sizes.name}", lambda: self._add_rates(sizes, rates))
-        floors = self._report_floors(sizes, rates)
-        for entry in entries:
-            self._report_median("train_tokens_per_second", entry, [w.speed for w in entry.windows])
-            floor = floors.get(str(entry.about["precision"]))
-            if floor:
-                parts = [w.speed / floor for w in entry.windows]
-                self._report_median("train_fraction_of_floor", entry, parts)
-            tokens = [w.update_tokens for w in entry.windows]
-            self._report_median("tokens_per_update", entry, tokens)
-            entry.about["task"] = "train"
-            self._report_median("peak_rss_mb", entry, [w.peak_mb for w in entry.windows])
+        floors = Floors(size, self.corpus.counts, self.options.precisions, self.journal)
+        measured = self._alternate(entries, f"train {size}", floors.measure)
+        limits = floors.report()
+        for entry in measured:
+            self.journal.report("train_tokens_per_second", entry.about, entry.speeds)
+            for (precision, fraction), floor in limits.items():
+                if precision == entry.about["precision"]:
+                    parts = [speed / floor for speed in entry.speeds]
+                    self.journal.report(fraction, entry.about, parts)
+            tokens = [window.update_tokens for window in entry.windows]
+            self.journal.report("tokens_per_update", entry.about, tokens)
+            entry.report_memory("train", self.journal)
 
-    def _translate(self, sizes: Sizes) -> None:
-        models = {ready.system.name: self._model(ready, sizes) for ready in self.ready}
+    def _translate(self, size: Size) -> None:
+        models = {ready.system.name: self._model(ready, size) for ready in self.ready}
         for beam, batch in SEARCHES:
             count = self.options.sentences_alone if batch == 1 else self.options.sentences
             text = self._excerpt(count)
@@ -169,50 +141,42 @@ class Bench:
                         threads=self.options.threads,
                     )  # fmt: skip
                     about: dict[str, Value] = {
-                        "system": ready.system.name, "config": sizes.name,
+                        "system": ready.system.name, "config": size,
                         "precision": precision, "beam": beam, "batch": batch,
                     }  # fmt: skip
-                    entries.append(Entry(ready, about, self._translation_window(ready, job)))
-            self._alternate(entries, f"translate {sizes.name}, beam {beam}, batch {batch}")
-            for entry in entries:
-                speeds = [w.speed for w in entry.windows]
-                self._report_median("translate_tokens_per_second", entry, speeds)
-                entry.about["task"] = "translate"
-                self._report_median("peak_rss_mb", entry, [w.peak_mb for w in entry.windows])
+                    entries.append(Entry(about, self._translation_window(ready, job)))
+            for entry in self._alternate(entries, f"translate {size}, beam {beam}, batch {batch}"):
+                self.journal.report("translate_tokens_per_second", entry.about, entry.speeds)
+                entry.report_memory("translate", self.journal)
 
     # Windows
 
     def _alternate(
-        self, entries: Sequence[Entry], what: str, between: Callable[[], None] | None = None
-    ) -> None:
-        """Measure a window of each entry, then the next of each: noise hits all alike."""
-        for number in range(self.options.windows):
-            if between is not None:
-                between()
-            for entry in entries:
-                if not entry.is_out:
-                    entry.is_out = not self._has_measured(entry, number, what)
+        self, entries: list[Entry], what: str, between: Callable[[], None] = lambda: None
+    ) -> list[Entry]:
+        return alternate(
+            entries, what, windows=self.options.windows, journal=self.journal, between=between
+        )
 
-    def _has_measured(self, entry: Entry, number: int, what: str) -> bool:
-        """Measure a window of an entry; say whether it went well."""
-        with self._reporting({**entry.about, "task": what.split()[0]}):
-            entry.windows.append(entry.measure(number))
-            who = " ".join(str(entry.about.get(key, "")) for key in ("system", "precision"))
-            self._tell(f"{what}  window {number + 1}  {who}  {entry.windows[-1].speed:,.4g}")
-            return True
-        return False
+    def _start_window(self, ready: Ready) -> Callable[[int], Window]:
+        command = Command(
+            ready.system.help(ready.environment),
+            self.options.cache,
+            thread_settings(self.options.threads),
+        )
 
-    def _training_window(
-        self, ready: Ready, sizes: Sizes, precision: str
-    ) -> Callable[[int], Window]:
+        def measure(_: int) -> Window:
+            done = finish(command)
+            return Window(done.seconds, done.peak_mb)
+
+        return measure
+
+    def _training_window(self, ready: Ready, size: Size, precision: str) -> Callable[[int], Window]:
         updates = self.options.warmup + self.options.updates
 
         def measure(number: int) -> Window:
-            job = Training(
-                sizes=sizes, precision=precision, corpus=self.corpus, prepared=ready.prepared,
-                folder=self._fresh("job"), updates=updates + 1, seed=number + 1,
-                threads=self.options.threads,
-            )  # fmt: skip
+            changes = {"max_updates": updates + 1, "precision": precision, "seed": number + 1}
+            job = self._training(ready, size, self._fresh("job"), changes)
             command = ready.system.train(ready.environment, job)
             watched = watch(command, ready.system.progress, updates=updates)
             speed, tokens = training_speed(watched.moments, warmup=self.options.warmup)
@@ -232,19 +196,35 @@ class Bench:
 
         return measure
 
-    def _model(self, ready: Ready, sizes: Sizes) -> Training | None:
+    def _training(
+        self, ready: Ready, size: Size, folder: Path, changes: dict[str, Value]
+    ) -> Training:
+        """Return a job with these changes of `[training]`, which logs each update."""
+        experiment = experiment_on(self.corpus.languages, model_of(size))
+        changes = {"threads": self.options.threads, "log_every": 1, **changes}
+        training = experiment.training.model_copy(update=changes)
+        validation = ValidationConfig(every=training.max_updates + 1, metric="loss")
+        sections = {"training": training, "validation": validation}
+        return Training(
+            experiment=experiment.model_copy(update=sections),
+            corpus=self.corpus,
+            prepared=ready.prepared,
+            folder=folder,
+        )
+
+    def _model(self, ready: Ready, size: Size) -> Training | None:
         """Train a model to translate with, once; None if that fails."""
-        name = f"{self.corpus.languages.name}-{sizes.name}-{self.options.model_updates}"
+        name = f"{self.corpus.languages.name}-{size}-{self.options.model_updates}"
         folder = self.options.cache / "models" / ready.system.name / name
-        job = Training(
-            sizes=sizes, precision="fp32", corpus=self.corpus, prepared=ready.prepared,
-            folder=folder, updates=self.options.model_updates, seed=1,
-            threads=self.options.threads,
-        )  # fmt: skip
+        changes: dict[str, Value] = {
+            "max_updates": self.options.model_updates, "precision": "fp32",
+        }  # fmt: skip
+        job = self._training(ready, size, folder, changes)
         if (folder / "done").exists():
             return job
-        self._tell(f"training {ready.system.name} {sizes.name} to translate with")
-        with self._reporting({"system": ready.system.name, "config": sizes.name, "task": "model"}):
+        self.journal.tell(f"training {ready.system.name} {size} to translate with")
+        about: dict[str, Value] = {"system": ready.system.name, "config": size, "task": "model"}
+        with self.journal.watching(about):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             finish(ready.system.train(ready.environment, job))
@@ -263,64 +243,6 @@ class Bench:
             path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             found.append(path)
         return found[0], found[1]
-
-    # The machine
-
-    def _add_rates(self, sizes: Sizes, rates: dict[str, list[float]]) -> None:
-        """Measure how fast the machine does the model's products, in each precision."""
-        products = forward_products(sizes, self.corpus.counts)
-        for precision in self.options.precisions:
-            if precision == "int8":
-                continue
-            with self._reporting({"system": "machine", "precision": precision, "task": "matrix"}):
-                found = measure_rates(products, precision=precision, threads=self.options.threads)
-                rates.setdefault(precision, []).append(mixed_rate(products, found))
-
-    def _report_floors(self, sizes: Sizes, rates: dict[str, list[float]]) -> dict[str, float]:
-        """Report rates and floors; return tokens a second of the floor by precision."""
-        flop = training_flop(forward_products(sizes, self.corpus.counts))
-        floors = {}
-        for precision, found in rates.items():
-            about: dict[str, Value] = {
-                "system": "machine", "config": sizes.name, "precision": precision,
-            }  # fmt: skip
-            floors[precision] = statistics.median(found) * 1e9 / flop
-            self._report("matrix_gflops", about, found)
-            floor = {**about, "mflop_per_token": rounded(flop / 1e6)}
-            self._report("train_floor_tokens_per_second", floor, [r * 1e9 / flop for r in found])
-        return floors
-
-    # Output
-
-    def _report_median(self, name: str, entry: Entry, values: Sequence[float]) -> None:
-        """Report a figure of a system that has finished all its windows."""
-        if not entry.is_out and values:
-            self._report(name, entry.about, values)
-
-    def _report(self, name: str, about: dict[str, Value], values: Sequence[float]) -> None:
-        self._write({
-            "figure": name,
-            **about,
-            "threads": self.options.threads,
-            "value": rounded(statistics.median(values)),
-            "windows": [rounded(value) for value in values],
-        })  # fmt: skip
-
-    def _write(self, figure: Figure) -> None:
-        self.figures.append(figure)
-        with (self.options.cache / "figures.jsonl").open("a", encoding="utf-8") as file:
-            write_figure(figure, sys.stdout, file)
-
-    @contextlib.contextmanager
-    def _reporting(self, about: dict[str, Value]) -> Iterator[None]:
-        """Report a system that is unavailable, and go on with the others."""
-        try:
-            yield
-        except (UnavailableError, OSError) as error:
-            self._write({"figure": "unavailable", **about, "reason": str(error)})
-
-    def _tell(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
     def _fresh(self, name: str) -> Path:
         folder = self.scratch / name

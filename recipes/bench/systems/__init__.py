@@ -9,7 +9,7 @@ from bench.corpus import Corpus
 from bench.environment import Environment
 from bench.measure import Progress
 from bench.process import Command, Finished
-from bench.sizes import Sizes
+from nmt.config.experiment import Experiment
 
 MAX_LENGTH = 100
 """Longest translation in pieces, for all that can be told so."""
@@ -19,16 +19,13 @@ MAX_LENGTH = 100
 class Training:
     """What is to be trained, and where."""
 
-    sizes: Sizes
-    precision: str
+    experiment: Experiment
+    """The configuration of nmt, of which the others are told the same."""
     corpus: Corpus
     prepared: Path
     """What the system made of the corpus."""
     folder: Path
     """For everything that is written; exists."""
-    updates: int
-    seed: int
-    threads: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from bench.corpus import Corpus
 from bench.environment import Environment
 from bench.measure import Progress, UnavailableError
 from bench.process import Command, Finished, thread_settings
-from bench.sizes import BATCH_TOKENS
 from bench.systems import MAX_LENGTH, Training, Translated, Translating, flatten
 
 _REPORT = re.compile(r"\| train_inner \| (\{.*\})")
@@ -50,32 +49,32 @@ class Fairseq:
         return [binarize(environment, corpus, folder / "dict.txt", folder, files)]
 
     def train(self, environment: Environment, job: Training) -> Command:
-        sizes = job.sizes
+        model, training = job.experiment.model, job.experiment.training
         options = {
             "--task": "translation",
             "--source-lang": job.corpus.languages.source,
             "--target-lang": job.corpus.languages.target,
             "--arch": "lstm",
-            "--encoder-embed-dim": sizes.embedding,
-            "--encoder-hidden-size": sizes.encoder,
-            "--encoder-layers": sizes.layers,
-            "--decoder-embed-dim": sizes.embedding,
-            "--decoder-hidden-size": sizes.decoder,
-            "--decoder-out-embed-dim": sizes.decoder,
-            "--decoder-layers": sizes.layers,
-            "--dropout": sizes.dropout,
+            "--encoder-embed-dim": model.embedding.size,
+            "--encoder-hidden-size": model.encoder.hidden_size,
+            "--encoder-layers": model.encoder.layers,
+            "--decoder-embed-dim": model.embedding.size,
+            "--decoder-hidden-size": model.decoder.hidden_size,
+            "--decoder-out-embed-dim": model.decoder.hidden_size,
+            "--decoder-layers": model.decoder.layers,
+            "--dropout": model.dropout.layers,
             "--criterion": "label_smoothed_cross_entropy",
-            "--label-smoothing": sizes.label_smoothing,
+            "--label-smoothing": training.label_smoothing,
             "--optimizer": "adam",
             "--adam-betas": "(0.9, 0.999)",
-            "--lr": sizes.learning_rate,
+            "--lr": training.learning_rate,
             "--lr-scheduler": "fixed",
-            "--clip-norm": sizes.clip_norm,
-            "--max-tokens": job.corpus.counts.longer_side_of(BATCH_TOKENS),
-            "--max-update": job.updates,
+            "--clip-norm": training.clip_norm,
+            "--max-tokens": job.corpus.counts.longer_side_of_update,
+            "--max-update": training.max_updates,
             "--log-interval": 1,
             "--log-format": "json",
-            "--seed": job.seed,
+            "--seed": training.seed,
             "--save-dir": job.folder,
             "--num-workers": 0,
         }
@@ -83,7 +82,7 @@ class Fairseq:
                  "--no-epoch-checkpoints"]  # fmt: skip
         program = environment.program("fairseq-train")
         arguments = [program, str(job.prepared), *flags, *flatten(options)]
-        return Command(arguments, job.folder, thread_settings(job.threads))
+        return Command(arguments, job.folder, thread_settings(training.threads))
 
     def progress(self, line: str) -> Progress | None:
         # wpb: words per batch, which is `ntokens` of the target: end symbols, no padding.

@@ -8,8 +8,8 @@ from bench.corpus import Corpus
 from bench.environment import Environment
 from bench.measure import Progress, UnavailableError
 from bench.process import Command, Finished, thread_settings
-from bench.sizes import BATCH_TOKENS, Sizes
 from bench.systems import MAX_LENGTH, Training, Translated, Translating
+from nmt.config.model import ModelConfig
 
 _REPORT = re.compile(r"Step: +(\d+), .*Tokens per Sec: +(\d+),")
 _TIME = re.compile(r"Generation took ([\d.]+)\[sec\]")
@@ -42,7 +42,7 @@ class JoeyNmt:
         path = job.folder / "config.yaml"
         path.write_text(json.dumps(training_config(job)), encoding="utf-8")  # JSON is YAML
         arguments = [environment.python, "-m", "joeynmt", "train", str(path), "--skip-test"]
-        return Command(arguments, job.folder, thread_settings(job.threads))
+        return Command(arguments, job.folder, thread_settings(job.experiment.training.threads))
 
     def progress(self, line: str) -> Progress | None:
         # The rate counts `ntokens`: target tokens that are not padding, after <s>, with </s>.
@@ -81,7 +81,7 @@ class JoeyNmt:
 
 def training_config(job: Training) -> dict[str, dict[str, object]]:
     """Return the configuration of a training."""
-    sizes, languages = job.sizes, job.corpus.languages
+    training, languages = job.experiment.training, job.corpus.languages
     # The key `scheduling` is needed; a plateau would pass an argument that torch has dropped.
     constant = {"scheduling": "exponential", "decrease_factor": 1.0, "learning_rate_min": 0.0}
     general: dict[str, object] = {
@@ -89,7 +89,7 @@ def training_config(job: Training) -> dict[str, dict[str, object]]:
         "joeynmt_version": "2.3.0",
         "model_dir": str(job.folder / "model"),
         "use_cuda": False,
-        "random_seed": job.seed,
+        "random_seed": training.seed,
     }
     return {
         **general,  # type: ignore[dict-item]
@@ -105,20 +105,20 @@ def training_config(job: Training) -> dict[str, dict[str, object]]:
         "training": {
             **constant,
             "optimizer": "adam",
-            "learning_rate": sizes.learning_rate,
-            "clip_grad_norm": sizes.clip_norm,
-            "label_smoothing": sizes.label_smoothing,
+            "learning_rate": training.learning_rate,
+            "clip_grad_norm": training.clip_norm,
+            "label_smoothing": training.label_smoothing,
             "normalization": "tokens",
             "batch_type": "sentence",
-            "batch_size": job.corpus.counts.sentences_of(BATCH_TOKENS),
+            "batch_size": job.corpus.counts.sample.sentences,
             "epochs": 1_000_000,
-            "updates": job.updates,
+            "updates": training.max_updates,
             "logging_freq": 1,
             "validation_freq": 1_000_000,
             "early_stopping_metric": "loss",
             "overwrite": True,
         },
-        "model": model_config(sizes),
+        "model": model_config(job.experiment.model),
     }  # fmt: skip
 
 
@@ -128,23 +128,23 @@ def side_config(language: str, prepared: Path) -> dict[str, object]:
     return {"lang": language, "level": "word", "tokenizer_type": "none", "voc_file": vocabulary}
 
 
-def model_config(sizes: Sizes) -> dict[str, object]:
-    """Return the model of these sizes."""
+def model_config(model: ModelConfig) -> dict[str, object]:
+    """Return what is said of the model."""
     shared = {
         "type": "recurrent",
         "rnn_type": "lstm",
-        "embeddings": {"embedding_dim": sizes.embedding, "dropout": sizes.dropout},
-        "num_layers": sizes.layers,
-        "dropout": sizes.dropout,
+        "embeddings": {"embedding_dim": model.embedding.size, "dropout": model.dropout.layers},
+        "num_layers": model.decoder.layers,
+        "dropout": model.dropout.layers,
     }
     return {
         "tied_embeddings": False,
         "tied_softmax": False,
-        "encoder": {**shared, "hidden_size": sizes.encoder, "bidirectional": True},
+        "encoder": {**shared, "hidden_size": model.encoder.hidden_size, "bidirectional": True},
         "decoder": {
             **shared,
-            "hidden_size": sizes.decoder,
-            "hidden_dropout": sizes.dropout,
+            "hidden_size": model.decoder.hidden_size,
+            "hidden_dropout": model.dropout.layers,
             "input_feeding": True,
             "init_hidden": "bridge",
             "attention": "luong",

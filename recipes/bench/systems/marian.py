@@ -12,7 +12,6 @@ from bench.corpus import Corpus
 from bench.environment import Environment
 from bench.measure import Progress, UnavailableError
 from bench.process import Command, Finished, thread_settings
-from bench.sizes import BATCH_TOKENS
 from bench.systems import Training, Translated, Translating, flatten
 
 _REPORT = re.compile(r": Up\. (\d+) : .* \* [\d,]+ @ ([\d,]+) after ")
@@ -39,35 +38,35 @@ class Marian:
         return []
 
     def train(self, environment: Environment, job: Training) -> Command:
-        sizes = job.sizes
+        model, training = job.experiment.model, job.experiment.training
         vocabulary = job.prepared / "vocabulary.yml"
         options = {
             "--type": "s2s",
             "--model": job.folder / "model.npz",
-            "--dim-emb": sizes.embedding,
-            "--dim-rnn": sizes.decoder,
+            "--dim-emb": model.embedding.size,
+            "--dim-rnn": model.decoder.hidden_size,
             "--enc-cell": "lstm",
             "--dec-cell": "lstm",
-            "--enc-depth": sizes.layers,
-            "--dec-depth": sizes.layers,
-            "--dropout-rnn": sizes.dropout,
-            "--label-smoothing": sizes.label_smoothing,
+            "--enc-depth": model.encoder.layers,
+            "--dec-depth": model.decoder.layers,
+            "--dropout-rnn": model.dropout.layers,
+            "--label-smoothing": training.label_smoothing,
             "--optimizer": "adam",
-            "--learn-rate": sizes.learning_rate,
-            "--clip-norm": sizes.clip_norm,
+            "--learn-rate": training.learning_rate,
+            "--clip-norm": training.clip_norm,
             "--cost-type": "ce-sum",  # which makes it log the number of target tokens
             "--mini-batch": 1_000_000,  # sentences: no limit
-            "--mini-batch-words": BATCH_TOKENS // job.threads,  # of each thread
+            "--mini-batch-words": training.batch_tokens // training.threads,  # of each thread
             "--mini-batch-round-up": "false",
             "--maxi-batch": 1_000,
             "--max-length": 200,
-            "--after": f"{job.updates}u",
+            "--after": f"{training.max_updates}u",
             "--disp-freq": "1u",
             "--workspace": 1024,
-            "--cpu-threads": job.threads,
+            "--cpu-threads": training.threads,
             "--data-threads": 1,
             "--tempdir": job.folder,
-            "--seed": job.seed,
+            "--seed": training.seed,
         }
         files = [str(job.corpus.side("train", target=target)) for target in (False, True)]
         arguments = [environment.python, "-c", _MAIN, "train", "--sync-sgd", *flatten(options)]

@@ -5,12 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.corpus import RUN, Corpus, config_head
+from bench.corpus import Corpus, experiment_on
 from bench.environment import Environment
 from bench.measure import Progress, UnavailableError
 from bench.process import RECIPES, Command, Finished, thread_settings
-from bench.sizes import BATCH_TOKENS, Sizes
 from bench.systems import MAX_LENGTH, Training, Translated, Translating, flatten
+from nmt.config.dump import dump
+from nmt.config.model import ModelConfig
 
 _REPORT = re.compile(r"^update +(\d+) .* ([\d,]+) tok/s")
 _TIME = re.compile(r"^translated in ([\d.]+) s", re.MULTILINE)
@@ -29,19 +30,19 @@ class Nmt:
         return [sys.executable, "-m", "nmt.cli", "train", "--help"]
 
     def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
-        shutil.copytree(corpus.folder / RUN / "data", folder / "data", dirs_exist_ok=True)
-        return []
+        # Its own vocabularies: each side keeps the joint pieces that it uses.
+        config = folder / "config.toml"
+        config.write_text(dump(experiment_on(corpus.languages, ModelConfig())), encoding="utf-8")
+        arguments = [sys.executable, "-m", "nmt.cli", "prepare", str(config), "--run", str(folder)]
+        return [Command(arguments, folder, thread_settings(1))]
 
     def train(self, environment: Environment, job: Training) -> Command:
         run = job.folder / "run"
         shutil.copytree(job.prepared / "data", run / "data", dirs_exist_ok=True)
         config = job.folder / "config.toml"
-        config.write_text(
-            config_head(job.corpus.languages) + model_config(job.sizes) + training_config(job),
-            encoding="utf-8",
-        )
+        config.write_text(dump(job.experiment), encoding="utf-8")
         arguments = [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)]
-        return Command(arguments, job.folder, thread_settings(job.threads))
+        return Command(arguments, job.folder, thread_settings(job.experiment.training.threads))
 
     def progress(self, line: str) -> Progress | None:
         # Its batches hold target tokens with end symbols, and it counts just those.
@@ -67,53 +68,3 @@ class Nmt:
             raise UnavailableError("nmt did not report its time")
         lines = (job.folder / "output").read_text(encoding="utf-8").split("\n")
         return Translated(lines[:-1], float(time[1]))
-
-
-def model_config(sizes: Sizes) -> str:
-    """Return what a configuration says of the model."""
-    return f"""
-[model.embedding]
-size = {sizes.embedding}
-
-[model.encoder]
-cell = "lstm"
-hidden_size = {sizes.encoder}
-layers = {sizes.layers}
-bidirectional = true
-
-[model.decoder]
-cell = "lstm"
-hidden_size = {sizes.decoder}
-layers = {sizes.layers}
-attention = "general"
-attend = "after"
-input_feeding = true
-
-[model.dropout]
-embedding = {sizes.dropout}
-layers = {sizes.dropout}
-readout = {sizes.dropout}
-"""
-
-
-def training_config(job: Training) -> str:
-    """Return what a configuration says of training and validation."""
-    sizes = job.sizes
-    return f"""
-[training]
-batch_tokens = {BATCH_TOKENS}
-max_updates = {job.updates}
-optimizer = "adam"
-learning_rate = {sizes.learning_rate}
-clip_norm = {sizes.clip_norm}
-label_smoothing = {sizes.label_smoothing}
-precision = "{job.precision}"
-device = "cpu"
-threads = {job.threads}
-seed = {job.seed}
-log_every = 1
-
-[validation]
-every = {job.updates + 1}
-metric = "loss"
-"""

@@ -8,7 +8,6 @@ from bench.corpus import Corpus
 from bench.environment import Environment
 from bench.measure import Progress, UnavailableError
 from bench.process import Command, Finished, thread_settings
-from bench.sizes import BATCH_TOKENS
 from bench.systems import MAX_LENGTH, Training, Translated, Translating
 
 _REPORT = re.compile(r"Step +(\d+)/ *\d+;.* bsz: +\d+/ *(\d+)/ *\d+;")
@@ -42,7 +41,7 @@ class OpenNmt:
         return []
 
     def train(self, environment: Environment, job: Training) -> Command:
-        sizes = job.sizes
+        model, training = job.experiment.model, job.experiment.training
         vocabulary = str(job.prepared / "vocabulary.txt")
         sides = {
             f"path_{name}": str(job.corpus.side("train", target=name == "tgt"))
@@ -55,34 +54,34 @@ class OpenNmt:
             "tgt_vocab": vocabulary,
             "share_vocab": True,
             "save_model": str(job.folder / "model"),
-            "seed": job.seed,
+            "seed": training.seed,
             "encoder_type": "brnn",
             "decoder_type": "rnn",
             "rnn_type": "LSTM",
-            "layers": sizes.layers,
-            "word_vec_size": sizes.embedding,
-            "hidden_size": sizes.decoder,
+            "layers": model.decoder.layers,
+            "word_vec_size": model.embedding.size,
+            "hidden_size": model.decoder.hidden_size,
             "input_feed": 1,
             "global_attention": "general",
-            "dropout": [sizes.dropout],
-            "label_smoothing": sizes.label_smoothing,
+            "dropout": [model.dropout.layers],
+            "label_smoothing": training.label_smoothing,
             "optim": "adam",
-            "learning_rate": sizes.learning_rate,
-            "max_grad_norm": sizes.clip_norm,
+            "learning_rate": training.learning_rate,
+            "max_grad_norm": training.clip_norm,
             "batch_type": "tokens",
-            "batch_size": job.corpus.counts.longer_side_of(BATCH_TOKENS),
+            "batch_size": job.corpus.counts.longer_side_of_update,
             "normalization": "tokens",
             "bucket_size": job.corpus.counts.sentences,  # the corpus is sorted as a whole
             "num_workers": 0,
-            "train_steps": job.updates,
-            "save_checkpoint_steps": job.updates,
-            "valid_steps": job.updates + 1,
+            "train_steps": training.max_updates,
+            "save_checkpoint_steps": training.max_updates,
+            "valid_steps": training.max_updates + 1,
             "report_every": 1,
         }
         path = job.folder / "config.yaml"
         path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
         arguments = [environment.program("onmt_train"), "-config", str(path)]
-        return Command(arguments, job.folder, thread_settings(job.threads))
+        return Command(arguments, job.folder, thread_settings(training.threads))
 
     def progress(self, line: str) -> Progress | None:
         # bsz: source/target/sentences per batch; its target "words" are not padding, and the
@@ -91,7 +90,7 @@ class OpenNmt:
         return None if found is None else Progress(int(found[1]), tokens=float(found[2]))
 
     def translate(self, environment: Environment, job: Translating) -> list[Command]:
-        model = job.model.folder / f"model_step_{job.model.updates}.pt"
+        model = job.model.folder / f"model_step_{job.model.experiment.training.max_updates}.pt"
         arguments = [
             environment.program("onmt_translate"), "-model", str(model), "-src", str(job.source),
             "-output", str(job.folder / "output"), "-beam_size", str(job.beam),
