@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from nmt.benchmark.work import TRAINING, Product, Work
 
@@ -43,10 +44,16 @@ def _time(product: Product, dtype: torch.dtype, least: float) -> float:
     inputs = torch.randn(product.positions, product.inner).to(dtype)
     gradients = torch.randn(product.positions, product.columns).to(dtype)
     some, some_gradients = inputs[: product.rows], gradients[: product.rows]
-    forward = best_time(lambda: some @ weight.t(), least)
-    backward = best_time(lambda: some_gradients @ weight, least)
-    of_weights = best_time(lambda: gradients.t() @ inputs, least)
+    forward = _time_product(some, weight.t(), least)
+    backward = _time_product(some_gradients, weight, least)
+    of_weights = _time_product(gradients.t(), inputs, least)
     return (forward + backward) * product.positions / product.rows + of_weights
+
+
+def _time_product(left: Tensor, right: Tensor, least: float) -> float:
+    """Return the seconds of a product into memory that lies ready, as new pages take time."""
+    out = left.new_empty(left.shape[0], right.shape[1])
+    return best_time(lambda: torch.mm(left, right, out=out), least)
 
 
 def best_time(work: Callable[[], object], least: float) -> float:
