@@ -19,6 +19,7 @@ from torch import Tensor
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import ModelError, UsageError, explain_lack_of_memory
+from nmt.layers.products import can_quantize, quantize
 from nmt.models.folder import LoadedModel, load_model_folder
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
@@ -32,8 +33,8 @@ from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
 
-Precision = Literal["fp32", "bf16"]
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Precision = Literal["fp32", "bf16", "int8"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
 WINDOW = 4096
 """Lines that are sorted by length and translated before the first of them comes out."""
@@ -155,12 +156,13 @@ class Translator:
         Args:
             paths: model folder, or run folder with one inside; several: an ensemble.
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
-            precision: of the weights; "bf16" is faster where the machine has instructions for it.
+            precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
+                has instructions for them.
             threads: CPU threads of this process; 0 leaves them as they are.
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
-            UsageError: there is no such device.
+            UsageError: there is no such device, or no such precision on it.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -169,8 +171,13 @@ class Translator:
         loaded = [load_model_folder(Path(folder)) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
+        models = [member.model.to(where, DTYPES[precision]) for member in loaded]
+        if precision == "int8":
+            require_int8(where)
+            for model in models:
+                quantize(model)
         return cls(
-            [member.model.to(where, DTYPES[precision]) for member in loaded],
+            models,
             source=first.source,
             target=first.target,
             normalizer=Normalizer(
@@ -386,6 +393,19 @@ def choose_device(device: str) -> torch.device:
     if device not in ("cpu", "cuda") or (device == "cuda" and not has_gpu):
         raise UsageError(f'device: "{device}" is not available here; choose "cpu" or "auto".')
     return torch.device(device)
+
+
+def require_int8(device: torch.device) -> None:
+    """Refuse products of 8-bit integers where there are none.
+
+    Raises:
+        UsageError: on a GPU, or with a torch that lacks them.
+    """
+    if device.type != "cpu" or not can_quantize():
+        raise UsageError(
+            f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
+            'choose "bf16" or "fp32".'
+        )
 
 
 def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:

@@ -1,6 +1,7 @@
 """Show that a translation does not depend on what else is in its batch.
 
     .venv/bin/python recipes/invariance.py runs/multi30k-en-de recipes/multi30k-en-de/data/test.en
+    .venv/bin/python recipes/invariance.py RUN FILE int8
 
 Translates a file with batches of 1, 7 and 64 sentences and in shuffled order, greedily and with a
 beam of 5, in the default mode and exactly, and counts the lines that come out the same every time.
@@ -11,9 +12,10 @@ import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from nmt.text.lines import read_lines
-from nmt.translator import Translation, Translator
+from nmt.translator import Precision, Translation, Translator
 
 NEAR_TIE = 1e-5
 
@@ -35,7 +37,8 @@ def variants(
 
 
 def main() -> int:
-    translator = Translator.load(Path(sys.argv[1]))
+    precision = cast(Precision, sys.argv[3]) if len(sys.argv) > 3 else "fp32"
+    translator = Translator.load(Path(sys.argv[1]), precision=precision)
     lines = list(read_lines(Path(sys.argv[2])))
     failed = False
     for exact in (False, True):

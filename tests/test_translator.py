@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nmt import translator as translator_module
 from nmt.errors import ModelError, UsageError
 from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS
@@ -215,9 +216,10 @@ def test_a_model_in_training_is_left_in_training(translator):
     assert during == [found.text for found in translator.translate(["a cat eats"])]
 
 
-def test_bf16_translates_much_the_same(model_folder, translator):
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_low_precisions_translate_much_the_same(precision, model_folder, translator):
     lines = some_lines(20)
-    rough = Translator.load(model_folder, precision="bf16")
+    rough = Translator.load(model_folder, precision=precision)
     options = SearchOptions(beam=1, max_length_factor=0.0, max_length_offset=1)
     for exact, close in zip(
         translator.translate(lines, options=options),
@@ -225,6 +227,24 @@ def test_bf16_translates_much_the_same(model_folder, translator):
         strict=True,
     ):
         assert close.log_prob == pytest.approx(exact.log_prob, abs=0.1)
+
+
+def test_int8_gives_the_same_texts_in_any_batch(model_folder):
+    rough = Translator.load(model_folder, precision="int8")
+    options = replace(rough.options, beam=3)
+    lines = some_lines(20)
+    together, one_by_one = (
+        [found.text for found in rough.translate(lines, options=options, batch_size=size)]
+        for size in (20, 1)
+    )
+    assert together == one_by_one
+
+
+def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "can_quantize", lambda: False)
+    text = r'precision: "int8" is not available on cpu with torch .*; choose "bf16" or "fp32"'
+    with pytest.raises(UsageError, match=text):
+        Translator.load(model_folder, precision="int8", device="cpu")
 
 
 def test_an_unknown_device_is_refused(model_folder):

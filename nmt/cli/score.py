@@ -25,7 +25,8 @@ def score(
     batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="Of the matrix products.")
+        Literal["fp32", "bf16", "int8"],
+        typer.Option(help="Of the matrix products; bf16 and int8 are faster on new CPUs."),
     ] = "fp32",
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")

@@ -8,6 +8,8 @@ positions of a sentence, or all hypotheses of its beam, share one set of keys.
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.products import Multiply, multiply_plainly
+
 
 def normalize_scores(scores: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Softmax over real source positions; padding gets exactly 0.
@@ -66,13 +68,13 @@ class GeneralAttention(nn.Module):
 
     def __init__(self, query_size: int, memory_size: int, *, temperature: float = 1.0) -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.project_memory = nn.Linear(memory_size, query_size, bias=False)
         self.temperature = temperature
 
     def keys(self, memory: Tensor) -> Tensor:
         """Project `memory` [batch, src_len, memory] once a sentence -> [batch, src_len, query]."""
-        keys: Tensor = self.project_memory(memory)
-        return keys
+        return self.multiply(memory, self.project_memory.weight)
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Weigh `keys` [batch, src_len, query] for `query` [batch, queries, query].
@@ -96,6 +98,7 @@ class AdditiveAttention(nn.Module):
         self, query_size: int, memory_size: int, *, hidden_size: int, temperature: float = 1.0
     ) -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.project_query = nn.Linear(query_size, hidden_size)
         self.project_memory = nn.Linear(memory_size, hidden_size, bias=False)
         self.score = nn.Linear(hidden_size, 1, bias=False)
@@ -103,15 +106,15 @@ class AdditiveAttention(nn.Module):
 
     def keys(self, memory: Tensor) -> Tensor:
         """Project `memory` [batch, src_len, memory] once a sentence -> [batch, src_len, hidden]."""
-        keys: Tensor = self.project_memory(memory)
-        return keys
+        return self.multiply(memory, self.project_memory.weight)
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Weigh `keys` [batch, src_len, hidden] for `query` [batch, queries, query].
 
         Returns weights [batch, queries, src_len]; `mask` [batch, src_len].
         """
-        query = self.project_query(query).unsqueeze(2)  # [batch, queries, 1, hidden]
+        query = self.multiply(query, self.project_query.weight, self.project_query.bias)
+        query = query.unsqueeze(2)  # [batch, queries, 1, hidden]
         hidden = torch.tanh(query + keys.unsqueeze(1))  # [batch, queries, src_len, hidden]
         return normalize_scores(self.score(hidden).squeeze(-1), mask, self.temperature)
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from nmt.layers.products import Multiply, multiply_plainly
 
 State = tuple[Tensor, ...]
 """What a cell carries from step to step: tensors [rows, hidden]; the first is the output."""
@@ -51,6 +52,7 @@ class RnnCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh") -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.hidden_size = hidden_size
         self.activation = activation
         self.kernel = KERNELS.get(activation)
@@ -61,7 +63,7 @@ class RnnCell(nn.Module):
 
     def project(self, inputs: Tensor) -> Tensor:
         """Map inputs [..., input] to their share of the step, [..., hidden]."""
-        return F.linear(inputs, self.weight_input, self.bias)
+        return self.multiply(inputs, self.weight_input, self.bias)
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next state from `project`'s output [rows, hidden] and the state.
@@ -69,7 +71,8 @@ class RnnCell(nn.Module):
         `dropped` replaces the state inside the recurrent product (recurrent dropout).
         """
         hidden = state[0] if dropped is None else dropped  # [rows, hidden]
-        return (ACTIVATIONS[self.activation](projected + F.linear(hidden, self.weight_hidden)),)
+        total = projected + self.multiply(hidden, self.weight_hidden)  # [rows, hidden]
+        return (ACTIVATIONS[self.activation](total),)
 
 
 class GruCell(nn.Module):
@@ -95,6 +98,7 @@ class GruCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, reset: str = "after") -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.hidden_size = hidden_size
         self.reset = reset
         self.kernel: Kernel = torch.gru if reset == "after" else None
@@ -104,7 +108,7 @@ class GruCell(nn.Module):
 
     def project(self, inputs: Tensor) -> Tensor:
         """Map inputs [..., input] to their share of the gates, [..., 3 * hidden]."""
-        return F.linear(inputs, self.weight_input, self.bias)
+        return self.multiply(inputs, self.weight_input, self.bias)
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next state from `project`'s output [rows, 3 * hidden] and the state.
@@ -115,16 +119,16 @@ class GruCell(nn.Module):
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
-            hidden_r, hidden_z, hidden_n = F.linear(read, self.weight_hidden).chunk(3, dim=-1)
+            hidden_r, hidden_z, hidden_n = self.multiply(read, self.weight_hidden).chunk(3, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + r * hidden_n)
         else:
             gates, candidate = torch.split(
                 self.weight_hidden, [2 * self.hidden_size, self.hidden_size]
             )
-            hidden_r, hidden_z = F.linear(read, gates).chunk(2, dim=-1)
+            hidden_r, hidden_z = self.multiply(read, gates).chunk(2, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
-            n = torch.tanh(input_n + F.linear(r * read, candidate))
+            n = torch.tanh(input_n + self.multiply(r * read, candidate))
         return (torch.lerp(n, hidden, z),)
 
 
@@ -145,6 +149,7 @@ class LstmCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.hidden_size = hidden_size
         self.kernel: Kernel = torch.lstm
         self.weight_input = nn.Parameter(torch.empty(4 * hidden_size, input_size))
@@ -155,7 +160,7 @@ class LstmCell(nn.Module):
 
     def project(self, inputs: Tensor) -> Tensor:
         """Map inputs [..., input] to their share of the gates, [..., 4 * hidden]."""
-        return F.linear(inputs, self.weight_input, self.bias)
+        return self.multiply(inputs, self.weight_input, self.bias)
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next (h, c) from `project`'s output [rows, 4 * hidden] and the state.
@@ -164,7 +169,7 @@ class LstmCell(nn.Module):
         """
         hidden, cell = state  # each [rows, hidden]
         read = hidden if dropped is None else dropped
-        gates = projected + F.linear(read, self.weight_hidden)  # [rows, 4 * hidden]
+        gates = projected + self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
         i, f, g, o = gates.chunk(4, dim=-1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(cell), cell

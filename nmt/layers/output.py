@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from nmt.layers.products import Multiply, multiply_plainly
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,14 @@ class OutputLayer(nn.Module):
             raise ValueError(
                 f"tied weights are {tuple(tied.shape)}, the output layer needs {(vocab_size, size)}"
             )
+        self.multiply: Multiply = multiply_plainly
         self.weight = nn.Parameter(torch.empty(vocab_size, size)) if tied is None else tied
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.chunk = chunk
 
     def log_probs(self, features: Tensor) -> Tensor:
-        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size]."""
-        scores = F.linear(features, self.weight, self.bias)
+        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size] in ±1."""
+        scores = self.multiply(features, self.weight, self.bias, bound=1.0)  # [rows, vocab]
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         return scores.log_softmax(dim=-1)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.products import multiply_plainly
 from nmt.layers.shared_products import shared_products
 
 
@@ -129,7 +130,8 @@ class RecurrentLayer(nn.Module):
         """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
         cell = cast(Cell, self.cells[direction])
         disturbed = self.recurrent_dropout > 0.0 and self.training
-        if cell.kernel is not None and inputs.shape[-1] > 0 and not disturbed:
+        is_plain = cell.multiply is multiply_plainly and not disturbed
+        if cell.kernel is not None and inputs.shape[-1] > 0 and is_plain:
             return unroll_fused(cell, inputs, state)
         return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 

@@ -17,11 +17,11 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nmt.layers.attention import Attention
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
+from nmt.layers.products import Multiply, multiply_plainly
 from nmt.layers.recurrent import RecurrentStack, StepMasks
 from nmt.layers.shared_products import shared_products
 from nmt.models.state import DecoderState, Memory, Step
@@ -88,6 +88,7 @@ class RecurrentDecoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.multiply: Multiply = multiply_plainly
         self.embedding, self.stack, self.attention = embedding, stack, attention
         self.shape, self.dropout, self.readout_size = shape, dropout, readout_size
         hidden = stack.output_size
@@ -207,7 +208,7 @@ class RecurrentDecoder(nn.Module):
         cell = self.stack.first.cell
         if not self.shape.reads_previous:
             return cell.bias.expand(*embedded.shape[:-1], -1)
-        return F.linear(embedded, cell.weight_input[:, : embedded.shape[-1]], cell.bias)
+        return self.multiply(embedded, cell.weight_input[:, : embedded.shape[-1]], cell.bias)
 
     def _advance(
         self, embedded: Tensor, own: Tensor, state: DecoderState, memory: Memory, masks: StepMasks
@@ -221,7 +222,7 @@ class RecurrentDecoder(nn.Module):
         inputs = embedded if self.shape.reads_previous else embedded[..., :0]
         if extra is not None:
             weight = self.stack.first.cell.weight_input[:, inputs.shape[-1] :]
-            own = own + F.linear(extra, weight)
+            own = own + self.multiply(extra, weight)
             inputs = torch.cat([inputs, extra], dim=-1)
         hidden, layers = self.stack.step(inputs, own, state.layers, masks)
         if self.attention is not None and self.shape.attend == "after":
@@ -233,7 +234,8 @@ class RecurrentDecoder(nn.Module):
     def _read_out(self, parts: list[Tensor], embedded: Tensor) -> Tensor:
         if self.shape.deep_readout and self.shape.reads_previous:
             parts = [*parts, embedded]
-        return torch.tanh(self.readout(torch.cat(parts, dim=-1)))
+        seen = torch.cat(parts, dim=-1)  # [..., hidden + enc + embedding]
+        return torch.tanh(self.multiply(seen, self.readout.weight, self.readout.bias))
 
     def _attend(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """`query` [batch, queries, hidden] -> context [batch, queries, enc] and weights."""

@@ -1,0 +1,124 @@
+"""How inputs are multiplied with a matrix of weights: plainly, or in 8-bit integers.
+
+Each layer keeps the function it multiplies with. `quantize` exchanges it for search on CPUs:
+weights W become whole numbers from -127 to 127, with a scale for each output, once and for all;
+inputs x become such numbers with a scale for each row,
+
+    W = diag(s) Q,   x = r q,   W x = r diag(s) (Q q)
+
+and the machine has instructions for four products of such numbers at a time. The sum Q q of whole
+numbers is exact, so that a row's result does not depend on the rows beside it.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_LARGEST = 127.0
+_ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions want
+_LEAST = 1e-12  # a row of zeros needs a scale, too
+
+
+class Multiply(Protocol):
+    """Multiplies inputs with a matrix of weights."""
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *,
+        bound: float | None = None,
+    ) -> Tensor:
+        """Return `inputs` [..., size] times `weight` [outputs, size], transposed, plus `bias`.
+
+        Args:
+            inputs: real numbers.
+            weight: of a layer, or some of its columns.
+            bias: [outputs].
+            bound: no input is larger, as a number without sign; None = that is not known.
+        """
+        ...
+
+
+def multiply_plainly(
+    inputs: Tensor, weight: Tensor, bias: Tensor | None = None, *, bound: float | None = None
+) -> Tensor:
+    """Multiply in the precision of the weights, see `Multiply`."""
+    return F.linear(inputs, weight, bias)
+
+
+class MultiplyInt8:
+    """Multiplies in 8-bit integers, see `Multiply`; each matrix is rounded when it is first met.
+
+    Matrices are known by where they lie in memory, and must not change any more.
+    """
+
+    def __init__(self) -> None:
+        self._rounded: dict[tuple[int, torch.Size], _Rounded] = {}
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *,
+        bound: float | None = None,
+    ) -> Tensor:
+        """See `Multiply`."""
+        place = (weight.data_ptr(), weight.shape)
+        rounded = self._rounded.get(place)
+        if rounded is None:
+            rounded = self._rounded[place] = _Rounded(weight)
+        rows = inputs.flatten(0, -2)  # [rows, size]
+        if bound is not None:
+            scale = bound / _LARGEST
+            product = rounded.multiply(_to_unsigned(rows / scale), scale, bias)
+        else:
+            scales = rows.abs().amax(dim=1, keepdim=True).div_(_LARGEST).clamp_min_(_LEAST)
+            product = rounded.multiply(_to_unsigned(rows / scales), 1.0, None).mul_(scales)
+            if bias is not None:
+                product.add_(bias)
+        return product.view(*inputs.shape[:-1], -1)
+
+
+def _to_unsigned(values: Tensor) -> Tensor:
+    """Round to the nearest of -127 to 127 and add `_ZERO`; changes `values`."""
+    return values.add_(_ZERO + 0.5).to(torch.uint8)
+
+
+class _Rounded:
+    """A matrix of weights in 8-bit integers, laid out for oneDNN."""
+
+    def __init__(self, weight: Tensor) -> None:
+        weight = weight.detach().float()
+        self._scales = (weight.abs().amax(dim=1) / _LARGEST).clamp_min(_LEAST)  # [outputs]
+        whole = torch.round(weight / self._scales.unsqueeze(1)).to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
+        self._zeros = torch.zeros(weight.shape[0], dtype=torch.int64)
+
+    def multiply(self, inputs: Tensor, scale: float, bias: Tensor | None) -> Tensor:
+        """Multiply `inputs` [rows, size], around `_ZERO` and to be scaled by `scale`."""
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(
+            *(inputs, scale, _ZERO),
+            *(self._weight, self._scales, self._zeros),
+            bias,
+            *(1.0, 0, torch.float32),  # of the outputs: as they are
+            *("none", [], ""),  # nothing is applied to them
+        )
+        return product
+
+
+def quantize(model: nn.Module) -> None:
+    """Let all layers of a model on a CPU multiply in 8-bit integers; its weights are then final."""
+    multiply = MultiplyInt8()
+    for module in model.modules():
+        if hasattr(module, "multiply"):
+            module.multiply = multiply  # type: ignore[assignment]
+
+
+def can_quantize() -> bool:
+    """Say whether this torch has products of 8-bit integers."""
+    return hasattr(torch.ops.onednn, "qlinear_pointwise")

@@ -1,0 +1,97 @@
+"""Products of 8-bit integers are exact, and near the products they stand for."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from nmt.layers import products
+from nmt.layers.cells import GruCell, LstmCell, RnnCell
+from nmt.layers.products import MultiplyInt8, can_quantize, multiply_plainly, quantize
+from nmt.layers.recurrent import RecurrentLayer
+
+pytestmark = pytest.mark.skipif(not can_quantize(), reason="this torch has no 8-bit products")
+
+
+def by_hand(inputs, weight, bias=None, bound=None):
+    """Round both factors as the module says, and multiply whole numbers in float64."""
+    weight_scale = weight.abs().amax(dim=1).div(127).clamp_min(1e-12)
+    scale = inputs.abs().amax(dim=1, keepdim=True).div(127).clamp_min(1e-12)
+    if bound is not None:
+        scale = torch.full_like(scale, bound / 127)
+    whole_weight = torch.round(weight / weight_scale.unsqueeze(1)).double()
+    whole = torch.floor(inputs / scale + 0.5).double()
+    product = whole @ whole_weight.t() * scale.double() * weight_scale.double()
+    return product if bias is None else product + bias.double()
+
+
+@pytest.mark.parametrize("bound", [None, 1.0, 3.0])
+@pytest.mark.parametrize("rows", [1, 5, 64, 320])
+def test_it_is_the_product_of_the_rounded_factors(rows, bound):
+    torch.manual_seed(0)
+    inputs = torch.rand(rows, 48).mul(2).sub(1) * (1.0 if bound is None else bound)
+    weight, bias = torch.randn(37, 48), torch.randn(37)
+    found = MultiplyInt8()(inputs, weight, bias, bound=bound)
+    torch.testing.assert_close(
+        found.double(), by_hand(inputs, weight, bias, bound), rtol=2e-5, atol=2e-5
+    )
+
+
+def test_it_is_near_the_plain_product():
+    torch.manual_seed(0)
+    inputs, weight = torch.randn(64, 512), torch.randn(1000, 512)
+    plain = multiply_plainly(inputs, weight)
+    error = MultiplyInt8()(inputs, weight) - plain
+    assert error.std() < 0.02 * plain.std()
+
+
+@pytest.mark.parametrize("bound", [None, 1.0])
+def test_a_row_is_the_same_bits_in_any_company(bound):
+    torch.manual_seed(0)
+    inputs, weight, bias = torch.rand(64, 256), torch.randn(300, 256), torch.randn(300)
+    multiply = MultiplyInt8()
+    together = multiply(inputs, weight, bias, bound=bound)
+    for first, last in ((0, 1), (3, 10), (10, 64)):
+        alone = multiply(inputs[first:last], weight, bias, bound=bound)
+        assert torch.equal(alone, together[first:last])
+
+
+def test_leading_dimensions_and_rows_of_zeros_are_kept():
+    weight, bias = torch.randn(7, 16), torch.randn(7)
+    product = MultiplyInt8()(torch.zeros(2, 3, 16), weight, bias)
+    assert product.shape == (2, 3, 7)
+    assert torch.equal(product, bias.expand(2, 3, 7))
+
+
+def test_columns_of_a_matrix_are_a_matrix_of_their_own():
+    torch.manual_seed(0)
+    weight, inputs = torch.randn(8, 24), torch.randn(5, 8)
+    multiply = MultiplyInt8()
+    multiply(torch.randn(5, 24), weight)
+    found = multiply(inputs, weight[:, :8])
+    torch.testing.assert_close(found.double(), by_hand(inputs, weight[:, :8]), rtol=2e-5, atol=2e-5)
+    torch.testing.assert_close(found, F.linear(inputs, weight[:, :8]), rtol=0.1, atol=0.15)
+
+
+@pytest.mark.parametrize(
+    "make", [RnnCell, GruCell, LstmCell, lambda *a: GruCell(*a, reset="before")]
+)
+def test_a_quantized_layer_reads_as_the_plain_one(make):
+    torch.manual_seed(0)
+    layer = RecurrentLayer(lambda: make(12, 16), bidirectional=True).eval()
+    for parameter in layer.parameters():
+        torch.nn.init.uniform_(parameter, -0.3, 0.3)
+    inputs, mask = torch.randn(4, 9, 12), torch.arange(9) < torch.tensor([[9], [5], [1], [7]])
+    with torch.no_grad():
+        plain = layer(inputs, mask)
+        quantize(layer)
+        found = layer(inputs, mask)
+        alone = layer(inputs[1:2, :5], mask[1:2, :5])
+    assert not torch.equal(found.outputs, plain.outputs)
+    torch.testing.assert_close(found.outputs, plain.outputs, rtol=0, atol=0.03)
+    torch.testing.assert_close(found.last, plain.last, rtol=0, atol=0.03)
+    torch.testing.assert_close(alone.outputs[0], found.outputs[1, :5], rtol=0, atol=0.01)
+
+
+def test_a_torch_without_them_is_known(monkeypatch):
+    monkeypatch.setattr(products.torch.ops, "onednn", object())
+    assert not can_quantize()
