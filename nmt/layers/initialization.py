@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
+from nmt.layers.cells import Cell
 from nmt.layers.embedding import Embedding
 
 
 def cells_of(model: nn.Module) -> Iterator[Cell]:
     """Yield every recurrent cell inside `model`."""
     for module in model.modules():
-        if isinstance(module, RnnCell | GruCell | LstmCell):
+        if isinstance(module, Cell):
             yield module
 
 

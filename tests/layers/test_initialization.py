@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
-from nmt.layers.cells import SLOPES, GruCell, LstmCell, RnnCell
+from nmt.layers import initialization
+from nmt.layers.cells import SLOPES, Cell, GruCell, LstmCell, RnnCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.initialization import (
     initialize_orthogonal,
@@ -91,6 +93,26 @@ def test_orthogonal_recurrent_weights_keep_lengths_gate_by_gate():
     initialize_orthogonal(cell)
 
     for block in cell.weight_hidden.chunk(4):
+        torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=torch.float64))
+
+
+class MguCell(nn.Module):
+    """What first values need of a cell that is yet to be written."""
+
+    slopes = (0.25, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight_input = nn.Parameter(torch.empty(2 * 8, 5))
+        self.weight_hidden = nn.Parameter(torch.empty(2 * 8, 8))
+
+
+def test_a_cell_gets_its_first_values_by_being_in_the_union(monkeypatch):
+    monkeypatch.setattr(initialization, "Cell", Cell | MguCell)
+    cell = MguCell().double()
+    initialize_orthogonal(cell)
+
+    for block in cell.weight_hidden.chunk(2):
         torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=torch.float64))
 
 
