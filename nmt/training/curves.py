@@ -104,7 +104,10 @@ def plot(curves: Curves, path: Path) -> None:
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
-        raise UsageError(f"{path}: cannot draw this kind of file; end its name in .svg or .png.")
+        endings = ", ".join(f".{name}" for name in _FORMATS)
+        raise UsageError(
+            f"{path}: cannot draw this kind of file; end its name in one of {endings}."
+        )
     try:
         import matplotlib
         from matplotlib.figure import Figure

@@ -112,7 +112,9 @@ def test_what_is_no_run_folder_is_refused(tmp_path):
         overview(tmp_path, Curves([], []))
 
 
-@pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG")])
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]
+)
 def test_the_picture_is_the_same_each_time(tmp_path, name, start):
     pytest.importorskip("matplotlib")
     curves = Curves.of(write_run(tmp_path / "run"))
@@ -125,7 +127,7 @@ def test_the_picture_is_the_same_each_time(tmp_path, name, start):
 
 
 def test_an_unknown_kind_of_picture_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"a\.txt: cannot draw this kind of file"):
+    with pytest.raises(UsageError, match=r"a\.txt: cannot draw .* one of \.svg, \.png, \.pdf\."):
         plot(Curves([], []), tmp_path / "a.txt")
 
 
