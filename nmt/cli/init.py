@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from nmt.errors import DataError, UsageError
 log = logging.getLogger(__name__)
 
 Pair = tuple[Path, Path]
+_CODE = re.compile(r"[\w.-]+")
 
 
 def init(
@@ -60,9 +62,10 @@ def init(
 
 def _codes(languages: str) -> tuple[str, str]:
     source, _, target = languages.partition("-")
-    if not source or not target or source == target:
+    if not _CODE.fullmatch(source) or not _CODE.fullmatch(target) or source == target:
         raise UsageError(
-            f'--languages {languages}: must be two different codes such as "de-en", source first'
+            f'--languages {languages!r}: must be two different codes such as "de-en", source '
+            "first; letters, digits and _ . - only"
         )
     return source, target
 

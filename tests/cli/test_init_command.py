@@ -72,6 +72,18 @@ def test_a_missing_file_is_named():
     assert "data/dev.en: no such file" in str(call().exception)
 
 
-@pytest.mark.parametrize("languages", ["deen", "de-", "-en", "de-de"])
+@pytest.mark.parametrize("languages", ["deen", "de-", "-en", "de-de", "de-e\nn", 'd"e-en'])
 def test_languages_are_two_codes(languages):
-    assert 'two different codes such as "de-en"' in str(call(languages=languages).exception)
+    error = call(languages=languages).exception
+    assert isinstance(error, UsageError)
+    assert str(error) == (
+        f'--languages {languages!r}: must be two different codes such as "de-en", source first; '
+        "letters, digits and _ . - only"
+    )
+    assert not Path("conf").exists()
+
+
+def test_a_code_may_have_a_script_and_any_letters():
+    assert call(languages="français-zh-Hant_TW").exit_code == 0
+    data = load(Path("conf/de-en.toml")).data
+    assert (data.source, data.target) == ("français", "zh-Hant_TW")
