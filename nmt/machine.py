@@ -8,6 +8,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT = 1 << 30  # bytes
 _PRIMITIVES = "64"
 
+MOST_THREADS = 1024
+"""More CPU threads than this are a mistake; torch would end without a word when it starts them. It
+is no fewer on a small machine, where a configuration of a large one has to work, too."""
+
 
 def keep_memory() -> None:
     """Let the process reuse its memory; call it before torch is imported.

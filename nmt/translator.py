@@ -20,6 +20,7 @@ from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import ModelError, UsageError, explain_lack_of_memory
 from nmt.layers.products import can_quantize, quantize
+from nmt.machine import MOST_THREADS
 from nmt.models.folder import LoadedModel, load_model_folder
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
@@ -162,8 +163,11 @@ class Translator:
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
-            UsageError: there is no such device, or no such precision on it.
+            UsageError: there is no such device, no such precision on it, or no machine has so many
+                threads.
         """
+        if not 0 <= threads <= MOST_THREADS:
+            raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
         if threads:
             torch.set_num_threads(threads)
         where = choose_device(device)

@@ -247,6 +247,12 @@ def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
         Translator.load(model_folder, precision="int8", device="cpu")
 
 
+@pytest.mark.parametrize("threads", [-1, 100000])
+def test_threads_that_no_machine_has_are_refused(model_folder, threads):
+    with pytest.raises(UsageError, match=f"threads: {threads} is out of range; from 0 to 1024"):
+        Translator.load(model_folder, threads=threads)
+
+
 def test_an_unknown_device_is_refused(model_folder):
     with pytest.raises(UsageError, match=r'device: "tpu" is not available here'):
         Translator.load(model_folder, device="tpu")

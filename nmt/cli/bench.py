@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from nmt.machine import MOST_THREADS
+
 log = logging.getLogger(__name__)
 
 
@@ -18,7 +20,9 @@ def bench(
         Literal["auto", "fp32", "bf16"],
         typer.Option(help="auto = fp32, and bf16 as well where the CPU is fast at it."),
     ] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+    ] = 0,
     windows: Annotated[
         int, typer.Option(min=1, help="Most measurements of each speed; the median counts.")
     ] = 5,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import json_line, line_writer, one_line
+from nmt.machine import MOST_THREADS
 
 
 def score(
@@ -31,7 +32,9 @@ def score(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+    ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
         typer.Option(help="Pairs that are not UTF-8: stop, take them as empty, or put U+FFFD."),

@@ -10,6 +10,7 @@ import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text, line_writer
 from nmt.errors import UsageError
+from nmt.machine import MOST_THREADS
 
 if TYPE_CHECKING:  # search imports torch
     from nmt.search.options import SearchOptions
@@ -80,7 +81,9 @@ def translate(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+    ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
         typer.Option(help="Lines that are not UTF-8: stop, take them as empty, or put U+FFFD."),

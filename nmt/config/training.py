@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nmt.config.section import SHORT_FORM, Section
+from nmt.machine import MOST_THREADS
 
 
 class SgdConfig(Section):
@@ -225,7 +226,7 @@ class TrainingConfig(Section):
     AMX), else fp32. Weights, sums and the optimizer are fp32 either way."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto" = CUDA if there is a GPU."""
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     """CPU threads; 0 = all cores."""
     log_every: Interval = 100
     """Updates, or a time, between two lines of the log."""

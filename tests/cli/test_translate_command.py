@@ -2,6 +2,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,13 @@ def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
     code, _, log = nmt("translate", model_folder, "--top-k", 5, lines=LINES)
     assert code == 2
     assert "--top-k: only with --sample" in log
+
+
+@pytest.mark.parametrize("command", [["translate"], ["score", "--source=s", "--target=t"]])
+def test_threads_that_no_machine_has_are_refused(nmt, command, model_folder):
+    code, lines, log = nmt(*command, model_folder, "--threads", 100000)
+    assert (code, lines) == (2, [])
+    assert re.search(r"Invalid value for '--threads': .*1024", log)  # typer's words
 
 
 def test_bad_input_is_named_and_what_was_done_is_kept(nmt, model_folder, tmp_path):

@@ -110,6 +110,10 @@ def test_only_the_data_has_to_be_given(folder):
         ("[model]\ndropout = 2", "toy.toml: model.dropout.embedding: must be less than 1, got 2"),
         ("[search]\nbeam = 0", "toy.toml: search.beam: must be at least 1, got 0"),
         (
+            "[training]\nthreads = 100000",
+            "toy.toml: training.threads: must be at most 1024, got 100000",
+        ),
+        (
             '[model]\ninitialization = "sparce"',
             'toy.toml: model.initialization: unknown kind "sparce" (did you mean "sparse"?)',
         ),
