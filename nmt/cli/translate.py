@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text, line_writer
+from nmt.config.limits import (
+    LEAST_TEMPERATURE,
+    MOST_ALPHA,
+    MOST_COVERAGE_PENALTY,
+    MOST_LENGTH_FACTOR,
+    MOST_LENGTH_OFFSET,
+    MOST_TEMPERATURE,
+)
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 
@@ -41,25 +49,43 @@ def translate(
     length_penalty: Annotated[
         Penalty | None, typer.Option(help="How translations of different lengths compare.")
     ] = None,
-    alpha: Annotated[float | None, typer.Option(min=0.0, help="Exponent of gnmt.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0.0, max=MOST_ALPHA, help="Exponent of gnmt.")
+    ] = None,
     coverage_penalty: Annotated[
-        float | None, typer.Option(min=0.0, help="Weight of unread source; needs attention.")
+        float | None,
+        typer.Option(
+            min=0.0, max=MOST_COVERAGE_PENALTY, help="Weight of unread source; needs attention."
+        ),
     ] = None,
     max_length_factor: Annotated[
-        float | None, typer.Option(min=0.0, help="Longest = factor x source + offset, in pieces.")
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=MOST_LENGTH_FACTOR,
+            help="Longest = factor x source + offset, in pieces.",
+        ),
     ] = None,
     max_length_offset: Annotated[
-        int | None, typer.Option(min=1, help="See --max-length-factor.")
+        int | None,
+        typer.Option(min=1, max=MOST_LENGTH_OFFSET, help="See --max-length-factor."),
     ] = None,
     min_length_factor: Annotated[
-        float | None, typer.Option(min=0.0, help="Shortest = factor x source + offset.")
+        float | None,
+        typer.Option(min=0.0, max=MOST_LENGTH_FACTOR, help="Shortest = factor x source + offset."),
     ] = None,
     min_length_offset: Annotated[
-        int | None, typer.Option(min=0, help="See --min-length-factor.")
+        int | None,
+        typer.Option(min=0, max=MOST_LENGTH_OFFSET, help="See --min-length-factor."),
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw instead of searching.")] = False,
     temperature: Annotated[
-        float | None, typer.Option(help="With --sample: below 1 safer, above 1 more varied.")
+        float | None,
+        typer.Option(
+            min=LEAST_TEMPERATURE,
+            max=MOST_TEMPERATURE,
+            help="With --sample: below 1 safer, above 1 more varied.",
+        ),
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="With --sample: from the k likeliest pieces.")

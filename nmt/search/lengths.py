@@ -14,26 +14,28 @@ from nmt.search.options import SearchOptions
 
 @dataclass(frozen=True)
 class Lengths:
-    """The limits of each sentence of a batch, and what a sum is divided by at each length."""
+    """The limits of each sentence of a batch, and how hypotheses within them are compared."""
 
+    options: SearchOptions
     shortest: IntArray
     """[batch]."""
     longest: IntArray
     """[batch], at least 1 and at least `shortest`."""
-    divisors: FloatArray
-    """By length; a table, because a vectorised power may differ in the last bit from a single
-    one, and then a score would depend on the batch."""
+    longest_divisors: FloatArray
+    """What a sum over the longest translation is divided by, [batch]."""
 
     @classmethod
     def of(cls, source_mask: Tensor, options: SearchOptions) -> "Lengths":
         """Return the lengths for the sentences under `source_mask`, [batch, src_len]."""
         source = source_mask.sum(dim=1).cpu().numpy().astype(np.float64)
-        longest = np.floor(options.max_length_factor * source + options.max_length_offset)
-        shortest = np.floor(options.min_length_factor * source + options.min_length_offset)
+        longest = options.max_length_factor * source + options.max_length_offset
+        shortest = options.min_length_factor * source + options.min_length_offset
+        limit = np.floor(longest).astype(np.int64)
         return cls(
-            shortest=np.minimum(shortest, longest).astype(np.int64),
-            longest=longest.astype(np.int64),
-            divisors=np.array([divisor(n, options) for n in range(int(longest.max()) + 1)]),
+            options=options,
+            shortest=np.minimum(np.floor(shortest).astype(np.int64), limit),
+            longest=limit,
+            longest_divisors=divisors(limit, options),
         )
 
     def normalise(self, log_prob: FloatArray, length: IntArray) -> FloatArray:
@@ -43,7 +45,7 @@ class Lengths:
             log_prob: sums, any shape.
             length: pieces that were summed, broadcast against `log_prob`.
         """
-        return log_prob / self.divisors[length]
+        return log_prob / divisors(length, self.options)
 
     def best_possible(self, log_prob: FloatArray, sentences: IntArray) -> FloatArray:
         """Return what no continuation of unfinished hypotheses can score more than.
@@ -55,7 +57,17 @@ class Lengths:
             log_prob: sums, [sentences].
             sentences: which sentence of the batch each belongs to, [sentences].
         """
-        return self.normalise(log_prob, self.longest[sentences])
+        return log_prob / self.longest_divisors[sentences]
+
+
+def divisors(lengths: IntArray, options: SearchOptions) -> FloatArray:
+    """Return what sums over `lengths` pieces are divided by, in the shape of `lengths`.
+
+    They are computed one by one: a vectorised power may differ in the last bit from a single one,
+    and then a score would depend on the batch.
+    """
+    each = [divisor(length, options) for length in lengths.ravel().tolist()]
+    return np.array(each).reshape(lengths.shape)
 
 
 def divisor(length: int, options: SearchOptions) -> float:

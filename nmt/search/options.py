@@ -1,12 +1,35 @@
 """What a search may be told."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from nmt.config.limits import (
+    LEAST_TEMPERATURE,
+    MOST_ALPHA,
+    MOST_COVERAGE_PENALTY,
+    MOST_LENGTH_FACTOR,
+    MOST_LENGTH_OFFSET,
+    MOST_TEMPERATURE,
+)
 from nmt.config.search import SearchConfig
 from nmt.errors import UsageError
 
 LengthPenalty = Literal["none", "average", "gnmt"]
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "beam": (1, math.inf),
+    "n_best": (1, math.inf),
+    "alpha": (0, MOST_ALPHA),
+    "coverage_penalty": (0, MOST_COVERAGE_PENALTY),
+    "max_length_factor": (0, MOST_LENGTH_FACTOR),
+    "max_length_offset": (1, MOST_LENGTH_OFFSET),
+    "min_length_factor": (0, MOST_LENGTH_FACTOR),
+    "min_length_offset": (0, MOST_LENGTH_OFFSET),
+    "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE),
+    "top_k": (0, math.inf),
+    "seed": (0, math.inf),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +70,11 @@ class SearchOptions:
     """Keep finished sentences in the batch, so that every step computes the same shapes."""
 
     def __post_init__(self) -> None:
-        for name, least in (("beam", 1), ("n_best", 1), ("top_k", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}: {getattr(self, name)} is too small; at least {least}.")
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                allowed = f"from {least:g} to {most:g}" if most < math.inf else f"at least {least}"
+                raise UsageError(f"{name}: {value} is out of range; it must be {allowed}.")
         if self.length_penalty not in ("none", "average", "gnmt"):
             raise UsageError(
                 f'length_penalty: "{self.length_penalty}" is unknown; "none", "average" or "gnmt".'
@@ -59,21 +84,8 @@ class SearchOptions:
                 f"n_best: {self.n_best} is more than beam = {self.beam} can find; "
                 f"ask for at most {self.beam}, or set beam to {self.n_best}."
             )
-        if not self.temperature > 0.0:
-            raise UsageError(f"temperature: {self.temperature} must be above 0; try 1.0.")
         if not 0.0 < self.top_p <= 1.0:
             raise UsageError(f"top_p: {self.top_p} must be above 0 and at most 1.")
-        for name in (
-            "alpha",
-            "coverage_penalty",
-            "max_length_factor",
-            "min_length_factor",
-            "min_length_offset",
-        ):
-            if not getattr(self, name) >= 0.0:
-                raise UsageError(f"{name}: {getattr(self, name)} must not be below 0.")
-        if self.max_length_offset < 1:
-            raise UsageError(f"max_length_offset: {self.max_length_offset} must be at least 1.")
 
     @classmethod
     def from_config(cls, config: SearchConfig) -> "SearchOptions":

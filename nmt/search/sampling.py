@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.search.hypothesis import FloatArray, Hypothesis, IntArray
-from nmt.search.lengths import Lengths
+from nmt.search.hypothesis import Hypothesis, IntArray
 from nmt.search.options import SearchOptions
 from nmt.search.scorer import Scorer
 from nmt.search.single import SingleWriter
@@ -24,28 +23,26 @@ def sample(
 ) -> list[list[Hypothesis]]:
     """Draw `options.n_best` translations per sentence, in the order in which they were drawn.
 
-    Each sentence has a random stream of its own, so that what is drawn for it depends neither on
-    its batch nor on how many are asked for. `log_prob` is the model's own, whatever the
-    temperature.
+    Each translation has a random stream of its own, so that what is drawn for a sentence depends
+    neither on its batch, nor on how many are asked for, nor on the length limit. `log_prob` is the
+    model's own, whatever the temperature.
 
     Args:
         scorer: gives the probabilities.
         source: ids ending in EOS, [batch, src_len].
         source_mask: [batch, src_len].
         options: temperature, top_k, top_p, seed, limits and what to keep.
-        numbers: which random stream each sentence draws from, by habit its line number, [batch].
+        numbers: which random streams each sentence draws from, by habit its line number, [batch].
     """
     copies = options.n_best
-    longest = Lengths.of(source_mask, options).longest
-    draws = [
-        np.random.default_rng((options.seed, number)).random((copies, length))
-        for number, length in zip(numbers, longest.tolist(), strict=True)
+    streams = [
+        np.random.default_rng((options.seed, number, copy))
+        for number in numbers
+        for copy in range(copies)
     ]
-    uniform: list[FloatArray] = [draw for drawn in draws for draw in drawn]
 
     def pick(scores: Tensor, rows: IntArray, step: int) -> Tensor:
-        # In a batch of fixed shape, rows that have ended run on past their last draw.
-        points = [uniform[row][min(step, len(uniform[row]) - 1)] for row in rows.tolist()]
+        points = [streams[row].random() for row in rows.tolist()]
         where = torch.tensor(points, dtype=torch.float64, device=scores.device)
         return draw_pieces(restrict(scores, options), where)
 

@@ -106,6 +106,23 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
     assert "n_best: 9 is more than beam = 3 can find" in log
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "most"),
+    [
+        ("--max-length-factor", "inf", "1000"),
+        ("--max-length-factor", "1e30", "1000"),
+        ("--max-length-offset", "99999999999999999999", "100000"),
+        ("--min-length-factor", "inf", "1000"),
+        ("--min-length-offset", "100000000", "100000"),
+        ("--alpha", "1e30", "10"),
+    ],
+)
+def test_limits_beyond_measure_are_refused(nmt, model_folder, option, value, most):
+    code, lines, log = nmt("translate", model_folder, option, value, lines=LINES)
+    assert (code, lines) == (2, [])
+    assert re.search(rf"Invalid value for '{option}': .*\b{most}\b", log)  # typer's words
+
+
 def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
     draw = ["translate", model_folder, "--sample", "--temperature", 1.5, "--top-k", 50]
     _, first, _ = nmt(*draw, "--seed", 3, lines=LINES)

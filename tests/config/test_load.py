@@ -110,6 +110,18 @@ def test_only_the_data_has_to_be_given(folder):
         ("[model]\ndropout = 2", "toy.toml: model.dropout.embedding: must be less than 1, got 2"),
         ("[search]\nbeam = 0", "toy.toml: search.beam: must be at least 1, got 0"),
         (
+            "[search]\nmax_length_factor = 1e30",
+            "toy.toml: search.max_length_factor: must be at most 1000, got 1e+30",
+        ),
+        (
+            "[search]\nmin_length_offset = 100000000",
+            "toy.toml: search.min_length_offset: must be at most 100000, got 100000000",
+        ),
+        (
+            "[search]\nmin_length_factor = inf",
+            "toy.toml: search.min_length_factor: must be a finite number, got inf",
+        ),
+        (
             "[training]\nthreads = 100000",
             "toy.toml: training.threads: must be at most 1024, got 100000",
         ),

@@ -1,5 +1,6 @@
 import itertools
 import math
+import tracemalloc
 
 import pytest
 import torch
@@ -292,14 +293,39 @@ def test_coverage_without_attention_is_an_error():
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [{"beam": 1}, {"beam": 3, "length_penalty": "none"}, {"sample": True, "n_best": 3}],
+    ids=["greedy", "beam", "sample"],
+)
+def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
+    scorer = TableScorer(random_table(sentences=4, positions=9, vocab=VOCAB))
+    batch = batch_of([0, 1, 2, 3], [3, 5, 2, 4])
+    expected = search(scorer, *batch, options(**changes, max_length_offset=200))
+    assert all(found.finished for hypotheses in expected for found in hypotheses)
+
+    far = options(**changes, max_length_factor=1000.0, max_length_offset=100_000)
+    tracemalloc.start()
+    found = search(scorer, *batch, far)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == expected
+    assert peak < 500_000  # bytes; a number for each possible length would take more
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beam": 0}, r"beam: 0 is too small; at least 1"),
+        ({"beam": 0}, r"beam: 0 is out of range; it must be at least 1\."),
         ({"beam": 2, "n_best": 3}, r"n_best: 3 is more than beam = 2"),
-        ({"temperature": 0.0}, r"temperature: 0\.0 must be above 0"),
+        ({"temperature": 0.0}, r"temperature: 0\.0 is out of range; .* from 1e-06 to 1e\+06\."),
         ({"top_p": 1.5}, r"top_p: 1\.5 must be above 0 and at most 1"),
-        ({"alpha": -1.0}, r"alpha: -1\.0 must not be below 0"),
-        ({"max_length_offset": 0}, r"max_length_offset: 0 must be at least 1"),
+        ({"alpha": 1e30}, r"alpha: 1e\+30 is out of range; it must be from 0 to 10\."),
+        ({"coverage_penalty": math.inf}, r"coverage_penalty: inf is out of .* from 0 to 1000\."),
+        ({"max_length_factor": math.inf}, r"max_length_factor: inf is out of .* from 0 to 1000\."),
+        ({"max_length_offset": 0}, r"max_length_offset: 0 is out of .* from 1 to 100000\."),
+        ({"max_length_offset": 10**20}, r"max_length_offset: 10+ is out of .* from 1 to 100000\."),
+        ({"min_length_factor": math.nan}, r"min_length_factor: nan is out of .* from 0 to 1000\."),
+        ({"min_length_offset": 10**8}, r"min_length_offset: 10+ is out of .* from 0 to 100000\."),
         ({"length_penalty": "mean"}, r'length_penalty: "mean" is unknown'),
     ],
 )
