@@ -13,6 +13,7 @@ from nmt.config.limits import (
     LEAST_TEMPERATURE,
     MOST_ALPHA,
     MOST_COVERAGE_PENALTY,
+    MOST_HYPOTHESES,
     MOST_LENGTH_FACTOR,
     MOST_LENGTH_OFFSET,
     MOST_TEMPERATURE,
@@ -43,9 +44,14 @@ def translate(
     align: Annotated[bool, typer.Option("--align", help="Add word alignments: 0-0 1-2.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
     n_best: Annotated[
-        int | None, typer.Option(min=1, help="So many translations per line; implies nbest.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_HYPOTHESES, help="So many translations per line; implies nbest."
+        ),
     ] = None,
-    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept; 1 = greedy.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(min=1, max=MOST_HYPOTHESES, help="Hypotheses kept; 1 = greedy.")
+    ] = None,
     length_penalty: Annotated[
         Penalty | None, typer.Option(help="How translations of different lengths compare.")
     ] = None,

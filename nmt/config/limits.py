@@ -4,6 +4,7 @@ They lie far above all use. Beyond them a value is a slip, and lengths and penal
 what numbers of 64 bits can hold.
 """
 
+MOST_HYPOTHESES = 100_000
 MOST_ALPHA = 10.0
 MOST_COVERAGE_PENALTY = 1000.0
 MOST_LENGTH_FACTOR = 1000.0

@@ -7,6 +7,7 @@ from pydantic import Field
 from nmt.config.limits import (
     MOST_ALPHA,
     MOST_COVERAGE_PENALTY,
+    MOST_HYPOTHESES,
     MOST_LENGTH_FACTOR,
     MOST_LENGTH_OFFSET,
 )
@@ -16,7 +17,7 @@ from nmt.config.section import Section
 class SearchConfig(Section):
     """How a translation is found."""
 
-    beam: int = Field(default=5, ge=1)
+    beam: int = Field(default=5, ge=1, le=MOST_HYPOTHESES)
     """Hypotheses kept; 1 = greedy."""
     length_penalty: Literal["none", "average", "gnmt"] = "average"
     """Compare hypotheses by sum, by mean per piece, or by sum / ((5 + length) / 6)^alpha

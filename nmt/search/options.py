@@ -8,6 +8,7 @@ from nmt.config.limits import (
     LEAST_TEMPERATURE,
     MOST_ALPHA,
     MOST_COVERAGE_PENALTY,
+    MOST_HYPOTHESES,
     MOST_LENGTH_FACTOR,
     MOST_LENGTH_OFFSET,
     MOST_TEMPERATURE,
@@ -18,8 +19,8 @@ from nmt.errors import UsageError
 LengthPenalty = Literal["none", "average", "gnmt"]
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "beam": (1, math.inf),
-    "n_best": (1, math.inf),
+    "beam": (1, MOST_HYPOTHESES),
+    "n_best": (1, MOST_HYPOTHESES),
     "alpha": (0, MOST_ALPHA),
     "coverage_penalty": (0, MOST_COVERAGE_PENALTY),
     "max_length_factor": (0, MOST_LENGTH_FACTOR),

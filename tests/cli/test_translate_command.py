@@ -115,6 +115,8 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
         ("--min-length-factor", "inf", "1000"),
         ("--min-length-offset", "100000000", "100000"),
         ("--alpha", "1e30", "10"),
+        ("--beam", "99999999999999999999", "100000"),
+        ("--n-best", "99999999999999999999", "100000"),
     ],
 )
 def test_limits_beyond_measure_are_refused(nmt, model_folder, option, value, most):

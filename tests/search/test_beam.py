@@ -315,7 +315,8 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beam": 0}, r"beam: 0 is out of range; it must be at least 1\."),
+        ({"beam": 0}, r"beam: 0 is out of range; it must be from 1 to 100000\."),
+        ({"top_k": -1}, r"top_k: -1 is out of range; it must be at least 0\."),
         ({"beam": 2, "n_best": 3}, r"n_best: 3 is more than beam = 2"),
         ({"temperature": 0.0}, r"temperature: 0\.0 is out of range; .* from 1e-06 to 1e\+06\."),
         ({"top_p": 1.5}, r"top_p: 1\.5 must be above 0 and at most 1"),
