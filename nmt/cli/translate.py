@@ -127,9 +127,10 @@ def translate(
     given are those of the model folder.
     """
     drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    if not sample and (useless := [name for name, value in drawing.items() if value is not None]):
-        option = f"--{useless[0].replace('_', '-')}"
-        raise UsageError(f"{option}: only with --sample; add it, or leave {option} out.")
+    if sample:
+        _refuse({"beam": beam}, "only without --sample; drop that")
+    else:
+        _refuse(drawing, "only with --sample; add it")
     if n_best is not None and n_best > 1 and format == "text":
         format = "nbest"
 
@@ -154,6 +155,8 @@ def translate(
             **drawing,
         },
     )
+    if options.length_penalty != "gnmt":  # of the command line or, that failing, of the model
+        _refuse({"alpha": alpha}, "only with --length-penalty gnmt; add it")
     translations = translator.translate(
         lines,
         options=options,
@@ -172,6 +175,14 @@ def translate(
                 write(as_n_best(number, translation, align=align))
             else:
                 write(as_text(translation, scores=scores, align=align))
+
+
+def _refuse(options: dict[str, Any], reason: str) -> None:
+    """Refuse the first of `options` that was given, since it would do nothing; None was not."""
+    for name, value in options.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option}: {reason}, or leave {option} out.")
 
 
 def _change(options: "SearchOptions", changes: dict[str, Any]) -> "SearchOptions":

@@ -107,6 +107,33 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top-k", 5], "--top-k: only with --sample; add it, or leave --top-k out."),
+        (["--temperature", 0.5], "--temperature: only with --sample; add it"),
+        (["--beam", 2, "--sample"], "--beam: only without --sample; drop that, or leave --beam"),
+        (["--alpha", 0.5], "--alpha: only with --length-penalty gnmt; add it, or leave --alpha"),
+        (["--alpha", 0.5, "--length-penalty", "none"], "--alpha: only with --length-penalty gnmt"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(nmt, model_folder, arguments, message):
+    code, lines, log = nmt("translate", model_folder, *arguments, lines=LINES)
+    assert (code, lines) == (2, [])
+    assert f"error: {message}" in log
+
+
+def test_alpha_is_of_the_length_penalty_gnmt(nmt, model_folder):
+    gnmt = ["--length-penalty", "gnmt", "--format", "jsonl"]
+    (_, plain, _), (_, strong, _) = (
+        nmt("translate", model_folder, *gnmt, "--alpha", alpha, lines=LINES) for alpha in (0, 1)
+    )
+    best = json.loads(strong[0])
+    tokens = (best["logprob"] / best["score"]) * 6 - 5  # equation 14 at alpha = 1
+    assert tokens == pytest.approx(round(tokens), abs=1e-4)
+    assert json.loads(plain[0])["score"] == json.loads(plain[0])["logprob"]
+
+
+@pytest.mark.parametrize(
     ("option", "value", "most"),
     [
         ("--max-length-factor", "inf", "1000"),
@@ -130,9 +157,6 @@ def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
     _, first, _ = nmt(*draw, "--seed", 3, lines=LINES)
     assert nmt(*draw, "--seed", 3, "--batch-size", 1, lines=LINES)[1] == first
     assert nmt(*draw, "--seed", 4, lines=LINES)[1] != first
-    code, _, log = nmt("translate", model_folder, "--top-k", 5, lines=LINES)
-    assert code == 2
-    assert "--top-k: only with --sample" in log
 
 
 @pytest.mark.parametrize("command", [["translate"], ["score", "--source=s", "--target=t"]])
