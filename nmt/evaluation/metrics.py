@@ -1,10 +1,11 @@
 """Scores of translations: raw, detokenized text against untouched references (Post, 2018)."""
 
 import logging
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nmt.errors import DataError, UsageError
 
@@ -38,7 +39,8 @@ class Score:
     value: float
     signature: str
     low: float | None = None
-    """Lower end of the 95 % confidence interval, by bootstrap over lines."""
+    """Lower end of the 95 % confidence interval, by bootstrap over lines: sacrebleu's mean less its
+    half width, but no score that cannot be; of a few lines, these two can lead beyond."""
     high: float | None = None
     """Upper end of it."""
 
@@ -76,17 +78,35 @@ def score(
 def _score(
     name: str, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int, tokenize: str
 ) -> Score:
-    metric = make_metric(name, tokenize=tokenize)
-    result = metric.corpus_score(hypotheses, [references], n_bootstrap=max(1, bootstrap))
-    middle, half_width = float(result._mean), float(result._ci)  # sacrebleu only prints them
+    # By the parts of sacrebleu's `corpus_score`, which itself fails at the mean of its resamples
+    # where some score exactly 0 or 100: these are of another kind of float than the others.
+    metric: Any = make_metric(name, tokenize=tokenize)
+    statistics = metric._extract_corpus_statistics(hypotheses, [references])
+    result = metric._aggregate_and_compute(statistics)
+    low = high = None
+    if bootstrap > 1:
+        most = math.inf if name in LOWER_IS_BETTER else 100.0  # errors may outnumber words
+        low, high = _interval(metric, statistics, bootstrap)
+        low, high = max(low, 0.0), min(high, most)
     return Score(
         metric=name,
         name=result.name,
         value=float(result.score),
         signature=str(metric.get_signature()),
-        low=middle - half_width if bootstrap > 1 else None,
-        high=middle + half_width if bootstrap > 1 else None,
+        low=low,
+        high=high,
     )
+
+
+def _interval(metric: Any, statistics: Any, resamples: int) -> tuple[float, float]:
+    """Return the ends of sacrebleu's interval, and note in `metric` what its signature tells."""
+    import numpy as np
+    from sacrebleu.significance import _bootstrap_resample, estimate_ci
+
+    metric.n_bootstrap = resamples
+    metric.seed, scores = _bootstrap_resample(statistics, metric, resamples)
+    middle, half_width = estimate_ci(np.array([score.score for score in scores], dtype=np.float64))
+    return float(middle - half_width), float(middle + half_width)
 
 
 def make_metric(name: str, *, tokenize: str = "13a") -> "Metric":

@@ -1,6 +1,7 @@
 """Scores: those of the sacrebleu command, and a word when they would mislead."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,23 @@ def test_scores_intervals_and_signatures_equal_the_sacrebleu_command(sacrebleu_s
         assert mine.value == pytest.approx(theirs["score"], abs=1e-9)
         assert mine.signature == theirs["signature"]
         middle, half = theirs["confidence_mean"], theirs["confidence_var"]
-        assert mine.low == pytest.approx(middle - half, abs=1e-9)
-        assert mine.high == pytest.approx(middle + half, abs=1e-9)
+        assert mine.low == pytest.approx(middle - half, abs=1e-4)  # a mean in single precision
+        assert mine.high == pytest.approx(min(100.0, middle + half), abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_interval_holds_only_scores_that_can_be(metric):
+    references = ["It rains.", "A man sleeps.", "Two big dogs bark at one small cat."]
+    for hypotheses in (references, ["x", *references[1:]], ["x", "y", references[2]], ["x"] * 3):
+        [found] = score(hypotheses, references, [metric], bootstrap=1000)
+        most = math.inf if metric in ("ter", "wer") else 100.0
+        assert 0.0 <= found.low <= found.value + 1e-9  # sacrebleu's 100 may be a bit more
+        assert found.value - 1e-9 <= found.high <= most
+
+
+def test_errors_may_outnumber_the_words():
+    [found] = score(["a b c d e f"] * 3, ["x"] * 3, ["wer"], bootstrap=50)
+    assert (found.value, found.low, found.high) == (600.0, 600.0, 600.0)
 
 
 def test_without_bootstrap_there_is_no_interval():
