@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.lines_out import line_writer
 from nmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,10 +66,15 @@ def evaluate(
     from nmt.evaluation.significance import DEFAULT_SAMPLES, compare
 
     metrics = metric or ["bleu"]
-    for name in metrics:  # before anything is translated
+    # What can be found wrong is found before anything is translated.
+    for name in metrics:
         make_metric(name, tokenize=tokenize)
     if source and not by_length:
         raise UsageError("--source is for --by-length, which is not given")
+    if str(output) == "-":
+        raise UsageError("--output -: standard output is for the scores; name a file.")
+    other = _read(against) if against else None
+    measured = _read(source) if source else None
     if run and test and hypothesis is None and reference is None:
         hypotheses, references = _translate(run, test, output)
         names = ("the translation", str(test[1]))
@@ -87,13 +93,11 @@ def evaluate(
     scores = score(hypotheses, references, metrics, bootstrap=bootstrap, tokenize=tokenize)
     groups = None
     if by_length:
-        measured = _read(source) if source else None
         groups = score_by_length(
             hypotheses, references, metrics, measured=measured, tokenize=tokenize
         )
     comparisons = None
-    if against:
-        other = _read(against)
+    if other is not None:
         require_equal_counts(other, references, (str(against), names[1]))
         comparisons = compare(
             hypotheses,
@@ -117,16 +121,22 @@ def _translate(
     run: Sequence[Path], test: tuple[Path, Path], output: Path | None
 ) -> tuple[list[str], list[str]]:
     """Return the translations of a test set and its references; both sides are read first."""
-    from nmt.storage import write_text
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator
 
     pairs = list(read_parallel(*test))
     translator = Translator.load(run[0] if len(run) == 1 else run)
-    translations = [found.text for found in translator.translate(source for source, _ in pairs)]
-    if output:
-        write_text(output, "".join(f"{line}\n" for line in translations))
+    found = (each.text for each in translator.translate(source for source, _ in pairs))
+    translations = list(_keep(found, output) if output else found)
     return translations, [reference for _, reference in pairs]
+
+
+def _keep(lines: Iterable[str], output: Path) -> Iterator[str]:
+    """Yield `lines`, each written to a file, which is opened before the first is asked for."""
+    with line_writer(output) as write:
+        for line in lines:
+            write(line)
+            yield line
 
 
 def _as_text(

@@ -40,6 +40,7 @@ def call(*arguments: str):
 
 
 FILES = ("--hypothesis", "hyp", "--reference", "ref")
+RUN = ("--run", "runs/x", "--test", "src", "ref")
 
 
 def test_it_prints_a_line_per_metric():
@@ -98,7 +99,7 @@ def test_doubts_are_logged_and_not_printed(caplog):
         (),
         ("--hypothesis", "hyp"),
         ("--run", "runs/x"),
-        (*FILES, "--run", "runs/x", "--test", "src", "ref"),
+        (*FILES, *RUN),
         (*FILES, "-o", "kept"),
         (*FILES, "--source", "src"),
         (*FILES, "-m", "blue"),
@@ -119,6 +120,7 @@ class StubTranslator:
     """Answers every line with the hypothesis of the same number."""
 
     loaded: object = None
+    asked = 0
 
     @classmethod
     def load(cls, run: object) -> "StubTranslator":
@@ -127,6 +129,7 @@ class StubTranslator:
 
     def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
         for _, hypothesis in zip(lines, HYPOTHESES, strict=True):
+            type(self).asked += 1
             yield Translation(hypothesis)
 
 
@@ -135,14 +138,44 @@ def translator(monkeypatch: pytest.MonkeyPatch) -> type[StubTranslator]:
     module = ModuleType("nmt.translator")
     monkeypatch.setattr(module, "Translator", StubTranslator, raising=False)
     monkeypatch.setitem(sys.modules, "nmt.translator", module)
+    monkeypatch.setattr(StubTranslator, "loaded", None)
+    monkeypatch.setattr(StubTranslator, "asked", 0)
     return StubTranslator
 
 
 def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
-    result = call("--run", "runs/x", "--test", "src", "ref", "-o", "kept")
+    result = call(*RUN, "-o", "kept")
     assert result.stdout == call(*FILES).stdout
     assert Path("kept").read_bytes() == Path("hyp").read_bytes()
     assert translator.loaded == Path("runs/x")
+
+
+def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
+    error = call(*RUN, "-o", "none/kept").exception
+    assert isinstance(error, UsageError)
+    assert str(error) == "none/kept: cannot be written: No such file or directory."
+    assert translator.asked == 0
+
+
+def test_translations_and_scores_do_not_share_standard_output(translator):
+    error = call(*RUN, "-o", "-").exception
+    assert isinstance(error, UsageError)
+    assert str(error) == "--output -: standard output is for the scores; name a file."
+    assert translator.loaded is None
+
+
+def test_translations_are_kept_when_scoring_fails(translator):
+    write("other", ["a"])
+    assert isinstance(call(*RUN, "-o", "kept", "--against", "other").exception, DataError)
+    assert Path("kept").read_bytes() == Path("hyp").read_bytes()
+
+
+def test_a_missing_text_is_found_before_translating(translator):
+    for option in (["--against", "none"], ["--by-length", "--source", "none"]):
+        error = call(*RUN, *option).exception
+        assert isinstance(error, DataError)
+        assert "none: no such file" in str(error)
+    assert translator.loaded is None
 
 
 def test_several_runs_are_an_ensemble(translator):
@@ -151,7 +184,6 @@ def test_several_runs_are_an_ensemble(translator):
 
 
 def test_an_uneven_test_set_is_refused_before_translating(translator):
-    translator.loaded = None
     write("src", ["x"])
-    assert isinstance(call("--run", "runs/x", "--test", "src", "ref").exception, DataError)
+    assert isinstance(call(*RUN).exception, DataError)
     assert translator.loaded is None
