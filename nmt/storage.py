@@ -154,7 +154,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ModelError(f"{path}: is missing; the folder is not complete.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of endless brackets
         raise ModelError(f"{path}: is damaged, not JSON ({error}); restore it.") from error
 
 

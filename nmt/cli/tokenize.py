@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from nmt.config.data import NormalizationConfig
     from nmt.text.normalize import Normalizer
     from nmt.text.subword import Subword
 
@@ -79,20 +80,46 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
 def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
     """Return the subword model of a side and the normalisation that goes before it."""
     from nmt.errors import ModelError
-    from nmt.storage import read_json
+    from nmt.models.description import CONFIG, describe_model_folder
     from nmt.text.normalize import Normalizer
-    from nmt.text.subword import JOINT_FILE, SOURCE_FILE, Subword, load_subwords
+    from nmt.text.subword import JOINT_FILE, SOURCE_FILE, Subword
 
     if model.is_file():
         return Subword.load(model), Normalizer(unicode="off", whitespace=False)
     for folder in (model / "model", model / "data", model):
-        if any((folder / name).exists() for name in (JOINT_FILE, SOURCE_FILE)):
-            source, target = load_subwords(folder)
-            is_model = (folder / "config.json").exists()
-            described = read_json(folder / ("config.json" if is_model else "manifest.json"))
-            normalizer = Normalizer(**described["normalization"])
-            return source if side == "source" else target, normalizer
+        if (folder / CONFIG).exists():
+            described = describe_model_folder(folder)
+            subwords = described.source, described.target
+            normalization = described.config.normalization
+        elif any((folder / name).exists() for name in (JOINT_FILE, SOURCE_FILE)):
+            subwords, normalization = _read_prepared(folder)
+        else:
+            continue
+        normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
+        return subwords[side == "target"], normalizer
     raise ModelError(
         f"{model}: holds no {JOINT_FILE} or {SOURCE_FILE}; "
         "name a run folder, a model folder or a .model file."
     )
+
+
+def _read_prepared(folder: Path) -> "tuple[tuple[Subword, Subword], NormalizationConfig]":
+    """Return the subword models and the normalisation in a folder of `nmt prepare`."""
+    from nmt.config.data import NormalizationConfig
+    from nmt.errors import ModelError
+    from nmt.storage import read_json
+    from nmt.text.subword import load_subwords
+
+    manifest = folder / "manifest.json"
+    described, subwords = read_json(manifest), load_subwords(folder)
+    try:
+        fingerprints = described["subword"]
+        normalization = NormalizationConfig.model_validate(described["normalization"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{manifest}: is damaged; write it anew by `nmt prepare`.") from error
+    if fingerprints != [subword.fingerprint for subword in subwords]:
+        raise ModelError(
+            f"{folder}: the subword models are not those that {manifest.name} names; "
+            "write them anew by `nmt prepare`."
+        )
+    return subwords, normalization

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nmt.config.data import TokenizerConfig
 from nmt.config.experiment import Experiment
 from nmt.config.interval import parse_interval
+from nmt.config.model import ModelConfig
 from nmt.config.training import CosineScheduleConfig
 from nmt.errors import ConfigError
 
@@ -23,7 +25,7 @@ class Disagreement:
 def disagreements(experiment: Experiment) -> Iterator[Disagreement]:
     """Yield whatever does not fit together in an otherwise well-formed configuration."""
     yield from _data(experiment)
-    yield from _model(experiment)
+    yield from model_disagreements(experiment.model, experiment.tokenizer)
     yield from _training(experiment)
 
 
@@ -44,9 +46,10 @@ def _data(experiment: Experiment) -> Iterator[Disagreement]:
         )
 
 
-def _model(experiment: Experiment) -> Iterator[Disagreement]:
-    embedding, decoder = experiment.model.embedding, experiment.model.decoder
-    if embedding.tied == "all" and not experiment.tokenizer.joint:
+def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Disagreement]:
+    """Yield what does not fit together in a model and in the pieces it reads."""
+    embedding, decoder = model.embedding, model.decoder
+    if embedding.tied == "all" and not tokenizer.joint:
         yield Disagreement(
             "model.embedding.tied",
             '"all" needs one vocabulary for both languages: '
@@ -69,11 +72,11 @@ def _model(experiment: Experiment) -> Iterator[Disagreement]:
             '"before" needs an attention, but model.decoder.attention is "none"',
             ("model.decoder.attention",),
         )
-    yield from _dot_attention(experiment)
+    yield from _dot_attention(model)
 
 
-def _dot_attention(experiment: Experiment) -> Iterator[Disagreement]:
-    encoder, decoder = experiment.model.encoder, experiment.model.decoder
+def _dot_attention(model: ModelConfig) -> Iterator[Disagreement]:
+    encoder, decoder = model.encoder, model.decoder
     encoder_size = encoder.hidden_size * (2 if encoder.bidirectional else 1)
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         both = " (2 directions)" if encoder.bidirectional else ""

@@ -14,59 +14,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from nmt import __version__
-from nmt.config.data import NormalizationConfig, TokenizerConfig
 from nmt.config.experiment import Experiment
 from nmt.config.model import ModelConfig, UniformInitConfig
-from nmt.config.search import SearchConfig
-from nmt.config.section import Section
 from nmt.errors import ModelError
 from nmt.models.build import build_model
+from nmt.models.description import (
+    CONFIG,
+    FORMAT_VERSION,
+    WEIGHTS,
+    FolderConfig,
+    describe_model_folder,
+)
 from nmt.models.translation import TranslationModel
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage import (
     load_tensors,
     new_folder,
-    read_json,
     save_tensors,
-    verify_manifest,
     write_bytes,
     write_json,
     write_text,
 )
-from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword, load_subwords
+from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
 
-FORMAT_VERSION = 1
-"""Goes up when an older nmt could no longer read the folder."""
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-
-
-class FolderConfig(Section):
-    """What `config.json` holds."""
-
-    format_version: int
-    """See FORMAT_VERSION."""
-    nmt_version: str
-    """Version that wrote the folder."""
-    source_language: str
-    """Language code."""
-    target_language: str
-    """Language code."""
-    source_vocab: int
-    """Number of source pieces."""
-    target_vocab: int
-    """Number of target pieces."""
-    model: ModelConfig
-    """Parts and sizes."""
-    normalization: NormalizationConfig
-    """What happens to a line first."""
-    tokenizer: TokenizerConfig
-    """How it is cut into pieces."""
-    search: SearchConfig
-    """How translations are found unless told otherwise."""
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -154,70 +128,15 @@ def load_model_folder(path: Path) -> LoadedModel:
     Raises:
         ModelError: it is missing, damaged, incomplete, or made by a newer version.
     """
-    folder = find_model_folder(path)
-    sums = verify_manifest(folder)
-    for name in (CONFIG, WEIGHTS):
-        if name not in sums:
-            raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")
-    config = read_config(folder / CONFIG)
-    source, target = load_subwords(folder)
-    for side, subword, expected in (
-        ("source", source, config.source_vocab),
-        ("target", target, config.target_vocab),
-    ):
-        if subword.vocab_size != expected:
-            raise ModelError(
-                f"{folder}: the {side} subword model has {subword.vocab_size:,} pieces, but "
-                f"{CONFIG} says {expected:,}; files of two models are mixed, copy it again."
-            )
+    described = describe_model_folder(path)
+    folder, config = described.folder, described.config
     tensors = load_tensors(folder / WEIGHTS)
     require_plausible_sizes(config.model, tensors, folder)
     # Fresh weights are about to be overwritten: draw them the cheapest way.
     cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
     model = build_model(cheap, source_vocab=config.source_vocab, target_vocab=config.target_vocab)
     set_weights(model, tensors, folder / WEIGHTS)
-    return LoadedModel(model.eval(), config, source, target)
-
-
-def find_model_folder(path: Path) -> Path:
-    """Return `path` if it is a model folder, or the `model` folder inside it.
-
-    Raises:
-        ModelError: there is neither.
-    """
-    for folder in (path, path / "model"):
-        if (folder / CONFIG).is_file():
-            return folder
-    if not path.is_dir():
-        raise ModelError(f"{path}: no such folder; name a run folder or a model folder.")
-    raise ModelError(
-        f"{path}: holds no model yet: neither {CONFIG} nor model/{CONFIG}; "
-        "a run has one after its first validation."
-    )
-
-
-def read_config(path: Path) -> FolderConfig:
-    """Read `config.json`.
-
-    Raises:
-        ModelError: it is damaged, or made by a version with another format.
-    """
-    content = read_json(path)
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise ModelError(
-            f"{path}: has format version {version}, and nmt {__version__} reads version "
-            f"{FORMAT_VERSION}; install the nmt that wrote it "
-            f"({content.get('nmt_version') if isinstance(content, dict) else 'unknown'})."
-        )
-    try:
-        return FolderConfig.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ModelError(
-            f"{path}: {where}: {first['msg']}; the file was edited or made by another version."
-        ) from error
+    return LoadedModel(model.eval(), config, described.source, described.target)
 
 
 def require_plausible_sizes(

@@ -1,12 +1,15 @@
 import io
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from nmt.cli.main import run
-from nmt.text.subword import Subword
+from nmt.storage import write_json, write_manifest
+from nmt.text.subword import Subword, load_subwords
 
 LINES = ["der große Hund", "die Katze  läuft", "", "ein Hund 😀"]
 
@@ -56,25 +59,103 @@ def test_a_seed_fixes_random_segmentations(model, tokenize):
     assert tokenize(model, *sample, "--seed", "2", lines=LINES) != first
 
 
-@pytest.mark.parametrize("place", ["model", "data", "."])
-def test_a_folder_knows_how_text_is_normalised(place, model, tmp_path, tokenize):
-    folder = tmp_path / place
+@pytest.fixture
+def copied(model_folder, tmp_path) -> Path:
+    """Return a run folder with a copy of a model folder, which may be changed."""
+    shutil.copytree(model_folder, tmp_path / "model")
+    return tmp_path
+
+
+def write_prepared(folder: Path, models: dict[str, Path], **changes: object) -> None:
+    """Write what `nmt tokenize` reads of a folder of `nmt prepare`; `models` by side, or joint."""
     folder.mkdir(exist_ok=True)
-    (folder / "subword.model").write_bytes(model.read_bytes())
-    name = "manifest.json" if place == "data" else "config.json"
-    normalization = {"unicode": "nfc", "whitespace": True}
-    (folder / name).write_text(json.dumps({"normalization": normalization}))
+    for name, path in models.items():
+        (folder / f"{name}.model").write_bytes(path.read_bytes())
+    manifest = {
+        "normalization": {"unicode": "nfc", "whitespace": True},
+        "subword": [subword.fingerprint for subword in load_subwords(folder)],
+    }
+    write_json(folder / "manifest.json", manifest | changes)
+
+
+@pytest.mark.parametrize("place", ["run", "run/model"])
+def test_a_model_folder_knows_how_text_is_normalised(place, copied, tokenize):
+    folder = copied if place == "run" else copied / "model"
+    messy, clean = [" a   cat\tsings "], ["a cat sings"]
+    assert tokenize(folder, lines=messy) == tokenize(copied / "model/subword.model", lines=clean)
+
+
+@pytest.mark.parametrize("place", ["data", "."])
+def test_prepared_data_know_how_text_is_normalised(place, model, tmp_path, tokenize):
+    write_prepared(tmp_path / place, {"subword": model})
     messy, clean = [" der   große\tHund "], ["der große Hund"]
     assert tokenize(tmp_path, lines=messy) == tokenize(model, lines=clean)
 
 
 def test_a_side_chooses_between_two_models(tmp_path, tokenize):
+    models = {side: tmp_path / f"{side}-pieces" for side in ("source", "target")}
     for side, line in (("source", "Hund"), ("target", "dog")):
-        path = tmp_path / f"{side}.model"
-        Subword.train([line] * 5, path, kind="word", vocab_size=20)
-    (tmp_path / "config.json").write_text('{"normalization": {}}')
+        Subword.train([line] * 5, models[side], kind="word", vocab_size=20)
+    write_prepared(tmp_path / "data", models)
     assert tokenize(tmp_path, lines=["Hund dog"]) == ["▁Hund <unk>"]
     assert tokenize(tmp_path, "--side", "target", lines=["Hund dog"]) == ["<unk> ▁dog"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "subword.model", "model.safetensors"])
+def test_a_damaged_model_folder_is_refused(name, copied, capsys):
+    content = bytearray((copied / "model" / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / "model" / name).write_bytes(content)
+    assert run(["tokenize", str(copied)]) == 4
+    assert f"{name}: is damaged or was changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: [], "has format version None"),
+        (lambda config: {"format_version": 1}, "nmt_version: Field required"),
+        (lambda config: config | {"whitespace": True}, "whitespace: Extra inputs are not"),
+        (
+            lambda config: config | {"normalization": {"unicode": "zzz"}},
+            "normalization.unicode: Input should be 'off', 'nfc' or 'nfkc'",
+        ),
+        (
+            lambda config: config | {"model": {"embedding": {"size": 8, "tied": "target"}}},
+            'model.embedding.tied: "target" needs model.decoder.hidden_size = model.embedding.s',
+        ),
+        (lambda config: config | {"source_vocab": 7}, "source subword model has 320 pieces"),
+    ],
+)
+def test_an_edited_configuration_is_refused_as_by_translate(change, message, copied, capsys):
+    config = copied / "model" / "config.json"
+    write_json(config, change(json.loads(config.read_text())))
+    write_manifest(copied / "model")
+    said = set()
+    for command in ("tokenize", "translate"):
+        assert run([command, str(copied)]) == 4
+        said.add(capsys.readouterr().err)
+    (error,) = said
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalization": {"unicode": "zzz"}}, "manifest.json: is damaged; write it anew by"),
+        ({"normalization": None}, "manifest.json: is damaged; write it anew by `nmt prepare`."),
+        ({"subword": ["0" * 64] * 2}, "are not those that manifest.json names; write them anew"),
+    ],
+)
+def test_damaged_prepared_data_are_refused(changes, message, model, tmp_path, capsys):
+    write_prepared(tmp_path / "data", {"subword": model}, **changes)
+    assert run(["tokenize", str(tmp_path)]) == 4
+    assert message in capsys.readouterr().err
+
+
+def test_pieces_are_found_without_torch():
+    code = "import sys, nmt.models.description; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

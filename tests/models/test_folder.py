@@ -6,7 +6,8 @@ import torch
 
 from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
-from nmt.models.folder import find_model_folder, load_model_folder
+from nmt.models.description import find_model_folder
+from nmt.models.folder import load_model_folder
 from nmt.storage import write_json, write_manifest
 
 
@@ -112,6 +113,20 @@ def test_another_format_is_refused_with_the_version_that_reads_it(copied):
 def test_a_wrong_key_of_the_configuration_is_named(copied):
     edit_config(copied, lambda config: config["model"]["encoder"].update(hiden_size=4))
     with pytest.raises(ModelError, match=r"config\.json: model\.encoder\.hiden_size"):
+        load_model_folder(copied)
+
+
+def test_a_configuration_that_contradicts_itself_is_refused(copied):
+    edit_config(copied, lambda config: config["model"]["embedding"].update(tied="target"))
+    with pytest.raises(ModelError, match=r"config\.json: model\.embedding\.tied: \"target\" needs"):
+        load_model_folder(copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\xff"])
+def test_a_configuration_that_is_not_json_is_refused(copied, text):
+    (copied / "config.json").write_text(text, encoding="latin-1")
+    write_manifest(copied)
+    with pytest.raises(ModelError, match=r"config\.json: is damaged, not JSON"):
         load_model_folder(copied)
 
 

@@ -1,0 +1,126 @@
+"""What a model folder says of its model: all but the weights, checked, and without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nmt import __version__
+from nmt.config.checks import model_disagreements
+from nmt.config.data import NormalizationConfig, TokenizerConfig
+from nmt.config.model import ModelConfig
+from nmt.config.search import SearchConfig
+from nmt.config.section import Section
+from nmt.errors import ModelError
+from nmt.storage import read_json, verify_manifest
+from nmt.text.subword import Subword, load_subwords
+
+FORMAT_VERSION = 1
+"""Goes up when an older nmt could no longer read the folder."""
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+class FolderConfig(Section):
+    """What `config.json` holds."""
+
+    format_version: int
+    """See FORMAT_VERSION."""
+    nmt_version: str
+    """Version that wrote the folder."""
+    source_language: str
+    """Language code."""
+    target_language: str
+    """Language code."""
+    source_vocab: int
+    """Number of source pieces."""
+    target_vocab: int
+    """Number of target pieces."""
+    model: ModelConfig
+    """Parts and sizes."""
+    normalization: NormalizationConfig
+    """What happens to a line first."""
+    tokenizer: TokenizerConfig
+    """How it is cut into pieces."""
+    search: SearchConfig
+    """How translations are found unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model folder holds beside weights."""
+
+    folder: Path
+    config: FolderConfig
+    source: Subword
+    """Pieces of the source side."""
+    target: Subword
+    """Pieces of the target side; the same object if joint."""
+
+
+def describe_model_folder(path: Path) -> Description:
+    """Check every file of a model folder, or of the one inside a run folder, and describe it.
+
+    Raises:
+        ModelError: it is missing, damaged, incomplete, or made by a newer version.
+    """
+    folder = find_model_folder(path)
+    sums = verify_manifest(folder)
+    for name in (CONFIG, WEIGHTS):
+        if name not in sums:
+            raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")
+    config = read_config(folder / CONFIG)
+    source, target = load_subwords(folder)
+    for side, subword, expected in (
+        ("source", source, config.source_vocab),
+        ("target", target, config.target_vocab),
+    ):
+        if subword.vocab_size != expected:
+            raise ModelError(
+                f"{folder}: the {side} subword model has {subword.vocab_size:,} pieces, but "
+                f"{CONFIG} says {expected:,}; files of two models are mixed, copy it again."
+            )
+    return Description(folder, config, source, target)
+
+
+def find_model_folder(path: Path) -> Path:
+    """Return `path` if it is a model folder, or the `model` folder inside it.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
+    if not path.is_dir():
+        raise ModelError(f"{path}: no such folder; name a run folder or a model folder.")
+    raise ModelError(
+        f"{path}: holds no model yet: neither {CONFIG} nor model/{CONFIG}; "
+        "a run has one after its first validation."
+    )
+
+
+def read_config(path: Path) -> FolderConfig:
+    """Read `config.json`.
+
+    Raises:
+        ModelError: it is damaged or contradicts itself, or a version with another format made it.
+    """
+    content = read_json(path)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: has format version {version}, and nmt {__version__} reads version "
+            f"{FORMAT_VERSION}; install the nmt that wrote it "
+            f"({content.get('nmt_version') if isinstance(content, dict) else 'unknown'})."
+        )
+    try:
+        config = FolderConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{path}: {where}: {first['msg']}; the file was edited or made by another version."
+        ) from error
+    for found in model_disagreements(config.model, config.tokenizer):
+        raise ModelError(f"{path}: {found.where}: {found.message}; the file was edited.")
+    return config
