@@ -62,7 +62,8 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
 
     def piece_id(number: int, word: str) -> int:
         if ids:
-            found = int(word) if word.isdecimal() and int(word) < subword.vocab_size else None
+            number_like = word.isdecimal() and len(word) < 10
+            found = int(word) if number_like and int(word) < subword.vocab_size else None
             expected = f"an id from 0 to {subword.vocab_size - 1}"
         else:
             found = subword.id_of(word)

@@ -13,7 +13,7 @@ from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ModelError
 from nmt.storage import read_json, verify_manifest
-from nmt.text.subword import Subword, load_subwords
+from nmt.text.subword import SUBWORD_FILES, Subword, load_subwords
 
 FORMAT_VERSION = 1
 """Goes up when an older nmt could no longer read the folder."""
@@ -65,7 +65,8 @@ def describe_model_folder(path: Path) -> Description:
     """
     folder = find_model_folder(path)
     sums = verify_manifest(folder)
-    for name in (CONFIG, WEIGHTS):
+    present = [name for name in SUBWORD_FILES if (folder / name).exists()]
+    for name in (CONFIG, WEIGHTS, *present):
         if name not in sums:
             raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")
     config = read_config(folder / CONFIG)

@@ -34,6 +34,7 @@ from nmt.text.vocabulary import (
 SubwordKind = Literal["unigram", "bpe", "char", "word"]
 
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.model"
+SUBWORD_FILES = JOINT_FILE, SOURCE_FILE, TARGET_FILE
 """Names of the model files in a folder: one for both languages, or one for each."""
 
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}

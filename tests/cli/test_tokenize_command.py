@@ -164,7 +164,9 @@ def test_pieces_are_found_without_torch():
         ([], "▁ nonsense", "stdin:1: `nonsense` is not a piece of this model"),
         (["--ids"], "5 x", "stdin:1: `x` is not an id from 0 to "),
         (["--ids"], "99999", "stdin:1: `99999` is not an id from 0 to "),
+        (["--ids"], "9" * 5000, "999` is not an id from 0 to "),
     ],
+    ids=["no piece", "no number", "too large", "beyond Python's limit"],
 )
 def test_what_cannot_be_decoded_is_named(options, line, message, model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.encode())))

@@ -104,6 +104,14 @@ def test_a_missing_file_is_named(copied, name):
         load_model_folder(copied)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "subword.model", "config.json"])
+def test_a_file_without_a_checksum_is_refused(copied, name):
+    sums = (copied / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (copied / "SHA256SUMS").write_text("".join(line for line in sums if name not in line))
+    with pytest.raises(ModelError, match=rf"{name}: is missing from SHA256SUMS; copy the folder"):
+        load_model_folder(copied)
+
+
 def test_another_format_is_refused_with_the_version_that_reads_it(copied):
     edit_config(copied, lambda config: config.update(format_version=2, nmt_version="0.9.0"))
     with pytest.raises(ModelError, match=r"format version 2, .*reads version 1; .*\(0\.9\.0\)"):
