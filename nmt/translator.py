@@ -22,6 +22,7 @@ from nmt.errors import ModelError, UsageError, explain_lack_of_memory
 from nmt.layers.products import can_quantize, quantize
 from nmt.machine import MOST_THREADS
 from nmt.models.folder import LoadedModel, load_model_folder
+from nmt.models.shortlist import Choice, Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
@@ -123,6 +124,7 @@ class Translator:
         target: pieces of the target side.
         normalizer: what happens to a line first.
         search: how translations are found, unless `translate` is told otherwise.
+        shortlist: what the first model's folder knows of the target pieces.
         device: where the models are.
     """
 
@@ -134,12 +136,13 @@ class Translator:
         target: Subword,
         normalizer: Normalizer,
         search: SearchConfig | None = None,
+        shortlist: Shortlist | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.models = tuple(models)
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchOptions.from_config(search or SearchConfig())
-        self.device = torch.device(device)
+        self.shortlist, self.device = shortlist, torch.device(device)
         scorers = [ModelScorer(model) for model in self.models]
         self.scorer: Scorer = scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
 
@@ -189,6 +192,7 @@ class Translator:
                 whitespace=first.config.normalization.whitespace,
             ),
             search=first.config.search,
+            shortlist=first.shortlist,
             device=where,
         )
 
@@ -218,13 +222,15 @@ class Translator:
                 then drawn in another thread.
 
         Raises:
-            UsageError: alignments are asked of a model without attention.
+            UsageError: alignments are asked of a model without attention, or a shortlist of one
+                that has none or together with `exact`.
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
         options = replace(
             self.options if options is None else options, keep_attention=align, fixed_shape=exact
         )
+        self._require_shortlist(options)
         if align and all(model.decoder.attention is None for model in self.models):
             raise UsageError("the model has no attention, so words cannot be aligned; leave it out")
 
@@ -323,13 +329,32 @@ class Translator:
         with self._computing(batch):
             source, mask = self._pad([sources[row] for row in rows], width)
             found = search(
-                self.scorer, source, mask, options, numbers=[first + row for row in rows]
+                self.scorer,
+                source,
+                mask,
+                options,
+                numbers=[first + row for row in rows],
+                choice=self._choose(source, options),
             )
         return {
             member: hypotheses
             for member, hypotheses in zip(members, found, strict=True)
             if member is not None
         }
+
+    def _require_shortlist(self, options: SearchOptions) -> None:
+        if options.shortlist and options.fixed_shape:
+            raise UsageError(
+                "exact: a shortlist has another size in each batch; set it to 0 for exact results."
+            )
+        if options.shortlist and self.shortlist is None:
+            raise UsageError("shortlist: the model folder has none; train it anew, or set it to 0.")
+
+    def _choose(self, source: Tensor, options: SearchOptions) -> Choice | None:
+        """Return the pieces to write with, None for all; `source` [batch, src_len]."""
+        if self.shortlist is None or not options.shortlist:
+            return None
+        return self.shortlist.choose(source, options.shortlist)
 
     def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width]."""

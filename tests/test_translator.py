@@ -7,8 +7,9 @@ import torch
 
 from nmt import translator as translator_module
 from nmt.errors import ModelError, UsageError
+from nmt.models.shortlist import Shortlist
 from nmt.search.options import SearchOptions
-from nmt.text.vocabulary import BOS, EOS
+from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.translator import ScoredPair, Translator
 
 WORDS = ["a", "cat", "eats", "the", "small", "mouse", "sleeps", "two", "birds,", "and", "dog."]
@@ -227,6 +228,51 @@ def test_low_precisions_translate_much_the_same(precision, model_folder, transla
         strict=True,
     ):
         assert close.log_prob == pytest.approx(exact.log_prob, abs=0.1)
+
+
+def shortlisted(translator: Translator) -> Translator:
+    """Return the translator with some knowledge of its pieces, all of it made up."""
+    vocab = translator.target.vocab_size
+    likely = torch.arange(translator.source.vocab_size * 3).view(-1, 3) * 7 % vocab
+    likely[PAD] = PAD  # padding translates nothing
+    return Translator(
+        translator.models,
+        source=translator.source,
+        target=translator.target,
+        normalizer=translator.normalizer,
+        shortlist=Shortlist(torch.arange(vocab).flip(0), likely),
+    )
+
+
+@pytest.mark.parametrize("changes", [{"beam": 3}, {"beam": 1}, {"sample": True, "n_best": 2}])
+def test_a_shortlist_of_everything_changes_nothing(changes, translator):
+    options = replace(translator.options, **changes)
+    everything = replace(options, shortlist=10_000)
+    for found, whole in zip(
+        shortlisted(translator).translate(some_lines(20), options=everything, align=True),
+        translator.translate(some_lines(20), options=options, align=True),
+        strict=True,
+    ):
+        assert found == whole
+
+
+def test_a_shortlist_translates_the_same_in_any_batch(translator):
+    short, lines = shortlisted(translator), some_lines(30)
+    options = replace(translator.options, shortlist=20)
+    together, one_by_one = (
+        [found.text for found in short.translate(lines, options=options, batch_size=size)]
+        for size in (30, 1)
+    )
+    assert together == one_by_one
+    assert together != [found.text for found in short.translate(lines)]
+
+
+def test_a_shortlist_that_cannot_be_had_is_refused(translator):
+    options = replace(translator.options, shortlist=20)
+    with pytest.raises(UsageError, match="shortlist: the model folder has none"):
+        next(translator.translate(["a cat"], options=options))
+    with pytest.raises(UsageError, match="exact: a shortlist has another size in each batch"):
+        next(shortlisted(translator).translate(["a cat"], options=options, exact=True))
 
 
 def test_int8_gives_the_same_texts_in_any_batch(model_folder):

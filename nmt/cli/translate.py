@@ -84,6 +84,12 @@ def translate(
         int | None,
         typer.Option(min=0, max=MOST_LENGTH_OFFSET, help="See --min-length-factor."),
     ] = None,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Write with the N most frequent and other likely pieces; 0 = with all."
+        ),
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw instead of searching.")] = False,
     temperature: Annotated[
         float | None,
@@ -151,6 +157,7 @@ def translate(
             "max_length_offset": max_length_offset,
             "min_length_factor": min_length_factor,
             "min_length_offset": min_length_offset,
+            "shortlist": shortlist,
             "sample": sample or None,
             **drawing,
         },

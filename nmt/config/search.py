@@ -34,3 +34,6 @@ class SearchConfig(Section):
     """Shortest translation in pieces = factor x source pieces + offset."""
     min_length_offset: int = Field(default=0, ge=0, le=MOST_LENGTH_OFFSET)
     """See min_length_factor."""
+    shortlist: int = Field(default=0, ge=0)
+    """Write with so many of the most frequent pieces, and with those that are likely for the
+    source (Jean et al., 2015): faster; 0 = with all."""

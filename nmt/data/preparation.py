@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from nmt.config.experiment import Experiment
-from nmt.data.binary import EncodedPair, write_corpus
+from nmt.data.binary import Corpus, EncodedPair, write_corpus
+from nmt.data.lexicon import learn_lexicon
 from nmt.data.prepared import DROPPED, TRAIN, VALID, PreparedSummary
 from nmt.errors import DataError
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
@@ -65,6 +66,7 @@ class Preparation:
         clean = self._clean()
         source, target = self._train_subwords(clean)
         kept = self._write_train(clean, source, target)
+        self._learn_lexicon(source, target)
         valid_pairs, valid_kept = self._write_valid(source, target)
         self._merge_dropped()
         return PreparedSummary(
@@ -173,6 +175,14 @@ class Preparation:
         if not written:
             raise self._nothing_left()
         return written
+
+    def _learn_lexicon(self, source: Subword, target: Subword) -> None:
+        """Write which target pieces are frequent, and likely for each source piece."""
+        self._tell("learning which pieces translate which")
+        corpus = Corpus.open(self._folder, TRAIN)
+        vocabularies = {"source_vocab": source.vocab_size, "target_vocab": target.vocab_size}
+        learn_lexicon(corpus, **vocabularies).save(self._folder)
+        corpus.close()
 
     def _write_valid(self, source: Subword, target: Subword) -> tuple[int, int]:
         """Write the validation pairs as a corpus; return how many there are, and are written.

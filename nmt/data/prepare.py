@@ -3,6 +3,7 @@
     data/
       subword.model              or source.model and target.model, see `Preparation`
       train/ valid/              prepared corpora, see `binary`
+      shortlist.safetensors      see `lexicon`
       dropped.tsv                every pair left out of training, and why
       manifest.json              what went in, what came out
 
@@ -33,7 +34,7 @@ from nmt.storage import explain_failures, make_folder, new_folder, sha256_of, wr
 from nmt.text.lines import BadLines, require_file
 from nmt.text.subword import load_subwords
 
-_FORMAT = 1
+_FORMAT = 2
 _FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
 
 _logger = logging.getLogger(__name__)

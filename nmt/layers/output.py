@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.products import Multiply, multiply_plainly
+from nmt.layers.products import Multiply, anew, multiply_plainly
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,24 @@ class OutputLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.chunk = chunk
 
-    def log_probs(self, features: Tensor) -> Tensor:
-        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size] in ±1."""
+    def narrow(self, pieces: Tensor) -> "OutputLayer":
+        """Return a layer that knows the `pieces` [kept] alone, for search."""
+        weight = nn.Parameter(self.weight[pieces], requires_grad=False)
+        narrow = OutputLayer(weight.shape[1], len(pieces), tied=weight)
+        narrow.bias = nn.Parameter(self.bias[pieces], requires_grad=False)
+        narrow.multiply = anew(self.multiply)
+        return narrow
+
+    def log_probs(self, features: Tensor, closed: Tensor | None = None) -> Tensor:
+        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size] in ±1.
+
+        What is `closed` to a sentence [batch, vocab] is -inf; its rows are next to each other.
+        """
         scores = self.multiply(features, self.weight, self.bias, bound=1.0)  # [rows, vocab]
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
+        if closed is not None:
+            of_sentences = scores.view(len(closed), -1, scores.shape[1])
+            of_sentences.masked_fill_(closed.unsqueeze(1), -torch.inf)
         return scores.log_softmax(dim=-1)
 
     def loss(

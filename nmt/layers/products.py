@@ -119,6 +119,11 @@ def quantize(model: nn.Module) -> None:
             module.multiply = multiply  # type: ignore[assignment]
 
 
+def anew(multiply: Multiply) -> Multiply:
+    """Return what multiplies likewise, for weights of a shorter life."""
+    return MultiplyInt8() if isinstance(multiply, MultiplyInt8) else multiply
+
+
 def can_quantize() -> bool:
     """Say whether this torch has products of 8-bit integers."""
     return hasattr(torch.ops.onednn, "qlinear_pointwise")

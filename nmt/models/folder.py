@@ -4,6 +4,7 @@
     model.safetensors   weights, tied ones once
     subword.model       the pieces (or source.model and target.model)
     README.md           the model card
+    shortlist.safetensors  which target pieces are frequent, or likely for a source piece
     SHA256SUMS          checksums of the files above; written last
 
 Nothing in it is code, and loading it runs none.
@@ -24,10 +25,12 @@ from nmt.models.build import build_model
 from nmt.models.description import (
     CONFIG,
     FORMAT_VERSION,
+    SHORTLIST,
     WEIGHTS,
     FolderConfig,
     describe_model_folder,
 )
+from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage import (
@@ -55,6 +58,8 @@ class LoadedModel:
     """Pieces of the source side."""
     target: Subword
     """Pieces of the target side; the same object if joint."""
+    shortlist: Shortlist | None
+    """What is known of the target pieces; None if the folder does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,7 @@ def save_model_folder(
     source_subword: Path,
     target_subword: Path,
     card: ModelCard,
+    shortlist: Path | None = None,
 ) -> None:
     """Write a complete model folder, in place of one that may be there; all or nothing.
 
@@ -91,6 +97,7 @@ def save_model_folder(
         source_subword: sentencepiece model of the source side.
         target_subword: of the target side; the same path if joint.
         card: for the README.
+        shortlist: what preparation learned of the pieces; None = the model goes without.
 
     Raises:
         ResourceError: the disk refuses.
@@ -116,6 +123,8 @@ def save_model_folder(
         else:
             write_bytes(unfinished / SOURCE_FILE, source_subword.read_bytes())
             write_bytes(unfinished / TARGET_FILE, target_subword.read_bytes())
+        if shortlist is not None:
+            write_bytes(unfinished / SHORTLIST, shortlist.read_bytes())
         write_text(unfinished / CARD, write_card(config, model, card))
 
 
@@ -136,7 +145,12 @@ def load_model_folder(path: Path) -> LoadedModel:
     cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
     model = build_model(cheap, source_vocab=config.source_vocab, target_vocab=config.target_vocab)
     set_weights(model, tensors, folder / WEIGHTS)
-    return LoadedModel(model.eval(), config, described.source, described.target)
+    shortlist = None
+    if (folder / SHORTLIST).exists():
+        shortlist = Shortlist.load(
+            folder / SHORTLIST, source_vocab=config.source_vocab, target_vocab=config.target_vocab
+        )
+    return LoadedModel(model.eval(), config, described.source, described.target, shortlist)
 
 
 def require_plausible_sizes(

@@ -1,6 +1,7 @@
 """What a search returns, and the record from which it is read back."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,10 @@ class Hypothesis:
     """False if the length limit came before the end symbol."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
     """How much each piece looked at each source position, [tgt_len, src_len]; on the CPU."""
+
+    def renamed(self, names: Sequence[int]) -> "Hypothesis":
+        """Return it with the id `names[token]` for each token."""
+        return replace(self, tokens=tuple(names[token] for token in self.tokens))
 
 
 @dataclass(frozen=True)

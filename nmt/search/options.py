@@ -28,6 +28,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_length_factor": (0, MOST_LENGTH_FACTOR),
     "min_length_offset": (0, MOST_LENGTH_OFFSET),
     "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE),
+    "shortlist": (0, math.inf),
     "top_k": (0, math.inf),
     "seed": (0, math.inf),
 }
@@ -65,6 +66,9 @@ class SearchOptions:
     """Draw from the fewest pieces that together have this probability; 1 = all."""
     seed: int = 1
     """Every sentence draws from its own stream, which follows from this and its number."""
+    shortlist: int = 0
+    """Write with so many of the most frequent pieces, and with those that are likely for the
+    source; 0 = with all."""
     keep_attention: bool = False
     """Return where each piece looked."""
     fixed_shape: bool = False
@@ -100,4 +104,5 @@ class SearchOptions:
             max_length_offset=config.max_length_offset,
             min_length_factor=config.min_length_factor,
             min_length_offset=config.min_length_offset,
+            shortlist=config.shortlist,
         )

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nmt.models.shortlist import Choice
 from nmt.models.state import DecoderState, Memory
 from nmt.models.translation import TranslationModel
 
@@ -67,6 +68,10 @@ class Scorer(Protocol):
         """Read the last piece of each row, [rows] (BOS at first), and score the next."""
         ...
 
+    def narrow(self, choice: Choice) -> "Scorer":
+        """Return a scorer of these pieces alone, by their local ids, for one batch."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelState:
@@ -76,36 +81,52 @@ class ModelState:
     """[batch, ...]."""
     decoder: DecoderState
     """[rows, ...]."""
+    closed: Tensor | None
+    """What each sentence does not need, see `Choice`, [batch, vocab]."""
 
     def select(self, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
-        return ModelState(self.memory, self.decoder.select(rows))
+        return ModelState(self.memory, self.decoder.select(rows), self.closed)
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
-        return ModelState(self.memory.select(sentences), self.decoder.select(rows))
+        closed = None if self.closed is None else self.closed.index_select(0, sentences)
+        return ModelState(self.memory.select(sentences), self.decoder.select(rows), closed)
 
 
 class ModelScorer:
-    """One translation model as a scorer."""
+    """One translation model as a scorer.
 
-    def __init__(self, model: TranslationModel) -> None:
-        self.model = model
+    Args:
+        model: gives the probabilities.
+        choice: the pieces of the one batch that is translated; None = all, in any batch.
+    """
+
+    def __init__(self, model: TranslationModel, choice: Choice | None = None) -> None:
+        self.model, self.choice = model, choice
+        self.output = model.output if choice is None else model.output.narrow(choice.pieces)
+
+    def narrow(self, choice: Choice) -> "ModelScorer":
+        """See `Scorer`."""
+        return ModelScorer(self.model, choice)
 
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> ModelState:
         """See `Scorer`."""
         memory = self.model.encode(source, source_mask)
-        return ModelState(memory, self.model.start(memory, copies=copies))
+        closed = None if self.choice is None else self.choice.closed
+        return ModelState(memory, self.model.start(memory, copies=copies), closed)
 
     def step(self, tokens: Tensor, state: ScorerState) -> ScorerStep:
         """See `Scorer`."""
         if not isinstance(state, ModelState):
             raise TypeError(f"expected the state of a model, got {type(state).__name__}")
+        if self.choice is not None:
+            tokens = self.choice.pieces[tokens]
         step = self.model.step(tokens, state.decoder, state.memory)
         return ScorerStep(
-            log_probs=self.model.output.log_probs(step.features).float(),
+            log_probs=self.output.log_probs(step.features, state.closed).float(),
             attention=step.attention,
-            state=ModelState(state.memory, step.state),
+            state=ModelState(state.memory, step.state, state.closed),
         )
 
 
@@ -134,6 +155,10 @@ class EnsembleScorer:
         if not scorers:
             raise ValueError("an ensemble needs at least one scorer")
         self.scorers = tuple(scorers)
+
+    def narrow(self, choice: Choice) -> "EnsembleScorer":
+        """See `Scorer`."""
+        return EnsembleScorer([scorer.narrow(choice) for scorer in self.scorers])
 
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> EnsembleState:
         """See `Scorer`."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nmt.config.experiment import Experiment
+from nmt.data.lexicon import SHORTLIST
 from nmt.data.loader import Loader
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.translation import TranslationModel
@@ -141,6 +142,7 @@ def ship(trainer: Trainer, scores: dict[str, str]) -> None:
         experiment=trainer.experiment,
         source_subword=joint if joint.exists() else data / "source.model",
         target_subword=joint if joint.exists() else data / "target.model",
+        shortlist=data / SHORTLIST,
         card=ModelCard(
             date=time.strftime("%Y-%m-%d"),
             train_pairs=trainer.train_pairs,

@@ -102,7 +102,9 @@ class Validator:
         self.corpus, self.run, self.device = corpus, run, device
         self.source, self.target = subwords
         self.config: ValidationConfig = experiment.validation
-        self.search: SearchConfig = experiment.search.model_copy(update={"beam": self.config.beam})
+        self.search: SearchConfig = experiment.search.model_copy(
+            update={"beam": self.config.beam, "shortlist": 0}
+        )
         self.normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,

@@ -99,8 +99,8 @@ def test_corpora_hold_the_texts_and_their_pieces(corpora):
     train.verify()
     verify_manifest(corpora.out)
     assert sorted(path.name for path in corpora.out.iterdir()) == [
-        "SHA256SUMS", "dropped.tsv", "manifest.json", "source.model", "target.model", "train",
-        "valid",
+        "SHA256SUMS", "dropped.tsv", "manifest.json", "shortlist.safetensors", "source.model",
+        "target.model", "train", "valid",
     ]  # fmt: skip
 
 
@@ -364,7 +364,7 @@ def test_bad_lines_can_be_left_out_or_mended(corpora):
 def test_progress_is_reported(corpora):
     lines: list[str] = []
     prepare(corpora.experiment(), corpora.folder, corpora.out, report=lines.append)
-    assert [line.split()[0] for line in lines] == ["reading", "training", "cutting"]
+    assert [line.split()[0] for line in lines] == ["reading", "training", "cutting", "learning"]
 
 
 def test_only_some_lines_of_a_huge_corpus_teach_pieces(corpora, monkeypatch):
