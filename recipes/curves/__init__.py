@@ -1,0 +1,1 @@
+"""How the time of training and decoding grows with what is computed; see README.md."""
