@@ -4,14 +4,35 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "recipes"))
 
 from curves.curve import Curve, fit_slope  # noqa: E402
+from curves.measure import draw_batch, draw_model, fixed_length, updating  # noqa: E402
+from curves.options import Options, parse  # noqa: E402
 from curves.points import RANGES, VARIED, Point  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
+from nmt.models.weights import weights_of  # noqa: E402
+from nmt.search.scorer import ModelScorer  # noqa: E402
+from nmt.search.search import search  # noqa: E402
+
+TINY = Point(length=3, hidden_size=8, vocabulary=20, beam=2)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return Options(
+        varied=[*RANGES],
+        precision="fp32",
+        sentences=2,
+        windows=1,
+        seconds=1e-9,
+        threads=torch.get_num_threads(),
+        svg=tmp_path / "curves.svg",
+    )
 
 
 def quadratic_at_last() -> Curve:
@@ -58,3 +79,77 @@ def test_the_encoder_is_passed_once_for_all_hypotheses() -> None:
     assert 2 * one - two > 0  # what does not depend on the beam
     assert Point().megaflop("train") == Point(beam=1).megaflop("train")
     assert Point().megaflop("train") == pytest.approx(3 * one)
+
+
+# Measuring
+
+
+def test_sentences_have_the_length_and_the_pieces_asked_for() -> None:
+    batch = draw_batch(TINY, 50)
+    assert batch.source.shape == batch.target_out.shape == (50, 3)
+    assert batch.source_mask.all()
+    assert batch.target_mask.all()
+    assert batch.source.max() == TINY.vocabulary - 1
+
+
+@pytest.mark.parametrize("beam", [1, 2])
+def test_every_translation_has_the_length_of_its_source(beam: int) -> None:
+    point, model = TINY.at("beam", beam), draw_model(TINY)
+    batch = draw_batch(point, 5)
+    with torch.inference_mode():
+        found = search(ModelScorer(model), batch.source, batch.source_mask, fixed_length(point))
+    for (best, *_), source in zip(found, batch.source, strict=True):
+        assert len(best.tokens) + best.finished == len(source)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_update_moves_every_matrix(precision: str) -> None:
+    model = draw_model(TINY)
+    before = {name: weight.clone() for name, weight in weights_of(model).items()}
+    assert updating(model, draw_batch(TINY, 5), precision)() == 1
+    for name, weight in weights_of(model).items():
+        assert not torch.equal(weight, before[name])
+
+
+# Options
+
+
+def test_what_is_not_given_is_measured_in_full() -> None:
+    pytest.importorskip("matplotlib")
+    given, full = parse(["--varied", "beam", "length"]), parse([])
+    assert given.varied == ["beam", "length"]
+    assert full.varied == list(RANGES)
+    assert full.threads >= 1
+    assert full.svg == ROOT / "recipes" / "curves" / "curves.svg"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("--windows 0", "--windows: 0 is too small; at least 1"),
+        ("--sentences 0", "--sentences: 0 is too small; at least 1"),
+        ("--threads -1", "--threads: -1 is too small; at least 1"),
+        ("--threads 1000000", "--threads: 1000000 is too large; at most "),
+        ("--seconds 0", "--seconds: 0.0 must be above 0; try 1.0"),
+        ("--seconds nan", "--seconds: nan must be above 0; try 1.0"),
+        ("--precision int8", "invalid choice: 'int8'"),
+        ("--varied length width", "invalid choice: 'width'"),
+        ("--svg a.png", "--svg: a.png would not be drawn as SVG; end its name in .svg"),
+        ("--svg no/a.svg", "--svg: there is no folder no; make it first"),
+    ],
+)
+def test_impossible_options_are_refused(
+    arguments: str, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(arguments.split())
+    assert error in capsys.readouterr().err
+
+
+def test_without_matplotlib_nothing_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit, match="2"):
+        parse([])
+    assert "run: pip install 'nmt[plot]'" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The seconds that an update or a translation takes, on ids that are drawn once."""
+
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from curves.options import Options
+from curves.points import Point, Task
+from nmt.benchmark.sizes import TRAINING
+from nmt.benchmark.windows import measure
+from nmt.data.batch import Batch, make_batch
+from nmt.models.build import build_model
+from nmt.models.translation import TranslationModel
+from nmt.search.options import SearchOptions
+from nmt.search.scorer import ModelScorer
+from nmt.search.search import search
+from nmt.text.vocabulary import EOS, SPECIAL_PIECES
+from nmt.training.clipping import clip_gradients
+from nmt.training.distributed import World
+from nmt.training.gradients import Objective, accumulate_gradients
+from nmt.training.optimizer import build_optimizer
+from nmt.translator import DTYPES
+
+_SEED = 1
+_WARM_UP = 2  # times; kernels are prepared, and the optimizer gets its memory
+
+
+def measure_seconds(task: Task, point: Point, options: Options) -> float:
+    """Return the seconds of an update, or of one sentence's translation: the median window."""
+    model, batch = draw_model(point), draw_batch(point, options.sentences)
+    if task == "train":
+        return _median(updating(model, batch, options.precision), options)
+    return _median(translating(model, batch, point, options.precision), options)
+
+
+def draw_model(point: Point) -> TranslationModel:
+    """Return a model that nobody trained."""
+    torch.manual_seed(_SEED)
+    return build_model(point.model, source_vocab=point.vocabulary, target_vocab=point.vocabulary)
+
+
+def draw_batch(point: Point, sentences: int) -> Batch:
+    """Return pairs of the length of `point`, so that nothing is padded."""
+    shape = sentences, 2, point.length
+    ids = np.random.default_rng(_SEED).integers(len(SPECIAL_PIECES), point.vocabulary, shape)
+    ids[..., -1] = EOS
+    return make_batch([(source, target) for source, target in ids], range(sentences))
+
+
+def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[[], int]:
+    """Return what makes one update, as `nmt.training.loop.make_update` does, and counts it."""
+    world = World()
+    config = TRAINING.model_copy(update={"precision": precision})
+    objective = Objective.of(config, world.device)
+    optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
+
+    def update() -> int:
+        accumulate_gradients(
+            model, [batch], objective, tokens=batch.tokens, sampling=None, world=world
+        )
+        clip_gradients(model.parameters(), config.clip_norm)
+        optimizer.step()
+        return 1
+
+    return update
+
+
+def translating(
+    model: TranslationModel, batch: Batch, point: Point, precision: str
+) -> Callable[[], int]:
+    """Return what translates the sources and counts them."""
+    scorer = ModelScorer(model.to(DTYPES[precision]).eval())
+    options = fixed_length(point)
+
+    @torch.inference_mode()
+    def translate() -> int:
+        return len(search(scorer, batch.source, batch.source_mask, options))
+
+    return translate
+
+
+def fixed_length(point: Point) -> SearchOptions:
+    """Return a search that writes `length` pieces: untrained weights do not know where to end."""
+    return SearchOptions(
+        beam=point.beam,
+        min_length_offset=point.length,
+        max_length_factor=0.0,
+        max_length_offset=point.length,
+    )
+
+
+def _median(work: Callable[[], int], options: Options) -> float:
+    for _ in range(_WARM_UP):
+        work()
+    rates = measure(work, windows=options.windows, seconds=options.seconds)
+    return statistics.median(1.0 / rate for rate in rates)
