@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ sys.path.insert(0, str(ROOT / "recipes"))
 from curves.curve import Curve, fit_slope  # noqa: E402
 from curves.measure import draw_batch, draw_model, fixed_length, updating  # noqa: E402
 from curves.options import Options, parse  # noqa: E402
-from curves.points import RANGES, VARIED, Point  # noqa: E402
+from curves.points import RANGES, VARIED, Point, Quantity  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.models.weights import weights_of  # noqa: E402
@@ -20,6 +21,13 @@ from nmt.search.scorer import ModelScorer  # noqa: E402
 from nmt.search.search import search  # noqa: E402
 
 TINY = Point(length=3, hidden_size=8, vocabulary=20, beam=2)
+FEW: dict[Quantity, tuple[int, ...]] = {
+    "length": (2, 3, 4),
+    "hidden_size": (4, 8),
+    "layers": (1, 2),
+    "vocabulary": (10, 20),
+    "beam": (1, 2),
+}
 
 
 @pytest.fixture
@@ -109,6 +117,39 @@ def test_an_update_moves_every_matrix(precision: str) -> None:
     assert updating(model, draw_batch(TINY, 5), precision)() == 1
     for name, weight in weights_of(model).items():
         assert not torch.equal(weight, before[name])
+
+
+# A run
+
+
+def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
+    options: Options,
+) -> None:
+    pytest.importorskip("matplotlib")
+    from curves.drawing import draw
+
+    curves = [
+        Curve(task, varied, FEW[varied], [1.0 * at for at in FEW[varied]], FEW[varied])
+        for task, quantities in VARIED.items()
+        for varied in quantities
+    ]
+    draw(curves, TINY, options)
+    first = options.svg.read_bytes()
+    draw(curves, TINY, options)
+    assert options.svg.read_bytes() == first
+    words = [element.text or "" for element in ElementTree.fromstring(first).iter()]
+    assert "training: seconds of an update" in words
+    assert "decoding: seconds of a sentence" in words
+    assert words.count("length 2 to 4: slope 1.00, at the end 1.00") == 2
+    assert words.count("beam 1 to 2: slope 1.00, at the end 1.00") == 1
+
+
+def test_curves_are_told_apart_without_their_colours() -> None:
+    pytest.importorskip("matplotlib")
+    from curves.drawing import STYLES
+
+    assert set(STYLES) == set(RANGES)
+    assert len({style[0] for style in STYLES.values()}) == len(STYLES)
 
 
 # Options

@@ -1,0 +1,73 @@
+"""All curves in one picture: a panel for training, one for decoding."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from curves.curve import Curve
+from curves.options import Options
+from curves.points import Point, Quantity, Task
+from nmt.storage import write_bytes
+
+PANELS: dict[Task, str] = {
+    "train": "training: seconds of an update",
+    "translate": "decoding: seconds of a sentence",
+}
+STYLES: dict[Quantity, str] = {
+    "length": "o-",
+    "hidden_size": "s--",
+    "layers": "^-.",
+    "vocabulary": "D:",
+    "beam": "x-",
+}
+"""Marker and line of each curve, which tell it from the others without its colour."""
+
+
+def draw(curves: Sequence[Curve], base: Point, options: Options) -> None:
+    """Write the picture into `options.svg`.
+
+    Each quantity is drawn in multiples of what it is in `base`: there the curves of a panel meet.
+    """
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    about = f"nmt in {options.precision}, threads {options.threads}, sentences {options.sentences}"
+    common = ", ".join(f"{name} {value:,}" for name, value in asdict(base).items())
+    figure.suptitle(f"{about}\ncommon point: {common}")
+    for panel, (task, title) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
+        panel.set_title(title)
+        _draw_panel(panel, [curve for curve in curves if curve.task == task], base)
+    picture = io.BytesIO()
+    # The same picture, the same bytes; and its words stay words.
+    with matplotlib.rc_context({"svg.hashsalt": "nmt", "svg.fonttype": "none"}):
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+    write_bytes(options.svg, picture.getvalue())
+
+
+def _draw_panel(panel: Axes, curves: Sequence[Curve], base: Point) -> None:
+    panel.set(xscale="log", yscale="log")
+    for curve in curves:
+        common = getattr(base, curve.varied)
+        multiples = [value / common for value in curve.at]
+        style, label = STYLES[curve.varied], _describe(curve)
+        panel.plot(multiples, curve.seconds, style, fillstyle="none", label=label)
+    for axis, locator in (
+        (panel.xaxis, LogLocator(base=2)),
+        (panel.yaxis, LogLocator(subs=(1, 2, 5))),
+    ):
+        axis.set_major_locator(locator)
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
+    panel.set_xlabel("value / value at the common point")
+    panel.grid(color="0.9")
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12))  # beside the curves, not on them
+
+
+def _describe(curve: Curve) -> str:
+    """Return what the legend says of a curve."""
+    whole, last = curve.slopes
+    values = f"{whole.smallest:,} to {whole.largest:,}"
+    return f"{curve.varied} {values}: slope {whole.measured:.2f}, at the end {last.measured:.2f}"
