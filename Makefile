@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check recipe bench clean
+.PHONY: help demo test test-slow check recipe bench curves clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -35,6 +35,11 @@ recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=date
 
 bench: $(INSTALLED) ## compare with other toolkits: make bench SYSTEMS="nmt joeynmt" CONFIGS=small
 	@$(MAKE) --no-print-directory -C recipes/bench PYTHON=$(abspath $(BIN))/python
+
+curves: $(INSTALLED) ## draw how time grows: make curves VARIED="length beam" PRECISION=bf16
+	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]'
+	@$(MAKE) --no-print-directory -f recipes/curves/Makefile PYTHON=$(abspath $(BIN))/python
 
 clean: ## remove the environment and caches; runs/ and fetched corpora stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,5 +1,7 @@
 """The cost curves: what lies on them, how it is measured, and what a run makes of it."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +15,8 @@ sys.path.insert(0, str(ROOT / "recipes"))
 from curves.curve import Curve, fit_slope  # noqa: E402
 from curves.measure import draw_batch, draw_model, fixed_length, updating  # noqa: E402
 from curves.options import Options, parse  # noqa: E402
-from curves.points import RANGES, VARIED, Point, Quantity  # noqa: E402
+from curves.points import RANGES, VARIED, Point, Quantity, Task  # noqa: E402
+from curves.run import measure_curves, slope_table  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.models.weights import weights_of  # noqa: E402
@@ -63,6 +66,11 @@ def test_the_slope_is_told_of_the_whole_curve_and_of_its_end() -> None:
     assert whole.measured == pytest.approx(1.5)
     assert last.measured == pytest.approx(2.0)
     assert (whole.predicted, last.predicted) == pytest.approx((1.0, 1.0))
+
+
+def test_the_table_has_a_row_for_each_curve() -> None:
+    *_, row = slope_table([quadratic_at_last()])
+    assert row == "| train | length | 5 to 20 | 1.50 | 1.00 | 2.00 | 1.00 |"
 
 
 # Points
@@ -122,6 +130,47 @@ def test_an_update_moves_every_matrix(precision: str) -> None:
 # A run
 
 
+def test_each_figure_and_slope_is_one_json_line(
+    options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curves = list(measure_curves(options, TINY, FEW))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    figures = [line for line in lines if line["figure"].endswith("_seconds")]
+    slopes = [line for line in lines if line["figure"].endswith("_slope")]
+    assert [(curve.task, curve.varied) for curve in curves] == [
+        (task, varied) for task, quantities in VARIED.items() for varied in quantities
+    ]
+    assert len(figures) == sum(len(curve.at) for curve in curves)
+    assert len(slopes) == 2 * len(curves)
+    about: dict[str, object] = {
+        "system": "nmt", "varied": "length", "precision": "fp32", "threads": options.threads,
+    }  # fmt: skip
+    value = figures[0].pop("value")
+    assert value > 0
+    assert figures[0] == {"figure": "train_seconds", "at": 2, **about}
+    assert isinstance(slopes[0].pop("value"), float)
+    assert slopes[1].pop("from") == 3
+    about |= {"predicted": pytest.approx(1.0, abs=0.01)}
+    assert slopes[0] == {"figure": "train_slope", "from": 2, "to": 4, **about}
+
+
+def test_a_point_of_several_curves_is_measured_once(
+    options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[object] = []
+
+    def measure(task: Task, point: Point, _: Options) -> float:
+        measured.append((task, point))
+        return float(len(measured))
+
+    monkeypatch.setattr("curves.run.measure_seconds", measure)
+    curves = list(measure_curves(options, TINY, FEW))
+    common = {curve.seconds[curve.at.index(getattr(TINY, curve.varied))] for curve in curves}
+    assert len(common) == 2  # training and decoding
+    assert len(measured) == len(set(measured))
+    capsys.readouterr()
+
+
 def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
     options: Options,
 ) -> None:
@@ -150,6 +199,20 @@ def test_curves_are_told_apart_without_their_colours() -> None:
 
     assert set(STYLES) == set(RANGES)
     assert len({style[0] for style in STYLES.values()}) == len(STYLES)
+
+
+def test_a_run_prints_lines_for_programs_and_a_table_and_draws(
+    options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    from curves.run import run
+
+    run(options, base=TINY, ranges=FEW)
+    told = capsys.readouterr()
+    assert all(json.loads(line) for line in told.out.splitlines())
+    assert "| translate | beam | 1 to 2 |" in told.err
+    assert f"drawn: {options.svg}" in told.err
+    assert ElementTree.parse(options.svg).getroot().tag.endswith("svg")
 
 
 # Options
@@ -194,3 +257,13 @@ def test_without_matplotlib_nothing_is_measured(
     with pytest.raises(SystemExit, match="2"):
         parse([])
     assert "run: pip install 'nmt[plot]'" in capsys.readouterr().err
+
+
+def test_make_hands_its_variables_on() -> None:
+    done = subprocess.run(
+        ["make", "-n", "-f", "recipes/curves/Makefile", "PYTHON=python", "VARIED=length beam",
+         "WINDOWS=7", "SVG=a.svg"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    command = f"python -m curves --varied length beam --windows 7 --svg {ROOT / 'a.svg'}"
+    assert command in " ".join(done.stdout.replace("\\\n", " ").split())
