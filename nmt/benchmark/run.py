@@ -14,12 +14,13 @@ from nmt.benchmark.figure import FRACTIONS, Figure, Name
 from nmt.benchmark.part import Part, Task
 from nmt.benchmark.setup import set_up
 from nmt.benchmark.sizes import Size, experiment_of
-from nmt.errors import ResourceError
+from nmt.errors import ResourceError, UsageError
 from nmt.translator import Precision
 
 logger = logging.getLogger(__name__)
 
 PARTS: tuple[Part, ...] = get_args(Part)
+SEARCHING: tuple[Part, ...] = ("translate", "startup")
 _NEEDED: dict[Part, tuple[Part, ...]] = {"train": ("matrix", "train")}
 
 
@@ -30,7 +31,7 @@ class BenchmarkOptions:
     config: Size = "small"
     """Which of the two models."""
     precisions: Sequence[Precision] = ("fp32",)
-    """Everything but the start is measured in each; the start in the first."""
+    """Everything but the start is measured in each, in int8 only search; the start in the first."""
     threads: int = 0
     """CPU threads; 0 = all cores."""
     windows: int = 5
@@ -53,10 +54,14 @@ def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:
 
 
 def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:
-    """Return what is measured, in order: what is compared stands side by side."""
+    """Return what is measured, in order: what is compared stands side by side.
+
+    Raises:
+        UsageError: nothing is.
+    """
     only, first = options.only, options.precisions[0]
     parts = PARTS if only is None else _NEEDED.get(only, (only,))
-    return [
+    tasks = [
         Task(
             part=part,
             folder=str(folder),
@@ -67,8 +72,13 @@ def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:
         )
         for precision in options.precisions
         for part in parts
-        if part != "startup" or precision == first
+        if (part != "startup" or precision == first) and (part in SEARCHING or precision != "int8")
     ]
+    if not tasks:
+        raise UsageError(
+            f"only: int8 is a precision of translation, not of {only}; choose bf16 or fp32."
+        )
+    return tasks
 
 
 def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:

@@ -2,11 +2,14 @@
 
 import logging
 from contextlib import closing
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nmt.machine import MOST_THREADS
+
+if TYPE_CHECKING:  # the translator imports torch
+    from nmt.translator import Precision
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +20,8 @@ def bench(
         typer.Option(help="Model: LSTMs of 512 units with one layer a side, or with two."),
     ] = "small",
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="auto = fp32, and bf16 as well where the CPU is fast at it."),
+        Literal["auto", "fp32", "bf16", "int8"],
+        typer.Option(help="auto = fp32, bf16 where the CPU is fast at it, and int8 to translate."),
     ] = "auto",
     threads: Annotated[
         int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
@@ -56,11 +59,10 @@ def bench(
     model as it is, whose output layer has only the pieces that its target side uses.
     """
     from nmt.benchmark.run import BenchmarkOptions, run_benchmark
-    from nmt.machine import has_fast_bf16
 
     options = BenchmarkOptions(
         config=config,
-        precisions=_precisions(precision, has_fast_bf16=has_fast_bf16()),
+        precisions=_precisions(precision),
         threads=threads,
         windows=windows,
         only=only,
@@ -71,9 +73,11 @@ def bench(
             typer.echo(figure.as_json())
 
 
-def _precisions(
-    wanted: Literal["auto", "fp32", "bf16"], *, has_fast_bf16: bool
-) -> tuple[Literal["fp32", "bf16"], ...]:
+def _precisions(wanted: "Precision | Literal['auto']") -> "list[Precision]":
+    from nmt.layers.products import can_quantize
+    from nmt.machine import has_fast_bf16
+
     if wanted != "auto":
-        return (wanted,)
-    return ("fp32", "bf16") if has_fast_bf16 else ("fp32",)
+        return [wanted]
+    can: dict[Precision, bool] = {"fp32": True, "bf16": has_fast_bf16(), "int8": can_quantize()}
+    return [precision for precision, here in can.items() if here]

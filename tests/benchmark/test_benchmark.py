@@ -10,7 +10,7 @@ from nmt.benchmark import run, windows
 from nmt.benchmark.figure import Figure
 from nmt.benchmark.part import Task, run_part
 from nmt.benchmark.run import BenchmarkOptions, plan, relate, run_benchmark, run_tasks
-from nmt.errors import ResourceError
+from nmt.errors import ResourceError, UsageError
 from nmt.text.lines import read_lines
 from nmt.translator import Translator
 
@@ -101,7 +101,7 @@ def test_the_share_of_the_floor_is_that_of_the_same_precision():
 
 
 def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(tmp_path):
-    options = BenchmarkOptions(precisions=("fp32", "bf16"))
+    options = BenchmarkOptions(precisions=("fp32", "bf16", "int8"))
     assert [(t.part, t.precision) for t in plan(options, tmp_path)] == [
         ("matrix", "fp32"),
         ("train", "fp32"),
@@ -110,9 +110,12 @@ def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(t
         ("matrix", "bf16"),
         ("train", "bf16"),
         ("translate", "bf16"),
+        ("translate", "int8"),
     ]
     only = [t.part for t in plan(BenchmarkOptions(only="train"), tmp_path)]
     assert only == ["matrix", "train"]
+    with pytest.raises(UsageError, match="int8 is a precision of translation, not of train"):
+        plan(BenchmarkOptions(only="train", precisions=("int8",)), tmp_path)
 
 
 def test_parts_run_in_processes_of_their_own_and_leave_nothing_behind(

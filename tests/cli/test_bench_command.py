@@ -40,25 +40,30 @@ def test_stdout_is_json_lines_and_the_log_is_for_people(asked, caplog):
     assert "matrix gflops, fp32: 2.0" in caplog.messages
 
 
-@pytest.mark.parametrize(("is_fast", "expected"), [(True, ("fp32", "bf16")), (False, ("fp32",))])
-def test_bf16_is_measured_where_it_is_fast(asked, monkeypatch, is_fast, expected):
+@pytest.mark.parametrize("is_fast", [True, False])
+@pytest.mark.parametrize("can", [True, False])
+def test_each_precision_is_measured_where_it_pays(asked, monkeypatch, is_fast, can):
     monkeypatch.setattr("nmt.machine.has_fast_bf16", lambda: is_fast)
+    monkeypatch.setattr("nmt.layers.products.can_quantize", lambda: can)
     CliRunner().invoke(app, [])
     CliRunner().invoke(app, ["--precision", "bf16"])
-    assert [options.precisions for options in asked] == [expected, ("bf16",)]
+    expected = ["fp32", *["bf16"] * is_fast, *["int8"] * can]
+    assert [options.precisions for options in asked] == [expected, ["bf16"]]
 
 
 def test_options_reach_the_benchmark(asked):
     arguments = ["--config", "big", "--threads", "2", "--windows", "3", "--only", "translate"]
     CliRunner().invoke(app, [*arguments, "--precision", "fp32"])
-    assert asked == [BenchmarkOptions(config="big", threads=2, windows=3, only="translate")]
+    assert asked == [
+        BenchmarkOptions(config="big", precisions=["fp32"], threads=2, windows=3, only="translate")
+    ]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         ["--config", "huge"],
-        ["--precision", "int8"],
+        ["--precision", "int4"],
         ["--threads", "-1"],
         ["--windows", "0"],
         ["--only", "tests"],
