@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -389,8 +390,15 @@ def options(cache: Path) -> Options:
     return Options(
         systems=["broken"], configs=["small"], tasks=["startup", "train", "translate"],
         precisions=[], windows=1, warmup=1, updates=1, model_updates=1, sentences=1,
-        sentences_alone=1, threads=1, cache=cache,
+        sentences_alone=1, shortlist=0, threads=1, cache=cache,
     )  # fmt: skip
+
+
+def test_each_system_translates_in_every_way_it_can(tmp_path: Path) -> None:
+    wanted = {"precisions": ["fp32", "int8"], "shortlist": 9}
+    bench = Bench(replace(options(tmp_path), **wanted))
+    assert list(bench._ways(SYSTEMS["nmt"])) == [("fp32", 0), ("fp32", 9), ("int8", 0), ("int8", 9)]
+    assert list(bench._ways(SYSTEMS["fairseq"])) == [("fp32", 0)]
 
 
 def test_a_peer_that_cannot_be_installed_is_reported_and_never_guessed(

@@ -6,6 +6,7 @@ JSON lines go to standard output, what is going on and the table of ratios to st
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,7 @@ from nmt.benchmark.sizes import Size
 
 SIZES: tuple[Size, ...] = get_args(Size)
 TASKS = ("startup", "train", "translate")
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def words(text: str) -> list[str]:
@@ -30,17 +32,20 @@ def parse() -> Options:
     parser.add_argument("--systems", type=words, default=list(SYSTEMS), help="Of: all.")
     parser.add_argument("--configs", type=words, default=list(SIZES), help="small, big.")
     parser.add_argument("--tasks", type=words, default=list(TASKS), help="Of: all.")
-    parser.add_argument("--precisions", type=words, default=["fp32", "bf16"], help="Also int8.")
+    parser.add_argument("--precisions", type=words, default=[*PRECISIONS], help="Of: all.")
     parser.add_argument("--windows", type=int, default=5, help="Of which the median is taken.")
     parser.add_argument("--warmup", type=int, default=3, help="Updates before a window.")
     parser.add_argument("--updates", type=int, default=12, help="Updates of a window.")
     parser.add_argument("--model-updates", type=int, default=200, help="Before translating.")
     parser.add_argument("--sentences", type=int, default=1000, help="Translated in batches.")
     parser.add_argument("--sentences-alone", type=int, default=100, help="Translated one by one.")
+    parser.add_argument("--shortlist", type=int, default=1000, help="Of those who can; 0 = none.")
     parser.add_argument("--threads", type=int, default=cores, help="Of each system.")
     parser.add_argument("--cache", type=Path, default=ROOT / ".bench", help="What is kept.")
     given = parser.parse_args()
-    known = {"systems": [*SYSTEMS], "configs": [*SIZES], "tasks": [*TASKS]}
+    known: dict[str, Iterable[str]] = {
+        "systems": SYSTEMS, "configs": SIZES, "tasks": TASKS, "precisions": PRECISIONS,
+    }  # fmt: skip
     for name, names in known.items():
         if wrong := [word for word in getattr(given, name) if word not in names]:
             parser.error(f"--{name}: unknown {wrong[0]}; known: {', '.join(names)}")

@@ -85,8 +85,8 @@ def ratio_table(figures: Iterable[Figure], *, ours: str = "nmt") -> list[str]:
 
 
 def _work(figure: Figure) -> str:
-    names = {"beam": "beam ", "batch": "batch "}
-    keys = (*WORK, "precision")
+    names = {"beam": "beam ", "batch": "batch ", "shortlist": "shortlist "}
+    keys = (*WORK, "precision", "shortlist")
     return ", ".join(f"{names.get(key, '')}{figure[key]}" for key in keys if key in figure)
 
 

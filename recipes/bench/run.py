@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Options:
     model_updates: int
     sentences: int
     sentences_alone: int
+    shortlist: int
     threads: int
     cache: Path
 
@@ -132,22 +133,32 @@ class Bench:
             entries = []
             for ready in self.ready:
                 model = models[ready.system.name]
-                for precision in self.options.precisions:
-                    if model is None or precision not in ready.system.precisions:
+                for precision, shortlist in self._ways(ready.system):
+                    if model is None:
                         continue
                     job = Translating(
                         model=model, precision=precision, source=text[0], plain=text[1],
                         folder=self.scratch / "job", beam=beam, batch=batch,
-                        threads=self.options.threads,
+                        threads=self.options.threads, shortlist=shortlist,
                     )  # fmt: skip
                     about: dict[str, Value] = {
                         "system": ready.system.name, "config": size,
                         "precision": precision, "beam": beam, "batch": batch,
                     }  # fmt: skip
+                    if shortlist:
+                        about["shortlist"] = shortlist
                     entries.append(Entry(about, self._translation_window(ready, job)))
             for entry in self._alternate(entries, f"translate {size}, beam {beam}, batch {batch}"):
                 self.journal.report("translate_tokens_per_second", entry.about, entry.speeds)
                 entry.report_memory("translate", self.journal)
+
+    def _ways(self, system: System) -> Iterator[tuple[str, int]]:
+        """Yield each precision and shortlist that the system can translate with."""
+        for precision in self.options.precisions:
+            if precision in system.precisions:
+                yield precision, 0
+                if system.has_shortlist and self.options.shortlist:
+                    yield precision, self.options.shortlist
 
     # Windows
 

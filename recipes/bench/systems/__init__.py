@@ -44,6 +44,8 @@ class Translating:
     beam: int
     batch: int
     threads: int
+    shortlist: int = 0
+    """Frequent pieces that are written with, and others that are likely; 0 = all pieces."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class System(Protocol):
     @property
     def precisions(self) -> tuple[str, ...]:
         """What it can compute in on a CPU."""
+        ...
+
+    @property
+    def has_shortlist(self) -> bool:
+        """Whether it can translate with a shortlist of pieces by itself."""
         ...
 
     def install(self, environment: Environment) -> None:

@@ -22,6 +22,7 @@ class Fairseq:
 
     name = "fairseq"
     precisions = ("fp32",)  # --bf16 without a GPU asks for a TPU
+    has_shortlist = False
 
     def install(self, environment: Environment) -> None:
         # pip 24.1 refuses the requirements of omegaconf 2.0.6. With torch beside it, the build

@@ -24,6 +24,7 @@ class JoeyNmt:
 
     name = "joeynmt"
     precisions = ("fp32",)  # it turns fp16 off without a GPU
+    has_shortlist = False
 
     def install(self, environment: Environment) -> None:
         # It calls SetVocabulary of an older sentencepiece, and forgets to ask for the other.

@@ -24,6 +24,7 @@ class Marian:
 
     name = "marian"
     precisions = ("fp32",)
+    has_shortlist = False
 
     def install(self, environment: Environment) -> None:
         environment.install("pymarian==1.12.42")

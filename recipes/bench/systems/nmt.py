@@ -22,6 +22,7 @@ class Nmt:
 
     name = "nmt"
     precisions = ("fp32", "bf16", "int8")
+    has_shortlist = True
 
     def install(self, environment: Environment) -> None:
         """Do nothing: it is here."""
@@ -58,6 +59,7 @@ class Nmt:
             "--precision": job.precision,
             "--threads": job.threads,
             "--max-length": MAX_LENGTH,
+            "--shortlist": job.shortlist,
         }
         program = (sys.executable, "-m", "bench.systems.nmt_translate")
         arguments = [*program, str(run), str(job.plain), str(output), *flatten(options)]

@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--precision", required=True)
     parser.add_argument("--max-length", type=int, required=True)
+    parser.add_argument("--shortlist", type=int, required=True)
     given = parser.parse_args()
     translator = Translator.load(
         given.run, device="cpu", precision=given.precision, threads=given.threads
@@ -53,6 +54,7 @@ def main() -> None:
         beam=given.beam,
         max_length_factor=0.0,
         max_length_offset=given.max_length,
+        shortlist=given.shortlist,
     )
     lines = list(read_lines(given.source))
     found = note_pieces(translator.target)

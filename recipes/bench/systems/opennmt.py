@@ -23,6 +23,7 @@ class OpenNmt:
 
     name = "opennmt"
     precisions = ("fp32",)  # it knows fp16 on CUDA alone
+    has_shortlist = False
 
     def install(self, environment: Environment) -> None:
         # It asks for torch < 2.3, but runs with today's; spacy and fasttext are only imported.
