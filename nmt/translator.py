@@ -179,6 +179,8 @@ class Translator:
         require_same_pieces(folders, loaded)
         first = loaded[0]
         models = [member.model.to(where, DTYPES[precision]) for member in loaded]
+        for model in models:
+            model.decoder.tabulate()
         if precision == "int8":
             require_int8(where)
             for model in models:

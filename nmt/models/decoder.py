@@ -95,6 +95,7 @@ class RecurrentDecoder(nn.Module):
         context = 0 if attention is None else memory_size
         deep = embedding.size if shape.deep_readout and shape.reads_previous else 0
         self.readout = nn.Linear(hidden + context + deep, readout_size)
+        self._table: Tensor | None = None
         cells = [layer.cell for layer in stack.each_layer()]
         self.state_sizes = [cell.hidden_size for cell in cells for _ in range(cell.states)]
         self.bridge = (
@@ -201,7 +202,19 @@ class RecurrentDecoder(nn.Module):
             memory: the source sentences.
         """
         inputs = self.embedding.step(tokens)
-        return self._advance(inputs, self._project_embedded(inputs), state, memory, StepMasks())
+        own = self._project_embedded(inputs) if self._table is None else self._table[tokens]
+        return self._advance(inputs, own, state, memory, StepMasks())
+
+    @torch.no_grad()
+    def tabulate(self, most_bytes: int = 1 << 28) -> None:
+        """Let `step` look up what the first layer makes of a piece, instead of multiplying.
+
+        The weights are final then. Does nothing if the table would be larger than `most_bytes`.
+        """
+        weight = self.stack.first.cell.weight_input
+        if self.embedding.weight.shape[0] * weight.shape[0] * weight.element_size() <= most_bytes:
+            pieces = torch.arange(self.embedding.weight.shape[0], device=weight.device)
+            self._table = self._project_embedded(self.embedding.step(pieces))
 
     def _project_embedded(self, embedded: Tensor) -> Tensor:
         """The embedding's share of the first layer's product, [..., gates * hidden]."""

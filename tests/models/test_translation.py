@@ -106,6 +106,20 @@ def test_products_are_divided_by_the_root_of_their_size_unless_told_otherwise(ki
     assert torch.equal(*features)
 
 
+@pytest.mark.parametrize("decoder", [DECODERS[0], DECODERS[-1], {"input": "none"}])
+def test_a_table_of_what_is_made_of_each_piece_changes_nothing(decoder):
+    model = make(**decoder)
+    memory = model.encode(*source_batch())
+    plain = stepwise(model, memory, TARGET_IN)
+    table_bytes = VOCAB * model.decoder.stack.first.cell.bias.numel() * 8
+    model.decoder.tabulate(most_bytes=table_bytes - 1)
+    assert model.decoder._table is None
+    model.decoder.tabulate(most_bytes=table_bytes)
+    assert model.decoder._table is not None
+    tabulated = stepwise(model, memory, TARGET_IN)
+    torch.testing.assert_close(tabulated, plain, rtol=0, atol=1e-12)
+
+
 def test_copies_of_a_row_share_their_sentences_memory():
     model = make()
     memory = model.encode(*source_batch())
