@@ -1,0 +1,49 @@
+"""The best candidates are those of a stable sort, whichever way they are found."""
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.search.candidates import top_candidates, top_of_chunks
+
+
+def by_sorting(scores, count):
+    """The best of each row by a sort that keeps equals in order."""
+    values, indices = scores.sort(dim=1, descending=True, stable=True)
+    return values[:, :count].double().numpy(), indices[:, :count].numpy()
+
+
+@pytest.mark.parametrize("length", [12, 64, 700, 1000, 5003])
+@pytest.mark.parametrize("levels", [None, 50, 2])
+def test_they_are_those_of_a_stable_sort(length, levels):
+    generator = torch.Generator().manual_seed(length)
+    scores = torch.randn(5, length, generator=generator)
+    if levels is not None:  # many equals, also across the edges of chunks
+        scores = torch.randint(levels, (5, length), generator=generator).float()
+    scores[3, 2:] = -torch.inf
+    values, indices = top_candidates(scores, 10)
+    expected = by_sorting(scores, 10)
+    np.testing.assert_array_equal(values, expected[0])
+    finite = np.isfinite(values)
+    np.testing.assert_array_equal(indices[finite], expected[1][finite])
+
+
+@pytest.mark.parametrize("length", [640, 641, 703, 704, 6400])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_neither_end_of_a_row_is_forgotten(length, place):
+    scores = torch.rand(3, length)
+    at = 0 if place == "first" else length - 1
+    scores[:, at] = 2.0
+    values, indices = top_of_chunks(scores, 5)
+    assert (indices[:, 0] == at).all()
+    assert torch.equal(values, scores.topk(5, dim=1).values)
+    assert torch.equal(scores.gather(1, indices), values)
+
+
+def test_what_is_not_a_number_comes_first():
+    scores = torch.rand(2, 3000)
+    scores[1, 1234] = torch.nan
+    values, indices = top_of_chunks(scores, 4)
+    assert not values[0].isnan().any()
+    assert values[1, 0].isnan()
+    assert indices[1, 0] == 1234
