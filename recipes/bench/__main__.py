@@ -39,7 +39,7 @@ def parse() -> Options:
     parser.add_argument("--model-updates", type=int, default=200, help="Before translating.")
     parser.add_argument("--sentences", type=int, default=1000, help="Translated in batches.")
     parser.add_argument("--sentences-alone", type=int, default=100, help="Translated one by one.")
-    parser.add_argument("--shortlist", type=int, default=1000, help="Of those who can; 0 = none.")
+    parser.add_argument("--shortlist", type=int, default=2000, help="Of those who can; 0 = none.")
     parser.add_argument("--threads", type=int, default=cores, help="Of each system.")
     parser.add_argument("--cache", type=Path, default=ROOT / ".bench", help="What is kept.")
     given = parser.parse_args()
