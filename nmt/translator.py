@@ -174,6 +174,8 @@ class Translator:
         if threads:
             torch.set_num_threads(threads)
         where = choose_device(device)
+        if precision == "int8":
+            require_int8(where)
         folders = [paths] if isinstance(paths, Path | str) else list(paths)
         loaded = [load_model_folder(Path(folder)) for folder in folders]
         require_same_pieces(folders, loaded)
@@ -181,9 +183,7 @@ class Translator:
         models = [member.model.to(where, DTYPES[precision]) for member in loaded]
         for model in models:
             model.decoder.tabulate()
-        if precision == "int8":
-            require_int8(where)
-            for model in models:
+            if precision == "int8":
                 quantize(model)
         return cls(
             models,

@@ -33,7 +33,7 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
     from nmt.config.experiment import Experiment
     from nmt.models.build import build_model
     from nmt.models.folder import ModelCard, save_model_folder
-    from nmt.text.subword import Subword
+    from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
 
     def make(
         *, seed: int = 1, joint: bool = True, kind: str = "bpe", model: dict | None = None
@@ -59,7 +59,7 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
             }
         )
         texts = [SOURCE_TEXT + TARGET_TEXT] if joint else [SOURCE_TEXT, TARGET_TEXT]
-        paths = [folder / f"pieces-{side}.model" for side in range(len(texts))]
+        paths = [folder / name for name in ([JOINT_FILE] if joint else [SOURCE_FILE, TARGET_FILE])]
         subwords = [
             Subword.train(text * 20, path, kind=kind, vocab_size=320)
             for text, path in zip(texts, paths, strict=True)
@@ -74,8 +74,7 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
             folder / "model",
             made,
             experiment=experiment,
-            source_subword=paths[0],
-            target_subword=paths[-1],
+            pieces=folder,
             card=ModelCard(
                 date="2026-11-20",
                 train_pairs=29000,

@@ -34,7 +34,7 @@ class Figure:
     config: str
     """Sizes of the model."""
     precision: str
-    """Of the matrix products: fp32 or bf16."""
+    """Of the matrix products: fp32, bf16 or, in translation, int8."""
     part: str | None = None
     """Part of the benchmark that needed this memory."""
     beam: int | None = None

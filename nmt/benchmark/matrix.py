@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nmt.benchmark.work import TRAINING, Product, Work
+from nmt.benchmark.work import PASSES, Product, Work
 
 _TIMES = 3  # everything is done at least so often
 
@@ -28,7 +28,7 @@ def measure_rate(work: Work, dtype: torch.dtype, *, seconds: float = 0.05) -> fl
         shape: _time(product, dtype, seconds)
         for shape, product in {_shape(product): product for product in work.products}.items()
     }
-    return TRAINING * flop / sum(times[_shape(product)] for product in work.products) / 1e9
+    return PASSES * flop / sum(times[_shape(product)] for product in work.products) / 1e9
 
 
 def _shape(product: Product) -> tuple[int, int, int, int]:

@@ -46,7 +46,7 @@ class Task:
     """CPU threads; 0 = all cores."""
     windows: int = 5
     """Of each speed, at most; the median counts."""
-    seconds: float = 2.0
+    seconds: float = 1.5
     """Least length of a window of training; all searches together get as much, the floor about
     half of it."""
 

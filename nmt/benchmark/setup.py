@@ -17,7 +17,7 @@ from nmt.data.prepare import prepare
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.storage import write_text
-from nmt.text.subword import SOURCE_FILE, TARGET_FILE, load_subwords
+from nmt.text.subword import load_subwords
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 CONFIG = "config.toml"
@@ -66,8 +66,7 @@ def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None)
             experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
         ),
         experiment=experiment,
-        source_subword=prepared / SOURCE_FILE,
-        target_subword=prepared / TARGET_FILE,
+        pieces=prepared,
         card=ModelCard(date="", train_pairs=size.train, valid_pairs=size.valid, updates=0),
     )
 

@@ -17,7 +17,7 @@ def measure_startup(
     Args:
         folder: of a model, or of a run with one inside.
         line: what is translated.
-        precision: fp32 or bf16.
+        precision: of the matrix products.
         threads: CPU threads; 0 = all cores.
         times: how often.
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nmt.config.model import ModelConfig
 
-TRAINING = 3
+PASSES = 3
 """Products of a training step for each one of the forward pass."""
 _GATES = 4  # of an LSTM cell, its candidate included
 
@@ -90,7 +90,7 @@ class Work:
     @property
     def training(self) -> float:
         """MFLOP per target token of forward and backward pass."""
-        return TRAINING * self.forward
+        return PASSES * self.forward
 
 
 def work_of(model: ModelConfig, *, target_vocab: int, sample: Sample) -> Work:

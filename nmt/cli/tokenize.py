@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from nmt.config.data import NormalizationConfig
     from nmt.text.normalize import Normalizer
     from nmt.text.subword import Subword
 
@@ -80,6 +79,7 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
 
 def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
     """Return the subword model of a side and the normalisation that goes before it."""
+    from nmt.data.prepared import read_pieces
     from nmt.errors import ModelError
     from nmt.models.description import CONFIG, describe_model_folder
     from nmt.text.normalize import Normalizer
@@ -93,7 +93,7 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
             subwords = described.source, described.target
             normalization = described.config.normalization
         elif any((folder / name).exists() for name in (JOINT_FILE, SOURCE_FILE)):
-            subwords, normalization = _read_prepared(folder)
+            subwords, normalization = read_pieces(folder)
         else:
             continue
         normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
@@ -102,25 +102,3 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
         f"{model}: holds no {JOINT_FILE} or {SOURCE_FILE}; "
         "name a run folder, a model folder or a .model file."
     )
-
-
-def _read_prepared(folder: Path) -> "tuple[tuple[Subword, Subword], NormalizationConfig]":
-    """Return the subword models and the normalisation in a folder of `nmt prepare`."""
-    from nmt.config.data import NormalizationConfig
-    from nmt.errors import ModelError
-    from nmt.storage import read_json
-    from nmt.text.subword import load_subwords
-
-    manifest = folder / "manifest.json"
-    described, subwords = read_json(manifest), load_subwords(folder)
-    try:
-        fingerprints = described["subword"]
-        normalization = NormalizationConfig.model_validate(described["normalization"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{manifest}: is damaged; write it anew by `nmt prepare`.") from error
-    if fingerprints != [subword.fingerprint for subword in subwords]:
-        raise ModelError(
-            f"{folder}: the subword models are not those that {manifest.name} names; "
-            "write them anew by `nmt prepare`."
-        )
-    return subwords, normalization

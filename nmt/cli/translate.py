@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text, line_writer
-from nmt.config.limits import (
-    LEAST_TEMPERATURE,
-    MOST_ALPHA,
-    MOST_COVERAGE_PENALTY,
-    MOST_HYPOTHESES,
-    MOST_LENGTH_FACTOR,
-    MOST_LENGTH_OFFSET,
-    MOST_TEMPERATURE,
-)
+from nmt.config import limits
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 
@@ -46,43 +38,48 @@ def translate(
     n_best: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MOST_HYPOTHESES, help="So many translations per line; implies nbest."
+            min=1, max=limits.MOST_HYPOTHESES, help="So many translations per line; implies nbest."
         ),
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(min=1, max=MOST_HYPOTHESES, help="Hypotheses kept; 1 = greedy.")
+        int | None,
+        typer.Option(min=1, max=limits.MOST_HYPOTHESES, help="Hypotheses kept; 1 = greedy."),
     ] = None,
     length_penalty: Annotated[
         Penalty | None, typer.Option(help="How translations of different lengths compare.")
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option(min=0.0, max=MOST_ALPHA, help="Exponent of gnmt.")
+        float | None, typer.Option(min=0.0, max=limits.MOST_ALPHA, help="Exponent of gnmt.")
     ] = None,
     coverage_penalty: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=MOST_COVERAGE_PENALTY, help="Weight of unread source; needs attention."
+            min=0.0,
+            max=limits.MOST_COVERAGE_PENALTY,
+            help="Weight of unread source; needs attention.",
         ),
     ] = None,
     max_length_factor: Annotated[
         float | None,
         typer.Option(
             min=0.0,
-            max=MOST_LENGTH_FACTOR,
+            max=limits.MOST_LENGTH_FACTOR,
             help="Longest = factor x source + offset, in pieces.",
         ),
     ] = None,
     max_length_offset: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_LENGTH_OFFSET, help="See --max-length-factor."),
+        typer.Option(min=1, max=limits.MOST_LENGTH_OFFSET, help="See --max-length-factor."),
     ] = None,
     min_length_factor: Annotated[
         float | None,
-        typer.Option(min=0.0, max=MOST_LENGTH_FACTOR, help="Shortest = factor x source + offset."),
+        typer.Option(
+            min=0.0, max=limits.MOST_LENGTH_FACTOR, help="Shortest = factor x source + offset."
+        ),
     ] = None,
     min_length_offset: Annotated[
         int | None,
-        typer.Option(min=0, max=MOST_LENGTH_OFFSET, help="See --min-length-factor."),
+        typer.Option(min=0, max=limits.MOST_LENGTH_OFFSET, help="See --min-length-factor."),
     ] = None,
     shortlist: Annotated[
         int | None,
@@ -94,8 +91,8 @@ def translate(
     temperature: Annotated[
         float | None,
         typer.Option(
-            min=LEAST_TEMPERATURE,
-            max=MOST_TEMPERATURE,
+            min=limits.LEAST_TEMPERATURE,
+            max=limits.MOST_TEMPERATURE,
             help="With --sample: below 1 safer, above 1 more varied.",
         ),
     ] = None,

@@ -107,9 +107,9 @@ def preset_for(pairs: int) -> Preset:
 def from_preset(preset: Preset, data: DataConfig) -> Experiment:
     """Return a whole configuration: the preset's sizes, and what all of them share.
 
-    Shared are one vocabulary for both languages, decoding of whole sequences (no input feeding), a
-    plateau schedule that goes back to the best weights, a moving average of the weights, label
-    smoothing, and stopping when BLEU no longer rises.
+    Shared are pieces learned from both languages together, decoding of whole sequences (no input
+    feeding), a plateau schedule that goes back to the best weights, a moving average of the
+    weights, label smoothing, and stopping when BLEU no longer rises.
     """
     return Experiment(
         data=data,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt.config.limits import MOST_HYPOTHESES
+from nmt.config import limits
 from nmt.config.section import SHORT_FORM, Section
 from nmt.machine import MOST_THREADS
 
@@ -250,7 +250,7 @@ class ValidationConfig(Section):
     """What chooses the best checkpoint: loss per token, or a score of detokenized text."""
     patience: int = Field(default=0, ge=0)
     """Validations without a new best before training stops; 0 = never."""
-    beam: int = Field(default=1, ge=1, le=MOST_HYPOTHESES)
+    beam: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
     """Beam of the translations; 1 = greedy, fast."""
     max_lines: int = Field(default=0, ge=0)
     """Lines translated per validation; 0 = all."""

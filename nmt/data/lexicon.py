@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from nmt.data.binary import Corpus
 from nmt.storage import write_bytes
+from nmt.text.subword import SHORTLIST_FILE
 
-SHORTLIST = "shortlist.safetensors"
 LIKELY = 16
 """Target pieces kept for each source piece."""
 _ITERATIONS = 4
@@ -37,7 +37,9 @@ class Lexicon:
         """Write it as a file of the folder, in the format of `nmt.models.shortlist`."""
         from safetensors.numpy import save
 
-        write_bytes(folder / SHORTLIST, save({"frequent": self.frequent, "likely": self.likely}))
+        write_bytes(
+            folder / SHORTLIST_FILE, save({"frequent": self.frequent, "likely": self.likely})
+        )
 
 
 def learn_lexicon(corpus: Corpus, *, source_vocab: int, target_vocab: int) -> Lexicon:

@@ -1,10 +1,15 @@
-"""What `nmt prepare` has made: the names in its folder and the summary for people."""
+"""What `nmt prepare` has made: the names in its folder, its pieces and the summary for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.config.data import NormalizationConfig
+from nmt.data.binary import MANIFEST
+from nmt.errors import ModelError
+from nmt.storage import read_json
 from nmt.text.filters import REASONS, Reason
+from nmt.text.subword import Subword, load_subwords
 
 TRAIN, VALID = "train", "valid"
 """Names of the corpora to learn from and to choose by."""
@@ -60,3 +65,24 @@ class PreparedSummary:
         else:
             place = f"written to {self.folder} in {self.seconds:.1f} s"
         return [train, valid, f"{vocab}    unknown {self.unknown_percent:.2f} %    {place}"]
+
+
+def read_pieces(folder: Path) -> tuple[tuple[Subword, Subword], NormalizationConfig]:
+    """Return the subword models of source and target, and the normalisation before them.
+
+    Raises:
+        ModelError: one is missing or damaged, or the manifest names other models.
+    """
+    manifest = folder / MANIFEST
+    described, subwords = read_json(manifest), load_subwords(folder)
+    try:
+        fingerprints = described["subword"]
+        normalization = NormalizationConfig.model_validate(described["normalization"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{manifest}: is damaged; write it anew by `nmt prepare`.") from error
+    if fingerprints != [subword.fingerprint for subword in subwords]:
+        raise ModelError(
+            f"{folder}: the subword models are not those that {manifest.name} names; "
+            "write them anew by `nmt prepare`."
+        )
+    return subwords, normalization

@@ -13,11 +13,11 @@ from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ModelError
 from nmt.storage import read_json, verify_manifest
-from nmt.text.subword import SUBWORD_FILES, Subword, load_subwords
+from nmt.text.subword import PIECE_FILES, Subword, load_subwords
 
 FORMAT_VERSION = 1
 """Goes up when an older nmt could no longer read the folder."""
-CONFIG, WEIGHTS, SHORTLIST = "config.json", "model.safetensors", "shortlist.safetensors"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 class FolderConfig(Section):
@@ -65,7 +65,7 @@ def describe_model_folder(path: Path) -> Description:
     """
     folder = find_model_folder(path)
     sums = verify_manifest(folder)
-    present = [name for name in (*SUBWORD_FILES, SHORTLIST) if (folder / name).exists()]
+    present = [name for name in PIECE_FILES if (folder / name).exists()]
     for name in (CONFIG, WEIGHTS, *present):
         if name not in sums:
             raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")

@@ -25,7 +25,6 @@ from nmt.models.build import build_model
 from nmt.models.description import (
     CONFIG,
     FORMAT_VERSION,
-    SHORTLIST,
     WEIGHTS,
     FolderConfig,
     describe_model_folder,
@@ -41,7 +40,7 @@ from nmt.storage import (
     write_json,
     write_text,
 )
-from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
+from nmt.text.subword import PIECE_FILES, SHORTLIST_FILE, Subword, load_subwords
 
 CARD = "README.md"
 
@@ -83,10 +82,8 @@ def save_model_folder(
     model: TranslationModel,
     *,
     experiment: Experiment,
-    source_subword: Path,
-    target_subword: Path,
+    pieces: Path,
     card: ModelCard,
-    shortlist: Path | None = None,
 ) -> None:
     """Write a complete model folder, in place of one that may be there; all or nothing.
 
@@ -94,15 +91,14 @@ def save_model_folder(
         folder: its name; the folder around it must exist.
         model: the weights to ship.
         experiment: what it was trained by.
-        source_subword: sentencepiece model of the source side.
-        target_subword: of the target side; the same path if joint.
+        pieces: folder with the subword models and, if there is one, the shortlist, as
+            `nmt.data.prepare` leaves it.
         card: for the README.
-        shortlist: what preparation learned of the pieces; None = the model goes without.
 
     Raises:
         ResourceError: the disk refuses.
     """
-    source, target = Subword.load(source_subword), Subword.load(target_subword)
+    source, target = load_subwords(pieces)
     config = FolderConfig(
         format_version=FORMAT_VERSION,
         nmt_version=__version__,
@@ -118,13 +114,9 @@ def save_model_folder(
     with new_folder(folder) as unfinished:
         write_json(unfinished / CONFIG, config.model_dump(mode="json"))
         save_tensors(unfinished / WEIGHTS, weights_of(model))
-        if source.fingerprint == target.fingerprint:
-            write_bytes(unfinished / JOINT_FILE, source_subword.read_bytes())
-        else:
-            write_bytes(unfinished / SOURCE_FILE, source_subword.read_bytes())
-            write_bytes(unfinished / TARGET_FILE, target_subword.read_bytes())
-        if shortlist is not None:
-            write_bytes(unfinished / SHORTLIST, shortlist.read_bytes())
+        for name in PIECE_FILES:
+            if (pieces / name).exists():
+                write_bytes(unfinished / name, (pieces / name).read_bytes())
         write_text(unfinished / CARD, write_card(config, model, card))
 
 
@@ -146,9 +138,11 @@ def load_model_folder(path: Path) -> LoadedModel:
     model = build_model(cheap, source_vocab=config.source_vocab, target_vocab=config.target_vocab)
     set_weights(model, tensors, folder / WEIGHTS)
     shortlist = None
-    if (folder / SHORTLIST).exists():
+    if (folder / SHORTLIST_FILE).exists():
         shortlist = Shortlist.load(
-            folder / SHORTLIST, source_vocab=config.source_vocab, target_vocab=config.target_vocab
+            folder / SHORTLIST_FILE,
+            source_vocab=config.source_vocab,
+            target_vocab=config.target_vocab,
         )
     return LoadedModel(model.eval(), config, described.source, described.target, shortlist)
 

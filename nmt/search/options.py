@@ -4,30 +4,22 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.config.limits import (
-    LEAST_TEMPERATURE,
-    MOST_ALPHA,
-    MOST_COVERAGE_PENALTY,
-    MOST_HYPOTHESES,
-    MOST_LENGTH_FACTOR,
-    MOST_LENGTH_OFFSET,
-    MOST_TEMPERATURE,
-)
+from nmt.config import limits
 from nmt.config.search import SearchConfig
 from nmt.errors import UsageError
 
 LengthPenalty = Literal["none", "average", "gnmt"]
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "beam": (1, MOST_HYPOTHESES),
-    "n_best": (1, MOST_HYPOTHESES),
-    "alpha": (0, MOST_ALPHA),
-    "coverage_penalty": (0, MOST_COVERAGE_PENALTY),
-    "max_length_factor": (0, MOST_LENGTH_FACTOR),
-    "max_length_offset": (1, MOST_LENGTH_OFFSET),
-    "min_length_factor": (0, MOST_LENGTH_FACTOR),
-    "min_length_offset": (0, MOST_LENGTH_OFFSET),
-    "temperature": (LEAST_TEMPERATURE, MOST_TEMPERATURE),
+    "beam": (1, limits.MOST_HYPOTHESES),
+    "n_best": (1, limits.MOST_HYPOTHESES),
+    "alpha": (0, limits.MOST_ALPHA),
+    "coverage_penalty": (0, limits.MOST_COVERAGE_PENALTY),
+    "max_length_factor": (0, limits.MOST_LENGTH_FACTOR),
+    "max_length_offset": (1, limits.MOST_LENGTH_OFFSET),
+    "min_length_factor": (0, limits.MOST_LENGTH_FACTOR),
+    "min_length_offset": (0, limits.MOST_LENGTH_OFFSET),
+    "temperature": (limits.LEAST_TEMPERATURE, limits.MOST_TEMPERATURE),
     "shortlist": (0, math.inf),
     "top_k": (0, math.inf),
     "seed": (0, math.inf),

@@ -1,8 +1,9 @@
 """A subword model without the pieces that a text never uses.
 
 Of the pieces that are learned from both languages together, many occur on one side only. A model
-that writes German has no use for English pieces: they would cost a fifth of the work of its output
-layer and never be right. So each side gets a model of the pieces that its training text uses.
+that writes German has no use for English pieces: they would take room in its output layer and
+never be right. So each side gets a model of the pieces that its training text uses; `nmt prepare`
+says how many these are.
 
 That text is cut as before, piece for piece. Text that is met later is cut into pieces that were
 seen in training, where the whole model might have taken one that was not.

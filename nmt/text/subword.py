@@ -34,8 +34,11 @@ from nmt.text.vocabulary import (
 SubwordKind = Literal["unigram", "bpe", "char", "word"]
 
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.model"
-SUBWORD_FILES = JOINT_FILE, SOURCE_FILE, TARGET_FILE
 """Names of the model files in a folder: one for both languages, or one for each."""
+SHORTLIST_FILE = "shortlist.safetensors"
+"""Name of the file beside them that `nmt.data.lexicon` writes and `nmt.models.shortlist` reads."""
+PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
+"""All that a folder may say of its pieces."""
 
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256

@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -201,12 +202,11 @@ def find_resumable(run: Path) -> Path | None:
     if (run / "checkpoints").is_dir():
         sweep_strays(run / "checkpoints")
     checkpoints = list_checkpoints(run)
-    for number, checkpoint in reversed(list(enumerate(checkpoints))):
+    for checkpoint, older in zip_longest(checkpoints[::-1], checkpoints[-2::-1]):
         try:
             verify_manifest(checkpoint)
         except ModelError as error:
-            before = f"Going back to {checkpoints[number - 1].name}." if number else ""
-            logger.warning("%s %s", error, before)
+            logger.warning("%s%s", error, f" Going back to {older.name}." if older else "")
         else:
             return checkpoint
     if checkpoints:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nmt.config.experiment import Experiment
-from nmt.data.lexicon import SHORTLIST
 from nmt.data.loader import Loader
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.translation import TranslationModel
@@ -134,15 +133,11 @@ def name_scores(validator: Validator, scores: Scores) -> dict[str, str]:
 
 def ship(trainer: Trainer, scores: dict[str, str]) -> None:
     """Write the model folder, the one thing to share, from the weights the model has now."""
-    data = trainer.run / "data"
-    joint = data / "subword.model"
     save_model_folder(
         trainer.run / "model",
         trainer.model,
         experiment=trainer.experiment,
-        source_subword=joint if joint.exists() else data / "source.model",
-        target_subword=joint if joint.exists() else data / "target.model",
-        shortlist=data / SHORTLIST,
+        pieces=trainer.run / "data",
         card=ModelCard(
             date=time.strftime("%Y-%m-%d"),
             train_pairs=trainer.train_pairs,

@@ -8,7 +8,8 @@ from safetensors.numpy import load_file
 
 from nmt.data import lexicon
 from nmt.data.binary import Corpus, EncodedPair, write_corpus
-from nmt.data.lexicon import LIKELY, SHORTLIST, learn_lexicon
+from nmt.data.lexicon import LIKELY, learn_lexicon
+from nmt.text.subword import SHORTLIST_FILE
 from nmt.text.vocabulary import PAD
 
 FIRST, WORDS = 4, 30
@@ -67,8 +68,8 @@ def test_it_is_kept_as_a_file_with_the_same_bytes_each_time(corpus, tmp_path):
     contents = []
     for _ in range(2):
         learn(corpus).save(tmp_path)
-        contents.append((tmp_path / SHORTLIST).read_bytes())
+        contents.append((tmp_path / SHORTLIST_FILE).read_bytes())
     assert contents[0] == contents[1]
-    kept = load_file(tmp_path / SHORTLIST)
+    kept = load_file(tmp_path / SHORTLIST_FILE)
     np.testing.assert_array_equal(kept["likely"], learn(corpus).likely)
     np.testing.assert_array_equal(kept["frequent"], learn(corpus).frequent)

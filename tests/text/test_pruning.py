@@ -5,28 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from german import WORDS
 
 from nmt.text.pruning import UsedPieces, prune
 from nmt.text.segmentation import BpeDropout
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import SPECIAL_PIECES
 
-GERMAN = [
-    "der",
-    "die",
-    "das",
-    "ein",
-    "kleine",
-    "große",
-    "Hund",
-    "Katze",
-    "Männer",
-    "schläft",
-    "läuft",
-    "über",
-    "Straße",
-    "und",
-]
 ENGLISH = [
     "the",
     "that",
@@ -51,7 +36,7 @@ def sentences(words: Sequence[str], seed: int) -> list[str]:
     return [" ".join(generator.choices(words, k=generator.randint(2, 9))) for _ in range(300)]
 
 
-TARGET, SOURCE = sentences(GERMAN, 1), sentences(ENGLISH, 2)
+TARGET, SOURCE = sentences(WORDS, 1), sentences(ENGLISH, 2)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["bytes", "no bytes"])

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from german import WORDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,23 +19,6 @@ from nmt.text.subword import (
 )
 from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES, UNK
 
-WORDS = [
-    "der",
-    "die",
-    "das",
-    "ein",
-    "kleine",
-    "große",
-    "Hund",
-    "Katze",
-    "Männer",
-    "schläft",
-    "läuft",
-    "über",
-    "Straße",
-    "und",
-    "nicht",
-]
 KINDS = ("unigram", "bpe", "char", "word")
 
 
