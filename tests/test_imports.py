@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "nmt"
 FLOORS = (
     {"errors", "machine"},
-    {"config", "text", "storage", "layers"},
+    {"config", "text", "storage", "native"},
+    {"layers"},
     {"data", "models", "evaluation"},  # evaluation reads text by nmt.text.lines
     {"search", "diagnostics"},
     {"translator"},

@@ -5,7 +5,8 @@ A cell maps an input and a state to the next state. Its state is a tuple of tens
 input is a method of its own, `project`, because it can be taken for a whole sequence at once;
 `forward` is what has to wait for the step before.
 
-`kernel` is what torch has for a whole sequence, or None; `slopes` are the largest slopes of the
+`kernel` is what torch has for a whole sequence, or None; `compiled` names what
+`nmt.layers.compiled` has; `slopes` are the largest slopes of the
 gates' activations, in the order of their blocks.
 
 All gates share one weight matrix, block after block in the order that torch uses, so that the
@@ -20,7 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.compiled import CompiledCell
 from nmt.layers.products import Multiply, multiply_plainly
+from nmt.native.kernels import Kind
 
 State = tuple[Tensor, ...]
 """What a cell carries from step to step: tensors [rows, hidden]; the first is the output."""
@@ -56,6 +59,7 @@ class RnnCell(nn.Module):
         self.hidden_size = hidden_size
         self.activation = activation
         self.kernel = KERNELS.get(activation)
+        self.compiled: Kind | None = None
         self.slopes = (SLOPES[activation],)
         self.weight_input = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -102,6 +106,7 @@ class GruCell(nn.Module):
         self.hidden_size = hidden_size
         self.reset = reset
         self.kernel: Kernel = torch.gru if reset == "after" else None
+        self.compiled: Kind | None = "gru" if reset == "after" else None
         self.weight_input = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
@@ -119,7 +124,10 @@ class GruCell(nn.Module):
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
-            hidden_r, hidden_z, hidden_n = self.multiply(read, self.weight_hidden).chunk(3, dim=-1)
+            recurrent = self.multiply(read, self.weight_hidden)  # [rows, 3 * hidden]
+            if compiled := CompiledCell.of(self.compiled, hidden, projected, recurrent):
+                return compiled.step(projected, recurrent, hidden)[1:]
+            hidden_r, hidden_z, hidden_n = recurrent.chunk(3, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + r * hidden_n)
         else:
@@ -129,7 +137,7 @@ class GruCell(nn.Module):
             hidden_r, hidden_z = self.multiply(read, gates).chunk(2, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + self.multiply(r * read, candidate))
-        return (torch.lerp(n, hidden, z),)
+        return (n + z * (hidden - n),)
 
 
 class LstmCell(nn.Module):
@@ -152,6 +160,7 @@ class LstmCell(nn.Module):
         self.multiply: Multiply = multiply_plainly
         self.hidden_size = hidden_size
         self.kernel: Kernel = torch.lstm
+        self.compiled: Kind | None = "lstm"
         self.weight_input = nn.Parameter(torch.empty(4 * hidden_size, input_size))
         self.weight_hidden = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
         self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
@@ -169,8 +178,10 @@ class LstmCell(nn.Module):
         """
         hidden, cell = state  # each [rows, hidden]
         read = hidden if dropped is None else dropped
-        gates = projected + self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
-        i, f, g, o = gates.chunk(4, dim=-1)
+        recurrent = self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
+        if compiled := CompiledCell.of(self.compiled, cell, projected, recurrent):
+            return compiled.step(projected, recurrent, cell)
+        i, f, g, o = (projected + recurrent).chunk(4, dim=-1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(cell), cell
 

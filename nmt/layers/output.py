@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.products import Multiply, anew, multiply_plainly
+from nmt.native.kernels import kernels, knows
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         smoothing: float,
         chunk: int,
     ) -> tuple[Tensor, Tensor]:
-        vocab, device = weight.shape[0], features.device.type
+        device = features.device.type
         wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
         # Autocast reaches neither in-place products nor the backward pass of a custom function:
         # the precision of the products is chosen by hand.
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
         features_low, weight_low = features.to(low), weight.to(low)
+        is_compiled = knows(features_low) and kernels() is not None
+        cross_entropy = _compiled_cross_entropy if is_compiled else _cross_entropy
         total, nll = (torch.zeros((), dtype=wide, device=features.device) for _ in range(2))
         needs_gradient = any(ctx.needs_input_grad[:3])
         if needs_gradient:
@@ -52,22 +55,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_bias = torch.zeros_like(bias)
         for begin in range(0, features.shape[0], chunk):
             part = features_low[begin : begin + chunk]  # [chunk, features]
-            gold = target[begin : begin + chunk].unsqueeze(1)  # [chunk, 1]
-            scores = (part @ weight_low.t()).to(wide).add_(bias)  # [chunk, vocab]
-            log_probs = scores.log_softmax(dim=-1)
-            part_nll = -log_probs.gather(1, gold).sum()
+            gold = target[begin : begin + chunk]  # [chunk]
+            scores = part @ weight_low.t()  # [chunk, vocab]
+            part_total, part_nll, grad, of_bias = cross_entropy(scores, bias, gold, smoothing)
+            total += part_total
             nll += part_nll
-            total += (1.0 - smoothing) * part_nll
-            if smoothing > 0.0:
-                total -= smoothing / vocab * log_probs.sum()
             if needs_gradient:
-                # d total / d scores = softmax - (1 - smoothing) * one-hot - smoothing / vocab
-                grad = log_probs.exp_()
-                if smoothing > 0.0:
-                    grad -= smoothing / vocab
-                grad.scatter_add_(1, gold, grad.new_full(gold.shape, smoothing - 1.0))
-                grad_bias += grad.sum(dim=0)
-                grad = grad.to(low)
+                grad_bias += of_bias
                 grad_features[begin : begin + chunk] = grad @ weight_low
                 grad_weight += grad.t() @ part
         if needs_gradient:
@@ -80,6 +74,37 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_features, grad_weight, grad_bias = ctx.saved_tensors
         scale = grad_outputs[0]
         return grad_features * scale, grad_weight * scale, grad_bias * scale, None, None, None
+
+
+def _cross_entropy(
+    scores: Tensor, bias: Tensor, gold: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return loss, negative log-likelihood, and gradients of scores [chunk, vocab] and bias.
+
+    Args:
+        scores: without bias, [chunk, vocab]; belongs to this function.
+        bias: [vocab].
+        gold: reference ids, [chunk].
+        smoothing: probability mass spread evenly over the vocabulary.
+    """
+    vocab, low, gold = scores.shape[1], scores.dtype, gold.unsqueeze(1)
+    log_probs = (scores.to(bias.dtype) + bias).log_softmax(dim=-1)
+    nll = -log_probs.gather(1, gold).sum()
+    loss = (1.0 - smoothing) * nll - smoothing / vocab * log_probs.sum()
+    # d loss / d scores = softmax - (1 - smoothing) * one-hot - smoothing / vocab
+    grad = log_probs.exp_().sub_(smoothing / vocab)
+    grad.scatter_add_(1, gold, grad.new_full(gold.shape, smoothing - 1.0))
+    return loss, nll, grad.to(low), grad.sum(dim=0)
+
+
+def _compiled_cross_entropy(
+    scores: Tensor, bias: Tensor, gold: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Do the same by compiled kernels; the gradient takes the place of the scores."""
+    native = kernels()
+    assert native is not None
+    loss, nll = native.cross_entropy(scores, bias, gold.contiguous(), smoothing)  # each [chunk]
+    return loss.sum(), nll.sum(), scores, native.sum_rows(scores)
 
 
 class OutputLayer(nn.Module):

@@ -1,8 +1,8 @@
 """Unroll cells over a sequence: one layer, both directions, many layers.
 
-Two paths give the same result. The fused path hands a whole sequence to torch's kernel; it needs
-a cell that torch knows and an undisturbed recurrence. The step path calls the cell once per
-position and can do everything else.
+Three paths give the same result. The compiled path does gates by kernels of our own and products
+by torch; the fused path hands a whole sequence to torch's kernel. Both need a cell that they know
+and an undisturbed recurrence. The step path calls the cell once per position and can do everything.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
+from nmt.layers.compiled import CompiledCell
 from nmt.layers.dropout import drop, dropout_mask
 from nmt.layers.products import multiply_plainly
 from nmt.layers.shared_products import shared_products
@@ -52,6 +53,19 @@ def unroll_fused(cell: Cell, inputs: Tensor, state: State) -> Tensor:
         batch_first,
     )[0]
     return outputs
+
+
+def unroll_compiled(cell: Cell, inputs: Tensor, state: State) -> Tensor | None:
+    """Run compiled kernels over `inputs` [batch, length, input] -> [batch, length, hidden].
+
+    Returns None if there are none for this cell.
+    """
+    compiled = CompiledCell.of(cell.compiled, state[-1], inputs)
+    if compiled is None:
+        return None
+    projected = cell.project(inputs.transpose(0, 1))  # [length, batch, gates * hidden]
+    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1])
+    return outputs.transpose(0, 1)
 
 
 def unroll_steps(
@@ -131,7 +145,9 @@ class RecurrentLayer(nn.Module):
         cell = cast(Cell, self.cells[direction])
         disturbed = self.recurrent_dropout > 0.0 and self.training
         is_plain = cell.multiply is multiply_plainly and not disturbed
-        if cell.kernel is not None and inputs.shape[-1] > 0 and is_plain:
+        if is_plain and (outputs := unroll_compiled(cell, inputs, state)) is not None:
+            return outputs
+        if is_plain and cell.kernel is not None and inputs.shape[-1] > 0:
             return unroll_fused(cell, inputs, state)
         return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 

@@ -160,13 +160,12 @@ class RecurrentDecoder(nn.Module):
     def _decode_stepwise(self, memory: Memory, embedded: Tensor) -> Tensor:
         state = self.start(memory)
         masks = self.stack.draw_masks(embedded, *embedded.shape[:2])
-        own = self._project_embedded(embedded)  # [batch, tgt_len, gates * hidden]
+        own = self._project_embedded(embedded.transpose(0, 1))  # [tgt_len, batch, gates * hidden]
         features = []
         with shared_products():
-            for position in range(embedded.shape[1]):
-                step = self._advance(
-                    embedded[:, position], own[:, position], state, memory, masks.at(position)
-                )
+            each = zip(embedded.unbind(dim=1), own.unbind(dim=0), strict=True)
+            for position, (inputs, share) in enumerate(each):
+                step = self._advance(inputs, share, state, memory, masks.at(position))
                 state = step.state
                 features.append(step.features)
         return torch.stack(features, dim=1)

@@ -28,6 +28,7 @@ from nmt.data.prepared import TRAIN, VALID, PreparedSummary
 from nmt.data.sampler import BatchSampler
 from nmt.errors import UsageError
 from nmt.models.build import build_model
+from nmt.native.kernels import kernels
 from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import (
@@ -263,6 +264,8 @@ def describe(
     """Log what is about to happen, in one line."""
     parameters = sum(parameter.numel() for parameter in trainee.model.parameters())
     precision = "bf16" if objective.bf16 else "fp32"
+    if world.device.type == "cpu" and kernels() is not None:
+        precision += ", compiled kernels"
     ranks = f"{world.size} processes, " if world.size > 1 else ""
     resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
     logger.info(

@@ -1,0 +1,161 @@
+"""LSTM and GRU by compiled kernels, with gradients: one step, or a whole sequence.
+
+The kernels do the gates; the products stay with torch. Outputs, and what is kept for the way back,
+have the type of the products; what a cell sums up over time is float32.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from nmt.native.kernels import WIDTH, Kernels, Kind, kernels, knows
+
+
+@dataclass(frozen=True)
+class CompiledCell:
+    """A kind of cell and the kernels that compute its gates."""
+
+    kind: Kind
+    kernels: Kernels
+
+    @classmethod
+    def of(cls, kind: Kind | None, state: Tensor, *shares: Tensor) -> "CompiledCell | None":
+        """Return what computes these gates, None if there is no compiled kernel for them.
+
+        Args:
+            kind: of the cell, None = another.
+            state: what the cell sums up over time, [rows, hidden].
+            shares: of the gates, [..., gates * hidden].
+        """
+        if kind is None or state.shape[-1] % WIDTH or not knows(*shares):
+            return None
+        compiled = kernels()
+        return None if compiled is None else cls(kind, compiled)
+
+    def step(self, projected: Tensor, recurrent: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return output and state, [rows, hidden] each, after one step.
+
+        Args:
+            projected: the input's share of the gates, [rows, gates * hidden].
+            recurrent: the last output's share, [rows, gates * hidden].
+            state: the cell of an LSTM, the state of a GRU, [rows, hidden].
+        """
+        both: tuple[Tensor, Tensor] = _Step.apply(  # type: ignore[no-untyped-call]
+            self, projected, recurrent, state
+        )
+        return both
+
+    def unroll(self, projected: Tensor, weight: Tensor, output: Tensor, state: Tensor) -> Tensor:
+        """Return the outputs of a whole sequence, [length, batch, hidden].
+
+        Args:
+            projected: the input's share of the gates, [length, batch, gates * hidden].
+            weight: of the last output, [gates * hidden, hidden].
+            output: before the first position, [batch, hidden].
+            state: the cell of an LSTM, the state of a GRU, [batch, hidden].
+        """
+        outputs: Tensor = _Unroll.apply(  # type: ignore[no-untyped-call]
+            self, projected, weight, output, state
+        )
+        return outputs
+
+
+class _Step(torch.autograd.Function):
+    """See `CompiledCell.step`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cell: CompiledCell, projected: Tensor, recurrent: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        projected = projected if projected.stride(-1) == 1 else projected.contiguous()
+        recurrent, before = recurrent.contiguous(), state.float().contiguous()
+        output, after = recurrent.new_empty(before.shape), torch.empty_like(before)
+        kept = None
+        if any(ctx.needs_input_grad):
+            kept = recurrent.new_empty(before.shape[0], 4 * before.shape[1])
+            ctx.save_for_backward(before, after, kept)
+        ctx.cell, ctx.dtype, ctx.shape = cell, state.dtype, recurrent.shape
+        ctx.set_materialize_grads(False)
+        cell.kernels.forward(
+            cell.kind, projected, recurrent, before, output=output, after=after, kept=kept
+        )
+        return output, after
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        before, after, kept = ctx.saved_tensors
+        of_output, of_after = grad_outputs
+        if of_output is None:
+            of_output = kept.new_zeros(before.shape)
+        of_before = torch.empty_like(before)
+        of_recurrent = kept.new_empty(ctx.shape)
+        of_projected = of_recurrent if ctx.cell.kind == "lstm" else torch.empty_like(of_recurrent)
+        ctx.cell.kernels.backward(
+            *(ctx.cell.kind, kept, before, after, of_output.contiguous()),
+            None if of_after is None else of_after.contiguous(),
+            of_projected=of_projected,
+            of_recurrent=of_recurrent,
+            of_before=of_before,
+        )
+        return None, of_projected, of_recurrent, of_before.to(ctx.dtype)
+
+
+class _Unroll(torch.autograd.Function):
+    """See `CompiledCell.unroll`; the gradient of the weight is one product for all positions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        cell: CompiledCell,
+        projected: Tensor,
+        weight: Tensor,
+        output: Tensor,
+        state: Tensor,
+    ) -> Tensor:
+        length, batch, hidden = *projected.shape[:2], state.shape[1]
+        low = weight.to(projected.dtype)
+        outputs = projected.new_empty(length + 1, batch, hidden)
+        states = state.new_empty(length + 1, batch, hidden, dtype=torch.float32)
+        outputs[0], states[0] = output, state
+        recurrent = torch.empty_like(projected[0])
+        wanted = any(ctx.needs_input_grad)
+        kept = projected.new_empty(length if wanted else 0, batch, 4 * hidden)
+        for t in range(length):
+            torch.mm(outputs[t], low.t(), out=recurrent)
+            cell.kernels.forward(
+                *(cell.kind, projected[t], recurrent, states[t]),
+                output=outputs[t + 1],
+                after=states[t + 1],
+                kept=kept[t] if wanted else None,
+            )
+        if wanted:
+            ctx.save_for_backward(low, outputs, states, kept)
+        ctx.cell, ctx.dtypes = cell, (weight.dtype, output.dtype, state.dtype)
+        return outputs[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        low, outputs, states, kept = ctx.saved_tensors
+        of_outputs = grad_outputs[0].contiguous()  # [length, batch, hidden]
+        length, batch, _ = of_outputs.shape
+        of_recurrent = low.new_empty(length, batch, low.shape[0])
+        of_projected = of_recurrent if ctx.cell.kind == "lstm" else torch.empty_like(of_recurrent)
+        of_state, of_output = torch.zeros_like(states[0]), of_outputs[-1]
+        for t in range(length - 1, -1, -1):
+            ctx.cell.kernels.backward(
+                *(ctx.cell.kind, kept[t], states[t], states[t + 1], of_output, of_state),
+                of_projected=of_projected[t],
+                of_recurrent=of_recurrent[t],
+                of_before=of_state,
+            )
+            if t > 0:
+                of_output = torch.addmm(of_outputs[t - 1], of_recurrent[t], low)
+        of_first = of_recurrent[0] @ low
+        of_weight = of_recurrent.flatten(0, 1).t() @ outputs[:-1].flatten(0, 1)
+        weight, output, state = ctx.dtypes
+        return None, of_projected, of_weight.to(weight), of_first.to(output), of_state.to(state)

@@ -1,0 +1,98 @@
+"""Compile the kernels, once for each machine, into the user's cache.
+
+The shared library is for the very CPU it was compiled on, so it is never shipped. It takes a
+second or two, and the next process finds it.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SWITCH = "NMT_NATIVE"
+"""Environment variable; "off" leaves the kernels alone."""
+
+_FOLDER = Path(__file__).parent
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = ["-std=gnu++17", "-O3", "-fno-math-errno", "-fno-exceptions", "-shared", "-fPIC"]
+_VARIANTS: tuple[list[str], ...] = (["-march=native", "-fopenmp"], ["-mcpu=native"], [])
+"""What is tried, in order: not every compiler knows every machine, and not each has OpenMP."""
+_PATIENCE = 120.0
+"""Seconds."""
+
+
+def compile_kernels() -> Path | None:
+    """Return the shared library, compiled now if need be; None if that cannot be done."""
+    compiler = _find_compiler()
+    if compiler is None or os.environ.get(SWITCH) == "off":
+        return None
+    try:
+        folder = _cache()
+        library = folder / f"kernels-{_fingerprint(compiler)}.so"
+        if not library.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _compile(compiler, library)
+    except (OSError, RuntimeError, subprocess.SubprocessError):
+        return None
+    return library
+
+
+def _find_compiler() -> str | None:
+    names = (os.environ["CXX"],) if os.environ.get("CXX") else _COMPILERS
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def _cache() -> Path:
+    """Return the folder of the user's cache.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "nmt"
+
+
+def _sources() -> list[Path]:
+    return sorted(_FOLDER.glob("*.cpp"))
+
+
+def _fingerprint(compiler: str) -> str:
+    """Return what changes if the library must be another: sources, flags, compiler or CPU."""
+    digest = hashlib.sha256()
+    for path in sorted([*_sources(), *_FOLDER.glob("*.h")]):
+        digest.update(path.read_bytes())
+    program = os.stat(compiler)
+    digest.update(repr((_FLAGS, _VARIANTS, compiler, program.st_size, program.st_mtime)).encode())
+    digest.update(_processor())
+    return digest.hexdigest()[:16]
+
+
+def _processor() -> bytes:
+    """Return what this CPU can do; a home may be shared among machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_bytes().splitlines()
+    except OSError:
+        return repr(platform.uname()).encode()
+    kinds = (b"model name", b"flags", b"Features", b"CPU part")
+    return b"\n".join(sorted({line for line in lines if line.startswith(kinds)}))
+
+
+def _compile(compiler: str, library: Path) -> None:
+    """Write the library under another name first: several processes may be at it.
+
+    Raises:
+        OSError: there is no room for it.
+        subprocess.SubprocessError: the compiler takes none of the variants.
+    """
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        made = Path(scratch, library.name)
+        for variant in _VARIANTS:
+            command = [compiler, *_FLAGS, *variant, *map(str, _sources()), "-o", str(made)]
+            finished = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+            if finished.returncode == 0:
+                made.replace(library)
+                return
+    raise subprocess.CalledProcessError(finished.returncode, command)

@@ -1,0 +1,73 @@
+"""Kernels are compiled once, and their absence is no failure."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from nmt.native import compiler
+from nmt.native.compiler import SWITCH, compile_kernels
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="there is no C++ compiler"
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache é"))
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+    return tmp_path / "a cache é" / "nmt"
+
+
+@needs_compiler
+def test_the_library_is_compiled_once_and_stands_in_the_cache(own_cache):
+    library = compile_kernels()
+    made = library.stat().st_mtime_ns
+
+    assert library.parent == own_cache
+    assert compile_kernels() == library
+    assert library.stat().st_mtime_ns == made
+    assert [path.name for path in own_cache.iterdir()] == [library.name]
+
+
+@needs_compiler
+def test_another_processor_gets_another_library(monkeypatch):
+    first = compile_kernels()
+    monkeypatch.setattr(compiler, "_processor", lambda: b"another")
+
+    assert compile_kernels() != first
+
+
+def test_the_switch_turns_them_off(monkeypatch):
+    monkeypatch.setenv(SWITCH, "off")
+
+    assert compile_kernels() is None
+
+
+def test_without_a_compiler_there_are_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert compile_kernels() is None
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path, own_cache):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", str(broken))
+
+    assert compile_kernels() is None
+    assert list(own_cache.iterdir()) == []
+
+
+@needs_compiler
+@pytest.mark.skipif(os.name != "posix", reason="a file for a folder")
+def test_a_cache_that_cannot_be_written_is_no_failure(own_cache):
+    own_cache.parent.mkdir(parents=True)
+    own_cache.write_text("not a folder")
+
+    assert compile_kernels() is None
