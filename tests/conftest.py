@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure.
+settings.register_profile("nmt", deadline=None)
+settings.load_profile("nmt")
 
 # Models of a test are too small to share among threads; waiting for each other takes longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -107,6 +107,18 @@ def _compiled_cross_entropy(
     return loss.sum(), nll.sum(), scores, native.sum_rows(scores)
 
 
+def log_sum_exp(scores: Tensor) -> Tensor:
+    """Return the logarithm of the summed exponentials of `scores` [rows, vocab], [rows].
+
+    Of bfloat16 it is float32; it carries no gradient.
+    """
+    scores = scores.detach()
+    if knows(scores) and (native := kernels()) is not None:
+        return native.log_sum_exp(scores.contiguous())
+    wide = scores.float() if scores.dtype == torch.bfloat16 else scores
+    return wide.logsumexp(dim=1)
+
+
 class OutputLayer(nn.Module):
     """Softmax over the vocabulary: p = softmax(W f + b).
 
@@ -138,17 +150,21 @@ class OutputLayer(nn.Module):
         narrow.multiply = anew(self.multiply)
         return narrow
 
-    def log_probs(self, features: Tensor, closed: Tensor | None = None) -> Tensor:
-        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size] in ±1.
+    def scores(self, features: Tensor, closed: Tensor | None = None) -> Tensor:
+        """Return W f + b [rows, vocab] of `features` [rows, size].
 
         What is `closed` to a sentence [batch, vocab] is -inf; its rows are next to each other.
         """
-        scores = self.multiply(features, self.weight, self.bias, bound=1.0)  # [rows, vocab]
-        scores = scores.float() if scores.dtype == torch.bfloat16 else scores
+        scores = self.multiply(features, self.weight, self.bias)  # [rows, vocab]
         if closed is not None:
             of_sentences = scores.view(len(closed), -1, scores.shape[1])
             of_sentences.masked_fill_(closed.unsqueeze(1), -torch.inf)
-        return scores.log_softmax(dim=-1)
+        return scores
+
+    def log_probs(self, features: Tensor) -> Tensor:
+        """Return normalised log-probabilities [rows, vocab] of `features` [rows, size]."""
+        scores = self.scores(features)
+        return scores - log_sum_exp(scores).unsqueeze(1)
 
     def loss(
         self, features: Tensor, target: Tensor, mask: Tensor, *, smoothing: float = 0.0

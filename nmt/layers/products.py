@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.native.kernels import kernels, knows
+
 _LARGEST = 127.0
 _ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions want
 _LEAST = 1e-12  # a row of zeros needs a scale, too
@@ -24,28 +26,18 @@ _LEAST = 1e-12  # a row of zeros needs a scale, too
 class Multiply(Protocol):
     """Multiplies inputs with a matrix of weights."""
 
-    def __call__(
-        self,
-        inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        *,
-        bound: float | None = None,
-    ) -> Tensor:
+    def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return `inputs` [..., size] times `weight` [outputs, size], transposed, plus `bias`.
 
         Args:
             inputs: real numbers.
             weight: of a layer, or some of its columns.
             bias: [outputs].
-            bound: no input is larger, as a number without sign; None = that is not known.
         """
         ...
 
 
-def multiply_plainly(
-    inputs: Tensor, weight: Tensor, bias: Tensor | None = None, *, bound: float | None = None
-) -> Tensor:
+def multiply_plainly(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply in the precision of the weights, see `Multiply`."""
     return F.linear(inputs, weight, bias)
 
@@ -59,34 +51,25 @@ class MultiplyInt8:
     def __init__(self) -> None:
         self._rounded: dict[tuple[int, torch.Size], _Rounded] = {}
 
-    def __call__(
-        self,
-        inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        *,
-        bound: float | None = None,
-    ) -> Tensor:
+    def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `Multiply`."""
         place = (weight.data_ptr(), weight.shape)
         rounded = self._rounded.get(place)
         if rounded is None:
             rounded = self._rounded[place] = _Rounded(weight)
-        rows = inputs.flatten(0, -2)  # [rows, size]
-        if bound is not None:
-            scale = bound / _LARGEST
-            product = rounded.multiply(_to_unsigned(rows / scale), scale, bias)
+        rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
+        native = kernels() if rows.dtype == torch.float32 and knows(rows) else None
+        if native is not None:
+            as_bytes, scales = native.to_bytes(rows)
+            product = rounded.multiply(as_bytes)
+            native.scale_rows(product, scales, bias)
         else:
             scales = rows.abs().amax(dim=1, keepdim=True).div_(_LARGEST).clamp_min_(_LEAST)
-            product = rounded.multiply(_to_unsigned(rows / scales), 1.0, None).mul_(scales)
+            as_bytes = (rows / scales).add_(_ZERO + 0.5).to(torch.uint8)
+            product = rounded.multiply(as_bytes).mul_(scales)
             if bias is not None:
                 product.add_(bias)
         return product.view(*inputs.shape[:-1], -1)
-
-
-def _to_unsigned(values: Tensor) -> Tensor:
-    """Round to the nearest of -127 to 127 and add `_ZERO`; changes `values`."""
-    return values.add_(_ZERO + 0.5).to(torch.uint8)
 
 
 class _Rounded:
@@ -99,12 +82,12 @@ class _Rounded:
         self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
         self._zeros = torch.zeros(weight.shape[0], dtype=torch.int64)
 
-    def multiply(self, inputs: Tensor, scale: float, bias: Tensor | None) -> Tensor:
-        """Multiply `inputs` [rows, size], around `_ZERO` and to be scaled by `scale`."""
+    def multiply(self, inputs: Tensor) -> Tensor:
+        """Multiply `inputs` [rows, size], whole numbers around `_ZERO`."""
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(inputs, scale, _ZERO),
+            *(inputs, 1.0, _ZERO),
             *(self._weight, self._scales, self._zeros),
-            bias,
+            None,
             *(1.0, 0, torch.float32),  # of the outputs: as they are
             *("none", [], ""),  # nothing is applied to them
         )

@@ -33,6 +33,10 @@ _SIGNATURES = {
     "gru_backward": _BACKWARD,
     "cross_entropy": [_LONG, _LONG, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 2],
     "sum_rows": [_LONG, _LONG, _ADDRESS, _ADDRESS],
+    "log_sum_exp": [_LONG, _LONG, _ADDRESS, _ADDRESS],
+    "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 2],
+    "to_bytes": [_LONG, _LONG, *[_ADDRESS] * 3],
+    "scale_rows": [_LONG, _LONG, *[_ADDRESS] * 3],
 }
 
 
@@ -62,9 +66,9 @@ class Kernels:
         self._functions: dict[tuple[str, torch.dtype], Callable[..., None]] = {}
         for name, signature in _SIGNATURES.items():
             for dtype, suffix in _SUFFIX.items():
-                function = getattr(loaded, f"{name}_{suffix}")
-                function.argtypes, function.restype = signature, None
-                self._functions[name, dtype] = function
+                if (function := getattr(loaded, f"{name}_{suffix}", None)) is not None:
+                    function.argtypes, function.restype = signature, None
+                    self._functions[name, dtype] = function
 
     def forward(
         self,
@@ -154,6 +158,60 @@ class Kernels:
         sums = torch.empty(columns)
         self._functions["sum_rows", values.dtype](rows, columns, values.data_ptr(), sums.data_ptr())
         return sums
+
+    def log_sum_exp(self, scores: Tensor) -> Tensor:
+        """Return the logarithm of the summed exponentials of each row, float32, [rows].
+
+        Args:
+            scores: [rows, vocab].
+        """
+        rows, vocab = scores.shape
+        log_masses = torch.empty(rows)
+        self._functions["log_sum_exp", scores.dtype](
+            rows, vocab, scores.data_ptr(), log_masses.data_ptr()
+        )
+        return log_masses
+
+    def best_continuations(
+        self, scores: Tensor, log_masses: Tensor, sums: Tensor, is_open: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return values, float32, and indices of the best of each sentence, [sentences, count].
+
+        The value of hypothesis k continued by piece j is (scores - log_masses) + sums, its index
+        k * vocab + j; ties go to the lower one. NaN comes first, missing ones are -inf.
+
+        Args:
+            scores: [sentences * copies, vocab].
+            log_masses: float32, [sentences * copies].
+            sums: log-probabilities of the hypotheses, float32, [sentences, copies].
+            is_open: which of the first pieces are allowed, bool, [sentences, special pieces].
+            count: how many; sorted by insertion, so not too many.
+        """
+        sentences, copies = sums.shape
+        values = torch.empty(sentences, count)
+        indices = torch.empty(sentences, count, dtype=torch.int64)
+        self._functions["best_continuations", scores.dtype](
+            *(sentences, copies, scores.shape[1], scores.data_ptr(), log_masses.data_ptr()),
+            *(sums.data_ptr(), is_open.shape[1], is_open.data_ptr()),
+            *(count, values.data_ptr(), indices.data_ptr()),
+        )
+        return values, indices
+
+    def to_bytes(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `inputs` [rows, size] in whole numbers around 128, uint8, and scales [rows]."""
+        rows, size = inputs.shape
+        as_bytes, scales = torch.empty(rows, size, dtype=torch.uint8), torch.empty(rows)
+        self._functions["to_bytes", inputs.dtype](
+            *(rows, size, inputs.data_ptr(), as_bytes.data_ptr(), scales.data_ptr())
+        )
+        return as_bytes, scales
+
+    def scale_rows(self, product: Tensor, scales: Tensor, bias: Tensor | None) -> None:
+        """Multiply each row of `product` [rows, outputs] by its scale, add `bias` [outputs]."""
+        rows, outputs = product.shape
+        self._functions["scale_rows", product.dtype](
+            *(rows, outputs, product.data_ptr(), scales.data_ptr(), _address(bias))
+        )
 
 
 def _address(tensor: Tensor | None) -> Any:

@@ -69,6 +69,12 @@ inline float largest(Lanes lanes) {
   return value;
 }
 
+inline bool any(Integers lanes) {
+  int32_t found = 0;
+  for (long i = 0; i < kWidth; ++i) found |= lanes[i];
+  return found;
+}
+
 inline float sum(Lanes lanes) {
   float value = 0;
   for (long i = 0; i < kWidth; ++i) value += lanes[i];

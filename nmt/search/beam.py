@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.search.candidates import forbid, require_numbers, top_candidates
+from nmt.search.candidates import best_continuations, require_numbers
 from nmt.search.coverage import Coverage
 from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis, IntArray, Trace
 from nmt.search.lengths import Lengths
 from nmt.search.options import SearchOptions
 from nmt.search.scorer import Scorer, ScorerStep
-from nmt.text.vocabulary import BOS, EOS, UNK
+from nmt.text.vocabulary import BOS, EOS
 
 
 @torch.inference_mode()
@@ -98,7 +98,7 @@ class BeamSearch:
             scored = self.scorer.step(self.tokens, self.state)
             self.trace.add_attention(scored.attention)
             self.coverage.add(scored.attention)
-            candidates = self._best_candidates(scored.log_probs, step)
+            candidates = self._best_candidates(scored, step)
             self._collect_finished(candidates, step)
             alive = candidates.first_alive(self.beam)
             self._close_sentences(alive, step)
@@ -106,23 +106,15 @@ class BeamSearch:
             step += 1
         return self.results
 
-    def _best_candidates(self, log_probs: Tensor, step: int) -> Candidates:
-        """Return the best 2 x beam continuations of each sentence, from [rows, vocab]."""
-        batch, vocab = len(self.number), log_probs.shape[1]
+    def _best_candidates(self, scored: ScorerStep, step: int) -> Candidates:
+        """Return the best 2 x beam continuations of each sentence."""
+        vocab = scored.scores.shape[1]
         # Sums are kept relative to the sentence's best, where single precision is finest.
         base = np.where(np.isfinite(self.log_prob[:, :1]), self.log_prob[:, :1], 0.0)
-        relative = torch.from_numpy(self.log_prob - base).to(self.device, log_probs.dtype)
-        own = log_probs.view(batch, self.beam, vocab)
-        scores = own + relative.unsqueeze(2)  # [batch, beam, vocab]
-        forbid(scores, self.lengths.shortest[self.number] <= step + 1)
+        may_end = self.lengths.shortest[self.number] <= step + 1
         count = min(2 * self.beam, self.beam * vocab)
-        values, indices = top_candidates(scores.view(batch, -1), count)
+        values, indices = best_continuations(scored, self.log_prob - base, may_end, count)
         require_numbers(values[self.active, 0], step)
-        stuck = np.isneginf(values[:, 0]) & self.active
-        if stuck.any():  # UNK is generated where nothing else is open
-            rows = torch.from_numpy(stuck).to(self.device)
-            scores[rows, :, UNK] = own[rows, :, UNK] + relative[rows]
-            values[stuck], indices[stuck] = top_candidates(scores[rows].flatten(1), count)
         return Candidates(values + base, indices // vocab, indices % vocab)
 
     def _collect_finished(self, candidates: Candidates, step: int) -> None:

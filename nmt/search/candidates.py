@@ -5,10 +5,13 @@ import torch
 from torch import Tensor
 
 from nmt.errors import ModelError
+from nmt.native.kernels import kernels, knows
 from nmt.search.hypothesis import BoolArray, FloatArray, IntArray
-from nmt.text.vocabulary import BOS, EOS, PAD, UNK
+from nmt.search.scorer import ScorerStep
+from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES, UNK
 
 _CHUNK = 64
+_MOST_INSERTED = 64  # with more, sorting is faster than inserting one by one
 
 
 def forbid(scores: Tensor, may_end: BoolArray) -> None:
@@ -91,3 +94,42 @@ def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
         values[sentence, :count] = ranked[:count].double().cpu().numpy()
         indices[sentence, :count] = reached[order[:count]].cpu().numpy()
     return values[:, :count], indices[:, :count]
+
+
+def best_continuations(
+    step: ScorerStep, sums: FloatArray, may_end: BoolArray, count: int
+) -> tuple[FloatArray, IntArray]:
+    """Return the best continuations of each sentence's hypotheses, best first, ties by lower index.
+
+    UNK is generated where nothing else is open.
+
+    Args:
+        step: what the scorer says; a sentence's rows are next to each other.
+        sums: log-probability of each hypothesis so far, [batch, copies].
+        may_end: whether the sentence is long enough for EOS, [batch].
+        count: how many; at most `copies` x vocab.
+
+    Returns:
+        Log-probabilities, and indices copy x vocab + piece, [batch, count]. NaN comes first; -inf
+        where there are no more.
+    """
+    relative = torch.from_numpy(sums).to(step.log_mass)  # [batch, copies]
+    native = kernels() if knows(step.scores) and count <= _MOST_INSERTED else None
+    if native is not None:
+        is_open = torch.zeros(len(may_end), len(SPECIAL_PIECES), dtype=torch.bool)
+        is_open[:, EOS] = torch.from_numpy(may_end)
+        scores = step.scores.contiguous()
+        found = native.best_continuations(scores, step.log_mass, relative, is_open, count)
+        values, indices = found[0].double().numpy(), found[1].numpy()
+    else:
+        scores = step.log_probs.view(*relative.shape, -1) + relative.unsqueeze(2)
+        forbid(scores, may_end)
+        values, indices = top_candidates(scores.flatten(1), count)
+    stuck = np.isneginf(values[:, 0]) & np.isfinite(sums[:, 0])
+    if stuck.any():
+        rows = torch.from_numpy(stuck).to(step.scores.device)
+        own = step.log_probs.view(*relative.shape, -1)[rows]  # [stuck, copies, vocab]
+        scores = torch.full_like(own, -torch.inf)
+        scores[..., UNK] = own[..., UNK] + relative[rows]
+        values[stuck], indices[stuck] = top_candidates(scores.flatten(1), count)
+    return values, indices

@@ -8,11 +8,13 @@ is kept once per sentence.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from nmt.layers.output import log_sum_exp
 from nmt.models.shortlist import Choice
 from nmt.models.state import DecoderState, Memory
 from nmt.models.translation import TranslationModel
@@ -43,12 +45,19 @@ class ScorerState(Protocol):
 class ScorerStep:
     """What a scorer says about the next piece."""
 
-    log_probs: Tensor
-    """Normalised, natural logarithm, [rows, vocab]."""
+    scores: Tensor
+    """Log-probabilities but for a constant of each row, [rows, vocab]."""
+    log_mass: Tensor
+    """That constant, natural logarithm, float32 or wider, [rows]."""
     attention: Tensor | None
     """Where each row looked, [rows, src_len]."""
     state: ScorerState
     """After this step."""
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Normalised, natural logarithm, [rows, vocab]."""
+        return self.scores.to(self.log_mass.dtype) - self.log_mass.unsqueeze(1)
 
 
 class Scorer(Protocol):
@@ -123,8 +132,10 @@ class ModelScorer:
         if self.choice is not None:
             tokens = self.choice.pieces[tokens]
         step = self.model.step(tokens, state.decoder, state.memory)
+        scores = self.output.scores(step.features, state.closed)
         return ScorerStep(
-            log_probs=self.output.log_probs(step.features, state.closed).float(),
+            scores=scores,
+            log_mass=log_sum_exp(scores),
             attention=step.attention,
             state=ModelState(state.memory, step.state, state.closed),
         )
@@ -181,7 +192,8 @@ class EnsembleScorer:
         log_probs = (total - math.log(len(steps))).clamp(max=0.0)
         looks = [step.attention for step in steps if step.attention is not None]
         return ScorerStep(
-            log_probs=log_probs,
+            scores=log_probs,
+            log_mass=log_probs.new_zeros(log_probs.shape[0]),
             attention=torch.stack(looks).mean(dim=0) if looks else None,
             state=EnsembleState(tuple(step.state for step in steps)),
         )

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from nmt.models.shortlist import Choice
 from nmt.search.beam import beam_search
-from nmt.search.greedy import greedy_search
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.options import SearchOptions
 from nmt.search.sampling import sample
@@ -42,6 +41,4 @@ def search(
     if options.sample:
         streams = range(source.shape[0]) if numbers is None else numbers
         return sample(scorer, source, source_mask, options, numbers=streams)
-    if options.beam == 1:
-        return greedy_search(scorer, source, source_mask, options)
     return beam_search(scorer, source, source_mask, options)

@@ -1,4 +1,4 @@
-"""Write every row on its own, piece by piece: what greedy search and sampling have in common."""
+"""Write every row on its own, piece by piece."""
 
 from typing import Protocol
 

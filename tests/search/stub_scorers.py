@@ -40,7 +40,10 @@ class TableScorer:
         position = min(state.step, self.table.shape[1] - 1)
         log_probs = self.table[state.sentence, position, tokens]
         return ScorerStep(
-            log_probs, self.attention(tokens, state), replace(state, step=state.step + 1)
+            log_probs,
+            log_probs.new_zeros(len(log_probs)),
+            self.attention(tokens, state),
+            replace(state, step=state.step + 1),
         )
 
     def attention(self, tokens: Tensor, state: TableState) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, random_table
 
-from nmt.search.greedy import greedy_search
+from nmt.search.beam import beam_search
 from nmt.search.options import SearchOptions
 from nmt.search.sampling import draw_pieces, restrict, sample
 from nmt.search.search import search
@@ -37,7 +37,8 @@ def test_seed_and_number_of_a_sentence_decide_what_is_drawn():
 def test_drawing_from_the_best_piece_only_is_greedy():
     scorer = TableScorer(random_table(sentences=10, positions=8, vocab=25))
     batch = batch_of(list(range(10)), [3] * 10)
-    greedy = greedy_search(scorer, *batch, SearchOptions(max_length_factor=0, max_length_offset=8))
+    chosen = SearchOptions(beam=1, max_length_factor=0, max_length_offset=8)
+    greedy = beam_search(scorer, *batch, chosen)
     assert search(scorer, *batch, options(top_k=1)) == greedy
     assert search(scorer, *batch, options(top_p=1e-6)) == greedy
     assert search(scorer, *batch, options(temperature=1e-4)) == greedy
