@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.products import Multiply, anew, multiply_plainly
+from nmt.layers.products import Multiply, MultiplyInt8, multiply_plainly
 from nmt.native.kernels import kernels, knows
 
 
@@ -147,18 +147,19 @@ class OutputLayer(nn.Module):
         weight = nn.Parameter(self.weight[pieces], requires_grad=False)
         narrow = OutputLayer(weight.shape[1], len(pieces), tied=weight)
         narrow.bias = nn.Parameter(self.bias[pieces], requires_grad=False)
-        narrow.multiply = anew(self.multiply)
+        if isinstance(self.multiply, MultiplyInt8):
+            narrow.multiply = self.multiply.narrow(self.weight, pieces, weight)
         return narrow
 
-    def scores(self, features: Tensor, closed: Tensor | None = None) -> Tensor:
+    def scores(self, features: Tensor, barred: Tensor | None = None) -> Tensor:
         """Return W f + b [rows, vocab] of `features` [rows, size].
 
-        What is `closed` to a sentence [batch, vocab] is -inf; its rows are next to each other.
+        `barred` is -inf where a piece is closed to a sentence, else 0, [batch, vocab]; the rows of
+        a sentence are next to each other.
         """
         scores = self.multiply(features, self.weight, self.bias)  # [rows, vocab]
-        if closed is not None:
-            of_sentences = scores.view(len(closed), -1, scores.shape[1])
-            of_sentences.masked_fill_(closed.unsqueeze(1), -torch.inf)
+        if barred is not None:
+            scores.view(len(barred), -1, scores.shape[1]).add_(barred.unsqueeze(1))
         return scores
 
     def log_probs(self, features: Tensor) -> Tensor:

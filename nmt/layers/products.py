@@ -53,10 +53,7 @@ class MultiplyInt8:
 
     def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `Multiply`."""
-        place = (weight.data_ptr(), weight.shape)
-        rounded = self._rounded.get(place)
-        if rounded is None:
-            rounded = self._rounded[place] = _Rounded(weight)
+        rounded = self._round(weight)
         rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
         native = kernels() if rows.dtype == torch.float32 and knows(rows) else None
         if native is not None:
@@ -71,16 +68,46 @@ class MultiplyInt8:
                 product.add_(bias)
         return product.view(*inputs.shape[:-1], -1)
 
+    def narrow(self, weight: Tensor, outputs: Tensor, part: Tensor) -> "MultiplyInt8":
+        """Return what multiplies with the `outputs` [kept] of `weight`, which are `part`."""
+        narrow = MultiplyInt8()
+        narrow._rounded[_place(part)] = self._round(weight).narrow(outputs)
+        return narrow
+
+    def _round(self, weight: Tensor) -> "_Rounded":
+        place = _place(weight)
+        if place not in self._rounded:
+            self._rounded[place] = _Rounded.of(weight)
+        return self._rounded[place]
+
+
+def _place(weight: Tensor) -> tuple[int, torch.Size]:
+    return weight.data_ptr(), weight.shape
+
 
 class _Rounded:
-    """A matrix of weights in 8-bit integers, laid out for oneDNN."""
+    """A matrix of weights in 8-bit integers, laid out for oneDNN.
 
-    def __init__(self, weight: Tensor) -> None:
-        weight = weight.detach().float()
-        self._scales = (weight.abs().amax(dim=1) / _LARGEST).clamp_min(_LEAST)  # [outputs]
-        whole = torch.round(weight / self._scales.unsqueeze(1)).to(torch.int8)
+    Args:
+        whole: int8, [outputs, size].
+        scales: of the outputs, [outputs].
+    """
+
+    def __init__(self, whole: Tensor, scales: Tensor) -> None:
+        self._whole, self._scales = whole, scales
         self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
-        self._zeros = torch.zeros(weight.shape[0], dtype=torch.int64)
+        self._zeros = torch.zeros(len(scales), dtype=torch.int64)
+
+    @classmethod
+    def of(cls, weight: Tensor) -> "_Rounded":
+        """Round `weight` [outputs, size]."""
+        weight = weight.detach().float()
+        scales = (weight.abs().amax(dim=1) / _LARGEST).clamp_min(_LEAST)  # [outputs]
+        return cls(torch.round(weight / scales.unsqueeze(1)).to(torch.int8), scales)
+
+    def narrow(self, outputs: Tensor) -> "_Rounded":
+        """Return the matrix of these outputs [kept] alone."""
+        return _Rounded(self._whole[outputs], self._scales[outputs])
 
     def multiply(self, inputs: Tensor) -> Tensor:
         """Multiply `inputs` [rows, size], whole numbers around `_ZERO`."""
@@ -100,11 +127,6 @@ def quantize(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "multiply"):
             module.multiply = multiply  # type: ignore[assignment]
-
-
-def anew(multiply: Multiply) -> Multiply:
-    """Return what multiplies likewise, for weights of a shorter life."""
-    return MultiplyInt8() if isinstance(multiply, MultiplyInt8) else multiply
 
 
 def can_quantize() -> bool:

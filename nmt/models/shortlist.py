@@ -26,6 +26,12 @@ class Choice:
     closed: Tensor
     """True where a sentence does not need a piece, [batch, kept]."""
 
+    def barred(self) -> Tensor:
+        """Return what to add to scores: -inf where a piece is closed, else 0, [batch, kept]."""
+        return torch.zeros(self.closed.shape, device=self.closed.device).masked_fill_(
+            self.closed, -torch.inf
+        )
+
 
 @dataclass(frozen=True)
 class Shortlist:

@@ -90,17 +90,17 @@ class ModelState:
     """[batch, ...]."""
     decoder: DecoderState
     """[rows, ...]."""
-    closed: Tensor | None
-    """What each sentence does not need, see `Choice`, [batch, vocab]."""
+    barred: Tensor | None
+    """-inf where a sentence does not need a piece, see `Choice`, else 0, [batch, vocab]."""
 
     def select(self, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
-        return ModelState(self.memory, self.decoder.select(rows), self.closed)
+        return ModelState(self.memory, self.decoder.select(rows), self.barred)
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
-        closed = None if self.closed is None else self.closed.index_select(0, sentences)
-        return ModelState(self.memory.select(sentences), self.decoder.select(rows), closed)
+        barred = None if self.barred is None else self.barred.index_select(0, sentences)
+        return ModelState(self.memory.select(sentences), self.decoder.select(rows), barred)
 
 
 class ModelScorer:
@@ -122,8 +122,8 @@ class ModelScorer:
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> ModelState:
         """See `Scorer`."""
         memory = self.model.encode(source, source_mask)
-        closed = None if self.choice is None else self.choice.closed
-        return ModelState(memory, self.model.start(memory, copies=copies), closed)
+        barred = None if self.choice is None else self.choice.barred()
+        return ModelState(memory, self.model.start(memory, copies=copies), barred)
 
     def step(self, tokens: Tensor, state: ScorerState) -> ScorerStep:
         """See `Scorer`."""
@@ -132,12 +132,12 @@ class ModelScorer:
         if self.choice is not None:
             tokens = self.choice.pieces[tokens]
         step = self.model.step(tokens, state.decoder, state.memory)
-        scores = self.output.scores(step.features, state.closed)
+        scores = self.output.scores(step.features, state.barred)
         return ScorerStep(
             scores=scores,
             log_mass=log_sum_exp(scores),
             attention=step.attention,
-            state=ModelState(state.memory, step.state, state.closed),
+            state=ModelState(state.memory, step.state, state.barred),
         )
 
 
