@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nmt.layers.products import multiply_forward
 from nmt.native.kernels import WIDTH, Kernels, Kind, kernels, knows
 
 
@@ -121,11 +122,10 @@ class _Unroll(torch.autograd.Function):
         outputs = projected.new_empty(length + 1, batch, hidden)
         states = state.new_empty(length + 1, batch, hidden, dtype=torch.float32)
         outputs[0], states[0] = output, state
-        recurrent = torch.empty_like(projected[0])
         wanted = any(ctx.needs_input_grad)
         kept = projected.new_empty(length if wanted else 0, batch, 4 * hidden)
         for t in range(length):
-            torch.mm(outputs[t], low.t(), out=recurrent)
+            recurrent = multiply_forward(outputs[t], low)
             cell.kernels.forward(
                 *(cell.kind, projected[t], recurrent, states[t]),
                 output=outputs[t + 1],

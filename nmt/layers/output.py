@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.products import Multiply, MultiplyInt8, multiply_plainly
+from nmt.layers.products import Multiply, MultiplyInt8, multiply_forward, multiply_plainly
 from nmt.native.kernels import kernels, knows
 
 
@@ -56,7 +56,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         for begin in range(0, features.shape[0], chunk):
             part = features_low[begin : begin + chunk]  # [chunk, features]
             gold = target[begin : begin + chunk]  # [chunk]
-            scores = part @ weight_low.t()  # [chunk, vocab]
+            scores = multiply_forward(part, weight_low)  # [chunk, vocab]
             part_total, part_nll, grad, of_bias = cross_entropy(scores, bias, gold, smoothing)
             total += part_total
             nll += part_nll

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.machine import prefers_onednn
 from nmt.native.kernels import kernels, knows
 
 _LARGEST = 127.0
@@ -39,6 +40,19 @@ class Multiply(Protocol):
 
 def multiply_plainly(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply in the precision of the weights, see `Multiply`."""
+    if torch.is_grad_enabled():
+        return F.linear(inputs, weight, bias)
+    return multiply_forward(inputs, weight, bias)
+
+
+def multiply_forward(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Do the same without a gradient, by the library that is fastest at it on this machine."""
+    is_fp32 = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    # With parts of a larger matrix, oneDNN is hundreds of times slower.
+    is_whole = inputs.shape[-1] > 0 and (weight.is_contiguous() or weight.t().is_contiguous())
+    if is_fp32 and is_whole and inputs.device.type == "cpu" and prefers_onednn():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+        return product
     return F.linear(inputs, weight, bias)
 
 

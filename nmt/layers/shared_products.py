@@ -22,6 +22,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from nmt.layers.products import multiply_forward
+
 _MATRIX_PRODUCTS = (torch.bmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 
 
@@ -70,7 +72,7 @@ class _Product(torch.autograd.Function):
         ctx.record, ctx.dtype = record, inputs.dtype
         inputs = inputs.to(matrix.dtype)
         ctx.save_for_backward(inputs, matrix)
-        return inputs @ matrix if bias is None else torch.addmm(bias, inputs, matrix)
+        return inputs @ matrix if matrix.dim() > 2 else multiply_forward(inputs, matrix.t(), bias)
 
     @staticmethod
     @once_differentiable
@@ -103,7 +105,10 @@ class _Factor:
             precision = torch.get_autocast_dtype(device)
         tap: Tensor = _Tap.apply(original, bias, record)  # type: ignore[no-untyped-call]
         low = None if bias is None else bias.detach().to(precision)
-        return cls((original, bias), original.detach().to(precision), low, tap, record)
+        matrix = original.detach().to(precision)
+        if not matrix.mT.is_contiguous():  # a part of a larger one
+            matrix = matrix.contiguous()
+        return cls((original, bias), matrix, low, tap, record)
 
 
 class _SharedProducts(TorchFunctionMode):

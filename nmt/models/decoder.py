@@ -96,6 +96,7 @@ class RecurrentDecoder(nn.Module):
         deep = embedding.size if shape.deep_readout and shape.reads_previous else 0
         self.readout = nn.Linear(hidden + context + deep, readout_size)
         self._table: Tensor | None = None
+        self._extra_weight: Tensor | None = None
         cells = [layer.cell for layer in stack.each_layer()]
         self.state_sizes = [cell.hidden_size for cell in cells for _ in range(cell.states)]
         self.bridge = (
@@ -211,6 +212,9 @@ class RecurrentDecoder(nn.Module):
         The weights are final then. Does nothing if the table would be larger than `most_bytes`.
         """
         weight = self.stack.first.cell.weight_input
+        self._extra_weight = weight[
+            :, self.embedding.size if self.shape.reads_previous else 0 :
+        ].contiguous()
         if self.embedding.weight.shape[0] * weight.shape[0] * weight.element_size() <= most_bytes:
             pieces = torch.arange(self.embedding.weight.shape[0], device=weight.device)
             self._table = self._project_embedded(self.embedding.step(pieces))
@@ -233,7 +237,9 @@ class RecurrentDecoder(nn.Module):
             extra = context
         inputs = embedded if self.shape.reads_previous else embedded[..., :0]
         if extra is not None:
-            weight = self.stack.first.cell.weight_input[:, inputs.shape[-1] :]
+            weight = self._extra_weight
+            if weight is None:
+                weight = self.stack.first.cell.weight_input[:, inputs.shape[-1] :]
             own = own + self.multiply(extra, weight)
             inputs = torch.cat([inputs, extra], dim=-1)
         hidden, layers = self.stack.step(inputs, own, state.layers, masks)

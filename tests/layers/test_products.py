@@ -6,7 +6,13 @@ from torch.nn import functional as F
 
 from nmt.layers import products
 from nmt.layers.cells import GruCell, LstmCell, RnnCell
-from nmt.layers.products import MultiplyInt8, can_quantize, multiply_plainly, quantize
+from nmt.layers.products import (
+    MultiplyInt8,
+    can_quantize,
+    multiply_forward,
+    multiply_plainly,
+    quantize,
+)
 from nmt.layers.recurrent import RecurrentLayer
 
 pytestmark = pytest.mark.skipif(not can_quantize(), reason="this torch has no 8-bit products")
@@ -95,3 +101,16 @@ def test_a_quantized_layer_reads_as_the_plain_one(make):
 def test_a_torch_without_them_is_known(monkeypatch):
     monkeypatch.setattr(products.torch.ops, "onednn", object())
     assert not can_quantize()
+
+
+@pytest.mark.parametrize("onednn", [False, True])
+def test_forward_products_are_those_of_torch_however_the_weights_lie(onednn, monkeypatch):
+    monkeypatch.setattr(products, "prefers_onednn", lambda: onednn)
+    torch.manual_seed(0)
+    inputs, whole, bias = torch.randn(2, 5, 12), torch.randn(7, 20), torch.randn(7)
+    transposed = torch.randn(12, 7).t()
+    for weight in (whole[:, 8:], whole[:, 8:].contiguous(), transposed):
+        found = multiply_forward(inputs, weight, bias)
+        torch.testing.assert_close(found, F.linear(inputs, weight, bias))
+    nothing = multiply_forward(inputs[..., :0], whole[:, :0], bias)
+    torch.testing.assert_close(nothing, bias.expand(2, 5, 7))
