@@ -45,7 +45,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # the precision of the products is chosen by hand.
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
         features_low, weight_low = features.to(low), weight.to(low)
-        is_compiled = knows(features_low) and kernels() is not None
+        is_compiled = knows(features_low) and bias.dtype == wide and kernels() is not None
         cross_entropy = _compiled_cross_entropy if is_compiled else _cross_entropy
         total, nll = (torch.zeros((), dtype=wide, device=features.device) for _ in range(2))
         needs_gradient = any(ctx.needs_input_grad[:3])

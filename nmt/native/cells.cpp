@@ -14,6 +14,12 @@ namespace nmt {
 
 constexpr long kWorthThreads = 1 << 14;  // values; below, waking a thread takes longer
 
+// Each gate is a block of `hidden` values.
+template <typename T, typename... Gates>
+inline void store_blocks(T *place, long hidden, Gates... gates) {
+  ((store(place, gates), place += hidden), ...);
+}
+
 // See LstmCell in nmt/layers/cells.py for the equations. Kept are i, f, g and o. Both shares have
 // the same gradient: it is written once, to `of_recurrent`.
 template <typename T>
@@ -30,13 +36,7 @@ void lstm_forward(long rows, long hidden, const T *projected, long projected_str
       Lanes cell = f * load(before + row * hidden + j) + i * g;
       store(after + row * hidden + j, cell);
       store(output + row * hidden + j, o * tanh(cell));
-      if (kept) {
-        T *k = kept + row * 4 * hidden + j;
-        store(k, i);
-        store(k + hidden, f);
-        store(k + 2 * hidden, g);
-        store(k + 3 * hidden, o);
-      }
+      if (kept) store_blocks(kept + row * 4 * hidden + j, hidden, i, f, g, o);
     }
   }
 }
@@ -55,11 +55,10 @@ void lstm_backward(long rows, long hidden, const T *kept, const float *before, c
       Lanes of_hidden = load(of_output + at);
       Lanes of_cell = of_hidden * o * (1.0f - squashed * squashed);
       if (of_after) of_cell += load(of_after + at);
-      T *of = of_recurrent + row * 4 * hidden + j;
-      store(of, of_cell * g * i * (1.0f - i));
-      store(of + hidden, of_cell * load(before + at) * f * (1.0f - f));
-      store(of + 2 * hidden, of_cell * i * (1.0f - g * g));
-      store(of + 3 * hidden, of_hidden * squashed * o * (1.0f - o));
+      Lanes of_i = of_cell * g * i * (1.0f - i), of_g = of_cell * i * (1.0f - g * g);
+      Lanes of_f = of_cell * load(before + at) * f * (1.0f - f);
+      Lanes of_o = of_hidden * squashed * o * (1.0f - o);
+      store_blocks(of_recurrent + row * 4 * hidden + j, hidden, of_i, of_f, of_g, of_o);
       store(of_before + at, of_cell * f);
     }
   }
@@ -80,13 +79,7 @@ void gru_forward(long rows, long hidden, const T *projected, long projected_stri
       Lanes state = n + z * (load(before + row * hidden + j) - n);
       store(after + row * hidden + j, state);
       store(output + row * hidden + j, state);
-      if (kept) {
-        T *k = kept + row * 4 * hidden + j;
-        store(k, r);
-        store(k + hidden, z);
-        store(k + 2 * hidden, n);
-        store(k + 3 * hidden, product);
-      }
+      if (kept) store_blocks(kept + row * 4 * hidden + j, hidden, r, z, n, product);
     }
   }
 }
@@ -106,13 +99,8 @@ void gru_backward(long rows, long hidden, const T *kept, const float *before, co
       Lanes of_n = of * (1.0f - z) * (1.0f - n * n);
       Lanes of_r = of_n * product * r * (1.0f - r);
       Lanes of_z = of * (load(before + at) - n) * z * (1.0f - z);
-      T *p = of_projected + row * 3 * hidden + j, *q = of_recurrent + row * 3 * hidden + j;
-      store(p, of_r);
-      store(q, of_r);
-      store(p + hidden, of_z);
-      store(q + hidden, of_z);
-      store(p + 2 * hidden, of_n);
-      store(q + 2 * hidden, of_n * r);
+      store_blocks(of_projected + row * 3 * hidden + j, hidden, of_r, of_z, of_n);
+      store_blocks(of_recurrent + row * 3 * hidden + j, hidden, of_r, of_z, of_n * r);
       store(of_before + at, of * z);
     }
   }

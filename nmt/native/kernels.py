@@ -46,7 +46,7 @@ def kernels() -> "Kernels | None":
     library = compile_kernels()
     try:
         return None if library is None else Kernels(library)
-    except (OSError, AttributeError):
+    except OSError:
         return None
 
 

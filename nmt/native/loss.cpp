@@ -4,7 +4,8 @@
 
 namespace nmt {
 
-// Of each row, loss and negative log-likelihood of the reference are left, in nats. With the distribution q = (1 - smoothing) one-hot + smoothing / vocab,
+// Of each row, loss and negative log-likelihood of the reference are left, in nats. With the
+// distribution q = (1 - smoothing) one-hot + smoothing / vocab,
 //
 //     loss = -sum_j q_j log p_j,    d loss / d scores = p - q.
 template <typename T>
