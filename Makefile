@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check recipe bench curves clean
+.PHONY: help demo test test-slow test-fault check recipe bench curves clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -23,6 +23,9 @@ test: $(INSTALLED) ## run the fast tests
 
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
+
+test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
+	$(BIN)/pytest tests/faults --full
 
 check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 	$(BIN)/ruff check .

@@ -21,6 +21,11 @@ SOURCE_TEXT = ["a cat eats a mouse.", "the small dog sleeps", "two birds sing, o
 TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli cantano"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the fault programme run in full; see tests/faults."""
+    parser.addoption("--full", action="store_true", help="provoke each fault as often as promised")
+
+
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
     """Take back what a command did to the log: its handlers write to streams that end with it."""

@@ -1,0 +1,77 @@
+"""The fault programme: how often each fault is provoked, and what came of it.
+
+`make test` provokes each fault a few times; `make test-fault` (`pytest tests/faults --full`) as
+often as README.md beside this file says, and writes its table anew. A test asks `Programme.count`
+how often to try, and calls `Programme.record` when all its tries are over; a try that fails is a
+failed test, so that what stands in the table has passed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+HEADINGS = ("row", "fault", "tries", "passed", "bytes lost", "worst time")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault."""
+
+    row: int
+    """Number of the fault, as in README.md."""
+    fault: str
+    """What was done, and what had to hold."""
+    tries: int
+    bytes_lost: int
+    worst_seconds: float
+
+    def cells(self) -> tuple[str, ...]:
+        """Return what stands in the table."""
+        count = f"{self.tries:,}"
+        return (
+            *(str(self.row), self.fault, count, count, f"{self.bytes_lost:,}"),
+            f"{self.worst_seconds:.2f} s",
+        )
+
+
+class Programme:
+    """One session of the programme.
+
+    Args:
+        full: whether every fault is provoked as often as promised, or a few times.
+    """
+
+    def __init__(self, *, full: bool) -> None:
+        self.full = full
+        self.outcomes: list[Outcome] = []
+
+    def count(self, *, quick: int, full: int) -> int:
+        """Return how often to try."""
+        return full if self.full else quick
+
+    def record(
+        self, row: int, fault: str, *, tries: int, bytes_lost: int = 0, worst_seconds: float = 0.0
+    ) -> None:
+        """Note that all `tries` have passed.
+
+        Args:
+            row: number of the fault.
+            fault: what was done, and what had to hold.
+            tries: how often.
+            bytes_lost: of data that was complete before the fault.
+            worst_seconds: the longest try, from the fault until all was as it must be.
+        """
+        self.outcomes.append(Outcome(row, fault, tries, bytes_lost, worst_seconds))
+
+    def table(self) -> str:
+        """Return all outcomes as a table in Markdown, by row."""
+        rows = sorted(self.outcomes, key=lambda outcome: (outcome.row, outcome.fault))
+        lines = [HEADINGS, ("---",) * len(HEADINGS), *(outcome.cells() for outcome in rows)]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def write(self, path: Path) -> None:
+        """Put the table between the marks of a Markdown file."""
+        text = path.read_text(encoding="utf-8")
+        before, rest = text.split(BEGIN, maxsplit=1)
+        after = rest.split(END, maxsplit=1)[1]
+        path.write_text(f"{before}{BEGIN}\n{self.table()}{END}{after}", encoding="utf-8")

@@ -1,0 +1,28 @@
+"""The table of the programme is written where it belongs."""
+
+import pytest
+from programme import BEGIN, END, Programme
+
+
+@pytest.mark.parametrize(("full", "tries"), [(False, 3), (True, 500)])
+def test_the_full_programme_tries_more_often(full, tries):
+    assert Programme(full=full).count(quick=3, full=500) == tries
+
+
+def test_the_table_is_put_between_its_marks(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    programme = Programme(full=True)
+    programme.record(18, "one bit flipped", tries=1200, worst_seconds=0.25)
+    programme.record(13, "killed while saving", tries=500, bytes_lost=0, worst_seconds=1.5)
+
+    programme.write(path)
+
+    assert path.read_text() == (
+        f"before\n{BEGIN}\n"
+        "| row | fault | tries | passed | bytes lost | worst time |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| 13 | killed while saving | 500 | 500 | 0 | 1.50 s |\n"
+        "| 18 | one bit flipped | 1,200 | 1,200 | 0 | 0.25 s |\n"
+        f"{END}\nafter\n"
+    )
