@@ -43,6 +43,14 @@ def has_fast_bf16() -> bool:
 
 
 @cache
+def has_amx() -> bool:
+    """Say whether the CPU multiplies whole tiles of a matrix at once."""
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+@cache
 def prefers_onednn() -> bool:
     """Say whether oneDNN multiplies in fp32 faster than what torch takes by itself.
 

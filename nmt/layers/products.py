@@ -10,18 +10,20 @@ and the machine has instructions for four products of such numbers at a time. Th
 numbers is exact, so that a row's result does not depend on the rows beside it.
 """
 
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.machine import prefers_onednn
-from nmt.native.kernels import kernels, knows
+from nmt.machine import has_amx, prefers_onednn
+from nmt.native.kernels import PackedWeights, kernels, knows
 
 _LARGEST = 127.0
 _ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions want
 _LEAST = 1e-12  # a row of zeros needs a scale, too
+_FEW_ROWS = 16  # too few to fill the tiles of AMX
 
 
 class Multiply(Protocol):
@@ -67,19 +69,8 @@ class MultiplyInt8:
 
     def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `Multiply`."""
-        rounded = self._round(weight)
         rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
-        native = kernels() if rows.dtype == torch.float32 and knows(rows) else None
-        if native is not None:
-            as_bytes, scales = native.to_bytes(rows)
-            product = rounded.multiply(as_bytes)
-            native.scale_rows(product, scales, bias)
-        else:
-            scales = rows.abs().amax(dim=1, keepdim=True).div_(_LARGEST).clamp_min_(_LEAST)
-            as_bytes = (rows / scales).add_(_ZERO + 0.5).to(torch.uint8)
-            product = rounded.multiply(as_bytes).mul_(scales)
-            if bias is not None:
-                product.add_(bias)
+        product = self._round(weight).multiply(rows, bias)
         return product.view(*inputs.shape[:-1], -1)
 
     def narrow(self, weight: Tensor, outputs: Tensor, part: Tensor) -> "MultiplyInt8":
@@ -100,7 +91,7 @@ def _place(weight: Tensor) -> tuple[int, torch.Size]:
 
 
 class _Rounded:
-    """A matrix of weights in 8-bit integers, laid out for oneDNN.
+    """A matrix of weights in 8-bit integers.
 
     Args:
         whole: int8, [outputs, size].
@@ -109,8 +100,6 @@ class _Rounded:
 
     def __init__(self, whole: Tensor, scales: Tensor) -> None:
         self._whole, self._scales = whole, scales
-        self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
-        self._zeros = torch.zeros(len(scales), dtype=torch.int64)
 
     @classmethod
     def of(cls, weight: Tensor) -> "_Rounded":
@@ -123,11 +112,38 @@ class _Rounded:
         """Return the matrix of these outputs [kept] alone."""
         return _Rounded(self._whole[outputs], self._scales[outputs])
 
-    def multiply(self, inputs: Tensor) -> Tensor:
+    def multiply(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
+        """Multiply `inputs` [rows, size] with the matrix, transposed, and add `bias` [outputs]."""
+        native = kernels() if inputs.dtype == torch.float32 and knows(inputs) else None
+        suits = len(inputs) <= _FEW_ROWS or not has_amx()
+        if native is not None and native.multiplies_int8 and suits:
+            return native.multiply_int8(inputs, self._packed, bias)
+        if native is not None:
+            as_bytes, row_scales = native.to_bytes(inputs)
+            product = self._multiply_onednn(as_bytes)
+            native.scale_rows(product, row_scales, bias)
+            return product
+        row_scales = inputs.abs().amax(dim=1, keepdim=True).div_(_LARGEST).clamp_min_(_LEAST)
+        as_bytes = (inputs / row_scales).add_(_ZERO + 0.5).to(torch.uint8)
+        product = self._multiply_onednn(as_bytes).mul_(row_scales)
+        return product if bias is None else product.add_(bias)
+
+    @cached_property
+    def _packed(self) -> PackedWeights:
+        return PackedWeights.of(self._whole, self._scales)
+
+    @cached_property
+    def _prepared(self) -> tuple[Tensor, Tensor]:
+        """What oneDNN wants to have: the weights in its layout, and what stands for their 0."""
+        zeros = torch.zeros(len(self._scales), dtype=torch.int64)
+        return torch.ops.onednn.qlinear_prepack(self._whole, None), zeros
+
+    def _multiply_onednn(self, inputs: Tensor) -> Tensor:
         """Multiply `inputs` [rows, size], whole numbers around `_ZERO`."""
+        weight, zeros = self._prepared
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
             *(inputs, 1.0, _ZERO),
-            *(self._weight, self._scales, self._zeros),
+            *(weight, self._scales, zeros),
             None,
             *(1.0, 0, torch.float32),  # of the outputs: as they are
             *("none", [], ""),  # nothing is applied to them

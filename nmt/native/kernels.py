@@ -6,18 +6,21 @@ knows the shapes, and asks `knows` first.
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nmt.native.compiler import compile_kernels
 
 WIDTH = 16
 """Numbers of a vector (kWidth in vectors.h); the hidden size of a cell must be a multiple."""
 
+_FOUR = 4  # inputs that an instruction multiplies at once (kFour in products.cpp)
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 _LONG, _FLOAT, _ADDRESS = ctypes.c_long, ctypes.c_float, ctypes.c_void_p
 
@@ -37,6 +40,7 @@ _SIGNATURES = {
     "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 2],
     "to_bytes": [_LONG, _LONG, *[_ADDRESS] * 3],
     "scale_rows": [_LONG, _LONG, *[_ADDRESS] * 3],
+    "multiply_int8": [_LONG, _LONG, _ADDRESS, _LONG, _LONG, *[_ADDRESS] * 7],
 }
 
 
@@ -211,6 +215,57 @@ class Kernels:
         rows, outputs = product.shape
         self._functions["scale_rows", product.dtype](
             *(rows, outputs, product.data_ptr(), scales.data_ptr(), _address(bias))
+        )
+
+    @property
+    def multiplies_int8(self) -> bool:
+        """Whether `multiply_int8` is there: the CPU has AVX-512-VNNI."""
+        return ("multiply_int8", torch.float32) in self._functions
+
+    def multiply_int8(
+        self, inputs: Tensor, weights: "PackedWeights", bias: Tensor | None
+    ) -> Tensor:
+        """Round `inputs`, float32, [rows, size], multiply, and add `bias` [outputs].
+
+        Returns float32, [rows, outputs].
+        """
+        rows, size = inputs.shape
+        outputs, padded = weights.outputs, weights.values.shape[1] * _FOUR
+        as_bytes, scales = torch.empty(rows, padded, dtype=torch.uint8), torch.empty(rows)
+        product = torch.empty(rows, outputs)
+        self._functions["multiply_int8", inputs.dtype](
+            *(rows, size, inputs.data_ptr(), outputs, padded, weights.values.data_ptr()),
+            *(weights.scales.data_ptr(), weights.offsets.data_ptr(), _address(bias)),
+            *(as_bytes.data_ptr(), scales.data_ptr(), product.data_ptr()),
+        )
+        return product
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """A matrix of 8-bit integers, laid out for `multiply_int8`."""
+
+    outputs: int
+    values: Tensor
+    """int8, [blocks, size / 4, WIDTH, 4], filled up with zeros."""
+    scales: Tensor
+    """float32, [blocks * WIDTH]."""
+    offsets: Tensor
+    """What a sum begins with, since inputs are whole numbers around 128: int32, [blocks * WIDTH].
+    """
+
+    @classmethod
+    def of(cls, whole: Tensor, scales: Tensor) -> "PackedWeights":
+        """Lay out `whole`, int8, [outputs, size], with the scales of the outputs [outputs]."""
+        outputs, size = whole.shape
+        more_outputs, more_inputs = -outputs % WIDTH, -size % _FOUR
+        padded = F.pad(whole, (0, more_inputs, 0, more_outputs))
+        blocks = padded.view(-1, WIDTH, padded.shape[1] // _FOUR, _FOUR)
+        return cls(
+            outputs,
+            blocks.transpose(1, 2).contiguous(),
+            F.pad(scales, (0, more_outputs)),
+            padded.sum(dim=1, dtype=torch.int32).mul_(-128),
         )
 
 

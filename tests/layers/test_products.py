@@ -23,21 +23,31 @@ def by_hand(inputs, weight, bias=None):
     weight_scale = weight.abs().amax(dim=1).div(127).clamp_min(1e-12)
     scale = inputs.abs().amax(dim=1, keepdim=True).div(127).clamp_min(1e-12)
     whole_weight = torch.round(weight / weight_scale.unsqueeze(1)).double()
-    whole = torch.floor(inputs / scale + 0.5).double()
+    whole = torch.floor(inputs / scale + 128.5).double() - 128  # 0 is 128
     product = whole @ whole_weight.t() * scale.double() * weight_scale.double()
     return product if bias is None else product + bias.double()
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("rows", [1, 5, 64, 320])
-def test_it_is_the_product_of_the_rounded_factors(rows, compiled, monkeypatch):
-    if not compiled:
+@pytest.fixture(params=["torch", "oneDNN between kernels", "kernel"])
+def path(request, monkeypatch):
+    """Take each way to multiply; a machine without AVX-512-VNNI takes the second one twice."""
+    if request.param == "torch":
         monkeypatch.setattr(products, "kernels", lambda: None)
+    monkeypatch.setattr(products, "has_amx", lambda: request.param != "kernel")
+    monkeypatch.setattr(products, "_FEW_ROWS", 0)
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 64, 320])
+@pytest.mark.parametrize(("size", "outputs"), [(48, 37), (50, 64), (3, 1), (512, 200)])
+def test_it_is_the_product_of_the_rounded_factors(rows, size, outputs):
     torch.manual_seed(0)
-    inputs = torch.rand(rows, 48) * 4 - 2
-    weight, bias = torch.randn(37, 48), torch.randn(37)
+    inputs = torch.rand(rows, size) * 4 - 2
+    weight, bias = torch.randn(outputs, size), torch.randn(outputs)
     found = MultiplyInt8()(inputs, weight, bias)
     torch.testing.assert_close(found.double(), by_hand(inputs, weight, bias), rtol=2e-5, atol=2e-5)
+    without = MultiplyInt8()(inputs, weight)
+    torch.testing.assert_close(without.double(), by_hand(inputs, weight), rtol=2e-5, atol=2e-5)
 
 
 def test_it_is_near_the_plain_product():
@@ -48,10 +58,8 @@ def test_it_is_near_the_plain_product():
     assert error.std() < 0.02 * plain.std()
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_row_is_the_same_bits_in_any_company(compiled, monkeypatch):
-    if not compiled:
-        monkeypatch.setattr(products, "kernels", lambda: None)
+@pytest.mark.usefixtures("path")
+def test_a_row_is_the_same_bits_in_any_company():
     torch.manual_seed(0)
     inputs, weight, bias = torch.rand(64, 256), torch.randn(300, 256), torch.randn(300)
     multiply = MultiplyInt8()
