@@ -1,14 +1,19 @@
 """How much a decoder state attends to each source position.
 
-Every kind has the same two methods: `keys` projects the source states once per sentence, and
-`forward` scores queries against them. Queries come as [batch, queries, size]: all target
-positions of a sentence, or all hypotheses of its beam, share one set of keys.
+Every kind has the same methods: `keys` projects the source states once per sentence, `forward`
+scores queries against them, and `attend` sums up the states as well. Queries come as
+[batch, queries, size]: all target positions of a sentence, or all hypotheses of its beam, share one
+set of keys.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from nmt.layers.products import Multiply, multiply_plainly
+from nmt.native.kernels import WIDTH, Kernels, kernels, knows
+
+_FEW_QUERIES = 16  # with more, products of matrices are worth their preparation
 
 
 def normalize_scores(scores: Tensor, mask: Tensor, temperature: float) -> Tensor:
@@ -26,6 +31,51 @@ def normalize_scores(scores: Tensor, mask: Tensor, temperature: float) -> Tensor
     if temperature != 1.0:
         scores = scores / temperature
     return scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(dim=-1)
+
+
+def attend(
+    query: Tensor, keys: Tensor, states: Tensor, mask: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Attend with scores q . k, by the fastest path that fits.
+
+    In a block of shared products, where gradients are wanted, the block decides.
+
+    Args:
+        query: [batch, queries, key].
+        keys: [batch, src_len, key].
+        states: [batch, src_len, enc].
+        mask: True at real tokens, [batch, src_len].
+        temperature: divides the scores.
+
+    Returns:
+        Contexts [batch, queries, enc] and weights [batch, queries, src_len].
+    """
+    if has_torch_function_unary(query):
+        both: tuple[Tensor, Tensor] = handle_torch_function(
+            attend, (query,), query, keys, states, mask, temperature
+        )
+        return both
+    native = None if torch.is_grad_enabled() else attention_kernels(query, keys, states)
+    if native is not None:
+        return native.attend(query.contiguous(), keys, states, mask.contiguous(), temperature)
+    return attend_plainly(query, keys, states, mask, temperature)
+
+
+def attend_plainly(
+    query: Tensor, keys: Tensor, states: Tensor, mask: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Do the same as `attend`, as it is written in the paper."""
+    weights = normalize_scores(query @ keys.transpose(1, 2), mask, temperature)
+    return torch.bmm(weights.to(states.dtype), states), weights
+
+
+def attention_kernels(query: Tensor, keys: Tensor, states: Tensor) -> Kernels | None:
+    """Return the kernels if they attend with these, see `attend`; else None."""
+    few = query.shape[1] <= _FEW_QUERIES
+    whole = keys.shape[2] % WIDTH == states.shape[2] % WIDTH == 0
+    as_they_lie = keys.is_contiguous() and states.is_contiguous()
+    fits = few and whole and as_they_lie and knows(query, keys, states)
+    return kernels() if fits else None
 
 
 class DotAttention(nn.Module):
@@ -56,6 +106,12 @@ class DotAttention(nn.Module):
         """
         return normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
 
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
+        return attend(query, keys, states, mask, self.temperature)
+
 
 class GeneralAttention(nn.Module):
     """score(q, h) = q . W h (Luong et al., 2015, sec. 3.1).
@@ -82,6 +138,12 @@ class GeneralAttention(nn.Module):
         Returns weights [batch, queries, src_len]; `mask` [batch, src_len].
         """
         return normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
+
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
+        return attend(query, keys, states, mask, self.temperature)
 
 
 class AdditiveAttention(nn.Module):
@@ -117,6 +179,13 @@ class AdditiveAttention(nn.Module):
         query = query.unsqueeze(2)  # [batch, queries, 1, hidden]
         hidden = torch.tanh(query + keys.unsqueeze(1))  # [batch, queries, src_len, hidden]
         return normalize_scores(self.score(hidden).squeeze(-1), mask, self.temperature)
+
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
+        weights = self(query, keys, mask)
+        return torch.bmm(weights.to(states.dtype), states), weights
 
 
 Attention = DotAttention | GeneralAttention | AdditiveAttention

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from nmt.layers.products import Multiply, MultiplyInt8, multiply_forward, multiply_plainly
 from nmt.native.kernels import kernels, knows
@@ -65,15 +66,18 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 grad_features[begin : begin + chunk] = grad @ weight_low
                 grad_weight += grad.t() @ part
         if needs_gradient:
-            ctx.save_for_backward(grad_features, grad_weight, grad_bias)
+            ctx.gradients = [grad_features, grad_weight, grad_bias]
         ctx.mark_non_differentiable(nll)
         return total, nll
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        grad_features, grad_weight, grad_bias = ctx.saved_tensors
-        scale = grad_outputs[0]
-        return grad_features * scale, grad_weight * scale, grad_bias * scale, None, None, None
+        if not ctx.gradients:
+            raise RuntimeError("the gradient of this loss was taken already, and is not kept")
+        scaled = [gradient.mul_(grad_outputs[0]) for gradient in ctx.gradients]
+        ctx.gradients = []  # nobody else holds them: a parameter takes them without a copy
+        return *scaled, None, None, None
 
 
 def _cross_entropy(
@@ -130,7 +134,7 @@ class OutputLayer(nn.Module):
     """
 
     def __init__(
-        self, size: int, vocab_size: int, *, tied: nn.Parameter | None = None, chunk: int = 1024
+        self, size: int, vocab_size: int, *, tied: nn.Parameter | None = None, chunk: int = 2048
     ) -> None:
         super().__init__()
         if tied is not None and tied.shape != (vocab_size, size):

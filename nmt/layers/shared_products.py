@@ -7,8 +7,8 @@ and is then a single product over all positions:
 
     y_t = x_t M,  t = 1..T        dM = [x_1; ..; x_T]^T [dy_1; ..; dy_T]
 
-What stands in the block is written as always: `F.linear`, `torch.bmm` and `@` are recognised, and
-everything else is left alone. Results are the same up to the order of additions.
+What stands in the block is written as always: `F.linear`, `torch.bmm`, `@` and `attend` are
+recognised, and everything else is left alone. Results are the same up to the order of additions.
 """
 
 import contextlib
@@ -22,7 +22,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from nmt.layers.attention import attend, attend_plainly, attention_kernels
 from nmt.layers.products import multiply_forward
+from nmt.native.kernels import Kernels
 
 _MATRIX_PRODUCTS = (torch.bmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 
@@ -40,6 +42,11 @@ class _Record:
     """x_t, [..., rows, size]."""
     gradients: list[Tensor] = field(default_factory=list)
     """dy_t, [..., rows, outputs]."""
+
+    def note(self, inputs: Tensor, gradient: Tensor) -> None:
+        """Keep what one step leaves."""
+        self.inputs.append(inputs)
+        self.gradients.append(gradient)
 
 
 class _Tap(torch.autograd.Function):
@@ -79,10 +86,53 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         inputs, matrix = ctx.saved_tensors
         gradient = grad_outputs[0].to(matrix.dtype)
-        ctx.record.inputs.append(inputs)
-        ctx.record.gradients.append(gradient)
+        ctx.record.note(inputs, gradient)
         of_inputs = (gradient @ matrix.transpose(-1, -2)).to(ctx.dtype)
         return of_inputs, gradient.new_zeros(()), None, None, None
+
+
+class _Attend(torch.autograd.Function):
+    """Attention by a compiled kernel; its backward pass notes what is left to multiply.
+
+    With scores e = q K^T / temperature and contexts c = softmax(e) S: dK = de^T q, dS = w^T dc.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        tap_of_keys: Tensor,
+        tap_of_states: Tensor,
+        keys: "_Factor",
+        states: "_Factor",
+        mask: Tensor,
+        temperature: float,
+        native: Kernels,
+    ) -> tuple[Tensor, Tensor]:
+        low = query.to(keys.matrix.dtype).contiguous()
+        contexts, weights = native.attend(low, keys.matrix.mT, states.matrix, mask, temperature)
+        ctx.save_for_backward(low, weights)
+        ctx.keys, ctx.states, ctx.native = keys, states, native
+        ctx.temperature, ctx.dtype = temperature, query.dtype
+        ctx.set_materialize_grads(False)
+        return contexts, weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        query, weights = ctx.saved_tensors
+        of_contexts, of_weights = grad_outputs
+        if of_contexts is None:
+            of_contexts = query.new_zeros(*query.shape[:2], ctx.states.matrix.shape[2])
+        of_contexts = of_contexts.contiguous()
+        of_scores, of_query = ctx.native.attend_backward(
+            *(ctx.keys.matrix.mT, ctx.states.matrix, weights, ctx.temperature, of_contexts),
+            None if of_weights is None else of_weights.contiguous(),
+        )
+        ctx.keys.record.note(query, of_scores.to(query.dtype))
+        ctx.states.record.note(weights.to(query.dtype), of_contexts)
+        tap = of_contexts.new_zeros(())
+        return of_query.to(ctx.dtype), tap, tap, None, None, None, None, None
 
 
 @dataclass(frozen=True)
@@ -126,6 +176,8 @@ class _SharedProducts(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if func is attend:
+            return self._attend(*args)
         if torch.is_grad_enabled() and not kwargs:
             if func is F.linear and args[1].requires_grad and args[0].dim() == 2:
                 return self._multiply(args[0], args[1].t(), *args[2:])
@@ -139,12 +191,32 @@ class _SharedProducts(TorchFunctionMode):
 
     def _multiply(self, inputs: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return `inputs` [..., rows, size] times `matrix` [..., size, outputs], plus `bias`."""
-        own_bias = None if bias is None else bias.data_ptr()
-        place = (matrix.data_ptr(), matrix.shape, matrix.stride(), own_bias)
-        if place not in self._factors:
-            self._factors[place] = _Factor.of(matrix, bias)
-        factor = self._factors[place]
+        factor = self._factor(matrix, bias)
         product: Tensor = _Product.apply(  # type: ignore[no-untyped-call]
             inputs, factor.tap, factor.matrix, factor.bias, factor.record
         )
         return product
+
+    def _attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """See `attend`; where no kernel fits, its products share their work."""
+        if keys.requires_grad and states.requires_grad:
+            of_keys, of_states = self._factor(keys.mT), self._factor(states)
+            low = of_keys.matrix.dtype
+            native = attention_kernels(query.to(low), of_keys.matrix.mT, of_states.matrix)
+            if native is not None:
+                both: tuple[Tensor, Tensor] = _Attend.apply(  # type: ignore[no-untyped-call]
+                    *(query, of_keys.tap, of_states.tap, of_keys, of_states),
+                    *(mask.contiguous(), temperature, native),
+                )
+                return both
+        with self:
+            return attend_plainly(query, keys, states, mask, temperature)
+
+    def _factor(self, matrix: Tensor, bias: Tensor | None = None) -> _Factor:
+        own_bias = None if bias is None else bias.data_ptr()
+        place = (matrix.data_ptr(), matrix.shape, matrix.stride(), own_bias)
+        if place not in self._factors:
+            self._factors[place] = _Factor.of(matrix, bias)
+        return self._factors[place]

@@ -257,8 +257,9 @@ class RecurrentDecoder(nn.Module):
 
     def _attend(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """`query` [batch, queries, hidden] -> context [batch, queries, enc] and weights."""
-        weights = self.attention(query, memory.keys, memory.mask)  # type: ignore[misc]
-        return torch.bmm(weights.to(memory.states.dtype), memory.states), weights
+        assert self.attention is not None
+        assert memory.keys is not None
+        return self.attention.attend(query, memory.keys, memory.states, memory.mask)
 
     def _attend_rows(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attend with `query` [rows, hidden] -> context [rows, enc], weights [rows, src_len]."""

@@ -40,6 +40,8 @@ _SIGNATURES = {
     "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 2],
     "to_bytes": [_LONG, _LONG, *[_ADDRESS] * 3],
     "scale_rows": [_LONG, _LONG, *[_ADDRESS] * 3],
+    "attend": [*[_LONG] * 5, *[_ADDRESS] * 4, _FLOAT, *[_ADDRESS] * 2],
+    "attend_backward": [*[_LONG] * 5, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 4],
     "multiply_int8": [_LONG, _LONG, _ADDRESS, _LONG, _LONG, *[_ADDRESS] * 7],
 }
 
@@ -136,6 +138,57 @@ class Kernels:
             *(of_output.data_ptr(), _address(of_after), of_projected.data_ptr()),
             *(of_recurrent.data_ptr(), of_before.data_ptr()),
         )
+
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, memory] and weights, float32, [batch, queries, src_len].
+
+        Args:
+            query: [batch, queries, key].
+            keys: [batch, src_len, key].
+            states: what is summed up with the weights, [batch, src_len, memory].
+            mask: True at real tokens, [batch, src_len].
+            temperature: divides the scores.
+        """
+        sizes = (*query.shape[:2], *keys.shape[1:], states.shape[2])
+        weights = torch.empty(*query.shape[:2], keys.shape[1])
+        contexts = query.new_empty(*query.shape[:2], states.shape[2])
+        self._functions["attend", query.dtype](
+            *(*sizes, query.data_ptr(), keys.data_ptr(), states.data_ptr(), mask.data_ptr()),
+            *(temperature, weights.data_ptr(), contexts.data_ptr()),
+        )
+        return contexts, weights
+
+    def attend_backward(
+        self,
+        keys: Tensor,
+        states: Tensor,
+        weights: Tensor,
+        temperature: float,
+        of_contexts: Tensor,
+        of_weights: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return gradients of the scores, float32, [batch, queries, src_len], and of the queries.
+
+        Args:
+            keys: of `attend`.
+            states: of `attend`.
+            weights: of `attend`.
+            temperature: of `attend`.
+            of_contexts: gradient of the contexts, [batch, queries, memory].
+            of_weights: gradient of the weights, float32, or None.
+        """
+        batch, queries, length = weights.shape
+        of_scores = torch.empty_like(weights)
+        of_queries = keys.new_empty(batch, queries, keys.shape[2])
+        self._functions["attend_backward", keys.dtype](
+            *(batch, queries, length, keys.shape[2], states.shape[2]),
+            *(keys.data_ptr(), states.data_ptr(), weights.data_ptr(), temperature),
+            *(of_contexts.data_ptr(), _address(of_weights)),
+            *(of_scores.data_ptr(), of_queries.data_ptr()),
+        )
+        return of_scores, of_queries
 
     def cross_entropy(
         self, scores: Tensor, bias: Tensor, gold: Tensor, smoothing: float
