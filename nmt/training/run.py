@@ -50,7 +50,7 @@ from nmt.training.signals import GracefulStop
 from nmt.training.state import TrainingState
 from nmt.training.timing import Deadline
 from nmt.training.trainer import Trainer, ship_average
-from nmt.training.validation import Validator
+from nmt.training.validation import VALIDATIONS, Validator
 
 logger = logging.getLogger("nmt.training")
 
@@ -129,7 +129,9 @@ def owned(run: Path, world: World) -> Iterator[None]:
         return
     make_folder(run)
     with lock_folder(run):
-        sweep_strays(run)
+        for folder in (run, run / VALIDATIONS):
+            if folder.is_dir():
+                sweep_strays(folder)
         yield
 
 

@@ -29,6 +29,8 @@ from nmt.training.divergence import diverged
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
 
+VALIDATIONS = "valid"
+"""Name of a run's folder of translations, a file for each validation."""
 _HOPELESS = math.log(sys.float_info.max)
 """Nats per token whose perplexity no number can hold."""
 
@@ -143,6 +145,6 @@ class Validator:
             device=self.device,
         )
         hypotheses = [translation.text for translation in translator.translate(source)]
-        folder = make_folder(self.run / "valid")
+        folder = make_folder(self.run / VALIDATIONS)
         write_text(folder / f"update-{update:06d}.hyp", "\n".join([*hypotheses, ""]))
         return score(hypotheses, references, ("bleu", "chrf"))

@@ -1,0 +1,107 @@
+"""A run that is stopped again and again, and what must be left of it each time."""
+
+import itertools
+import json
+import re
+import shutil
+from pathlib import Path
+
+from processes import Command, Ended, Process, Setup
+from tiny import write_corpus
+
+from nmt.storage import LOCK, sha256_of, verify_manifest
+from nmt.training.checkpoint import checkpoint_path, find_resumable, update_of
+
+INTERVAL = 2
+"""Updates between two checkpoints."""
+SETTINGS = (
+    *(f"training.save_every={INTERVAL}", "training.keep_last=1", "training.learning_rate=1e-4"),
+    *("validation.every=4", "validation.max_lines=3"),
+)
+"""Each validation finds better weights, so that all that a run ever writes is written again."""
+AHEAD = 2 * INTERVAL
+"""Updates after which a run has written two checkpoints, and a model after its validation."""
+
+_NUMBERS = itertools.count()
+
+
+class Run:
+    """A run of the tiny corpus in a folder, as others leave it.
+
+    Args:
+        folder: of the corpus and the run; made if it is missing.
+        settings: of the configuration, beside `SETTINGS`.
+    """
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config = folder / "tiny.toml"
+        if not self.config.exists():
+            write_corpus(folder)
+        self.folder = folder / "run"
+        self._settings = (*SETTINGS, *settings)
+        self._scratch = folder / "scratch"
+
+    def command(self, updates: int, *, setup: Setup | None = None) -> Command:
+        """Return the command that trains up to this update."""
+        settings = (*self._settings, f"training.max_updates={updates}")
+        options = [part for setting in settings for part in ("--set", setting)]
+        arguments = ("train", str(self.config), "--run", str(self.folder), *options)
+        return Command(arguments, setup)
+
+    def train(self, updates: int, *, setup: Setup | None = None) -> Ended:
+        """Train up to this update, in a process of its own."""
+        return self.begin(updates, setup=setup).end()
+
+    def begin(self, updates: int, *, setup: Setup | None = None) -> Process:
+        """Begin to train, in a process of its own."""
+        return Process(self.command(updates, setup=setup), self.log).go()
+
+    @property
+    def log(self) -> Path:
+        """Where a process leaves what it says."""
+        return self._scratch
+
+    def survivor(self) -> int:
+        """Return from which update the run would be resumed; 0 = from none.
+
+        Strays are swept in a copy, so that the next process has its own to sweep.
+        """
+        copy = self._scratch / f"copy{next(_NUMBERS)}"
+        if not (self.folder / "checkpoints").exists():
+            return 0
+        shutil.copytree(self.folder / "checkpoints", copy / "checkpoints")
+        checkpoint = find_resumable(copy)
+        shutil.rmtree(copy)
+        return 0 if checkpoint is None else update_of(checkpoint)
+
+    def sums(self, update: int) -> dict[str, str]:
+        """Return the SHA-256 of each file of a checkpoint, which must be whole."""
+        return verify_manifest(checkpoint_path(self.folder, update))
+
+    def weights(self, update: int) -> dict[str, str]:
+        """Return the SHA-256 of each file of tensors of a checkpoint."""
+        folder = checkpoint_path(self.folder, update)
+        return {file.name: sha256_of(file) for file in folder.glob("*.safetensors")}
+
+    def updates_made(self) -> list[int]:
+        """Return the updates in the metrics, in their order."""
+        metrics = self.folder / "metrics.jsonl"
+        lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.exists() else []
+        entries = map(json.loads, lines)
+        return [entry["update"] for entry in entries if entry["kind"] == "update"]
+
+    def strays(self) -> list[str]:
+        """Return all files and folders that a user would not expect in a run."""
+        hidden = (path for path in self.folder.rglob(".*") if path.name != LOCK)
+        return [str(path.relative_to(self.folder)) for path in hidden]
+
+    def size_of(self, update: int) -> int:
+        """Return how many bytes a checkpoint has."""
+        return sum(file.stat().st_size for file in checkpoint_path(self.folder, update).iterdir())
+
+
+def resumed_from(errors: str) -> int | None:
+    """Return what a process says it has resumed from; 0 = nothing, None = it does not say."""
+    found = re.search(r"resume: (?:from update-(\d+)|no checkpoint)", errors)
+    return int(found[1] or 0) if found else None
