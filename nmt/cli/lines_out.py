@@ -131,6 +131,7 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
             file.flush()
             if not is_device:
                 os.fsync(file.fileno())
+                os.replace(partial, path)
     except BaseException:
         if not is_device:
             _logger.warning("%s: what was done before the error, %s lines", partial, f"{written:,}")
@@ -138,6 +139,3 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     finally:
         with contextlib.suppress(OSError):  # of lines that a full disk has refused already
             file.close()
-    if not is_device:
-        with explain_failures(path):
-            os.replace(partial, path)

@@ -5,13 +5,14 @@ nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machin
 130 Ctrl-C, 141 the reader went away, 143 terminated after saving.
 """
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import sys
 import traceback
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
@@ -82,13 +83,18 @@ def configure(
     ] = False,
 ) -> None:
     """Train, study and ship recurrent sequence-to-sequence translation models."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Console(sys.stderr)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     handler.setLevel(logging.WARNING if quiet else logging.DEBUG)
     logger = logging.getLogger("nmt")
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)  # train.log is never quiet
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on in silence: what standard error refuses cannot be told, and is no reason to end."""
 
 
 class _TextFormatter(logging.Formatter):
@@ -146,8 +152,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    for line in message.split("\n"):
-        print(f"error: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code still says it
+        for line in message.split("\n"):
+            print(f"error: {line}", file=sys.stderr)
 
 
 def _after_os_error(error: OSError) -> int:

@@ -30,7 +30,14 @@ from nmt.data.binary import MANIFEST, Corpus
 from nmt.data.preparation import Preparation
 from nmt.data.prepared import TRAIN, VALID, PreparedSummary
 from nmt.errors import DataError, NmtError
-from nmt.storage import explain_failures, make_folder, new_folder, sha256_of, write_json
+from nmt.storage import (
+    explain_failures,
+    make_folder,
+    new_folder,
+    sha256_of,
+    verify_manifest,
+    write_json,
+)
 from nmt.text.lines import BadLines, require_file
 from nmt.text.subword import load_subwords
 
@@ -163,10 +170,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _summary_if_current(
     out: Path, manifest: Mapping[str, Any], key: str, bad_lines: BadLines
 ) -> PreparedSummary | None:
-    """Return what an earlier call made, if it is whole and what this call would make."""
+    """Return what an earlier call made, if it is whole and what this call would make.
+
+    All of it is read: a flipped bit would be learned without a sign.
+    """
     if manifest.get("key") != key or bad_lines not in ("error", manifest.get("bad_lines")):
         return None
     try:
+        verify_manifest(out)
         fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
         corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
         if any(corpus.fingerprints != fingerprints for corpus in corpora):

@@ -56,6 +56,10 @@ class Provoked(Ended):
     at: str | None
     """The call, with its arguments, at which the fault came; None if the process made fewer."""
 
+    def is_within(self, folder: Path) -> bool:
+        """Whether the call was about something in a folder, and not for example a message."""
+        return self.at is not None and str(folder) in re.sub(r"^(\w+\(\d+<.*?>).*", r"\1", self.at)
+
 
 def calls_of(folder: Path, command: Command) -> list[Fault]:
     """Run a command of nmt, and return a way to kill it at each of its calls."""

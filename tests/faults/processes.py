@@ -10,8 +10,10 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import pwd
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +142,17 @@ def _run(gate, work, output: Path, errors: Path) -> None:
     gate.send_bytes(b"ready")
     gate.recv_bytes()
     sys.exit(work())
+
+
+@contextlib.contextmanager
+def folder_of_all() -> Iterator[Path]:
+    """Make a folder that every user may enter; those that pytest makes are for one only."""
+    folder = Path(tempfile.mkdtemp(prefix="nmt-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def become_nobody() -> None:

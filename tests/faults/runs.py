@@ -31,16 +31,17 @@ class Run:
     Args:
         folder: of the corpus and the run; made if it is missing.
         settings: of the configuration, beside `SETTINGS`.
+        log: where a process leaves what it says; beside the run, unless told otherwise.
     """
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, *settings: str, log: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "tiny.toml"
         if not self.config.exists():
             write_corpus(folder)
         self.folder = folder / "run"
         self._settings = (*SETTINGS, *settings)
-        self._scratch = folder / "scratch"
+        self.log = log or folder / "log"
 
     def command(self, updates: int, *, setup: Setup | None = None) -> Command:
         """Return the command that trains up to this update."""
@@ -57,17 +58,12 @@ class Run:
         """Begin to train, in a process of its own."""
         return Process(self.command(updates, setup=setup), self.log).go()
 
-    @property
-    def log(self) -> Path:
-        """Where a process leaves what it says."""
-        return self._scratch
-
     def survivor(self) -> int:
         """Return from which update the run would be resumed; 0 = from none.
 
         Strays are swept in a copy, so that the next process has its own to sweep.
         """
-        copy = self._scratch / f"copy{next(_NUMBERS)}"
+        copy = self.log / f"copy{next(_NUMBERS)}"
         if not (self.folder / "checkpoints").exists():
             return 0
         shutil.copytree(self.folder / "checkpoints", copy / "checkpoints")

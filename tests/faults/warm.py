@@ -1,5 +1,7 @@
 """All that training and translating import; a process forked after this starts at once."""
 
+import codecs
+
 import pytest  # noqa: F401  a forked process imports the main module anew, which is pytest
 import sacrebleu  # noqa: F401
 import torch
@@ -13,3 +15,4 @@ from nmt.native.kernels import kernels
 
 torch.set_num_threads(1)
 kernels()
+codecs.lookup("utf-8-sig")  # another user may not be allowed to read what is not loaded yet

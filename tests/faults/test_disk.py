@@ -1,0 +1,257 @@
+"""Row 14: whatever the disk refuses is said, with exit code 5, and what was there stays whole."""
+
+import contextlib
+import functools
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from calls import Fault, calls_of, provoke
+from processes import Command, Ended, become_nobody, folder_of_all, nmt
+from runs import AHEAD, Run, resumed_from
+from tiny import write_corpus
+
+from nmt.storage import verify_manifest
+
+REASONS = {
+    "ENOSPC": "the disk is full; free some space or choose a folder on another disk.",
+    "EIO": "the disk reports an input/output error; look at the system log, then retry.",
+    "EDQUOT": "the disk quota is used up; free some space or choose a folder elsewhere.",
+    "EROFS": "the file system is read-only; choose a folder that can be written.",
+    "EFBIG": "the file would exceed the largest size allowed here; see `ulimit -f`.",
+    "EACCES": "writing there is not permitted; mend its owner or mode, or choose another.",
+}
+REMOVALS = ("unlink", "unlinkat", "rmdir")
+TINY_DISK = 4 << 20  # bytes
+
+
+def some(faults: list[Fault], count: int | None) -> list[Fault]:
+    """Give the calls a full disk and a broken one in turn; of all calls or of `count`."""
+    if count is not None:
+        faults = random.Random(2).sample(faults, min(count, len(faults)))
+    return [
+        replace(fault, error="EIO" if fault.number % 2 or fault.call in REMOVALS else "ENOSPC")
+        for fault in faults
+    ]
+
+
+def refused(ended: Ended, error: str, *places: Path) -> None:
+    """Check that a command says what the disk refused, where, and what to do."""
+    assert "Traceback" not in ended.errors, ended.errors
+    assert ended.code == 5, ended.errors
+    message = ended.errors.rstrip("\n").split("\n")[-1]
+    place = "|".join(re.escape(str(place)) for place in places)
+    wanted = (
+        rf"error: (need [\d.]+ (B|kB|MB) in|cannot write) ({place})\S*"
+        rf"(, [\d.]+ (B|kB|MB|GB) free)?; {re.escape(REASONS[error])}"
+    )
+    assert re.fullmatch(wanted, message), ended.errors
+
+
+def test_each_call_of_training_fails_once_and_the_previous_checkpoint_stays(tmp_path, programme):
+    run = Run(tmp_path)
+    assert run.train(AHEAD).code == 0
+    faults = calls_of(run.log, run.command(2 * AHEAD))
+    saved, tries, worst = run.survivor(), 0, 0.0
+    for fault in some(faults, programme.count(quick=14, full=0) or None):
+        begun = time.monotonic()
+        ended = provoke(run.log, run.command(saved + AHEAD), fault)
+        worst = max(worst, time.monotonic() - begun)
+        assert resumed_from(ended.errors) in (saved, None), ended.errors
+        is_ours = ended.is_within(run.folder)
+        if is_ours and fault.call not in REMOVALS:
+            refused(ended, fault.error or "", run.folder)
+            assert run.strays() == []
+        else:
+            assert "Traceback" not in ended.errors, f"{ended.at}\n{ended.errors}"
+            assert ended.code in (0, 5), f"{ended.at}\n{ended.errors}"
+        survivor = run.survivor()
+        assert survivor >= saved, f"update {saved} is lost at {ended.at}"
+        saved = survivor
+        tries += is_ours
+
+    ended = run.train(saved + AHEAD)
+    assert ended.code == 0, ended.errors
+    assert resumed_from(ended.errors) == saved
+    assert run.strays() == []
+    verify_manifest(run.folder / "model")
+    programme.record(
+        14,
+        "each write, fsync, rename, mkdir and unlink of training fails once (full disk, I/O "
+        "error): code 5 with the reason, the previous checkpoint whole",
+        tries=tries,
+        worst_seconds=worst,
+    )
+
+
+@pytest.mark.parametrize("error", ["EDQUOT", "EROFS", "EFBIG"])
+def test_a_quota_a_read_only_disk_and_a_limit_are_named(tmp_path, error):
+    run = Run(tmp_path)
+    assert run.train(AHEAD).code == 0
+    fault = Fault("fsync", 12, error)
+    refused(provoke(run.log, run.command(2 * AHEAD), fault), error, run.folder)
+    assert run.survivor() == AHEAD
+
+
+def test_each_call_of_preparation_fails_once_and_the_former_data_stay(tmp_path, programme):
+    write_corpus(tmp_path)
+    out = tmp_path / "run"
+
+    def command(length: int) -> Command:
+        limit = ("--set", f"data.max_length={length}")
+        return Command(("prepare", str(tmp_path / "tiny.toml"), "--run", str(out), *limit))
+
+    faults = calls_of(tmp_path / "log", command(100))
+    before = verify_manifest(out / "data")
+    tries = 0
+    for number, fault in enumerate(some(faults, programme.count(quick=8, full=0) or None)):
+        ended = provoke(tmp_path / "log", command(101 + number), fault)
+        is_ours = ended.is_within(out)
+        if is_ours and fault.call not in REMOVALS:
+            refused(ended, fault.error or "", out)
+            assert sorted(os.listdir(out)) == [".lock", "data"]
+        else:
+            assert "Traceback" not in ended.errors, f"{ended.at}\n{ended.errors}"
+            assert ended.code in (0, 5), f"{ended.at}\n{ended.errors}"
+        after = verify_manifest(out / "data")
+        assert ended.code == 0 or is_ours or after == before
+        before = after
+        tries += is_ours
+    programme.record(
+        14,
+        "each call of `nmt prepare` that changes the disk fails once: code 5 with the reason, the "
+        "former data whole",
+        tries=tries,
+    )
+
+
+def test_each_call_of_translating_fails_once_and_what_is_done_stays(
+    model_folder, tmp_path, programme
+):
+    (tmp_path / "in").write_text("a cat\n" * 12)
+    (tmp_path / "out").write_text("former\n")
+    partial = tmp_path / "out.partial"
+    files = ("-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--beam", "1")
+    command = Command(("translate", str(model_folder), *files))
+    faults = calls_of(tmp_path / "log", command)
+    whole = (tmp_path / "out").read_text()
+    assert whole.count("\n") == 12
+    tries = 0
+    for fault in some(faults, programme.count(quick=3, full=0) or None):
+        (tmp_path / "out").write_text("former\n")
+        ended = provoke(tmp_path / "log", command, fault)
+        if not ended.is_within(tmp_path / "out"):
+            continue
+        refused(ended, fault.error or "", tmp_path / "out", tmp_path)
+        assert "what was done before the error" in ended.errors
+        assert whole.startswith(partial.read_text())
+        assert (tmp_path / "out").read_text() == "former\n"
+        tries += 1
+    assert tries
+    programme.record(14, "each call of `nmt translate -o` fails once: code 5", tries=tries)
+
+
+# --- disks that are small, full, or not to be written ------------------------------------------
+
+
+def limit_files(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_no_file_may_grow_beyond_a_limit(tmp_path, programme):
+    """RLIMIT_FSIZE cuts each file at another size; the kernel itself writes half of them."""
+    run = Run(tmp_path)
+    assert run.train(AHEAD).code == 0
+    largest = max(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
+    tries = programme.count(quick=3, full=20)
+    for size in random.Random(3).sample(range(100, largest), tries):
+        ended = run.train(2 * AHEAD, setup=functools.partial(limit_files, size))
+        refused(ended, "EFBIG", run.folder)
+        assert run.survivor() == AHEAD
+        assert run.strays() == []
+    assert run.train(2 * AHEAD).code == 0
+    programme.record(14, "RLIMIT_FSIZE at random sizes while training: code 5", tries=tries)
+
+
+@contextlib.contextmanager
+def tiny_disk(folder: Path) -> Iterator[Path]:
+    """Mount a file system of 4 MiB."""
+    folder.mkdir()
+    options = ("-t", "tmpfs", "-o", f"size={TINY_DISK}", "none", str(folder))
+    if os.geteuid() or subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("only root can mount a tmpfs; RLIMIT_FSIZE and strace provoke the same")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(path: Path, leave: int) -> None:
+    """Fill a disk with one file, but for some bytes."""
+    path.unlink(missing_ok=True)
+    with path.open("wb") as file, contextlib.suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(path.parent).free - leave)
+
+
+def test_a_disk_that_is_nearly_full_ends_training_and_room_lets_it_go_on(tmp_path, programme):
+    tries = programme.count(quick=2, full=12)
+    with tiny_disk(tmp_path / "disk") as disk:
+        run = Run(disk, log=tmp_path / "log")
+        assert run.train(AHEAD).code == 0
+        for leave in random.Random(4).sample(range(0, 30), tries):
+            fill(disk / "ballast", leave * 4096)
+            saved = run.survivor()
+            ended = run.train(saved + AHEAD)
+            if ended.code:
+                refused(ended, "ENOSPC", run.folder)
+            assert run.survivor() >= saved
+        (disk / "ballast").unlink()
+        assert run.train(run.survivor() + AHEAD).code == 0
+        assert run.strays() == []
+    programme.record(14, "a tmpfs of 4 MiB, nearly full, while training: code 5", tries=tries)
+
+
+def test_a_disk_that_is_read_only_is_named(tmp_path):
+    with tiny_disk(tmp_path / "disk") as disk:
+        run = Run(disk, log=tmp_path / "log")
+        assert run.train(AHEAD).code == 0
+        remount = ["mount", "-o", "remount,ro", str(disk)]
+        subprocess.run(remount, check=True)
+        refused(run.train(2 * AHEAD), "EROFS", run.folder)
+
+
+def test_a_folder_that_must_not_be_written_is_named():
+    with folder_of_all() as folder:
+        run = Run(folder)
+        assert run.train(AHEAD).code == 0
+        run.folder.chmod(0o555)
+        (run.folder / ".lock").chmod(0o666)
+        ended = run.train(2 * AHEAD, setup=become_nobody)
+        run.folder.chmod(0o755)
+        refused(ended, "EACCES", run.folder)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_log_on_a_full_disk_ends_training_with_the_reason(tmp_path):
+    run = Run(tmp_path)
+    assert run.train(AHEAD).code == 0
+    (run.folder / "train.log").unlink()
+    (run.folder / "train.log").symlink_to("/dev/full")
+    refused(run.train(2 * AHEAD), "ENOSPC", run.folder)
+    (run.folder / "train.log").unlink()
+    assert run.train(2 * AHEAD).code == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_translations_to_a_full_disk_end_with_the_reason(model_folder, tmp_path):
+    (tmp_path / "in").write_text("a cat\n")
+    ended = nmt(tmp_path, "translate", model_folder, "-i", tmp_path / "in", "-o", "/dev/full")
+    refused(ended, "ENOSPC", Path("/dev/full"))
