@@ -34,6 +34,8 @@ LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
 _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
 _METADATA_KEY = "nmt"
+_MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
+_LONGEST_NAME = 255  # bytes, on every file system
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose a folder on another disk",
@@ -151,11 +153,24 @@ def read_json(path: Path) -> Any:
         ModelError: it is missing or damaged.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(_read_description(path))
     except FileNotFoundError as error:
         raise ModelError(f"{path}: is missing; the folder is not complete.") from error
     except (ValueError, RecursionError) as error:  # the latter of endless brackets
         raise ModelError(f"{path}: is damaged, not JSON ({error}); restore it.") from error
+
+
+def _read_description(path: Path) -> bytes:
+    """Return the content of a small plain file: no pipe that never ends, nothing huge."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path}: is not a plain file; refused, copy the folder again.")
+    if status.st_size > _MOST_DESCRIBED:
+        raise ModelError(
+            f"{path}: is damaged, {format_size(status.st_size)} are too much for what it says; "
+            "restore it."
+        )
+    return path.read_bytes()
 
 
 def sync_folder(folder: Path) -> None:
@@ -193,11 +208,13 @@ def verify_manifest(folder: Path) -> dict[str, str]:
     Files that it does not list are ignored: nothing of them is promised.
 
     Raises:
-        ModelError: the manifest or a file is missing, or a file differs from its checksum.
+        ModelError: the manifest or a file is missing, or a file differs from its checksum, or is
+            a link out of the folder.
     """
     sums = _read_manifest(folder)
     for name, expected in sums.items():
         path = folder / name
+        _refuse_way_out(path, folder)
         if not path.is_file():
             raise ModelError(f"{path}: is missing, though {MANIFEST} lists it; restore it.")
         if sha256_of(path) != expected:
@@ -210,8 +227,9 @@ def verify_manifest(folder: Path) -> dict[str, str]:
 
 def _read_manifest(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
+    _refuse_way_out(path, folder)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = _read_description(path).decode("utf-8").split("\n")
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder}: has no {MANIFEST}; it is no checkpoint or model folder, or not complete."
@@ -226,10 +244,20 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         if match is None:
             raise ModelError(f"{path}:{number}: is damaged, not `sha256  name`; restore it.")
         name = match.group(2)
+        if "\0" in name or any(len(os.fsencode(p)) > _LONGEST_NAME for p in Path(name).parts):
+            raise ModelError(f"{path}:{number}: is damaged, no file has such a name; restore it.")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"{path}:{number}: `{name}` points outside the folder; refused.")
         sums[name] = match.group(1)
     return sums
+
+
+def _refuse_way_out(path: Path, folder: Path) -> None:
+    """Refuse a link that leads out of the folder: who sent it shall not say what we read."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(
+            f"{path}: is a link that leads out of the folder; refused, put the file itself there."
+        )
 
 
 # --- folders -------------------------------------------------------------------------------

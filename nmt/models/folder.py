@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nmt import __version__
@@ -31,7 +32,7 @@ from nmt.models.description import (
 )
 from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
-from nmt.models.weights import set_weights, weights_of
+from nmt.models.weights import require_same_shapes, set_weights, weights_of
 from nmt.storage import (
     load_tensors,
     new_folder,
@@ -135,7 +136,10 @@ def load_model_folder(path: Path) -> LoadedModel:
     require_plausible_sizes(config.model, tensors, folder)
     # Fresh weights are about to be overwritten: draw them the cheapest way.
     cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
-    model = build_model(cheap, source_vocab=config.source_vocab, target_vocab=config.target_vocab)
+    sizes = {"source_vocab": config.source_vocab, "target_vocab": config.target_vocab}
+    with torch.device("meta"):  # no memory is taken before the weights are known to fit
+        require_same_shapes(build_model(cheap, **sizes), tensors, folder / WEIGHTS)
+    model = build_model(cheap, **sizes)
     set_weights(model, tensors, folder / WEIGHTS)
     shortlist = None
     if (folder / SHORTLIST_FILE).exists():
@@ -155,7 +159,8 @@ def require_plausible_sizes(
     Raises:
         ModelError: a size of the configuration exceeds every dimension of the weights.
     """
-    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    filled = [tensor for tensor in tensors.values() if tensor.numel()]
+    largest = max((size for tensor in filled for size in tensor.shape), default=0)
     sizes = {
         "embedding.size": config.embedding.size,
         "encoder.hidden_size": config.encoder.hidden_size,
@@ -167,7 +172,7 @@ def require_plausible_sizes(
         "encoder.layers": config.encoder.layers,
         "decoder.layers": config.decoder.layers,
     }
-    for values, limit in ((sizes, largest), (layers, len(tensors))):
+    for values, limit in ((sizes, largest), (layers, len(filled))):
         for name, value in values.items():
             if value > limit:
                 raise ModelError(

@@ -26,6 +26,17 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -
     Raises:
         ModelError: names or shapes differ.
     """
+    require_same_shapes(model, weights, origin)
+    for name, weight in weights_of(model).items():
+        weight.copy_(weights[name])
+
+
+def require_same_shapes(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
+    """Refuse weights that are not one tensor for each of a model's own; see `set_weights`.
+
+    Raises:
+        ModelError: names or shapes differ.
+    """
     own = weights_of(model)
     for name in sorted(own.keys() | weights.keys()):
         if name not in weights or name not in own or own[name].shape != weights[name].shape:
@@ -35,5 +46,3 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -
                 f"{origin}: does not fit the configured model: weight `{name}` is {saved}, should "
                 f"be {needed}; the configuration has changed, or files of two models are mixed."
             )
-    for name, weight in own.items():
-        weight.copy_(weights[name])

@@ -67,9 +67,11 @@ class Subword:
         try:
             self._processor.LoadFromSerializedProto(model)
             size = self._processor.get_piece_size() if model else 0
-        except RuntimeError as error:
+            pieces = self._processor.id_to_piece(list(range(size)))
+            kind = _kind(model)
+        except (RuntimeError, UnicodeDecodeError, IndexError) as error:
             raise ModelError(f"{name}: is no subword model, or damaged; restore it.") from error
-        found = tuple(self._processor.id_to_piece(i) for i in range(min(size, len(SPECIAL_PIECES))))
+        found = tuple(pieces[: len(SPECIAL_PIECES)])
         if found != SPECIAL_PIECES:
             raise ModelError(
                 f"{name}: begins with the pieces {' '.join(found) or '(none)'} instead of "
@@ -80,7 +82,7 @@ class Subword:
         """Number of pieces, special ones included."""
         self.fingerprint = hashlib.sha256(model).hexdigest()
         """SHA-256 of the model file."""
-        self.kind: SubwordKind = _kind(model)
+        self.kind: SubwordKind = kind
         """Which algorithm cuts the text."""
 
     @classmethod

@@ -14,10 +14,10 @@ from processes import nmt
 from runs import AHEAD, Run, resumed_from
 from tiny import write_corpus
 
-from nmt.errors import DataError, ModelError, NmtError
+from nmt.errors import ModelError, NmtError
 from nmt.models.folder import load_model_folder
-from nmt.storage import MANIFEST, sha256_of, verify_manifest, write_json, write_manifest
-from nmt.training.checkpoint import checkpoint_path, find_resumable, list_checkpoints
+from nmt.storage import MANIFEST, sha256_of, verify_manifest, write_manifest
+from nmt.training.checkpoint import find_resumable, list_checkpoints
 
 BLOCK = 4096
 FOREVER = 1_000_000
@@ -172,7 +172,8 @@ def test_two_swapped_files_are_found(copied):
     ended = copied.train(2 * AHEAD)
     assert ended.code == 0
     assert f"{newest}/optimizer.safetensors: is damaged or was changed" in ended.errors
-    shutil.copy(older / "model.safetensors", copied.folder / "model" / "model.safetensors")
+    newest = list_checkpoints(copied.folder)[-1]
+    shutil.copy(newest / "optimizer.safetensors", copied.folder / "model" / "model.safetensors")
     ended = nmt(copied.log, "translate", copied.folder, "-i", copied.config)
     assert ended.code == 4
     assert "model.safetensors: is damaged or was changed" in ended.errors
