@@ -91,15 +91,28 @@ def make_folder(path: Path) -> Path:
     """Create `path` and its parents where they are missing, and return it.
 
     Raises:
-        UsageError: a file is in the way.
+        UsageError: a file is in the way, or the name is not UTF-8.
         ResourceError: the disk refuses.
     """
+    require_utf8_name(path)
     try:
         with explain_failures(path):
             path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{path}: cannot be a folder, a file is in the way; move it.") from error
     return path
+
+
+def require_utf8_name(path: Path) -> None:
+    """Refuse a name that no configuration, log or manifest could write down.
+
+    Raises:
+        UsageError: its bytes are not UTF-8.
+    """
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeError as error:
+        raise UsageError(f"{str(path)!a}: is no name in UTF-8; rename it.") from error
 
 
 def temporary_beside(final: Path) -> Path:
@@ -137,8 +150,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in UTF-8, all or nothing; see `write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Replace `path` by `text` in UTF-8, all or nothing; see `write_bytes`.
+
+    What names of files hold that the locale cannot express is written as the bytes it stands for.
+    """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:

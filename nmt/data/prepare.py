@@ -34,6 +34,7 @@ from nmt.storage import (
     explain_failures,
     make_folder,
     new_folder,
+    require_utf8_name,
     sha256_of,
     verify_manifest,
     write_json,
@@ -120,6 +121,7 @@ def _fingerprint_inputs(
     for file in (*data.train, *data.valid, *(data.test or ())):
         path = Path(file)
         require_file(path)
+        require_utf8_name(path)
         status = path.stat()
         entry: dict[str, int | str] = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
         before = known.get(file, {})

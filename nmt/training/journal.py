@@ -201,7 +201,7 @@ class _LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         with explain_failures(path):
-            super().__init__(path, encoding="utf-8")
+            super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
 
     def handleError(self, record: logging.LogRecord) -> None:

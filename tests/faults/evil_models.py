@@ -316,7 +316,11 @@ def a_configuration_of_brackets(folder: Path, outside: Path) -> None:
 
 @attack()
 def a_number_of_many_digits(folder: Path, outside: Path) -> None:
-    config = (folder / CONFIG).read_text().replace('"format_version": 1', f'"format_version": {"9" * 10**5}')
+    config = (
+        (folder / CONFIG)
+        .read_text()
+        .replace('"format_version": 1', f'"format_version": {"9" * 10**5}')
+    )
     (folder / CONFIG).write_text(config)
 
 
@@ -350,4 +354,6 @@ def a_shortlist_of_strange_pieces(folder: Path, outside: Path) -> None:
 
 @attack()
 def a_shortlist_of_nothing(folder: Path, outside: Path) -> None:
-    save_file({"frequent": torch.empty(0), "likely": torch.empty(0, 0)}, folder / "shortlist.safetensors")
+    save_file(
+        {"frequent": torch.empty(0), "likely": torch.empty(0, 0)}, folder / "shortlist.safetensors"
+    )

@@ -47,7 +47,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def flips(folder: Path, count: int | None) -> Iterator[Path]:
-    """Flip a bit in each block of each file, or in `count` of each file; yield the file meanwhile."""
+    """Flip a bit in each block, or in `count` blocks, of each file; yield the file meanwhile."""
     chance = random.Random(5)
     for path in files_of(folder):
         good = path.read_bytes()

@@ -206,7 +206,7 @@ def test_a_disk_that_is_nearly_full_ends_training_and_room_lets_it_go_on(tmp_pat
     with tiny_disk(tmp_path / "disk") as disk:
         run = Run(disk, log=tmp_path / "log")
         assert run.train(AHEAD).code == 0
-        for leave in random.Random(4).sample(range(0, 30), tries):
+        for leave in random.Random(4).sample(range(30), tries):
             fill(disk / "ballast", leave * 4096)
             saved = run.survivor()
             ended = run.train(saved + AHEAD)

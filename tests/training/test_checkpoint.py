@@ -1,8 +1,6 @@
 import json
 import logging
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from torch import nn
 from nmt import storage
 from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
-from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.errors import ModelError, UsageError
 from nmt.models.weights import set_weights, weights_of
 from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
@@ -222,94 +220,6 @@ def test_weights_with_missing_or_strange_names_are_refused():
     strange = {**weights_of(model), "zoo": torch.ones(3)}
     with pytest.raises(ModelError, match=r"`zoo` is \(3,\), should be absent"):
         set_weights(model, strange, Path("x"))
-
-
-def test_a_full_disk_leaves_the_former_checkpoint_to_resume_from(tmp_path, monkeypatch):
-    trainee = saved_run(tmp_path, 10)
-    fsync = os.fsync
-    calls = []
-
-    def fail_at(number):
-        def fail(descriptor):
-            calls.append(descriptor)
-            if len(calls) == number:
-                raise OSError(28, "No space left on device")
-            fsync(descriptor)
-
-        return fail
-
-    failures = 0
-    for number in range(1, 60):
-        calls.clear()
-        monkeypatch.setattr(storage.os, "fsync", fail_at(number))
-        try:
-            save(tmp_path, trainee, TrainingState(update=10 + number))
-        except ResourceError:
-            failures += 1
-        monkeypatch.undo()
-        resumable = find_resumable(tmp_path)
-        assert resumable is not None
-        storage.verify_manifest(resumable)
-        if len(calls) < number:
-            break
-    assert failures == number - 1 > 10
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[2])
-from nmt.training.checkpoint import find_resumable, load_checkpoint
-from nmt.training.state import TrainingState
-from test_checkpoint import new_trainee, save, saved_run
-
-def save_until_killed(run, trainee, deadly):
-    calls = 0
-    def dying(function):
-        def call(*arguments, **options):
-            nonlocal calls
-            calls += 1
-            if calls == deadly:
-                os._exit(137)
-            return function(*arguments, **options)
-        return call
-    for name in ("fsync", "rename", "replace", "mkdir", "open", "close", "unlink"):
-        setattr(os, name, dying(getattr(os, name)))
-    save(run, trainee, TrainingState(update=20))
-    os._exit(0)
-
-for deadly in range(1, 200):
-    run = Path(sys.argv[1]) / str(deadly)
-    trainee = saved_run(run, 10)
-    child = os.fork()
-    if child == 0:
-        save_until_killed(run, trainee, deadly)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    resumable = find_resumable(run)
-    load_checkpoint(resumable, new_trainee())
-    assert not any(path.name.startswith(".") for path in (run / "checkpoints").iterdir())
-    print(code, resumable.name)
-    if code != 137:
-        break
-"""
-
-
-def test_a_process_killed_at_any_call_of_a_save_leaves_a_checkpoint_to_resume_from(tmp_path):
-    arguments = [str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    *killed, last = done.stdout.splitlines()
-    assert len(killed) > 20
-    assert set(killed) == {"137 update-000010", "137 update-000020"}
-    assert last == "0 update-000020"
 
 
 def test_a_checkpoint_is_found_by_number_name_and_path(tmp_path):

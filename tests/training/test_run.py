@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -407,31 +406,3 @@ def updates_made(run: Path) -> int:
     """Count the updates in a run's metrics."""
     metrics = run / "metrics.jsonl"
     return metrics.read_bytes().count(b'"kind": "update"') if metrics.exists() else 0
-
-
-@pytest.mark.slow
-def test_ten_kills_lose_at_most_one_interval_each(tmp_path):
-    """kill -9 at ten random moments; the run then ends as if nothing had happened."""
-    options = ("training.max_updates=400", "training.save_every=10", "validation.every=100")
-    whole = start(tmp_path, tmp_path / "whole", *options)
-    errors = whole.communicate(timeout=300)[1]
-    assert whole.returncode == 0, errors
-    run, chance, saved = tmp_path / "killed", random.Random(1), 0
-    for _ in range(10):
-        moment = saved + chance.randint(5, 35)
-        process = start(tmp_path, run, *options)
-        while updates_made(run) < moment and process.poll() is None:
-            time.sleep(0.001 * chance.random())
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-        last = int((run / "last").read_text().rsplit("-", 1)[1]) if (run / "last").exists() else 0
-        assert updates_made(run) - last <= 10
-        assert last >= saved
-        saved = last
-    final = start(tmp_path, run, *options)
-    errors = final.communicate(timeout=300)[1]
-    assert final.returncode == 0, errors
-    assert 0 < saved < 400
-
-    assert fingerprint(run, 400) == fingerprint(tmp_path / "whole", 400)
