@@ -304,7 +304,12 @@ def publish_folder(temporary: Path, final: Path) -> None:
         if final.exists():
             aside = final.with_name(f".{final.name}.{secrets.token_hex(6)}.replaced")
             os.rename(final, aside)
-        os.rename(temporary, final)
+        try:
+            os.rename(temporary, final)
+        except OSError:
+            if aside is not None:
+                os.rename(aside, final)
+            raise
         sync_folder(final.parent)
         if aside is not None:
             shutil.rmtree(aside)
@@ -335,18 +340,22 @@ def sweep_strays(folder: Path) -> list[str]:
     """Remove what a killed process left half-written in `folder`, and return the names.
 
     Call it while holding the folder's lock: another process's work in progress looks the same.
+
+    Raises:
+        ResourceError: the disk refuses.
     """
     swept = []
-    for path in sorted(folder.iterdir()):
-        replaced = _REPLACED.fullmatch(path.name)
-        if replaced is not None and not (folder / replaced["name"]).exists():
-            os.rename(path, folder / replaced["name"])
-        elif replaced is not None or _TEMPORARY.fullmatch(path.name):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-            swept.append(path.name)
+    with explain_failures(folder):
+        for path in sorted(folder.iterdir()):
+            replaced = _REPLACED.fullmatch(path.name)
+            if replaced is not None and not (folder / replaced["name"]).exists():
+                os.rename(path, folder / replaced["name"])
+            elif replaced is not None or _TEMPORARY.fullmatch(path.name):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+                swept.append(path.name)
     return swept
 
 

@@ -26,6 +26,7 @@ from torch.optim import Optimizer
 from nmt.errors import ModelError, UsageError
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage import (
+    explain_failures,
     load_tensors,
     make_folder,
     new_folder,
@@ -285,6 +286,7 @@ def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) 
     for checkpoint in checkpoints:
         if checkpoint not in needed and update_of(checkpoint) not in keep:
             # Renamed first: what is half deleted must not look like a damaged checkpoint.
-            doomed = temporary_beside(checkpoint)
-            checkpoint.rename(doomed)
-            shutil.rmtree(doomed)
+            with explain_failures(checkpoint):
+                doomed = temporary_beside(checkpoint)
+                checkpoint.rename(doomed)
+                shutil.rmtree(doomed)

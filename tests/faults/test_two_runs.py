@@ -6,7 +6,7 @@ import signal
 import socket
 
 from processes import nmt
-from runs import AHEAD, Run, resumed_from
+from runs import AHEAD, INTERVAL, Run, resumed_from
 
 from nmt.storage import LOCK
 
@@ -75,7 +75,8 @@ def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path, programme):
     tries = programme.count(quick=1, full=10)
     for _ in range(tries):
         process = run.begin(FOREVER)
-        process.wait_for(lambda: (run.folder / "last").exists())
+        made = len(run.updates_made())
+        process.wait_for(lambda made=made: len(run.updates_made()) > made + INTERVAL)
         process.kill()
         assert process.end().code == -signal.SIGKILL
         assert f"process {process.pid} on" in (run.folder / LOCK).read_text()
