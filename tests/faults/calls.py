@@ -81,6 +81,7 @@ def provoke(folder: Path, command: Command, fault: Fault) -> Provoked:
 
 
 def _run_traced(folder: Path, command: Command, fault: Fault | None, trace: Path) -> Ended:
+    folder.mkdir(parents=True, exist_ok=True)
     trace.unlink(missing_ok=True)
     if not can_trace():
         trace.touch()
