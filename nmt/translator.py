@@ -28,6 +28,7 @@ from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.options import SearchOptions
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
+from nmt.search.repetition import is_loop
 from nmt.search.scorer import EnsembleScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.normalize import Normalizer
@@ -58,6 +59,8 @@ class TranslatedText:
     """False if the model was cut off at the length limit."""
     alignment: tuple[Link, ...] | None
     """(source word, target word) from 0, if asked for."""
+    repeats: bool = False
+    """Whether some words stand in it again and again, more often than in the source."""
 
 
 @dataclass(frozen=True)
@@ -402,7 +405,12 @@ class Translator:
                 links = tuple(align_words(hypothesis.attention, words, spoken))
             texts.append(
                 TranslatedText(
-                    text, hypothesis.log_prob, hypothesis.score, hypothesis.finished, links
+                    text,
+                    hypothesis.log_prob,
+                    hypothesis.score,
+                    hypothesis.finished,
+                    links,
+                    repeats=is_loop(hypothesis.tokens, ids),
                 )
             )
         return Translation(line, tuple(texts))

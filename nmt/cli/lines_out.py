@@ -74,6 +74,7 @@ def _record(hypothesis: "TranslatedText") -> dict[str, object]:
         "score": hypothesis.score,
         "logprob": hypothesis.log_prob,
         "finished": hypothesis.finished,
+        "repeats": hypothesis.repeats,
         "alignment": hypothesis.alignment,
     }
 

@@ -81,6 +81,10 @@ def translate(
         int | None,
         typer.Option(min=0, max=limits.MOST_LENGTH_OFFSET, help="See --min-length-factor."),
     ] = None,
+    no_repeat_ngram: Annotated[
+        int | None,
+        typer.Option(min=0, help="No run of N pieces stands twice in a translation; 0 = it may."),
+    ] = None,
     shortlist: Annotated[
         int | None,
         typer.Option(
@@ -154,6 +158,7 @@ def translate(
             "max_length_offset": max_length_offset,
             "min_length_factor": min_length_factor,
             "min_length_offset": min_length_offset,
+            "no_repeat_ngram": no_repeat_ngram,
             "shortlist": shortlist,
             "sample": sample or None,
             **drawing,

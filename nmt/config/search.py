@@ -28,6 +28,8 @@ class SearchConfig(Section):
     """Shortest translation in pieces = factor x source pieces + offset."""
     min_length_offset: int = Field(default=0, ge=0, le=limits.MOST_LENGTH_OFFSET)
     """See min_length_factor."""
+    no_repeat_ngram: int = Field(default=0, ge=0)
+    """Write no run of so many pieces twice in a translation (Paulus et al., 2018); 0 = off."""
     shortlist: int = Field(default=0, ge=0)
     """Write with so many of the most frequent pieces, and with those that are likely for the
     source (Jean et al., 2015): faster; 0 = with all."""

@@ -29,6 +29,7 @@ from nmt.search.coverage import Coverage
 from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis, IntArray, Trace
 from nmt.search.lengths import Lengths
 from nmt.search.options import SearchOptions
+from nmt.search.repetition import RepetitionBlock
 from nmt.search.scorer import Scorer, ScorerStep
 from nmt.text.vocabulary import BOS, EOS
 
@@ -80,6 +81,7 @@ class BeamSearch:
         self.lengths = Lengths.of(source_mask, options)
         self.trace = Trace(keep_attention=options.keep_attention)
         self.coverage = Coverage(source_mask, copies=self.beam, weight=options.coverage_penalty)
+        self.block = RepetitionBlock(options.no_repeat_ngram, batch * self.beam)
         self.finished: list[list[Ending]] = [[] for _ in range(batch)]
         self.results: list[list[Hypothesis]] = [[] for _ in range(batch)]
         # Of the sentences still in the batch: their number among all, whether they go on, and the
@@ -113,6 +115,7 @@ class BeamSearch:
         base = np.where(np.isfinite(self.log_prob[:, :1]), self.log_prob[:, :1], 0.0)
         may_end = self.lengths.shortest[self.number] <= step + 1
         count = min(2 * self.beam, self.beam * vocab)
+        scored = self.block.apply(scored, may_end)
         values, indices = best_continuations(scored, self.log_prob - base, may_end, count)
         require_numbers(values[self.active, 0], step)
         return Candidates(values + base, indices // vocab, indices % vocab)
@@ -197,6 +200,7 @@ class BeamSearch:
         self.log_prob = alive.log_prob[kept]
         self.number, self.active = self.number[kept], self.active[kept]
         self.trace.add_rows(pieces, rows)
+        self.block.add(pieces, rows)
         if not len(kept):
             return
         self.tokens = torch.from_numpy(pieces).to(self.device)

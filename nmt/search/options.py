@@ -20,6 +20,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_length_factor": (0, limits.MOST_LENGTH_FACTOR),
     "min_length_offset": (0, limits.MOST_LENGTH_OFFSET),
     "temperature": (limits.LEAST_TEMPERATURE, limits.MOST_TEMPERATURE),
+    "no_repeat_ngram": (0, math.inf),
     "shortlist": (0, math.inf),
     "top_k": (0, math.inf),
     "seed": (0, math.inf),
@@ -48,6 +49,8 @@ class SearchOptions:
     """Shortest translation = factor x source length + offset."""
     min_length_offset: int = 0
     """See min_length_factor."""
+    no_repeat_ngram: int = 0
+    """No run of so many pieces stands twice in a hypothesis; 0 = it may."""
     sample: bool = False
     """Draw translations instead of searching the best."""
     temperature: float = 1.0
@@ -96,5 +99,6 @@ class SearchOptions:
             max_length_offset=config.max_length_offset,
             min_length_factor=config.min_length_factor,
             min_length_offset=config.min_length_offset,
+            no_repeat_ngram=config.no_repeat_ngram,
             shortlist=config.shortlist,
         )

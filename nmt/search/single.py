@@ -11,6 +11,7 @@ from nmt.search.coverage import Coverage
 from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis, IntArray, Trace
 from nmt.search.lengths import Lengths
 from nmt.search.options import SearchOptions
+from nmt.search.repetition import RepetitionBlock
 from nmt.search.scorer import Scorer, ScorerStep
 from nmt.text.vocabulary import BOS, EOS, UNK
 
@@ -54,6 +55,7 @@ class SingleWriter:
         self.lengths = Lengths.of(source_mask, options)
         self.trace = Trace(keep_attention=options.keep_attention)
         self.coverage = Coverage(source_mask, copies=copies, weight=options.coverage_penalty)
+        self.block = RepetitionBlock(options.no_repeat_ngram, self.rows)
         self.endings: dict[int, Ending] = {}
         # Of the rows still in the batch: their number among all, sum so far, and whether they go on
         self.number: IntArray = np.arange(self.rows)
@@ -69,7 +71,7 @@ class SingleWriter:
             scored = self.scorer.step(self.tokens, self.state)
             self.trace.add_attention(scored.attention)
             self.coverage.add(scored.attention)
-            scores, stuck = self._open_choices(scored.log_probs, step)
+            scores, stuck = self._open_choices(scored, step)
             self.tokens = pick(scores, self.number, step)
             self._record(scored.log_probs, stuck, step)
             if not self.alive.any():
@@ -79,13 +81,15 @@ class SingleWriter:
         rows = [self.trace.read(self.endings[number]) for number in range(self.rows)]
         return [rows[first : first + self.copies] for first in range(0, self.rows, self.copies)]
 
-    def _open_choices(self, log_probs: Tensor, step: int) -> tuple[Tensor, BoolArray]:
+    def _open_choices(self, scored: ScorerStep, step: int) -> tuple[Tensor, BoolArray]:
         """Return scores [rows, vocab] without what is forbidden, and who has no choice left.
 
         UNK is opened to a row to which nothing else is; a row without even that is stuck.
         """
+        may_end = self.lengths.shortest[self.number // self.copies] <= step + 1
+        log_probs = self.block.apply(scored, may_end).log_probs
         scores = log_probs.clone()
-        forbid(scores.unsqueeze(1), self.lengths.shortest[self.number // self.copies] <= step + 1)
+        forbid(scores.unsqueeze(1), may_end)
         best: FloatArray = scores.amax(dim=1).double().cpu().numpy()
         require_numbers(best[self.alive], step)
         stuck: BoolArray = np.isneginf(best)
@@ -131,4 +135,6 @@ class SingleWriter:
             self.tokens = self.tokens[rows]
             self.number, self.alive = self.number[kept], self.alive[kept]
             self.log_prob = self.log_prob[kept]
-        self.trace.add_rows(self.tokens.cpu().numpy(), kept)
+        pieces: IntArray = self.tokens.cpu().numpy()
+        self.trace.add_rows(pieces, kept)
+        self.block.add(pieces, kept)

@@ -88,6 +88,7 @@ def test_json_lines_say_everything(nmt, model_folder, expected):
         assert record["logprob"] == pytest.approx(found.log_prob, abs=1e-5)
         assert record["score"] == pytest.approx(found.score, abs=1e-5)
         assert record["finished"] == found.finished
+        assert record["repeats"] == found.hypotheses[0].repeats
         assert [tuple(link) for link in record["alignment"]] == list(found.alignment)
         assert record["nbest"][0]["text"] == found.text
     assert [len(record["nbest"]) for record in records] == [2, 1, 2, 2]
