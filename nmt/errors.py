@@ -51,9 +51,18 @@ class ResourceError(NmtError):
 
 
 class DivergenceError(NmtError):
-    """Training diverged: weights, gradients or losses grew beyond measure."""
+    """Training diverged: weights, gradients or losses grew beyond measure.
+
+    Args:
+        what: what went wrong, and when.
+        advice: how to mend it.
+    """
 
     exit_code = 6
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}. {advice}")
+        self.what = what
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,5 +1,7 @@
-"""When training has gone wrong beyond repair, and what to say of it."""
+"""When training has gone wrong, and what to say of it."""
 
+import math
+import sys
 from itertools import chain
 
 from torch import Tensor
@@ -10,13 +12,17 @@ from nmt.models.weights import weights_of
 from nmt.training.checkpoint import Trainee
 from nmt.training.optimizer_state import optimizer_tensors
 
+_HOPELESS = math.log(sys.float_info.max)
+"""Nats per token whose perplexity no number can hold."""
+
 
 def diverged(update: int, what: str, config: TrainingConfig) -> DivergenceError:
     """Return the error that says what went wrong after `update` updates, and what to try."""
     return DivergenceError(
-        f"update {update}: {what}. What was saved before is intact; lower training.learning_rate "
+        f"update {update}: {what}",
+        "What was saved before is intact; lower training.learning_rate "
         f"(now {config.learning_rate:g}) or training.clip_norm (now {config.clip_norm:g}, "
-        "0 = off) and start again in another folder."
+        "0 = off) and start again in another folder.",
     )
 
 
@@ -27,9 +33,16 @@ def require_finite(trainee: Trainee, update: int, config: TrainingConfig) -> Non
         DivergenceError: there are some; it names the first.
     """
     moments = optimizer_tensors(trainee.optimizer, trainee.model)
-    for name, tensor in chain(weights_of(trainee.model).items(), moments.items()):
+    average = {} if trainee.average is None else trainee.average.weights
+    averaged = ((f"the average of {name}", tensor) for name, tensor in average.items())
+    for name, tensor in chain(weights_of(trainee.model).items(), moments.items(), averaged):
         if not _is_finite(tensor):
             raise diverged(update, f"{name} is no longer finite", config)
+
+
+def is_hopeless(loss: float) -> bool:
+    """Say whether a loss is not finite, or its perplexity is not."""
+    return not loss < _HOPELESS
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -5,6 +5,7 @@ update is cut into parts therefore does not change its gradient.
 """
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,8 +82,17 @@ def accumulate_gradients(
             nll += loss.nll
     if world.is_main and (objective.l1 or objective.l2):
         penalty(model, objective).backward()  # type: ignore[no-untyped-call]
+    if not math.isfinite(nll):
+        spoil_gradients(model)
     all_reduce_gradients(model.parameters(), world)
     return float(nll)
+
+
+def spoil_gradients(model: TranslationModel) -> None:
+    """Make gradients NaN, so that after their sum every rank knows to skip the update."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.fill_(torch.nan)
 
 
 def describe_batch(batch: Batch) -> str:

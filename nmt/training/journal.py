@@ -129,6 +129,14 @@ class Journal:
                 handler.close()
         self._logger.setLevel(self._former_level)
 
+    def rewind(self, update: int) -> None:
+        """Take out the entries after `update`: the run goes back to there.
+
+        Raises:
+            ResourceError: the disk refuses.
+        """
+        truncate_metrics(self._metrics, update)
+
     def report(self, report: UpdateReport | ValidationReport) -> None:
         """Log a report for people, and keep it for programs."""
         kind = "update" if isinstance(report, UpdateReport) else "valid"

@@ -27,7 +27,9 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
     validation, saving = Every(trainer.experiment.validation.every), Every(config.save_every)
     meter = Meter(state, Every(config.log_every), config)
     updates = iter(trainer.loader)
-    ending = limit_reached(trainer)
+    if state.is_validation_due and validate(trainer, stop):
+        save(trainer)
+    ending = "signal" if state.is_validation_due else limit_reached(trainer)
     while ending is None:
         update = next(updates)
         nll, norm = make_update(trainer, update)
@@ -48,9 +50,9 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
             trainer.report(report)
         if must_validate or limit_reached(trainer):
             with meter.paused():
-                validate(trainer)
+                validate(trainer, stop)
         ending = limit_reached(trainer)
-        if ending is None and is_asked_to_stop:
+        if state.is_validation_due or (ending is None and is_asked_to_stop):
             ending = "signal"
         if ending is None and is_out_of_time:
             ending = "max_time"
@@ -62,7 +64,8 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
 def make_update(trainer: Trainer, update: Update) -> tuple[float, float]:
     """Move the weights once.
 
-    A gradient that is not finite is skipped and counted: one step with it would ruin every weight.
+    A loss or gradient that is not finite is skipped and counted: one step with it would ruin every
+    weight.
 
     Returns:
         This rank's summed negative log-likelihood, and the gradient's norm before clipping.
@@ -85,6 +88,8 @@ def make_update(trainer: Trainer, update: Update) -> tuple[float, float]:
         world=trainer.world,
     )
     norm = clip_gradients(trainer.model.parameters(), config.clip_norm)
+    state.position = update.position_after
+    state.tokens += update.tokens
     if math.isfinite(norm):
         trainer.trainee.optimizer.step()
         if trainer.trainee.average is not None:
@@ -96,8 +101,6 @@ def make_update(trainer: Trainer, update: Update) -> tuple[float, float]:
         if state.skipped_in_a_row >= config.max_skipped:
             times = f"{config.max_skipped} times in a row"
             raise diverged(state.update, f"the gradient was not finite {times}", config)
-    state.position = update.position_after
-    state.tokens += update.tokens
     return nll, norm
 
 

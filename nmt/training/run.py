@@ -26,7 +26,7 @@ from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
 from nmt.data.prepared import TRAIN, VALID, PreparedSummary
 from nmt.data.sampler import BatchSampler
-from nmt.errors import UsageError
+from nmt.errors import DivergenceError, UsageError
 from nmt.models.build import build_model
 from nmt.native.kernels import kernels
 from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_text
@@ -49,7 +49,7 @@ from nmt.training.randomness import restore_random_states
 from nmt.training.signals import GracefulStop
 from nmt.training.state import TrainingState
 from nmt.training.timing import Deadline
-from nmt.training.trainer import Trainer, ship_average
+from nmt.training.trainer import Trainer, go_back, ship_average
 from nmt.training.validation import VALIDATIONS, Validator
 
 logger = logging.getLogger("nmt.training")
@@ -115,7 +115,11 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
         trainer = assemble(experiment, run, checkpoint, world, journal)
         resources.enter_context(trainer.loader)
         with GracefulStop() as stop:
-            ending = train(trainer, stop, deadline)
+            try:
+                ending = train(trainer, stop, deadline)
+            except DivergenceError as error:
+                go_back(trainer, error)
+                ending = train(trainer, stop, deadline)
         if world.is_main:
             conclude(trainer, ending)
         return stop.exit_code if ending == "signal" else 0

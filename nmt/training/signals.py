@@ -3,9 +3,15 @@
 import contextlib
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 _HANDLED = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(Exception):
+    """A signal came inside `GracefulStop.at_once`."""
 
 
 class GracefulStop:
@@ -13,6 +19,9 @@ class GracefulStop:
 
     The loop looks at `requested` between two steps, and ends the process with `exit_code` after
     saving. Only the main thread may enter; the former handlers return at the end.
+
+    Python runs its handlers in the main thread, and not before a call into a library has come
+    back; one that waits for a dead rank takes minutes. So a thread of its own listens as well.
 
     ```python
     with GracefulStop() as stop:
@@ -24,6 +33,7 @@ class GracefulStop:
     def __init__(self) -> None:
         self.requested: int | None = None
         """Number of the signal that arrived, or None."""
+        self._is_urgent = False
         self._former: dict[int, signal._HANDLER] = {}
 
     @property
@@ -32,6 +42,11 @@ class GracefulStop:
         return 0 if self.requested is None else 128 + self.requested
 
     def __enter__(self) -> "GracefulStop":
+        ear, self._mouth = os.pipe()
+        os.set_blocking(self._mouth, False)
+        self._former_mouth = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        self._listener = threading.Thread(target=_listen, args=(ear,), daemon=True)
+        self._listener.start()
         for number in _HANDLED:
             self._former[number] = signal.signal(number, self._handle)
         return self
@@ -44,6 +59,20 @@ class GracefulStop:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._former_mouth)
+        os.close(self._mouth)
+        self._listener.join()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise `Interrupted` inside the block at the first signal, or if one came before."""
+        self._is_urgent = True
+        try:
+            if self.requested is not None:
+                raise Interrupted
+            yield
+        finally:
+            self._is_urgent = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
@@ -53,3 +82,15 @@ class GracefulStop:
         # Not print(): the signal may have come in the middle of another write to stderr.
         with contextlib.suppress(OSError):
             os.write(2, f"\n{name}: saving before the end; once more ends at once\n".encode())
+        if self._is_urgent:
+            raise Interrupted
+
+
+def _listen(ear: int) -> None:
+    """End the process at the second signal; return when nothing more can come."""
+    heard = 0
+    with os.fdopen(ear, "rb", buffering=0) as stream:
+        while data := stream.read(1):
+            heard += data[0] in _HANDLED
+            if heard > 1:
+                os._exit(128 + data[0])

@@ -24,6 +24,10 @@ class TrainingState:
     """Updates skipped for a non-finite loss or gradient."""
     skipped_in_a_row: int = 0
     """Those at the very end."""
+    times_back: int = 0
+    """How often the run diverged and went back to a checkpoint."""
+    is_validation_due: bool = False
+    """A signal cut a validation short: it comes first when the run goes on."""
     seconds: float = 0.0
     """Time spent training, over all pieces of the run."""
     plateau: Plateau = field(default_factory=Plateau)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nmt.config.experiment import Experiment
 from nmt.data.loader import Loader
+from nmt.errors import DivergenceError
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.translation import TranslationModel
 from nmt.models.weights import set_weights, weights_of
@@ -17,17 +18,19 @@ from nmt.training.averaging import average_weights, shipped_weights
 from nmt.training.checkpoint import (
     Trainee,
     checkpoint_path,
+    find_resumable,
     load_checkpoint,
     point_to,
     prune_checkpoints,
     save_checkpoint,
 )
 from nmt.training.distributed import World, barrier, broadcast_object
-from nmt.training.divergence import require_finite
+from nmt.training.divergence import diverged, is_hopeless, require_finite
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.randomness import gather_random_states
 from nmt.training.schedule import after_validation, should_reload_best
+from nmt.training.signals import GracefulStop, Interrupted
 from nmt.training.state import TrainingState
 from nmt.training.validation import Scores, Validator
 
@@ -64,8 +67,11 @@ class Trainer:
             yield
 
 
-def validate(trainer: Trainer) -> None:
+def validate(trainer: Trainer, stop: GracefulStop) -> bool:
     """Score the weights; keep them if they are among the best, ship them if they are the best.
+
+    Returns:
+        Whether it came to its end; a signal cuts it short, and nothing has changed then.
 
     Raises:
         DivergenceError: the weights, or their loss, are not finite.
@@ -73,10 +79,13 @@ def validate(trainer: Trainer) -> None:
     state, config = trainer.state, trainer.experiment.validation
     require_finite(trainer.trainee, state.update, trainer.experiment.training)
     with trainer.shipped_weights():
-        found = None
-        if trainer.world.is_main:
-            found = asdict(trainer.validator.score(trainer.model, state.update))
-        scores = Scores(**broadcast_object(found, trainer.world))
+        scores = _score(trainer, stop)
+        state.is_validation_due = scores is None
+        if scores is None:
+            return False
+        if is_hopeless(scores.loss):
+            what = f"the loss on the validation files is {scores.loss:.4g}"
+            raise diverged(state.update, what, trainer.experiment.training)
         state.stopping = state.stopping.observe(
             config.metric,
             scores.value(config.metric),
@@ -99,6 +108,44 @@ def validate(trainer: Trainer) -> None:
         best = checkpoint_path(trainer.run, state.stopping.best[0].update)
         logger.info("rate falls: going back to the weights of %s", best.name)
         load_checkpoint(best, trainer.trainee)
+    return True
+
+
+def _score(trainer: Trainer, stop: GracefulStop) -> Scores | None:
+    """Return what the main rank finds, on every rank; None if a signal came meanwhile."""
+    found = None
+    if trainer.world.is_main:
+        with contextlib.suppress(Interrupted), stop.at_once():
+            found = asdict(trainer.validator.score(trainer.model, trainer.state.update))
+    found = broadcast_object(found, trainer.world)
+    return None if found is None else Scores(**found)
+
+
+def go_back(trainer: Trainer, error: DivergenceError) -> None:
+    """Return to the newest checkpoint, once in the life of a run, to go on with other batches.
+
+    Weights, moments and counters are those of the checkpoint. The data and the random numbers go
+    on from where they are: the same ones would only lead to the same end (Chowdhery et al., 2022,
+    section 5.1).
+
+    Raises:
+        DivergenceError: `error`, if the run went back before or has no checkpoint.
+    """
+    former, found = trainer.state, None
+    if trainer.world.is_main and not former.times_back:
+        checkpoint = find_resumable(trainer.run)
+        found = None if checkpoint is None else str(checkpoint)
+    found = broadcast_object(found, trainer.world)
+    if found is None:
+        raise error
+    state = load_checkpoint(Path(found), trainer.trainee).state
+    state.position, state.tokens = former.position, former.tokens
+    state.skipped, state.skipped_in_a_row = former.skipped, 0
+    state.seconds, state.times_back = former.seconds, former.times_back + 1
+    trainer.state = state
+    if trainer.journal is not None:
+        trainer.journal.rewind(state.update)
+        logger.warning("%s; going back to %s, this once", error.what, Path(found).name)
 
 
 def save(trainer: Trainer) -> Path:

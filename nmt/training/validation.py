@@ -4,8 +4,6 @@ Translations go the whole way, from raw text through the translator to detokeniz
 held against the untouched references: the number that chooses the model is the one users see.
 """
 
-import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +23,12 @@ from nmt.storage import make_folder, write_text
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
-from nmt.training.divergence import diverged
+from nmt.training.divergence import is_hopeless
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
 
 VALIDATIONS = "valid"
 """Name of a run's folder of translations, a file for each validation."""
-_HOPELESS = math.log(sys.float_info.max)
-"""Nats per token whose perplexity no number can hold."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +115,11 @@ class Validator:
             self.pairs = [pair for _, pair in islice(pairs, self.config.max_lines or None)]
 
     def score(self, model: TranslationModel, update: int) -> Scores:
-        """Score the weights that `model` has now, after `update` updates.
-
-        Raises:
-            DivergenceError: the loss is not finite, or its perplexity is not.
-        """
+        """Score the weights that `model` has now, after `update` updates."""
         begin = time.monotonic()
         batch_tokens = self.training.batch_tokens
         loss = mean_loss(model, self.corpus, batch_tokens=batch_tokens, device=self.device)
-        if not loss < _HOPELESS:
-            raise diverged(update, f"the loss on the validation files is {loss:.4g}", self.training)
-        if self.config.metric == "loss":
+        if self.config.metric == "loss" or is_hopeless(loss):
             return Scores(loss, None, None, time.monotonic() - begin)
         bleu, chrf = self._translate_and_score(model, update)
         return Scores(loss, bleu.value, chrf.value, time.monotonic() - begin)
