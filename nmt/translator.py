@@ -374,9 +374,11 @@ class Translator:
         """Set the models up for inference, and explain a lack of memory."""
 
         def explain() -> str:
+            count = len(batch.members)
             return (
-                f"{len(batch.members)} sentences of up to {batch.width} pieces; "
-                "lower --batch-tokens, --batch-size or --beam."
+                f"{count:,} sentences with {count * batch.width:,} pieces, padding included, the "
+                f"longest of them with {batch.width:,}; lower --batch-tokens, --batch-size, "
+                "--max-source or --beam."
             )
 
         training = [model.training for model in self.models]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,10 +99,19 @@ def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
                 process.kill()
                 raise
         if process.returncode != 0:
+            end = _describe_end(process.returncode)
             raise ResourceError(
-                f"{task.part} in {task.precision}: the process ended with code "
-                f"{process.returncode}; see the lines above, or try --config small."
+                f"{task.part} in {task.precision}: the process {end}; "
+                "see the lines above, or try --config small."
             )
+
+
+def _describe_end(code: int) -> str:
+    """Say how a process ended, from the code that Python gives it."""
+    if code >= 0:
+        return f"ended with code {code}"
+    often = "; often for lack of memory" if code == -signal.SIGKILL else ""
+    return f"was killed (signal {-code}{often})"
 
 
 def relate(figures: Iterable[Figure]) -> Iterator[Figure]:

@@ -238,7 +238,10 @@ class TrainingConfig(Section):
     keep_best: int = Field(default=1, ge=1)
     """Best checkpoints kept."""
     max_skipped: int = Field(default=20, ge=1)
-    """Give up after so many updates in a row whose gradient is not finite; each is skipped."""
+    """An update whose gradient is not finite is skipped; after so many in a row, training goes back
+    to the newest checkpoint, and the second time it gives up."""
+    rank_timeout: int = Field(default=600, ge=1)
+    """Seconds that one of several processes waits for the others; more than a validation takes."""
 
 
 class ValidationConfig(Section):

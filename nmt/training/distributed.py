@@ -7,16 +7,81 @@ Objects travel as JSON, never as pickle.
 import contextlib
 import json
 import os
+import threading
+import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from nmt.errors import ResourceError, UsageError
+
+_BEAT = 0.5
+"""Seconds between two signs of life."""
+_MOST_GRACE = 5.0
+"""Seconds without one after which a rank counts as lost."""
+
+
+class Pulse:
+    """Tells the other ranks that this one is alive, and finds out which of them are not.
+
+    Collectives only say that somebody is gone, and to some ranks that is the one who noticed first.
+
+    Args:
+        store: of all ranks; rank 0 or torchrun keeps it.
+        rank: of this process.
+        size: how many there are.
+        grace: seconds without a sign of life after which a rank counts as lost.
+    """
+
+    def __init__(self, store: Any, rank: int, size: int, *, grace: float) -> None:
+        self._store, self._rank, self._size, self._grace = store, rank, size, grace
+        self._lost = ""
+        self._over = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def end(self) -> None:
+        """Be silent from now on."""
+        self._over.set()
+
+    def name_lost(self) -> str:
+        """Return the ranks that are lost, in words."""
+        found = threading.Thread(target=self._look, daemon=True)
+        found.start()
+        found.join(self._grace + 4 * _BEAT)  # over a link that is cut, a store never answers
+        if self._lost:
+            return self._lost
+        if self._rank == 0:
+            return "the others"
+        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        return f"rank 0 or the way to it, {address}"
+
+    def _beat(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the store is gone
+            while not self._over.wait(_BEAT):
+                self._store.add(f"beats/{self._rank}", 1)
+                if not self._lost and self._store.check(["lost"]):
+                    self._lost = self._store.get("lost").decode()
+
+    def _look(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            before = self._count_beats()
+            time.sleep(self._grace)
+            now = self._count_beats()
+            silent = [r for r in range(self._size) if r != self._rank and now[r] == before[r]]
+            if silent and not self._lost:
+                self._lost = f"rank{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+                self._store.set("lost", self._lost)
+            time.sleep(2 * _BEAT)  # the others hear of it before a store of rank 0 ends
+
+    def _count_beats(self) -> list[int]:
+        return [self._store.add(f"beats/{rank}", 0) for rank in range(self._size)]
 
 
 @dataclass(frozen=True)
@@ -29,6 +94,8 @@ class World:
     """How many processes there are."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where this process computes."""
+    pulse: "Pulse | None" = field(default=None, compare=False, repr=False)
+    """By which the ranks know of each other beside their collectives; None = alone."""
 
     @property
     def is_main(self) -> bool:
@@ -54,21 +121,30 @@ def start_world(
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     world = World(rank, size, _device(device, int(os.environ.get("LOCAL_RANK", "0"))))
+    patience = timedelta(seconds=timeout)
     if world.device.type == "cuda":
         torch.cuda.set_device(world.device)  # what some CUDA kernels of torch insist on
     if size == 1:
         yield world
         return
     with _explain_loss(world):
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=patience))
+    pulse = Pulse(store, rank, size, grace=min(_MOST_GRACE, timeout / 2))
+    world = replace(world, pulse=pulse)
+    with _explain_loss(world):
         dist.init_process_group(
             "nccl" if world.device.type == "cuda" else "gloo",
-            timeout=timedelta(seconds=timeout),
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=patience,
             device_id=world.device if world.device.type == "cuda" else None,
         )
     try:
         yield world
     finally:
-        dist.destroy_process_group()
+        _leave()
+        pulse.end()
 
 
 def _device(wanted: Literal["auto", "cpu", "cuda"], local_rank: int) -> torch.device:
@@ -91,10 +167,18 @@ def _explain_loss(world: World) -> Iterator[None]:
         yield
     except RuntimeError as error:  # what torch raises for a dead peer, a cut link, a timeout
         first_line = str(error).split("\n", maxsplit=1)[0]
+        traceback.clear_frames(error.__traceback__)  # they hold what holds connections
+        _leave()  # ranks that wait for this one wake up
+        lost = "the others" if world.pulse is None else world.pulse.name_lost()
         raise ResourceError(
-            f"rank {world.rank} of {world.size} lost the others ({first_line}); "
-            "look for the rank that failed first, then start the same command again to resume."
+            f"rank {world.rank} of {world.size} lost {lost} ({first_line}); "
+            "look why that ended or cannot be reached, then start the same command again to resume."
         ) from error
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @torch.no_grad()

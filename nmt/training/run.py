@@ -66,6 +66,7 @@ CHANGEABLE = (
     "training.save_every",
     "training.keep_last",
     "training.max_skipped",
+    "training.rank_timeout",
     "validation.patience",
     "validation.average",
     "search.",
@@ -99,7 +100,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
     if experiment.training.threads:
         torch.set_num_threads(experiment.training.threads)
     with (
-        start_world(experiment.training.device) as world,
+        start_world(experiment.training.device, timeout=experiment.training.rank_timeout) as world,
         owned(run, world),
         contextlib.ExitStack() as resources,
     ):

@@ -78,19 +78,21 @@ class GracefulStop:
         if self.requested is not None:
             os._exit(128 + number)
         self.requested = number
-        name = signal.Signals(number).name
-        # Not print(): the signal may have come in the middle of another write to stderr.
-        with contextlib.suppress(OSError):
-            os.write(2, f"\n{name}: saving before the end; once more ends at once\n".encode())
         if self._is_urgent:
             raise Interrupted
 
 
 def _listen(ear: int) -> None:
-    """End the process at the second signal; return when nothing more can come."""
-    heard = 0
+    """Answer the first signal, end the process at the second; return when no more can come."""
+    is_second = False
     with os.fdopen(ear, "rb", buffering=0) as stream:
         while data := stream.read(1):
-            heard += data[0] in _HANDLED
-            if heard > 1:
+            if data[0] not in _HANDLED:
+                continue
+            if is_second:
                 os._exit(128 + data[0])
+            is_second = True
+            name = signal.Signals(data[0]).name
+            # Not print(): the signal may have come in the middle of another write to stderr.
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{name}: saving before the end; once more ends at once\n".encode())

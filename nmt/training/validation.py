@@ -7,6 +7,7 @@ held against the untouched references: the number that chooses the model is the 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nmt.config.search import SearchConfig
 from nmt.config.training import TrainingConfig, ValidationConfig
 from nmt.data.binary import Corpus
 from nmt.data.loader import batches_once
+from nmt.errors import explain_lack_of_memory
 from nmt.evaluation.metrics import Score, score
 from nmt.models.translation import TranslationModel
 from nmt.storage import make_folder, write_text
@@ -24,6 +26,7 @@ from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.training.divergence import is_hopeless
+from nmt.training.gradients import describe_batch
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
 
@@ -59,11 +62,12 @@ def mean_loss(
     model.eval()
     nll, tokens = 0.0, 0
     for batch in batches_once(corpus, batch_tokens=batch_tokens):
-        batch = batch.to(device)
-        memory = model.encode(batch.source, batch.source_mask)
-        features = model.decode(memory, batch.target_in)
-        loss = model.output.loss(features, batch.target_out, batch.target_mask)
-        nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
+        with explain_lack_of_memory(partial(describe_batch, batch)):
+            batch = batch.to(device)
+            memory = model.encode(batch.source, batch.source_mask)
+            features = model.decode(memory, batch.target_in)
+            loss = model.output.loss(features, batch.target_out, batch.target_mask)
+            nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
     model.train(was_training)
     return nll / tokens if tokens else float("nan")
 

@@ -1,8 +1,10 @@
 """One programme for all tests of faults, and its table at the end."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from launcher import Launcher
 from programme import Programme
 
 README = Path(__file__).parent / "README.md"
@@ -17,6 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def programme(pytestconfig: pytest.Config) -> Programme:
     """Return the programme, which says how often to try and keeps what came of it."""
     return pytestconfig.stash[_KEY]
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Return what starts real processes of `nmt`, quickly."""
+    with Launcher(tmp_path_factory.mktemp("processes")) as launcher:
+        yield launcher
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:

@@ -103,7 +103,7 @@ def test_two_processes_sum_broadcast_and_gather(tmp_path):
 def test_a_lost_rank_is_reported_and_ends_the_others(tmp_path):
     done = torchrun(tmp_path, "die")
     assert done.returncode != 0
-    assert "rank 0 of 2 lost the others (" in done.stdout
+    assert "rank 0 of 2 lost rank 1 (" in done.stdout
     assert "start the same command again to resume" in done.stdout
 
 

@@ -1,0 +1,142 @@
+"""The same run twice, or in pieces, gives the same bytes: for the cells of the recipes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from launcher import Launcher, settings
+from tiny import write_corpus
+
+from nmt.native.kernels import kernels
+from nmt.storage import sha256_of
+
+RECIPES = {
+    # The parts of recipes/dates and recipes/g2p-eng that decide what is computed, made small.
+    "gru": (
+        *("model.encoder.cell=gru", "model.decoder.cell=gru", "model.encoder.bidirectional=true"),
+        *("model.decoder.attention=additive", "model.decoder.input_feeding=false"),
+        *("model.dropout=0.1", "training.schedule={kind = 'cosine', warmup = 3, updates = 40}"),
+    ),
+    "lstm": (
+        *("model.encoder.cell=lstm", "model.decoder.cell=lstm", "model.encoder.layers=2"),
+        *("model.decoder.attention=general", "model.decoder.input_feeding=false"),
+        *("model.dropout={embedding = 0.3, layers = 0.3, readout = 0.3}", "training.ema=0.9"),
+        *("training.label_smoothing=0.1", "model.decoder.readout=deep", "validation.every=6"),
+    ),
+}
+SIZES = ("model.encoder.hidden_size=16", "model.decoder.hidden_size=32")  # multiples of 16: kernels
+UPDATES = 20
+EPOCH = 6
+"""Updates in one pass: see the test that says so."""
+NATIVE = [
+    pytest.param("on", marks=pytest.mark.skipif(kernels() is None, reason="no C++ compiler")),
+    "off",
+]
+
+
+def start(launcher: Launcher, folder: Path, run: str, *overrides: str, native: str):
+    if not (folder / "tiny.toml").exists():
+        write_corpus(folder)
+    return launcher.start(
+        *("train", folder / "tiny.toml", "--run", folder / run, *settings((*SIZES, *overrides))),
+        environment={"NMT_NATIVE": native, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def train(launcher: Launcher, folder: Path, run: str, *overrides: str, native: str) -> str:
+    process = start(launcher, folder, run, *overrides, native=native)
+    assert process.wait() == 0, process.errors
+    return process.errors
+
+
+def fingerprint(run: Path, update: int) -> dict[str, object]:
+    """Return what a checkpoint holds: hashes of tensors, and all counters but the time."""
+    folder = run / "checkpoints" / f"update-{update:06d}"
+    state = json.loads((folder / "state.json").read_text())
+    del state["seconds"]
+    return {file.name: sha256_of(file) for file in folder.glob("*.safetensors")} | state
+
+
+@pytest.mark.parametrize("native", NATIVE)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_in_pieces_equals_one_run_bit_for_bit(tmp_path, launcher, programme, recipe, native):
+    """Cut in the middle of an epoch, at its edge, and after each single update."""
+    begin, options = time.monotonic(), RECIPES[recipe]
+    log = train(launcher, tmp_path, "whole", *options, native=native)
+    assert ("compiled kernels" in log) == (native == "on")
+    expected = fingerprint(tmp_path / "whole", UPDATES)
+    cuts = [(4, EPOCH, 2 * EPOCH + 1), (1, 2), (EPOCH - 1, 2 * EPOCH), range(1, UPDATES)]
+    for number, cut in enumerate(cuts[: programme.count(quick=1, full=4)]):
+        for limit in (*cut, UPDATES):
+            log = train(
+                *(launcher, tmp_path, f"pieces{number}", *options),
+                f"training.max_updates={limit}",
+                native=native,
+            )
+        assert f"resume: from update-{max(cut):06d}" in log
+        # A validation at each end is one more than an uninterrupted run makes.
+        ignored = {"stopping", "plateau"} if "validation.every=6" in options else set()
+        found = fingerprint(tmp_path / f"pieces{number}", UPDATES)
+        assert {k: v for k, v in found.items() if k not in ignored} == {
+            k: v for k, v in expected.items() if k not in ignored
+        }
+    assert {"model.safetensors", "optimizer.safetensors"} <= set(expected)
+    tries = programme.count(quick=3, full=3 + 2 + 2 + UPDATES - 1)
+    programme.record(
+        16,
+        f"resumed, {recipe}, kernels {native}: equal by hash",
+        tries=tries,
+        worst_seconds=time.monotonic() - begin,
+    )
+
+
+def test_the_edge_of_an_epoch_is_where_the_pieces_are_cut(tmp_path, launcher):
+    train(launcher, tmp_path, "run", f"training.max_updates={EPOCH}", native="off")
+    position = fingerprint(tmp_path / "run", EPOCH)["position"]
+    assert position == {"epoch": 1, "update_in_epoch": 0}
+
+
+@pytest.mark.parametrize("native", NATIVE)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_gives_the_same_bytes_in_another_process(
+    tmp_path, launcher, programme, recipe, native
+):
+    """From the text on, with another order of every hash table."""
+    begin, seeds = (
+        time.monotonic(),
+        ["0", "1", "4242", "random"][: programme.count(quick=1, full=4)],
+    )
+    options = RECIPES[recipe]
+    train(launcher, tmp_path, "first", *options, native=native)
+    expected = fingerprint(tmp_path / "first", UPDATES)
+    for seed in seeds:  # hashes are seeded at the start of an interpreter: none of the launcher's
+        arguments = ["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / f"run{seed}")]
+        done = subprocess.run(
+            [sys.executable, "-m", "nmt.cli", *arguments, *settings((*SIZES, *options))],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "NMT_NATIVE": native,
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert fingerprint(tmp_path / f"run{seed}", UPDATES) == expected
+        shipped = [
+            {file.name: sha256_of(file) for file in (tmp_path / run / "model").glob("*[!d]")}
+            for run in ("first", f"run{seed}")
+        ]
+        assert shipped[0] == shipped[1]
+    programme.record(
+        17,
+        f"same seed, {recipe}, kernels {native}: same bytes",
+        tries=len(seeds),
+        worst_seconds=time.monotonic() - begin,
+    )

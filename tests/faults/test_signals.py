@@ -1,0 +1,208 @@
+"""SIGTERM and Ctrl-C in every phase of a run: one save at most, 143 or 130, nothing torn."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from launcher import Launcher, Process, settings
+from tiny import write_corpus
+
+from nmt.storage import sha256_of, verify_manifest
+
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+LIMIT = 10.0
+"""Seconds to exit, on a machine that does other work."""
+WAIT = """
+import time, {module}
+plain = {module}.{name}
+def held(*arguments, **options):
+    with open({path!r}, "a") as file:
+        file.write("x")
+    if {seconds}:
+        time.sleep({seconds})
+    return plain(*arguments, **options)
+{module}.{name} = held
+"""
+"""Note in a file that a phase has begun, and stay in it."""
+
+# Each phase: what stands for it, and how long it is made to last (0: as long as it does).
+PHASES = {
+    "reading text": ("nmt.data.prepare", "Preparation.run", 0.0),
+    "cutting text": ("nmt.data.preparation", "Subword.train", 0.0),
+    "start-up": ("nmt.training.run", "assemble", 0.0),
+    "update": ("nmt.training.loop", "make_update", 0.0),
+    "validation": ("nmt.training.trainer", "_score", 0.0),
+    "loss of a validation": ("nmt.training.validation", "mean_loss", 0.2),
+    "translating a validation": ("nmt.training.validation", "score", 0.2),
+    "save": ("nmt.training.trainer", "save_checkpoint", 0.0),
+    "publishing a save": ("nmt.training.checkpoint", "point_to", 0.1),
+}
+UNSAVED = ("reading text", "cutting text", "start-up")
+
+
+def shell_code(process: Process) -> int:
+    """Return what a shell calls the end: a process that dies of signal n ended with 128 + n."""
+    code = process.wait()
+    return 128 - code if code < 0 else code
+
+
+def begin(launcher: Launcher, folder: Path, run: str, phase: str) -> tuple[Process, Path]:
+    """Start a run in which `phase` leaves a mark when it begins."""
+    if not (folder / "tiny.toml").exists():
+        write_corpus(folder, pairs=200)
+    module, name, seconds = PHASES[phase]
+    mark = folder / f"{run}.mark"
+    process = launcher.start(
+        *("train", folder / "tiny.toml", "--run", folder / run),
+        *settings(("training.max_updates=1000000", "training.save_every=7", "validation.every=5")),
+        before=WAIT.format(module=module, name=name, path=str(mark), seconds=seconds),
+    )
+    return process, mark
+
+
+def assert_resumable(launcher: Launcher, folder: Path, run: Path) -> int:
+    """Check that what is there is whole, and that the run goes on from it."""
+    last = run / "last"
+    updates = int(last.read_text()[-7:]) if last.exists() else 0
+    for checkpoint in (run / "checkpoints").glob("update-*"):
+        verify_manifest(checkpoint)
+    process = launcher.start(
+        *("train", folder / "tiny.toml", "--run", run),
+        *settings((f"training.max_updates={updates + 2}", "validation.every=5")),
+    )
+    assert process.wait() == 0, process.errors
+    assert not updates or f"resume: from update-{updates:06d}" in process.errors
+    assert not list(run.rglob(".*.partial"))
+    return updates
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme, phase):
+    chance, tries = random.Random(phase), programme.count(quick=1, full=20)
+    seconds = []
+    for number in range(tries):
+        kind = (signal.SIGTERM, signal.SIGINT)[(number + len(phase)) % 2]
+        process, mark = begin(launcher, tmp_path, f"run{number}", phase)
+        passes = 1 if phase in UNSAVED else 1 + chance.randrange(3)
+        process.wait_until(
+            lambda mark=mark, passes=passes: mark.exists() and mark.stat().st_size >= passes, phase
+        )
+        time.sleep(chance.random() * 0.05)  # anywhere in the phase; every moment must do
+        sent = time.monotonic()
+        process.send(kind)
+        code = shell_code(process)
+        seconds.append(time.monotonic() - sent)
+        assert code == CODES[kind], process.errors
+        assert "Traceback" not in process.errors
+        run = tmp_path / f"run{number}"
+        saved = (run / "last").exists()
+        if phase not in UNSAVED:
+            assert "stopped by a signal; the same command goes on from here" in process.errors
+            assert process.errors.count("saving before the end") == 1
+            assert saved
+        if number % 5 == 0:
+            assert_resumable(launcher, tmp_path, run)
+    seconds.sort()
+    assert seconds[-1] < LIMIT
+    p99 = seconds[min(len(seconds) - 1, int(0.99 * len(seconds)))]
+    programme.record(
+        15, f"signal during {phase}: p99 {p99:.2f} s", tries=tries, worst_seconds=seconds[-1]
+    )
+
+
+def test_a_validation_that_a_signal_cut_short_is_made_up_for(tmp_path, launcher, programme):
+    """What follows is bit for bit what it would have been."""
+    write_corpus(tmp_path, pairs=200)
+    options = ("training.max_updates=10", "validation.every=5", "training.save_every=100")
+    arguments = ["train", tmp_path / "tiny.toml", *settings(options), "--run"]
+    assert launcher.start(*arguments, tmp_path / "whole").wait() == 0
+    for name, passes in (("first", 1), ("last", 2)):  # at update 5, and at the last of all
+        mark, run = tmp_path / f"{name}.mark", tmp_path / name
+        held = WAIT.format(
+            module="nmt.training.validation", name="score", path=str(mark), seconds=30
+        ).replace(
+            "time.sleep(30)",
+            f"time.sleep(30 if len(open({str(mark)!r}).read()) == {passes} else 0)",
+        )
+        process = launcher.start(*arguments, run, before=held)
+        process.wait_until(
+            lambda mark=mark, passes=passes: mark.exists() and mark.stat().st_size >= passes
+        )
+        sent = time.monotonic()
+        process.send(signal.SIGTERM)
+        assert process.wait() == 143, process.errors
+        assert time.monotonic() - sent < LIMIT
+        assert (run / "last").read_text() == f"checkpoints/update-{5 * passes:06d}\n"
+        resumed = launcher.start(*arguments, run)
+        assert resumed.wait() == 0, resumed.errors
+        states, weights = [], []
+        for folder in (tmp_path / "whole", run):
+            checkpoint = folder / "checkpoints" / "update-000010"
+            states.append(json.loads((checkpoint / "state.json").read_text()))
+            del states[-1]["seconds"]
+            weights.append(sha256_of(checkpoint / "optimizer.safetensors"))
+            entries = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+            assert [e["update"] for e in entries if e["kind"] == "valid"] == [5, 10]
+        assert states[0] == states[1]
+        assert weights[0] == weights[1]
+    programme.record(16, "validation cut short by a signal: made up for, equal by hash", tries=2)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
+    tmp_path, launcher, programme, second
+):
+    """The main thread waits in C for what never comes, and Python runs no handler there."""
+    write_corpus(tmp_path)
+    stuck = tmp_path / "stuck"
+    before = (
+        "import ctypes, nmt.training.trainer as trainer\n"
+        "def hang(*_):\n"
+        f"    open({str(stuck)!r}, 'w').close()\n"
+        "    mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)\n"
+        "    libc.pthread_mutex_lock(mutex)\n"
+        "    libc.pthread_mutex_lock(mutex)\n"
+        "trainer.save_checkpoint = hang\n"
+    )
+    process = launcher.start(
+        *("train", tmp_path / "tiny.toml", "--run", tmp_path / "run"),
+        *settings(("training.save_every=3", "training.max_updates=1000000")),
+        before=before,
+    )
+    process.wait_until(stuck.exists, "the save")
+    process.send(signal.SIGTERM)
+    process.wait_for("SIGTERM: saving before the end; once more ends at once")
+    sent = time.monotonic()
+    process.send(second)
+    assert process.wait() == CODES[second]
+    seconds = time.monotonic() - sent
+    assert seconds < LIMIT
+    programme.record(15, f"second signal, {second.name}: at once", tries=1, worst_seconds=seconds)
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
+    """From the interpreter's first line to the first update, at any time."""
+    chance, tries, worst = random.Random(kind), programme.count(quick=1, full=8), 0.0
+    config = write_corpus(tmp_path)
+    for number in range(tries):
+        run = tmp_path / f"run{number}"
+        command = [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)]
+        with subprocess.Popen(
+            [*command, "--set", "training.max_updates=1000000"], stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            time.sleep(0.3 + 4 * chance.random())  # every moment must do: nothing is waited for
+            sent = time.monotonic()
+            process.send_signal(kind)
+            process.stderr.read()
+            code = process.wait(timeout=60)
+            worst = max(worst, time.monotonic() - sent)
+        assert (128 - code if code < 0 else code) == CODES[kind]
+    assert worst < LIMIT
+    programme.record(15, f"{kind.name} while the program starts", tries=tries, worst_seconds=worst)
