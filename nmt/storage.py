@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.errors import ModelError, ResourceError, UsageError, explain_lack_of_memory
 
 if TYPE_CHECKING:  # torch takes a second to import, and `nmt --help` needs this module's floor
     from torch import Tensor
@@ -36,6 +36,7 @@ _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
 _METADATA_KEY = "nmt"
 _MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
 _LONGEST_NAME = 255  # bytes, on every file system
+_COPIES = 3  # that safetensors makes of tensors before they are on the disk, at most
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose a folder on another disk",
@@ -415,7 +416,14 @@ def save_tensors(
         ResourceError: the disk refuses.
     """
     import safetensors.torch
+    import torch
 
+    def explain() -> str:
+        return f"writing {path}, which takes {format_size(need)}; end other programs, then retry."
+
+    need = _COPIES * sum(tensor.nbytes for tensor in tensors.values())
+    with explain_lack_of_memory(explain):  # where safetensors finds none, it ends the process
+        torch.empty(need, dtype=torch.uint8)
     text = None if metadata is None else {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}
     # Views and slices are copied, since the format holds contiguous tensors only.
     ready = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}

@@ -1,5 +1,6 @@
 """`nmt prepare`: from text files to the data folder of a run."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,7 +43,7 @@ def prepare(
             experiment,
             config.parent,
             folder / "data",
-            report=lambda line: typer.echo(line, err=True),
+            report=logging.getLogger(__name__).info,
             bad_lines=bad_lines,
             expected_key=_trained_on(folder),
         )

@@ -15,6 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+PRELOADED = (
+    *("nmt.cli.main", "nmt.training.run", "nmt.evaluation.metrics", "safetensors.torch"),
+    *("numpy.random", "sacrebleu.tokenizers.tokenizer_13a", "torch._dynamo"),  # at the first use
+)
 PATIENCE = 120.0  # seconds; generous, for a machine that does other work
 
 
@@ -159,7 +163,7 @@ def become(job: dict) -> None:
 
 def serve() -> None:
     """Fork a process for each job, and tell how they ended; return in each child."""
-    for module in ("nmt.cli.main", "nmt.training.run", "nmt.evaluation.metrics"):
+    for module in PRELOADED:
         importlib.import_module(module)
     jobs = os.fdopen(os.dup(0), "rb", buffering=0)
     replies = os.fdopen(os.dup(1), "wb", buffering=0)

@@ -92,7 +92,7 @@ def test_a_model_in_a_loop_is_flagged_and_the_rule_against_it_helps(
     """Three pieces are all that it knows, and it knows no end."""
 
     def know_three(tensors: dict[str, torch.Tensor]) -> None:
-        output_bias(tensors)[:] = -1e30
+        output_bias(tensors)[:] = -torch.inf
         output_bias(tensors)[40:43] = 0.0
         output_bias(tensors)[40] = 100.0
 

@@ -146,7 +146,8 @@ def test_a_validation_that_a_signal_cut_short_is_made_up_for(tmp_path, launcher,
             states.append(json.loads((checkpoint / "state.json").read_text()))
             del states[-1]["seconds"]
             weights.append(sha256_of(checkpoint / "optimizer.safetensors"))
-            entries = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+            lines = (folder / "metrics.jsonl").read_text().splitlines()
+            entries = [json.loads(line) for line in lines]
             assert [e["update"] for e in entries if e["kind"] == "valid"] == [5, 10]
         assert states[0] == states[1]
         assert weights[0] == weights[1]

@@ -1,0 +1,98 @@
+"""Standard output whose reader goes away, or whose disk is full, for every command that writes."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from launcher import Launcher, Process, settings
+from tiny import write_corpus
+
+COMMANDS = {
+    "--help": ["--help"],
+    "--version": ["--version"],
+    "check": ["check", "{tiny}/train.xx", "{tiny}/train.yy"],
+    "prepare": ["prepare", "{tiny}/tiny.toml", "--run", "{new}"],
+    "train --dry-run": ["train", "{tiny}/tiny.toml", "--dry-run"],
+    "tokenize": ["tokenize", "{model}"],
+    "translate": ["translate", "{model}"],
+    "translate jsonl": ["translate", "{model}", "--format", "jsonl"],
+    "score": ["score", "{model}", "--source", "{tiny}/train.xx", "--target", "{tiny}/train.yy"],
+    "evaluate": ["evaluate", "--hypothesis", "{tiny}/train.xx", "--reference", "{tiny}/train.yy"],
+    "evaluate of a run": [
+        *("evaluate", "--run", "{run}", "--source", "{tiny}/valid.xx"),
+        *("--reference", "{tiny}/valid.yy", "-o", "-"),
+    ],
+    "show": ["show", "{run}"],
+    "bench": ["bench", "--only", "matrix", "--precision", "fp32", "--windows", "1"],
+}
+QUICK = ("--help", "check", "prepare", "train --dry-run", "tokenize", "score", "evaluate", "show")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, launcher: Launcher, model_folder: Path) -> dict[str, object]:
+    """Return what commands work on: a corpus, a model, a run."""
+    tiny = tmp_path_factory.mktemp("tiny")
+    write_corpus(tiny)
+    run = tiny / "run"
+    trained = launcher.start(
+        "train", tiny / "tiny.toml", "--run", run, *settings(("training.max_updates=2",))
+    )
+    assert trained.wait() == 0, trained.errors
+    return {"tiny": tiny, "run": run, "model": model_folder}
+
+
+def start(
+    launcher: Launcher, places: dict[str, object], command: str, stdout: Path | str, new: Path
+) -> Process:
+    arguments = [part.format(**places, new=new) for part in COMMANDS[command]]
+    quiet = [] if command.startswith("--") else ["--quiet"]
+    source = Path(str(places["tiny"])) / "train.xx"
+    return launcher.start(*quiet, *arguments, stdin=source, stdout=stdout)
+
+
+def is_open(process: Process, pipe: Path) -> bool:
+    """Say whether the process has the pipe as its standard output."""
+    return os.path.realpath(f"/proc/{process.pid}/fd/1") == str(pipe)
+
+
+def only_in_full(programme, command: str) -> None:
+    if not programme.full and command not in QUICK:
+        pytest.skip("part of the full programme")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_behind_standard_output_is_code_5(
+    tmp_path, launcher, programme, places, command
+):
+    only_in_full(programme, command)
+    begin = time.monotonic()
+    process = start(launcher, places, command, "/dev/full", tmp_path / "new")
+    assert process.wait() == 5, process.errors
+    assert "error: " in process.errors
+    assert "No space left on device" in process.errors or "the disk is full" in process.errors
+    assert "Traceback" not in process.errors
+    assert "Exception ignored" not in process.errors
+    programme.record(
+        23, f"{command} > /dev/full: exit 5", tries=1, worst_seconds=time.monotonic() - begin
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_goes_away_is_code_141_and_quiet(
+    tmp_path, launcher, programme, places, command
+):
+    only_in_full(programme, command)
+    begin, pipe = time.monotonic(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    ear = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    process = start(launcher, places, command, pipe, tmp_path / "new")
+    process.wait_until(lambda: is_open(process, pipe), "its pipe")
+    os.close(ear)
+    assert process.wait() == 141, process.errors
+    told = [line for line in process.errors.splitlines() if not line.startswith("warning: ")]
+    assert told == []  # warnings are of the corpus
+    programme.record(
+        23, f"{command} | true: exit 141, quiet", tries=1, worst_seconds=time.monotonic() - begin
+    )
