@@ -20,8 +20,7 @@ COMMANDS = {
     "score": ["score", "{model}", "--source", "{tiny}/train.xx", "--target", "{tiny}/train.yy"],
     "evaluate": ["evaluate", "--hypothesis", "{tiny}/train.xx", "--reference", "{tiny}/train.yy"],
     "evaluate of a run": [
-        *("evaluate", "--run", "{run}", "--source", "{tiny}/valid.xx"),
-        *("--reference", "{tiny}/valid.yy", "-o", "-"),
+        *("evaluate", "--run", "{run}", "--test", "{tiny}/valid.xx", "{tiny}/valid.yy"),
     ],
     "show": ["show", "{run}"],
     "bench": ["bench", "--only", "matrix", "--precision", "fp32", "--windows", "1"],
