@@ -26,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="provoke each fault as often as promised")
 
 
+@pytest.fixture(scope="session")
+def examples(pytestconfig: pytest.Config) -> Callable[..., int]:
+    """Return a function that says how many cases to try: `examples(quick=20, full=1000)`."""
+    is_full = pytestconfig.getoption("--full")
+    return lambda *, quick, full: full if is_full else quick
+
+
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
     """Take back what a command did to the log: its handlers write to streams that end with it."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from nmt.search.options import SearchOptions
 from nmt.search.scorer import ScorerStep
-from nmt.text.vocabulary import EOS
+from nmt.text.vocabulary import BOS, EOS
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,23 @@ def batch_of(sentences: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
         source[row, 1:length] = EOS
         source[row, 0] = sentence
     return source, mask
+
+
+def score_by_hand(scorer, source, mask, tokens, chosen: SearchOptions) -> tuple[float, float]:
+    """Log-probability and score of one translation of one sentence."""
+    state = scorer.start(source, mask, copies=1)
+    total, previous = 0.0, BOS
+    read = torch.zeros(mask.shape[1], dtype=torch.double)
+    for piece in [*tokens, EOS]:
+        scored = scorer.step(torch.tensor([previous]), state)
+        total += scored.log_probs[0, piece].item()
+        read += scored.attention[0]
+        state, previous = scored.state, piece
+    length = len(tokens) + 1
+    score = total
+    if chosen.length_penalty == "average":
+        score = total / length
+    elif chosen.length_penalty == "gnmt":
+        score = total / ((5 + length) / 6) ** chosen.alpha
+    unread = read.clamp(max=1.0)[mask[0]].log().sum().item()
+    return total, score + chosen.coverage_penalty * unread

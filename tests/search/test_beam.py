@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 import torch
-from stub_scorers import TableScorer, batch_of, changed, random_table
+from stub_scorers import TableScorer, batch_of, changed, random_table, score_by_hand
 
 from nmt.errors import ModelError, UsageError
 from nmt.search.beam import beam_search
@@ -21,25 +21,6 @@ LIMIT = 4  # pieces, end symbol included
 def options(**changes) -> SearchOptions:
     values = {"max_length_factor": 0.0, "max_length_offset": LIMIT} | changes
     return SearchOptions(**values)
-
-
-def score_by_hand(scorer, source, mask, tokens, chosen: SearchOptions) -> tuple[float, float]:
-    state = scorer.start(source, mask, copies=1)
-    total, previous = 0.0, BOS
-    read = torch.zeros(mask.shape[1], dtype=torch.double)
-    for piece in [*tokens, EOS]:
-        scored = scorer.step(torch.tensor([previous]), state)
-        total += scored.log_probs[0, piece].item()
-        read += scored.attention[0]
-        state, previous = scored.state, piece
-    length = len(tokens) + 1
-    score = total
-    if chosen.length_penalty == "average":
-        score = total / length
-    elif chosen.length_penalty == "gnmt":
-        score = total / ((5 + length) / 6) ** chosen.alpha
-    unread = read.clamp(max=1.0)[mask[0]].log().sum().item()
-    return total, score + chosen.coverage_penalty * unread
 
 
 @pytest.mark.parametrize("length_penalty", ["none", "average", "gnmt"])

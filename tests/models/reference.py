@@ -1,0 +1,249 @@
+"""The encoder-decoder once more, in NumPy, from the published equations and one word at a time.
+
+Nothing is shared with `nmt` but the names of the weights and the configuration. Sentences are
+read one by one at their own lengths: there are no batches, no padding and no masks, no products
+over several positions. All functions are analytic, so that weights may be complex:
+the imaginary part of f(w + i h v) / h is the slope of f along v, exact to rounding (Squire and
+Trapp, 1998), which is how gradients are had without writing a backward pass.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmt.config.model import CellConfig, ModelConfig
+
+Array = np.ndarray
+State = tuple[Array, ...]
+Pair = tuple[Sequence[int], Sequence[int]]
+"""Source ids and target ids, end symbols included."""
+
+BOS = 2
+_STEP = 1e-30
+
+
+def sigmoid(x: Array) -> Array:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.where(x.real > 0.0, x, 0.0),
+    "sigmoid": sigmoid,
+    "identity": lambda x: x,
+}
+
+
+def log_softmax(x: Array) -> Array:
+    shifted = x - x.real.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights whose names begin with a prefix."""
+
+    by_name: Mapping[str, Array]
+    prefix: str = ""
+
+    def __getitem__(self, name: str) -> Array:
+        return self.by_name[self.prefix + name]
+
+    def __contains__(self, name: str) -> bool:
+        return self.prefix + name in self.by_name
+
+    def under(self, name: str) -> "Weights":
+        return Weights(self.by_name, f"{self.prefix}{name}.")
+
+    def linear(self, name: str, x: Array) -> Array:
+        y = self[f"{name}.weight"] @ x
+        return y + self[f"{name}.bias"] if f"{name}.bias" in self else y
+
+
+# --- cells -------------------------------------------------------------------------------------
+
+
+def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
+    """One step of a cell from input [input] and state, each [hidden]."""
+    kernel, recurrent, bias = w["weight_input"], w["weight_hidden"], w["bias"]
+    hidden = state[0]
+    size = len(hidden)
+
+    def gate(number: int, read: Array) -> Array:
+        rows = slice(number * size, (number + 1) * size)
+        return kernel[rows] @ x + recurrent[rows] @ read + bias[rows]
+
+    if config.kind == "rnn":  # Elman (1990)
+        return (ACTIVATIONS[config.activation](gate(0, hidden)),)
+    if config.kind == "lstm":  # Gers et al. (2000)
+        i, f, o = sigmoid(gate(0, hidden)), sigmoid(gate(1, hidden)), sigmoid(gate(3, hidden))
+        cell = f * state[1] + i * np.tanh(gate(2, hidden))
+        return o * np.tanh(cell), cell
+    reset, keep = sigmoid(gate(0, hidden)), sigmoid(gate(1, hidden))
+    if config.reset == "before":  # Cho et al. (2014)
+        new = np.tanh(gate(2, reset * hidden))
+    else:  # the reset gate after the product
+        last = slice(2 * size, 3 * size)
+        new = np.tanh(kernel[last] @ x + bias[last] + reset * (recurrent[last] @ hidden))
+    return ((1.0 - keep) * new + keep * hidden,)
+
+
+def zero_state(config: CellConfig, size: int) -> State:
+    return tuple(np.zeros(size) for _ in range(2 if config.kind == "lstm" else 1))
+
+
+def hand_on(w: Weights, index: int, hidden: Array, inputs: Array, *, residual: bool) -> Array:
+    """What a layer shows to the next: its state or a map of it, and what it read itself."""
+    shown = w.linear(f"maps.{index}", hidden) if f"maps.{index}.weight" in w else hidden
+    return shown + inputs if residual and shown.shape == inputs.shape else shown
+
+
+# --- encoder -----------------------------------------------------------------------------------
+
+
+def embed(w: Weights, piece: int) -> Array:
+    vectors = w["embedding.weight"]
+    return vectors[piece] * np.sqrt(vectors.shape[1])
+
+
+def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list[Array], Array]:
+    """Read a sentence: its states, and the vector that the decoder starts from."""
+    encoder, w = config.encoder, w.under("encoder")
+    stack = w.under("stack")
+    sequence = [embed(w, piece) for piece in source]
+    last = np.zeros(0)
+    for number in range(encoder.layers):
+        layer = stack.under(f"layers.{number}")
+        directions = [range(len(source))]
+        if encoder.bidirectional:  # Schuster and Paliwal (1997)
+            directions.append(range(len(source) - 1, -1, -1))
+        states: list[dict[int, Array]] = []
+        ends = []
+        for direction, order in enumerate(directions):
+            state = zero_state(encoder.cell, encoder.hidden_size)
+            if encoder.init_state == "learned":
+                state = tuple(layer["initial_state"][direction])
+            read = {}
+            for position in order:
+                cell = layer.under(f"cells.{direction}")
+                state = cell_step(encoder.cell, cell, sequence[position], state)
+                read[position] = state[0]
+            states.append(read)
+            ends.append(state[0])
+        hidden = [np.concatenate([read[t] for read in states]) for t in range(len(source))]
+        last = np.concatenate(ends)
+        sequence = [
+            hand_on(stack, number, hidden[t], sequence[t], residual=encoder.residual)
+            for t in range(len(source))
+        ]
+    summary = sum(sequence) / len(source) if config.decoder.bridge == "mean" else last
+    return sequence, np.asarray(summary)
+
+
+# --- decoder -----------------------------------------------------------------------------------
+
+
+def attend(config: ModelConfig, w: Weights, query: Array, memory: list[Array]) -> Array:
+    """The context: source states weighed by a softmax over their scores."""
+    attention, w = config.decoder.attention, w.under("decoder.attention")
+    if attention.kind == "dot":  # Luong et al. (2015), section 3.1
+        scores = [query @ state for state in memory]
+    elif attention.kind == "general":
+        scores = [query @ w.linear("project_memory", state) for state in memory]
+    else:  # Bahdanau et al. (2015), appendix A.1.2
+        asked = w.linear("project_query", query)
+        scores = [
+            (w["score.weight"] @ np.tanh(asked + w.linear("project_memory", state)))[0]
+            for state in memory
+        ]
+    temperature = attention.temperature or np.sqrt(len(query))
+    weights = np.exp(log_softmax(np.array(scores) / temperature))
+    return np.asarray(sum(weight * state for weight, state in zip(weights, memory, strict=True)))
+
+
+def first_states(config: ModelConfig, w: Weights, summary: Array) -> list[State]:
+    decoder = config.decoder
+    zeros = [zero_state(decoder.cell, decoder.hidden_size) for _ in range(decoder.layers)]
+    if decoder.bridge == "zero":
+        return zeros
+    flat = np.tanh(w.linear("decoder.bridge", summary))
+    parts = iter(np.split(flat, len(flat) // decoder.hidden_size))
+    return [tuple(next(parts) for _ in state) for state in zeros]
+
+
+def decode(
+    config: ModelConfig, w: Weights, source: Sequence[int], target_in: Iterable[int]
+) -> list[Array]:
+    """What the output layer sees at each target position, [readout] each."""
+    memory, summary = encode(config, w, source)
+    decoder, inner = config.decoder, w.under("decoder")
+    stack = inner.under("stack")
+    attends = decoder.attention.kind != "none"
+    before = attends and decoder.attend == "before"
+    feeds = attends and decoder.input_feeding and not before
+    states = first_states(config, w, summary)
+    feed = np.zeros(decoder.readout_size or decoder.hidden_size)
+    features = []
+    for piece in target_in:
+        word = embed(inner, piece)
+        inputs = [word] if decoder.input == "previous" else []
+        context = None
+        if before:  # Bahdanau et al. (2015): attend with the last state, then read the context
+            query = states[-1][0]
+            context = attend(config, w, query, memory)
+            inputs.append(context)
+        if feeds:  # Luong et al. (2015), section 3.3
+            inputs.append(feed)
+        flow = np.concatenate(inputs) if inputs else np.zeros(0)
+        for number in range(decoder.layers):
+            cell = stack.under(f"layers.{number}.cells.0")
+            states[number] = cell_step(decoder.cell, cell, flow, states[number])
+            flow = hand_on(stack, number, states[number][0], flow, residual=decoder.residual)
+        if attends and not before:
+            context = attend(config, w, flow, memory)
+        seen = [flow] if context is None else [flow, context]
+        if decoder.readout == "deep" and decoder.input == "previous":
+            seen.append(word)
+        feed = np.tanh(inner.linear("readout", np.concatenate(seen)))
+        features.append(feed)
+    return features
+
+
+def log_probs(w: Weights, feature: Array) -> Array:
+    return log_softmax(w["output.weight"] @ feature + w["output.bias"])
+
+
+# --- loss and its slopes -----------------------------------------------------------------------
+
+
+def loss(
+    config: ModelConfig, w: Weights, pairs: Sequence[Pair], *, smoothing: float = 0.0
+) -> tuple[complex, complex]:
+    """Cross-entropy with the smoothed reference (Szegedy et al., 2016, section 7), and without.
+
+    Both are sums over the target pieces of all pairs.
+    """
+    total = plain = 0j
+    for source, target in pairs:
+        features = decode(config, w, source, [BOS, *target[:-1]])
+        for feature, gold in zip(features, target, strict=True):
+            found = log_probs(w, feature)
+            wanted = np.full(len(found), smoothing / len(found))
+            wanted[gold] += 1.0 - smoothing
+            total -= wanted @ found
+            plain -= found[gold]
+    return total, plain
+
+
+def slope(
+    function: Callable[[Weights], complex],
+    weights: Mapping[str, Array],
+    direction: Mapping[str, Array],
+) -> float:
+    """How fast `function` grows if the weights move along `direction`."""
+    moved = {
+        name: value + 1j * _STEP * direction[name] if name in direction else value
+        for name, value in weights.items()
+    }
+    return function(Weights(moved)).imag / _STEP

@@ -1,0 +1,261 @@
+"""The model and its gradients equal a slow reference written from the published equations."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from reference import BOS, Array, Pair, Weights, decode, log_probs, loss, slope
+
+from nmt.config.checks import model_disagreements
+from nmt.config.data import TokenizerConfig
+from nmt.config.model import ModelConfig
+from nmt.models.build import build_model
+from nmt.models.translation import TranslationModel
+from nmt.native.kernels import kernels
+from nmt.search.beam import beam_search
+from nmt.search.options import SearchOptions
+from nmt.search.scorer import ModelScorer
+
+VOCAB = 11
+EOS = 3
+
+
+@dataclass(frozen=True)
+class Path:
+    """One of the ways in which the model computes."""
+
+    dtype: torch.dtype
+    hidden_size: int
+    """Of the encoder; the compiled kernels know only multiples of 16."""
+    closeness: float
+    fused: bool = False
+    """Whether torch's kernels may be taken."""
+    compiled: bool = False
+    """Whether our own may be taken."""
+
+
+PATHS = {
+    "plain": Path(torch.float64, 3, 1e-12),
+    "fused": Path(torch.float64, 3, 1e-12, fused=True),
+    "fused in single precision": Path(torch.float32, 3, 1e-5, fused=True),
+    "compiled": Path(torch.float32, 16, 1e-5, compiled=True),
+}
+
+CELLS: list[Any] = [
+    *("lstm", "gru", {"kind": "gru", "reset": "before"}),
+    *({"kind": "rnn", "activation": name} for name in ("tanh", "relu", "sigmoid", "identity")),
+]
+ATTENTIONS: list[Any] = [
+    *("none", "dot", "general", {"kind": "general", "temperature": 0.7}),
+    *({"kind": "additive", "hidden_size": 4, "temperature": t} for t in (1.0, 0.5)),
+]
+
+
+@st.composite
+def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
+    """Any encoder-decoder that can be configured, small."""
+    both_ways = draw(st.booleans())
+    cells = CELLS if hidden_size < 16 else ["lstm", "gru"]
+    memory_size = hidden_size * (2 if both_ways else 1)
+    attention = draw(st.sampled_from(ATTENTIONS))
+    tied = draw(st.sampled_from(["none", "target", "all"]))
+    embedding_size = draw(st.integers(1, 5))
+    config = ModelConfig.model_validate(
+        {
+            "embedding": {"size": embedding_size, "tied": tied},
+            "encoder": {
+                "cell": draw(st.sampled_from(cells)),
+                "hidden_size": hidden_size,
+                "layers": draw(st.integers(1, 3)),
+                "bidirectional": both_ways,
+                "residual": draw(st.booleans()),
+                "layer_output": draw(st.sampled_from(["identity", "linear"])),
+                "init_state": draw(st.sampled_from(["zero", "learned"])),
+            },
+            "decoder": {
+                "cell": draw(st.sampled_from(cells)),
+                "hidden_size": memory_size if attention == "dot" or hidden_size == 16 else 5,
+                "layers": draw(st.integers(1, 3)),
+                "residual": draw(st.booleans()),
+                "layer_output": draw(st.sampled_from(["identity", "linear"])),
+                "input": draw(st.sampled_from(["previous", "previous", "none"])),
+                "bridge": draw(st.sampled_from(["zero", "last", "mean"])),
+                "attention": attention,
+                "attend": draw(st.sampled_from(["after", "before"])),
+                "input_feeding": draw(st.booleans()),
+                "readout": draw(st.sampled_from(["simple", "deep"])),
+                "readout_size": draw(st.sampled_from([0, 4])) if tied == "none" else embedding_size,
+            },
+        }
+    )
+    assume(not list(model_disagreements(config, TokenizerConfig())))
+    return config
+
+
+WORDS = st.integers(4, VOCAB - 1)
+SENTENCES = st.lists(WORDS, max_size=5).map(lambda words: [*words, EOS])
+PAIRS = st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=3)
+
+
+def make(config: ModelConfig, path: Path, seed: int) -> TranslationModel:
+    """A model with random weights, biases and first states among them, that takes this path."""
+    model = build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(path.dtype)
+    generator = torch.Generator().manual_seed(seed)
+    scale = path.hidden_size**-0.5  # sums then neither grow nor lose digits
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -scale, scale, generator=generator)
+    for module in model.modules():
+        if hasattr(module, "weight_hidden"):
+            module.kernel = module.kernel if path.fused else None
+            module.compiled = module.compiled if path.compiled else None
+    return model
+
+
+def weights_of(model: TranslationModel) -> dict[str, Array]:
+    return {name: value.double().numpy() for name, value in model.state_dict().items()}
+
+
+def padded(sentences: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([len(ids) for ids in sentences])
+    mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+    ids = torch.zeros(mask.shape, dtype=torch.long)
+    ids[mask] = torch.tensor([piece for sentence in sentences for piece in sentence])
+    return ids, mask
+
+
+def directions(model: TranslationModel, generator: np.random.Generator) -> Iterator[dict]:
+    """One direction of unit length for each weight; tied weights move together."""
+    names: dict[int, list[str]] = {}
+    for name, value in model.state_dict().items():
+        names.setdefault(value.data_ptr(), []).append(name)
+    for parameter in model.parameters():
+        way = generator.normal(size=parameter.shape)
+        way /= np.linalg.norm(way)
+        yield dict.fromkeys(names[parameter.data_ptr()], way)
+
+
+def check_features(config: ModelConfig, model: TranslationModel, pairs: list[Pair], within: float):
+    """Hold the whole-sequence path and the loop of steps against the reference."""
+    weights = Weights(weights_of(model))
+    memory = model.encode(*padded([source for source, _ in pairs]))
+    target_in, mask = padded([[BOS, *target[:-1]] for _, target in pairs])
+    at_once = model.decode(memory, target_in)
+    state, features = model.start(memory), []
+    for position in range(target_in.shape[1]):
+        step = model.step(target_in[:, position], state, memory)
+        state = step.state
+        features.append(step.features)
+    stepwise = torch.stack(features, dim=1)
+    found_log_probs = model.output.log_probs(at_once.flatten(0, 1)).view(*mask.shape, -1)
+    for row, (source, target) in enumerate(pairs):
+        expected = decode(config, weights, source, [BOS, *target[:-1]])
+        length = len(target)
+        for found in (at_once, stepwise):
+            np.testing.assert_allclose(found[row, :length], expected, rtol=0, atol=within)
+        np.testing.assert_allclose(
+            found_log_probs[row, :length],
+            [log_probs(weights, feature) for feature in expected],
+            rtol=within,
+            atol=within,
+        )
+
+
+def check_gradients(
+    config: ModelConfig,
+    model: TranslationModel,
+    pairs: list[Pair],
+    *,
+    smoothing: float,
+    within: float,
+    seed: int,
+) -> None:
+    """Hold loss and gradients against the reference: one random direction for each weight."""
+    source, source_mask = padded([source for source, _ in pairs])
+    target_in, _ = padded([[BOS, *target[:-1]] for _, target in pairs])
+    target, target_mask = padded([target for _, target in pairs])
+    features = model.decode(model.encode(source, source_mask), target_in)
+    found = model.output.loss(features, target, target_mask, smoothing=smoothing)
+    gradients = torch.autograd.grad(
+        found.total, list(model.parameters()), allow_unused=True, materialize_grads=True
+    )
+
+    by_name = weights_of(model)
+    total, plain = loss(config, Weights(by_name), pairs, smoothing=smoothing)
+    assert found.total.item() == pytest.approx(total.real, rel=within, abs=within)
+    assert found.nll.item() == pytest.approx(plain.real, rel=within, abs=within)
+    assert found.tokens == sum(len(target) for _, target in pairs)
+    generator = np.random.default_rng(seed)
+    for gradient, way in zip(gradients, directions(model, generator), strict=True):
+        expected = slope(lambda w: loss(config, w, pairs, smoothing=smoothing)[0], by_name, way)
+        actual = float((gradient.double().numpy() * next(iter(way.values()))).sum())
+        size = 1.0 + float(gradient.double().norm())
+        assert abs(actual - expected) <= within * size, sorted(way)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_features_loss_and_gradients_equal_the_reference(name, examples):
+    path = PATHS[name]
+    if path.compiled and kernels() is None:
+        pytest.skip("there is no C++ compiler")
+
+    @given(
+        config=model_configs(path.hidden_size),
+        pairs=PAIRS,
+        smoothing=st.sampled_from([0.0, 0.1]),
+        seed=st.integers(0, 2**32),
+    )
+    @settings(max_examples=examples(quick=25, full=250))
+    def hold(config: ModelConfig, pairs: list[Pair], smoothing: float, seed: int) -> None:
+        model = make(config, path, seed)
+        with torch.no_grad():
+            check_features(config, model, pairs, path.closeness)
+        check_gradients(config, model, pairs, smoothing=smoothing, within=path.closeness, seed=seed)
+
+    hold()
+
+
+def test_beam_search_finds_what_exhaustive_search_over_the_reference_finds(examples):
+    """Wide enough, over all translations of up to three words out of three."""
+    words, longest = range(4, 7), 4
+    space = [each for n in range(longest) for each in itertools.product(words, repeat=n)]
+    options = SearchOptions(
+        beam=4**longest,  # of continuations, those that end among them
+        n_best=5,
+        length_penalty="average",
+        max_length_factor=0.0,
+        max_length_offset=longest,
+    )
+
+    @given(
+        config=model_configs(3),
+        sources=st.lists(SENTENCES, min_size=1, max_size=3),
+        seed=st.integers(0, 2**32),
+    )
+    @settings(max_examples=examples(quick=5, full=60))
+    def hold(config: ModelConfig, sources: list[list[int]], seed: int) -> None:
+        model = make(config, PATHS["fused"], seed)
+        with torch.no_grad():  # leave three words and the end
+            model.output.bias[7:] = -torch.inf
+        weights = Weights(weights_of(model))
+        found = beam_search(ModelScorer(model.eval()), *padded(sources), options)
+        for hypotheses, source in zip(found, sources, strict=True):
+            scores = {each: mean_log_prob(config, weights, source, each) for each in space}
+            best = sorted(scores.values(), reverse=True)[: options.n_best]
+            assert [each.score for each in hypotheses] == pytest.approx(best, abs=1e-6)
+            assert [scores[each.tokens] for each in hypotheses] == pytest.approx(best, abs=1e-6)
+
+    hold()
+
+
+def mean_log_prob(
+    config: ModelConfig, weights: Weights, source: list[int], words: tuple[int, ...]
+) -> float:
+    features = decode(config, weights, source, [BOS, *words])
+    each = zip(features, [*words, EOS], strict=True)
+    return float(np.mean([log_probs(weights, feature)[piece].real for feature, piece in each]))
