@@ -267,6 +267,7 @@ class Translator:
         *,
         batch_size: int = 64,
         batch_tokens: int = 4096,
+        max_length: int = 1024,
     ) -> Iterator[ScoredPair]:
         """Yield how likely each given translation is, in order.
 
@@ -276,11 +277,20 @@ class Translator:
             pairs: source line and target line.
             batch_size: most pairs at once.
             batch_tokens: most pieces of the longer side at once, padding included.
+            max_length: longer lines are cut to so many pieces, with a warning.
         """
-        rest = iter(pairs)
+        rest, first = iter(pairs), 1
         while window := list(islice(rest, WINDOW)):
-            sources = self._encode(self.source, [source for source, _ in window])
-            targets = self._encode(self.target, [target for _, target in window])
+            sources, targets = (
+                _cut(self._encode(subword, list(lines)), max_length, first, side, "scored")
+                for subword, lines, side in zip(
+                    (self.source, self.target),
+                    zip(*window, strict=True),
+                    ("source line", "target line"),
+                    strict=True,
+                )
+            )
+            first += len(window)
             longest = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
             filled = [number for number, length in enumerate(longest) if length > 1]
             lengths = [longest[number] for number in filled]
@@ -301,17 +311,7 @@ class Translator:
 
     def _read(self, window: list[str], first: int, max_source: int) -> list[list[int]]:
         """Return the source ids of each line, EOS last; of a blank line EOS alone."""
-        sources = self._encode(self.source, window)
-        for index, ids in enumerate(sources):
-            if len(ids) > max_source:
-                _logger.warning(
-                    "line %s: has %s pieces, only the first %s are translated; split the line",
-                    f"{first + index:,}",
-                    f"{len(ids):,}",
-                    f"{max_source:,}",
-                )
-                sources[index] = [*ids[: max_source - 1], EOS]
-        return sources
+        return _cut(self._encode(self.source, window), max_source, first, "line", "translated")
 
     def _encode(self, subword: Subword, lines: list[str]) -> list[list[int]]:
         """Return normalised lines as ids, EOS last; white space alone counts as nothing."""
@@ -420,6 +420,31 @@ class Translator:
     @staticmethod
     def _words(subword: Subword, ids: Sequence[int]) -> list[int | None]:
         return words_of_pieces(subword.pieces(ids), one_each=subword.kind == "word")
+
+
+def _cut(
+    sentences: list[list[int]], most: int, first: int, what: str, done: str
+) -> list[list[int]]:
+    """Return ids, EOS last, of which none are longer than `most`; each that was has a warning.
+
+    Args:
+        sentences: ids of consecutive lines, EOS last.
+        most: pieces that are kept, EOS included.
+        first: number of the first line.
+        what: a line is called.
+        done: what is done with the pieces.
+    """
+    for index, ids in enumerate(sentences):
+        if len(ids) > most:
+            _logger.warning(
+                "%s %s: has %s pieces, only the first %s are %s; split the line",
+                what,
+                f"{first + index:,}",
+                f"{len(ids):,}",
+                f"{most:,}",
+                done,
+            )
+    return [ids if len(ids) <= most else [*ids[: most - 1], EOS] for ids in sentences]
 
 
 def choose_device(device: str) -> torch.device:

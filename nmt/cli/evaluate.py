@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.lines_out import line_writer
+from nmt.cli.lines_out import line_writer, one_line
 from nmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _translate(
 
     pairs = list(read_parallel(*test))
     translator = Translator.load(run[0] if len(run) == 1 else run)
-    found = (each.text for each in translator.translate(source for source, _ in pairs))
+    found = (one_line(each.text) for each in translator.translate(source for source, _ in pairs))
     translations = list(_keep(found, output) if output else found)
     return translations, [reference for _, reference in pairs]
 

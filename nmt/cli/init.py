@@ -71,17 +71,14 @@ def _codes(languages: str) -> tuple[str, str]:
 
 
 def _count_pairs(files: Pair) -> int:
-    from nmt.text.lines import count_lines
+    from nmt.text.lines import require_equal_counts, require_file
 
-    source, target = map(count_lines, files)
-    if source != target:
-        raise DataError(
-            f"{files[0]} has {source:,} lines, {files[1]} has {target:,}; they must be "
-            "translations of each other line by line: see `nmt check`"
-        )
-    if not source:
+    for file in files:
+        require_file(file)
+    count = require_equal_counts(*files)
+    if not count:
         raise DataError(f"{files[0]} and {files[1]} have no lines")
-    return source
+    return count
 
 
 def _seen_from(config: Path, files: Pair) -> tuple[str, str]:

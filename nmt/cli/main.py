@@ -7,6 +7,7 @@ nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machin
 
 import contextlib
 import errno
+import io
 import json
 import logging
 import os
@@ -117,7 +118,14 @@ class _JsonFormatter(logging.Formatter):
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     keep_memory()
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def prepare_streams() -> None:
+    """Make standard output UTF-8 in any locale; names that are not UTF-8 come out as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def run(arguments: list[str]) -> int:

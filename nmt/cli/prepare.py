@@ -31,11 +31,11 @@ def prepare(
     Does nothing if the run folder already holds these data, and refuses to replace those that a
     model in it has learned from.
     """
-    from nmt.config.load import load
+    from nmt.config.load import load, resolve_paths
     from nmt.data.prepare import prepare as bring_up_to_date
     from nmt.storage import lock_folder, make_folder, sweep_strays
 
-    experiment = load(config, settings or ())
+    experiment = resolve_paths(load(config, settings or ()), config.parent)
     folder = make_folder(run or Path("runs") / default_name(config))
     with lock_folder(folder):
         sweep_strays(folder)

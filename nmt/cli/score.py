@@ -25,6 +25,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object per line.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
+    max_length: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
         typer.Option(help="Of the matrix products; bf16 and int8 are faster on new CPUs."),
@@ -46,12 +47,15 @@ def score(
     in give N lines out; an empty line with an empty translation scores 0, as `nmt translate` has
     it.
     """
-    from nmt.text.lines import read_parallel
+    from nmt.text.lines import read_parallel, require_equal_counts
     from nmt.translator import Translator
 
+    require_equal_counts(source, target)  # before a model is loaded and a file begun
     pairs = read_parallel(source, target, bad_lines=bad_lines)
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
-    scored = translator.score(pairs, batch_size=batch_size, batch_tokens=batch_tokens)
+    scored = translator.score(
+        pairs, batch_size=batch_size, batch_tokens=batch_tokens, max_length=max_length
+    )
     with line_writer(output) as write:
         for number, pair in enumerate(scored):
             if as_json:

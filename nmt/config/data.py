@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nmt.config import limits
 from nmt.config.section import Section
 
 FilePair = Annotated[tuple[str, str], Field(strict=False)]
@@ -48,7 +49,7 @@ class TokenizerConfig(Section):
 
     kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
     """Unigram language model, byte-pair encoding, characters, or words between spaces."""
-    vocab_size: int = Field(default=8000, ge=8)
+    vocab_size: int = Field(default=8000, ge=8, le=limits.MOST_PIECES)
     """Number of pieces, special pieces included; a small corpus may yield fewer."""
     joint: bool = True
     """Learn the pieces from both languages together. Each side then keeps those that it uses, or

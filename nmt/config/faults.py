@@ -96,7 +96,8 @@ def _demand(place: Place, details: ErrorDetails) -> str:
         return f"must be {_choice(get_args(annotation))}"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
-        return f"must be {words} {details['ctx'][limit]:g}"
+        bound = details["ctx"][limit]
+        return f"must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}"
     if kind in ("model_type", "model_attributes_type") and field is not None:
         choices = kinds(field)
         return f"must be {_choice(choices)}, or a table" if choices else "must be a table"

@@ -1,8 +1,14 @@
-"""The largest values that a search takes; it imports nothing, for the command line needs them.
+"""The largest values of options; this imports nothing, for the command line needs them.
 
-They lie far above all use. Beyond them a value is a slip, and lengths and penalties would leave
-what numbers of 64 bits can hold.
+They lie far above all use. Beyond them a value is a slip, and sizes, lengths and penalties would
+leave what the numbers of a machine can hold.
 """
+
+MOST_PIECES = 10_000_000
+MOST_UNITS = 1_000_000
+MOST_LAYERS = 1000
+MOST_PARTS = 100_000
+MOST_WEIGHT = 1e6
 
 MOST_HYPOTHESES = 100_000
 MOST_ALPHA = 10.0

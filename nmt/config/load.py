@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,31 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
-    """Return `experiment` with absolute data paths; relative ones start at the folder `base`."""
+    """Return `experiment` with absolute data paths; relative ones start at the folder `base`.
+
+    Raises:
+        ConfigError: a path is not UTF-8.
+    """
     files = {
         name: tuple(os.path.abspath(base / Path(file).expanduser()) for file in pair)
         for name, pair in experiment.data
         if name in ("train", "valid", "test") and pair is not None
     }
+    for name, pair in files.items():
+        for file in pair:
+            _require_utf8(name, file)
     return experiment.model_copy(update={"data": experiment.data.model_copy(update=files)})
+
+
+def _require_utf8(name: str, file: str) -> None:
+    """Refuse a path that a configuration cannot hold, since a run keeps its own."""
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        shown = file.encode("utf-8", "backslashreplace").decode()
+        raise ConfigError(
+            f"data.{name}: the path {shown} is not UTF-8; rename the folder or the file"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,10 @@ def _read(path: Path) -> Document:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}{_toml_fault(str(error), text)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not TOML: it is nested too deeply") from None
+    except ValueError:
+        raise ConfigError(f"{path}: not TOML: a number has more than 4,300 digits") from None
 
 
 def _close_names(path: Path) -> str:
@@ -132,7 +154,7 @@ def _parse_value(text: str) -> Any:
     """Read a TOML value; whatever is none is a text, so that quotes may be left out."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
@@ -165,6 +187,8 @@ def _apply(document: Document, setting: _Setting) -> None:
 
 def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
     """Return the experiment, or every fault: of single values and between sections."""
+    if faults := list(_too_large(document)):
+        return None, faults
     try:
         experiment = Experiment.model_validate(document)
     except ValidationError as error:
@@ -172,6 +196,15 @@ def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
         return None, [*faults, *_further_faults(document, faults)]
     faults = [Fault(tuple(d.where.split(".")), d.message) for d in disagreements(experiment)]
     return (None, faults) if faults else (experiment, [])
+
+
+def _too_large(table: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]:
+    """Find whole numbers that TOML does not have; Python has them, but cannot always print them."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _too_large(value, (*keys, key))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            yield Fault((*keys, key), "must be a whole number of at most 64 bits")
 
 
 # Stands in for what is missing, so that the other sections can still be held against each other.

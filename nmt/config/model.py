@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from nmt.config import limits
 from nmt.config.section import SHORT_FORM, Section
 
 
@@ -30,7 +31,7 @@ class LstmCellConfig(Section):
 
     kind: Literal["lstm"] = "lstm"
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
-    forget_bias: float = 1.0
+    forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
     """Initial bias of the forget gate: above 0, memory is kept at the start of training."""
 
 
@@ -43,7 +44,7 @@ CellConfig = Annotated[
 class EmbeddingConfig(Section):
     """Vectors of the pieces."""
 
-    size: int = Field(default=512, ge=1)
+    size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Values per piece, on both sides."""
     tied: Literal["none", "target", "all"] = "none"
     """Share weights: "target" = target embedding and output layer (Press and Wolf, 2017),
@@ -63,9 +64,9 @@ class EncoderConfig(Section):
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
     """"rnn", "gru" or "lstm", or a table with that kind and its options."""
-    hidden_size: int = Field(default=256, ge=1)
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units per layer and direction: a bidirectional layer yields twice as many values."""
-    layers: int = Field(default=1, ge=1)
+    layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
     """Number of stacked layers."""
     bidirectional: bool = True
     """Read in both directions and join the two states (Schuster and Paliwal, 1997)."""
@@ -109,7 +110,7 @@ class AdditiveAttentionConfig(Section):
 
     kind: Literal["additive"] = "additive"
     """One-layer network over both states (Bahdanau et al., 2015)."""
-    hidden_size: int = Field(default=256, ge=1)
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units of that network."""
     temperature: float = Field(default=1.0, gt=0.0)
     """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
@@ -129,9 +130,9 @@ class DecoderConfig(Section):
 
     cell: CellConfig = LstmCellConfig()
     """"rnn", "gru" or "lstm", or a table with that kind and its options."""
-    hidden_size: int = Field(default=512, ge=1)
+    hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
-    layers: int = Field(default=1, ge=1)
+    layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
     """Number of stacked layers."""
     residual: bool = False
     """Add a layer's input to its output where the sizes agree."""
@@ -150,7 +151,7 @@ class DecoderConfig(Section):
     """Only with attend = "after": the cell also reads the last attentional vector."""
     readout: Literal["simple", "deep"] = "simple"
     """What the output layer sees: state and context, or the previous piece as well (deep)."""
-    readout_size: int = Field(default=0, ge=0)
+    readout_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
     """Values of the readout; 0 = hidden_size."""
 
 
@@ -185,7 +186,7 @@ class UniformInitConfig(Section):
 
     kind: Literal["uniform"] = "uniform"
     """Every weight uniform in [-scale, scale]."""
-    scale: float = Field(default=0.1, gt=0.0)
+    scale: float = Field(default=0.1, gt=0.0, le=limits.MOST_WEIGHT)
     """Half the width of the interval."""
 
 
@@ -209,7 +210,7 @@ class SpectralInitConfig(Section):
     kind: Literal["spectral"] = "spectral"
     """As "xavier", but each recurrent block is scaled to spectral radius c / gamma, gamma being
     the largest slope of its activation (Pascanu et al., 2013)."""
-    c: float = Field(default=1.1, gt=0.0)
+    c: float = Field(default=1.1, gt=0.0, le=limits.MOST_WEIGHT)
     """Slightly above 1: signals neither vanish nor explode at the start."""
 
 
@@ -221,7 +222,7 @@ class SparseInitConfig(Section):
     Martens and Sutskever, 2011; "smart tanh" of Pascanu et al., 2013)."""
     nonzeros: int = Field(default=15, ge=1)
     """Recurrent weights per unit and gate that are not zero; all, where there are no more."""
-    radius: float = Field(default=0.95, gt=0.0)
+    radius: float = Field(default=0.95, gt=0.0, le=limits.MOST_WEIGHT)
     """Spectral radius of each recurrent block (Sutskever et al., 2013: 1.1)."""
 
 

@@ -194,7 +194,7 @@ class TrainingConfig(Section):
 
     batch_tokens: int = Field(default=4096, ge=1)
     """Target tokens per update, end symbols included, over all ranks."""
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=limits.MOST_PARTS)
     """Parts in which an update is computed, to save memory; the result is the same."""
     max_updates: int = Field(default=20000, ge=1)
     """Stop after this many updates."""

@@ -23,6 +23,7 @@ from nmt.text.vocabulary import UNK
 
 _CHUNK = 4096  # pairs cut into pieces at once
 _SUBWORD_LINES = 4_000_000  # at most so many lines teach a subword model, evenly spread
+_LONGEST_VALID = 1024  # pieces of a side of a validation pair; training filters its own
 _CLEAN, _DROPPED_BY_TEXT, _DROPPED_BY_LENGTH = ".clean", ".dropped-by-text", ".dropped-by-length"
 
 _logger = logging.getLogger(__name__)
@@ -187,9 +188,12 @@ class Preparation:
     def _write_valid(self, source: Subword, target: Subword) -> tuple[int, int]:
         """Write the validation pairs as a corpus; return how many there are, and are written.
 
-        They are not filtered; but a side without text has nothing that a loss could be of.
+        They are not filtered; but a side without text has nothing that a loss could be of, and
+        of what is no sentence at all, memory may not hold the loss.
         """
-        everything = 0
+        everything = too_long = 0
+        longest = max(_LONGEST_VALID, self._data.max_length)
+        fit = LengthFilter(max_length=longest)
 
         def with_text() -> Iterator[TextPair]:
             nonlocal everything
@@ -198,20 +202,33 @@ class Preparation:
                 if not is_empty(pair.source, pair.target):
                     yield pair
 
-        pairs = (pair for _, pair in _encode(with_text(), source, target))
-        written = self._write(VALID, pairs, source, target)
+        def short() -> Iterator[EncodedPair]:
+            nonlocal too_long
+            for _, pair in _encode(with_text(), source, target):
+                if fit.reason(len(pair.source), len(pair.target)) is None:
+                    yield pair
+                else:
+                    too_long += 1
+
+        written = self._write(VALID, short(), source, target)
         if not written:
             raise DataError(
-                f"{self._data.valid[0]}: no validation pair has text on both sides; "
+                f"{self._data.valid[0]}: no validation pair has text on both sides, of at most "
+                f"{longest:,} pieces; "
                 "name other files in data.valid."
             )
-        if written < everything:
-            _logger.warning(
-                "%s: %s of %s validation pairs have an empty side and do not count in the loss",
-                self._data.valid[0],
-                f"{everything - written:,}",
-                f"{everything:,}",
-            )
+        for count, flaw in (
+            (everything - written - too_long, "an empty side"),
+            (too_long, f"more than {longest:,} pieces on a side"),
+        ):
+            if count:
+                _logger.warning(
+                    "%s: %s of %s validation pairs have %s and do not count in the loss",
+                    self._data.valid[0],
+                    f"{count:,}",
+                    f"{everything:,}",
+                    flaw,
+                )
         return everything, written
 
     def _write(

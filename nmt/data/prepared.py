@@ -27,7 +27,7 @@ class PreparedSummary:
         kept: pairs to learn from.
         dropped: number of pairs left out, by reason.
         valid_pairs: pairs of the validation files.
-        valid_kept: those of them with text on both sides.
+        valid_kept: those of them that count in the loss.
         joint: whether both languages share one vocabulary.
         source_vocab: pieces of the source vocabulary, special ones included.
         target_vocab: pieces of the target vocabulary.
@@ -57,7 +57,9 @@ class PreparedSummary:
             train += f"  ({reasons})   details: {self.folder / DROPPED}"
         valid = f"valid  {self.valid_pairs:,} pairs"
         if self.valid_kept < self.valid_pairs:
-            valid += f"   {self.valid_pairs - self.valid_kept:,} with an empty side left out"
+            valid += (
+                f"   {self.valid_pairs - self.valid_kept:,} with an empty or endless side left out"
+            )
         sizes = f"source {self.source_vocab:,}, target {self.target_vocab:,}"
         vocab = f"vocab  {f'joint {self.source_vocab:,}' if self.joint else sizes}"
         if self.up_to_date:

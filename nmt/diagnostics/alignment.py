@@ -15,6 +15,8 @@ from nmt.text.vocabulary import SPECIAL_PIECES, UNK
 Link = tuple[int, int]
 """Source word, target word."""
 
+_LONGEST_LINK = 30
+"""Characters; Python reads no number of thousands of digits."""
 _SPACE = "▁"
 _UNK_PIECE = SPECIAL_PIECES[UNK]
 _UNSPOKEN = frozenset(SPECIAL_PIECES) - {_UNK_PIECE}
@@ -94,8 +96,11 @@ def parse_pharaoh(line: str) -> set[Link]:
     links = set()
     for field in line.split():
         source, dash, target = field.partition("-")
-        if not (dash and source.isdecimal() and target.isdecimal()):
-            raise DataError(f'"{field}" is no link; an alignment looks like "0-0 1-2".')
+        numbers_like = source.isdecimal() and target.isdecimal() and len(field) < _LONGEST_LINK
+        if not (dash and numbers_like):
+            raise DataError(
+                f'"{field[:_LONGEST_LINK]}" is no link; an alignment looks like "0-0 1-2".'
+            )
         links.add((int(source), int(target)))
     return links
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmt.errors import DataError, UsageError
+from nmt.text.lines import FloatArray, describe_shift
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -161,12 +162,13 @@ def require_equal_counts(
     """Refuse texts that cannot be compared line by line; sacrebleu's functions do not.
 
     Raises:
-        DataError: naming both counts.
+        DataError: naming both counts, and where the two most likely lose step.
     """
     if len(hypotheses) != len(references):
+        where = describe_shift(_lengths(hypotheses), _lengths(references), names=names)
         raise DataError(
             f"{names[0]} has {len(hypotheses):,} lines, {names[1]} has {len(references):,}; "
-            "a score needs one hypothesis per reference, in the same order"
+            f"{where}; a score needs one hypothesis per reference, in the same order"
         )
     if not references:
         raise DataError(f"{names[0]} and {names[1]} have no lines; there is nothing to score")
@@ -188,8 +190,20 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
         )
     elif _share(_SPACED_MARK, hypotheses) > _SUSPICIOUS_SHARE:
         found.append('hypotheses look tokenized (" ." or " ,"): detokenize them before scoring')
-    if all(map(_is_lower, hypotheses)) and not all(map(_is_lower, references)):
-        found.append("hypotheses are all lower case, references are not: the score is too low")
+    for name, change in (("lower", str.lower), ("upper", str.upper)):
+        hypotheses_are, references_are = (
+            all(line == change(line) for line in lines) and any(map(_has_case, lines))
+            for lines in (hypotheses, references)
+        )
+        if hypotheses_are and not references_are:
+            found.append(
+                f"hypotheses are all {name} case, references are not: the score is too low"
+            )
+        elif references_are and not hypotheses_are:
+            found.append(
+                f"references are all {name} case, hypotheses are not: the score cannot be compared "
+                "with others; use the untouched references"
+            )
     return found
 
 
@@ -204,5 +218,12 @@ def _share(pattern: re.Pattern[str], lines: Sequence[str]) -> float:
     return sum(bool(pattern.search(line)) for line in lines) / max(1, len(lines))
 
 
-def _is_lower(line: str) -> bool:
-    return line == line.lower()
+def _has_case(line: str) -> bool:
+    return line.lower() != line.upper()
+
+
+def _lengths(lines: Sequence[str]) -> FloatArray:
+    """Return the characters of each line, its end included, [lines]."""
+    import numpy as np
+
+    return np.array([len(line) + 1 for line in lines], dtype=np.float64)

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmt.errors import DataError
 
 BadLines = Literal["error", "skip", "replace"]
 """What to do with a line that is not UTF-8 or holds NUL: stop, skip it (each reader says what
 then comes in its place), or put U+FFFD in place of what is wrong."""
+
+FloatArray = NDArray[np.float64]
 
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
@@ -102,10 +105,7 @@ def _decoded_pairs(
     source: Path, target: Path, bad_lines: BadLines
 ) -> Iterator[tuple[str, str] | None]:
     """Yield every pair, None in place of one that is to be skipped."""
-    if source.is_file() and target.is_file():  # a pipe can be read only once
-        counts = count_lines(source), count_lines(target)
-        if counts[0] != counts[1]:
-            raise _unequal(source, target, counts)
+    require_equal_counts(source, target)
     ended = object()
     sides = _decoded_lines(source, bad_lines), _decoded_lines(target, bad_lines)
     for number, (left, right) in enumerate(zip_longest(*sides, fillvalue=ended), start=1):
@@ -116,6 +116,20 @@ def _decoded_pairs(
                 "the two must be translations of each other line by line."
             )
         yield (left, right) if isinstance(left, str) and isinstance(right, str) else None
+
+
+def require_equal_counts(source: Path, target: Path) -> int | None:
+    """Return how many lines two files have each; None of pipes, which can be read only once.
+
+    Raises:
+        DataError: they have different numbers of lines, or cannot be read.
+    """
+    if not (source.is_file() and target.is_file()):
+        return None
+    counts = count_lines(source), count_lines(target)
+    if counts[0] != counts[1]:
+        raise _unequal(source, target, counts)
+    return counts[0]
 
 
 def count_lines(path: Path) -> int:
@@ -267,24 +281,36 @@ def _remedy(number: int, record: bytes) -> str:
 
 
 def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
-    shift = _likely_shift(_line_lengths(source), _line_lengths(target))
-    shorter = source if counts[0] < counts[1] else target
-    if shift < min(counts):
-        where = f"first likely shift near line {shift + 1:,}"
-    else:
-        where = f"{shorter} seems to be cut off at its end"
+    lengths = _line_lengths(source), _line_lengths(target)
+    where = describe_shift(*lengths, names=(str(source), str(target)))
     return DataError(
         f"{source} has {counts[0]:,} lines, {target} {counts[1]:,}; {where}; "
         "the two must be translations of each other line by line."
     )
 
 
-def _line_lengths(path: Path) -> np.ndarray:
+def _line_lengths(path: Path) -> FloatArray:
     """Return the bytes of every line, float64 [lines]."""
     return np.array(array("q", map(len, read_records(path))), dtype=np.float64)
 
 
-def _likely_shift(source: np.ndarray, target: np.ndarray) -> int:
+def describe_shift(
+    source: FloatArray, target: FloatArray, *, names: tuple[str, str] = ("source", "target")
+) -> str:
+    """Say where two texts of different numbers of lines most likely lose step.
+
+    Args:
+        source: length of each line, above 0, [source lines].
+        target: likewise, [target lines].
+        names: what the two texts are called.
+    """
+    shift = _likely_shift(source, target)
+    if shift < min(len(source), len(target)):
+        return f"first likely shift near line {shift + 1:,}"
+    return f"{names[len(target) < len(source)]} seems to be cut off at its end"
+
+
+def _likely_shift(source: FloatArray, target: FloatArray) -> int:
     """Return after how many lines two texts most likely lose step, by the lengths of their lines.
 
     One block of lines is taken to be missing from the shorter text: lines before it pair up with

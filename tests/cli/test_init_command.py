@@ -63,7 +63,7 @@ def test_unequal_files_are_refused_before_anything_is_written():
     Path("data/train.en").write_text("a\n" * 19)
     result = call()
     assert isinstance(result.exception, DataError)
-    assert "data/train.de has 20 lines, data/train.en has 19" in str(result.exception)
+    assert "data/train.de has 20 lines, data/train.en 19" in str(result.exception)
     assert not Path("conf").exists()
 
 

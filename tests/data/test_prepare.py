@@ -168,7 +168,7 @@ def test_the_summary_reads_as_one_would_say_it(corpora):
     assert train == (
         f"train  382 pairs   380 kept  (2 empty)   details: {corpora.out / 'dropped.tsv'}"
     )
-    assert valid == "valid  11 pairs   1 with an empty side left out"
+    assert valid == "valid  11 pairs   1 with an empty or endless side left out"
     assert vocab.startswith(
         f"vocab  source {summary.source_vocab}, target {summary.target_vocab}"
         "    unknown 0.00 %    written to "
