@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nmt.diagnostics.alignment import (
     align_words,
@@ -60,6 +62,24 @@ def test_pharaoh_form_comes_back_as_it_was():
     assert parse_pharaoh("") == set()
     with pytest.raises(DataError, match='"1:2" is no link'):
         parse_pharaoh("0-0 1:2")
+
+
+@given(links=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
+def test_any_links_come_back_from_pharaoh_form(links):
+    assert parse_pharaoh(format_pharaoh(links)) == set(links)
+
+
+@given(line=st.one_of(st.text(), st.text("0123456789-² \n١"), st.just("1-" + "9" * 5000)))
+def test_any_line_is_links_or_is_refused(line):
+    try:
+        links = parse_pharaoh(line)
+    except DataError as error:
+        said = str(error)
+    else:
+        assert parse_pharaoh(format_pharaoh(sorted(links))) == links
+        return
+    assert "is no link; an alignment looks like" in said
+    assert len(said) < 100
 
 
 def test_alignment_error_rate_by_hand():

@@ -181,8 +181,13 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
     if empty:
         found.append(f"{len(empty):,} references are empty ({shown_lines(empty)})")
     for mark in _PIECE_MARKS:
-        if any(mark in line for line in hypotheses) and not any(mark in r for r in references):
+        hypotheses_have, references_have = (
+            any(mark in line for line in lines) for lines in (hypotheses, references)
+        )
+        if hypotheses_have and not references_have:
             found.append(f'hypotheses contain "{mark}": join the pieces to words before scoring')
+        elif references_have and not hypotheses_have:
+            found.append(f'references contain "{mark}": use the untouched references')
     if _share(_SPACED_MARK, references) > _SUSPICIOUS_SHARE:
         found.append(
             'references look tokenized (" ." or " ,"): the score cannot be compared with others; '

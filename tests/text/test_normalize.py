@@ -16,6 +16,22 @@ def test_normalising_twice_changes_nothing_more(text):
         assert normalizer.normalize(once) == once
 
 
+@given(lines=st.lists(st.text(st.characters(exclude_characters="\n\0"))))
+def test_a_line_stays_one_line(lines):
+    for normalizer in ALL:
+        normal = [normalizer.normalize(line) for line in lines]
+        assert not any("\n" in line for line in normal)
+        assert [normalizer.normalize(f" {line}\t") for line in lines] == normal or (
+            not normalizer.whitespace
+        )
+
+
+def test_no_character_becomes_a_line_feed():
+    for code in range(0x110000):
+        if chr(code) != "\n":
+            assert "\n" not in unicodedata.normalize("NFKC", chr(code))
+
+
 def test_nfc_composes_and_keeps_compatibility_characters():
     assert Normalizer("nfc").normalize("e\u0301 ﬁ") == "é ﬁ"
 

@@ -1,0 +1,114 @@
+"""Any configuration that can be written loads, and is written as it was."""
+
+import tomllib
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
+
+from nmt.config.checks import disagreements
+from nmt.config.data import FilePair
+from nmt.config.dump import differences, dump, toml_value
+from nmt.config.experiment import Experiment
+from nmt.config.load import load
+from nmt.config.schema import kinds, table
+from nmt.config.section import Section
+from nmt.config.training import Interval
+from nmt.errors import ConfigError
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+INTERVALS = st.one_of(
+    st.integers(1, 10**9), st.builds("{}{}".format, st.integers(1, 999), st.sampled_from("smh"))
+)
+
+
+def values(field: FieldInfo) -> st.SearchStrategy[Any]:
+    """Anything that may stand under a key."""
+    if chosen := kinds(field):
+        return st.one_of([sections(section, kind) for kind, section in chosen.items()])
+    if (plain := table(field)) is not None:
+        return sections(plain)
+    annotation = field.annotation
+    if annotation in (FilePair, FilePair | None, tuple[str, str]):
+        return st.lists(TEXTS, min_size=2, max_size=2)
+    if annotation == get_args(Interval)[0]:
+        return INTERVALS
+    if annotation is bool:
+        return st.booleans()
+    if annotation is str:
+        return TEXTS
+    if choices := get_args(annotation):
+        return st.sampled_from(choices)
+    limits = {
+        name: getattr(limit, name)
+        for limit in field.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if hasattr(limit, name)
+    }
+    least, most = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    if annotation is int:
+        return st.integers(least, 2**63 - 1 if most is None else most)
+    assert annotation is float
+    return st.floats(
+        least,
+        most,
+        exclude_min="gt" in limits,
+        exclude_max="lt" in limits,
+        allow_nan=False,
+        allow_infinity=False,
+    )
+
+
+def sections(section: type[Section], kind: str = "") -> st.SearchStrategy[dict[str, Any]]:
+    """A table with some of its keys; the tag of its kind is always there."""
+    fields = {
+        name: field for name, field in section.model_fields.items() if name != "kind" or not kind
+    }
+    needed = {name: values(field) for name, field in fields.items() if field.is_required()}
+    if kind:
+        needed["kind"] = st.just(kind)
+    free = {name: values(field) for name, field in fields.items() if name not in needed}
+    return st.fixed_dictionaries(needed, optional=free)
+
+
+def test_values_of_all_kinds_are_drawn():
+    assert {"sgd", "adam", "adamw"} == set(
+        kinds(Experiment.model_fields["training"].annotation.model_fields["optimizer"])
+    )
+
+
+@given(document=sections(Experiment))
+def test_what_is_dumped_loads_as_the_same_experiment(document, tmp_path_factory):
+    experiment = Experiment.model_validate(document)
+    text = dump(experiment)
+    again = Experiment.model_validate(tomllib.loads(text))
+    assert again == experiment
+    assert differences(again, experiment) == []
+    assert dump(again) == text
+
+    path = tmp_path_factory.getbasetemp() / "dumped.toml"
+    path.write_bytes(text.encode())
+    wrong = [found.where for found in disagreements(experiment)]
+    if not wrong:
+        assert load(path) == experiment
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [line.split(": ")[1] for line in str(caught.value).split("\n")] == wrong
+
+
+@given(document=sections(Experiment))
+def test_what_is_written_by_hand_loads_as_it_is(document, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "written.toml"
+    path.write_bytes("".join(f"{k} = {toml_value(v)}\n" for k, v in document.items()).encode())
+    assert tomllib.loads(path.read_text(encoding="utf-8")) == document
+    experiment = Experiment.model_validate(document)
+    if not list(disagreements(experiment)):
+        assert load(path) == experiment
+
+
+@given(text=TEXTS)
+def test_any_text_is_read_back(text):
+    assert tomllib.loads(f"key = {toml_value(text)}")["key"] == text
