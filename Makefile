@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 NAME ?=
+PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive.py text config \
+    cli/test_lines_out.py test_alignment.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-fault check recipe bench curves clean
@@ -25,7 +27,7 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
-	$(BIN)/pytest tests/faults --full
+	$(BIN)/pytest tests/faults $(PROPERTIES) --full
 
 check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 # A slow machine is no failure.
 settings.register_profile("nmt", deadline=None)
+settings.register_profile("full", deadline=None, max_examples=1000)
 settings.load_profile("nmt")
 
 # Models of a test are too small to share among threads; waiting for each other takes longer.
@@ -31,6 +32,11 @@ def examples(pytestconfig: pytest.Config) -> Callable[..., int]:
     """Return a function that says how many cases to try: `examples(quick=20, full=1000)`."""
     is_full = pytestconfig.getoption("--full")
     return lambda *, quick, full: full if is_full else quick
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        settings.load_profile("full")
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,7 @@ def test_a_full_disk_behind_stdout_is_code_5(model_folder):
 
 
 def test_a_model_too_large_for_the_memory_is_no_bug(folder):
-    done = nmt(folder, "train", "demo.toml", "--set", "model.embedding.size=100000000000000")
+    done = nmt(folder, "train", "demo.toml", "--set", "model.decoder.hidden_size=1000000")
     assert done.returncode == 5, done.stderr
     assert done.stderr.decode().split("\n")[-2:] == [
         "error: memory is too small for this; make the model or the batches smaller.",

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import logging
 import os
 import random
 import resource
@@ -171,7 +172,9 @@ def check_lines(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(
     folder, monkeypatch, programme
 ):
-    drawn, tries = programme.count(quick=300, full=20_000), programme.count(quick=500, full=80_000)
+    drawn, tries = programme.count(quick=300, full=5000), programme.count(quick=500, full=95_000)
+    # Thousands of texts have lines that end in CR LF, each with a warning.
+    monkeypatch.setattr(logging.getLogger("nmt.text.lines"), "disabled", True)
 
     @given(text=TEXTS)
     @settings(max_examples=drawn)

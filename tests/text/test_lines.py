@@ -1,6 +1,7 @@
 import gzip
 import io
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -37,22 +38,31 @@ def read_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return list(read_lines(None))
 
 
-TEXTS = st.text(st.one_of(st.sampled_from(SEPARATORS), st.characters(exclude_characters="\0")))
-
-
-@given(text=TEXTS.filter(lambda text: not text.startswith("\ufeff")))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(text, write, monkeypatch):
-    data = text.encode("utf-8", "replace")
-    records = data.decode().split("\n")
-    expected = [line.removesuffix("\r") for line in (records if records[-1] else records[:-1])]
-
-    plain, packed = write(data), write(gzip.compress(data), "in.de.gz")
-
-    assert list(read_lines(plain)) == expected
-    assert list(read_lines(packed)) == expected
-    assert read_stdin(data, monkeypatch) == expected
-    assert count_lines(plain) == count_lines(packed) == len(expected)
+@given(
+    data=st.lists(st.one_of(st.binary(), st.sampled_from([b"\n", b"\r\n", b"a\n"]))).map(b"".join)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bad_lines_are_lines_too(data, write, caplog):
+    """Whatever becomes of them, there are as many lines, and the good ones are the same."""
+    path = write(data)
+    count = count_lines(path)
+    skipped, replaced = (list(read_lines(path, bad_lines=way)) for way in ("skip", "replace"))
+    assert len(skipped) == len(replaced) == count
+    pairs = list(zip(skipped, replaced, strict=True))
+    assert all(one == other for one, other in pairs if "\ufffd" not in other)
+    assert all(not one for one, other in pairs if one != other)
+    try:
+        strict = list(read_lines(path))
+    except DataError as error:
+        said = str(error)
+    else:
+        assert strict == skipped == replaced
+        return
+    named = re.match(rf"{re.escape(str(path))}:(\d+): byte (\d+) is 0x([0-9a-f]{{2}})", said)
+    line, place, value = int(named[1]), int(named[2]), int(named[3], 16)
+    assert data.split(b"\n")[line - 1][place - 1] == value
+    assert "\ufffd" in replaced[line - 1]
+    assert not any("\ufffd" in other and not one for one, other in pairs[: line - 1])
 
 
 @pytest.mark.parametrize("separator", sorted(set(SEPARATORS) - {"\n"}))
