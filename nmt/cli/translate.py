@@ -141,9 +141,11 @@ def translate(
     if n_best is not None and n_best > 1 and format == "text":
         format = "nbest"
 
-    from nmt.text.lines import read_lines
+    from nmt.text.lines import read_lines, require_file
     from nmt.translator import Translator
 
+    if input is not None and str(input) != "-" and not _is_pipe(input):
+        require_file(input)  # before a model is loaded and a file begun
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
     options = _change(

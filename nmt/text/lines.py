@@ -124,7 +124,7 @@ def require_equal_counts(source: Path, target: Path) -> int | None:
     Raises:
         DataError: they have different numbers of lines, or cannot be read.
     """
-    if not (source.is_file() and target.is_file()):
+    if _is_pipe(source) or _is_pipe(target):
         return None
     counts = count_lines(source), count_lines(target)
     if counts[0] != counts[1]:
@@ -152,10 +152,15 @@ def require_file(path: Path) -> None:
     Raises:
         DataError: it is missing, a folder or a pipe, or reading it is not permitted.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if _is_pipe(path):
         raise DataError(f"{path}: is no plain file and can be read only once; save it as a file.")
     with _open(path):
         pass
+
+
+def _is_pipe(path: Path) -> bool:
+    """Tell whether this is something that can be read only once."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _decoded_lines(path: Path | None, bad_lines: BadLines) -> Iterator[str | None]:

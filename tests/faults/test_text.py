@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from fuzz_bytes import any_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_commands import Outcome, built_once, contents, nmt
@@ -152,21 +154,19 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-def check_lines(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold file, gzip file and standard input against what the text says by itself."""
+def check_lines(text: str, *, packed: bool) -> None:
+    """Hold a file, or a packed one, and standard input against what the text says by itself."""
     data = text.encode("utf-8", "replace")
     records = data.decode().split("\n")
     expected = [line.removesuffix("\r") for line in (records if records[-1] else records[:-1])]
     if expected:
         expected[0] = expected[0].removeprefix("\ufeff")
-    plain, packed = Path("in"), Path("in.gz")
-    plain.write_bytes(data)
-    packed.write_bytes(gzip.compress(data, compresslevel=0))
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+    path = Path("in.gz" if packed else "in")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(data), encoding="ascii")
     assert list(read_lines(None)) == expected
-    assert list(read_lines(plain)) == expected
-    assert list(read_lines(packed)) == expected
-    assert count_lines(plain) == count_lines(packed) == len(expected)
+    assert list(read_lines(path)) == expected
+    assert count_lines(path) == len(expected)
 
 
 def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(
@@ -176,16 +176,18 @@ def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(
     # Thousands of texts have lines that end in CR LF, each with a warning.
     monkeypatch.setattr(logging.getLogger("nmt.text.lines"), "disabled", True)
 
-    @given(text=TEXTS)
+    @given(text=TEXTS, packed=st.booleans())
     @settings(max_examples=drawn)
-    def hold(text: str) -> None:
-        check_lines(text, monkeypatch)
+    def hold(text: str, packed: bool) -> None:
+        check_lines(text, packed=packed)
 
+    monkeypatch.setattr(sys, "stdin", sys.stdin)  # put back at the end
     hold()
     chance = random.Random(2)
     alphabet = [*SEPARATORS, *SEPARATORS, "a", "é", " ", "\ufeff", "\U0001f600"]
-    for _ in range(tries):
-        check_lines("".join(chance.choices(alphabet, k=chance.randrange(12))), monkeypatch)
+    for number in range(tries):
+        text = "".join(chance.choices(alphabet, k=chance.randrange(12)))
+        check_lines(text, packed=number % 10 == 0)
     programme.record(2, "texts of 11 line separators: file, gzip, stdin agree", tries=drawn + tries)
 
 
@@ -226,7 +228,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def test_no_bytes_end_in_a_traceback_in_any_locale(folder, model_folder, programme):
-    each = programme.count(quick=60, full=20_000)
+    each = programme.count(quick=40, full=2000)
     refused, worst = 0, 0.0
     for number, (locale, settings_of_locale) in enumerate(LOCALES.items()):
         own = folder / str(number)
@@ -245,11 +247,39 @@ def test_no_bytes_end_in_a_traceback_in_any_locale(folder, model_folder, program
         found = json.loads(done.stdout)
         assert found["wrong"] == [], locale
         refused, worst = refused + found["refused"], max(worst, found["worst"])
-    assert refused > each
+    assert refused > each // 2
     programme.record(
         *(3, "bytes that are no text, 9 commands, 5 locales: read, or refused by name"),
         tries=each * len(LOCALES),
         worst_seconds=worst,
+    )
+
+
+def test_any_bytes_are_lines_or_are_named_by_their_place(folder, monkeypatch, programme):
+    tries, chance = programme.count(quick=1000, full=90_000), random.Random(3)
+    monkeypatch.setattr(logging.getLogger("nmt.text.lines"), "disabled", True)
+    monkeypatch.setattr(sys, "stdin", sys.stdin)  # put back at the end
+    path, refused = Path("in"), 0
+    for _ in range(tries):
+        data = any_bytes(chance).removeprefix(b"\x1f\x8b")
+        path.write_bytes(data)
+        lines = count_lines(path)
+        skipped, replaced = (list(read_lines(path, bad_lines=way)) for way in ("skip", "replace"))
+        assert len(skipped) == len(replaced) == lines
+        for source, name in ((path, "in"), (None, "stdin")):
+            sys.stdin = io.TextIOWrapper(io.BytesIO(data), encoding="ascii")
+            try:
+                assert list(read_lines(source)) == skipped == replaced
+            except DataError as error:
+                place = re.match(rf"{name}:(\d+): byte (\d+) is 0x(..)", str(error))
+                refused += 1
+            else:
+                continue
+            line, byte = int(place[1]), int(place[2])
+            assert data.split(b"\n")[line - 1][byte - 1] == int(place[3], 16)
+    assert tries < refused < 2 * tries
+    programme.record(
+        3, "bytes that are no text: lines, or the place of the first wrong byte", tries=tries
     )
 
 
@@ -457,3 +487,22 @@ def test_unseen_scripts_and_emoji_are_translated_without_a_crash(model_folder, p
     back = nmt("tokenize", model_folder / "subword.model", "--decode", stdin=cut.out)
     assert back.lines == [line.replace("\r", "") for line in chosen]
     programme.record(6, "a line of each script: translated; cut and joined", tries=len(chosen))
+
+
+# --- what is missing ---------------------------------------------------------------------------
+
+
+def test_a_missing_text_is_named_before_a_file_is_begun(folder, model_folder):
+    write("s", ["a cat"])
+    before = contents(folder)
+    for arguments in (
+        ["translate", model_folder, "-i", "t", "-o", "out"],
+        ["score", model_folder, "--source", "s", "--target", "t", "-o", "out"],
+        ["evaluate", "--run", model_folder, "--test", "s", "t", "-o", "out"],
+        ["check", "s", "t"],
+        ["init", "new.toml", "--languages", "a-b", "--train", "s", "t", "--valid", "s", "s"],
+    ):
+        found = nmt(*arguments)
+        assert found.code == 3
+        assert "error: t: no such file; " in found.log
+        assert contents(folder) == before
