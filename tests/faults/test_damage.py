@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from processes import nmt
-from runs import AHEAD, Run, resumed_from
 from tiny import write_corpus
+from trial_runs import AHEAD, Run, resumed_from
 
 from nmt.errors import ModelError, NmtError
 from nmt.models.folder import load_model_folder

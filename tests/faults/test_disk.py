@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from calls import Fault, calls_of, provoke
 from processes import Command, Ended, become_nobody, folder_of_all, nmt
-from runs import AHEAD, Run, resumed_from
 from tiny import write_corpus
+from trial_runs import AHEAD, Run, resumed_from
 
 from nmt.storage import verify_manifest
 

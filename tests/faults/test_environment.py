@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from processes import PATIENCE, become_nobody, folder_of_all, nmt
-from runs import AHEAD, Run, resumed_from
 from tiny import write_corpus
+from trial_runs import AHEAD, Run, resumed_from
 
 import nmt as package
 from nmt.native.compiler import SWITCH

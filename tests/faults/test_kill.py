@@ -7,7 +7,7 @@ from pathlib import Path
 
 from calls import calls_of, provoke
 from processes import Ended
-from runs import AHEAD, INTERVAL, Run, resumed_from
+from trial_runs import AHEAD, INTERVAL, Run, resumed_from
 
 from nmt.storage import verify_manifest
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 from processes import nmt
-from runs import AHEAD, INTERVAL, Run, resumed_from
+from trial_runs import AHEAD, INTERVAL, Run, resumed_from
 
 from nmt.storage import LOCK
 
