@@ -71,8 +71,8 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
 def _require_utf8(name: str, file: str) -> None:
     """Refuse a path that a configuration cannot hold, since a run keeps its own."""
     try:
-        file.encode()
-    except UnicodeEncodeError:
+        os.fsencode(file).decode("utf-8")  # the locale may not be
+    except UnicodeError:
         shown = file.encode("utf-8", "backslashreplace").decode()
         raise ConfigError(
             f"data.{name}: the path {shown} is not UTF-8; rename the folder or the file"

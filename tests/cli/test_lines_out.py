@@ -56,6 +56,7 @@ def test_a_json_line_is_read_back_bit_for_bit(number, translation):
             "score": hypothesis.score,
             "logprob": hypothesis.log_prob,
             "finished": hypothesis.finished,
+            "repeats": hypothesis.repeats,
             "alignment": [list(link) for link in hypothesis.alignment],
         }
 
