@@ -42,6 +42,7 @@ PHASES = {
     "save": ("nmt.training.trainer", "save_checkpoint", 0.0),
     "publishing a save": ("nmt.training.checkpoint", "point_to", 0.1),
 }
+QUICK = ("cutting text", "update", "translating a validation", "publishing a save")
 UNSAVED = ("reading text", "cutting text", "start-up")
 
 
@@ -83,7 +84,9 @@ def assert_resumable(launcher: Launcher, folder: Path, run: Path) -> int:
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme, phase):
-    chance, tries = random.Random(phase), programme.count(quick=1, full=8)
+    chance, tries = random.Random(phase), programme.count(quick=phase in QUICK, full=8)
+    if not tries:
+        pytest.skip("part of the full programme")
     seconds = []
     for number in range(tries):
         kind = (signal.SIGTERM, signal.SIGINT)[(number + len(phase)) % 2]
