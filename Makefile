@@ -27,7 +27,7 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
-	$(BIN)/pytest tests/faults $(PROPERTIES) --full
+	$(BIN)/pytest tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
 check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 	$(BIN)/ruff check .

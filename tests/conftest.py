@@ -25,6 +25,7 @@ TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the fault programme run in full; see tests/faults."""
     parser.addoption("--full", action="store_true", help="provoke each fault as often as promised")
+    parser.addoption("--table", type=Path, help="put the table of faults into this file")
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """One programme for all tests of faults, and its table at the end."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from launcher import Launcher
 from programme import Programme
 
-README = Path(__file__).parent / "README.md"
 _KEY = pytest.StashKey[Programme]()
 
 
@@ -34,5 +32,6 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
         return
     terminalreporter.section("faults")
     terminalreporter.write(programme.table())
-    if exitstatus == 0 and not config.getoption("keyword"):
-        programme.write(README)
+    table = config.getoption("--table")
+    if exitstatus == 0 and table is not None:
+        programme.write(table)

@@ -63,7 +63,7 @@ def test_each_call_of_training_fails_once_and_the_previous_checkpoint_stays(tmp_
     assert run.train(AHEAD).code == 0
     faults = calls_of(run.log, run.command(2 * AHEAD))
     saved, tries, worst = run.survivor(), 0, 0.0
-    for fault in some(faults, programme.count(quick=14, full=0) or None):
+    for fault in some(faults, programme.count(quick=8, full=0) or None):
         begun = time.monotonic()
         ended = provoke(run.log, run.command(saved + AHEAD), fault)
         worst = max(worst, time.monotonic() - begun)

@@ -53,6 +53,8 @@ SCRIPT = f"""
     ids=["POSIX, no TMPDIR", "unknown locale, ascii, no HOME"],
 )
 def test_a_strange_locale_and_missing_folders_do_no_harm(tmp_path, environment, programme):
+    if "HOME" in environment:
+        programme.require_full()
     folder = tmp_path / "è"
     folder.mkdir()
     write_corpus(folder)
@@ -64,6 +66,7 @@ def test_a_strange_locale_and_missing_folders_do_no_harm(tmp_path, environment, 
 
 def test_without_network_and_tmp_a_run_works(tmp_path, programme):
     """In a namespace whose only network is down, and where /tmp cannot be written."""
+    programme.require_full()
     namespace = ["unshare", "--mount", "--net"]
     if shutil.which("unshare") is None or subprocess.run([*namespace, "true"]).returncode:
         pytest.skip("only root can unshare the network; the audit hook of row 19 sees no socket")
@@ -165,6 +168,7 @@ extern "C" int clock_gettime(clockid_t clock, struct timespec* now) {
 
 def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path, programme):
     """The wall clock goes back and forth by ten years at each look; no time depends on it."""
+    programme.require_full()
     compiler = shutil.which("c++")
     if compiler is None:
         pytest.skip("a clock that jumps has to be compiled, and there is no compiler")

@@ -40,8 +40,8 @@ NATIVE = [
 
 def leave_to_full(programme, recipe: str, native: str) -> None:
     """Let the quick programme do each recipe once: one with kernels, one without."""
-    if not programme.full and (recipe == "lstm") != (native == "on"):
-        pytest.skip("part of the full programme")
+    if (recipe == "lstm") != (native == "on"):
+        programme.require_full()
 
 
 def start(launcher: Launcher, folder: Path, run: str, *overrides: str, native: str):
@@ -113,8 +113,8 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(
     tmp_path, launcher, programme, recipe, native
 ):
     """From the text on, with another order of every hash table."""
-    if not programme.full and (recipe, native) != ("lstm", "on"):
-        pytest.skip("part of the full programme")
+    if (recipe, native) != ("lstm", "on"):
+        programme.require_full()
     begin, seeds = (
         time.monotonic(),
         ["0", "1", "4242", "random"][: programme.count(quick=1, full=4)],

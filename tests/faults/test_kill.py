@@ -62,9 +62,9 @@ class KilledRun:
 
 def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(tmp_path, programme):
     killed = KilledRun(tmp_path)
-    killed.kill_at_calls(programme.count(quick=14, full=0) or None)
+    killed.kill_at_calls(programme.count(quick=8, full=0) or None)
     at_calls = killed.kills
-    killed.kill_at_random_moments(programme.count(quick=20, full=500))
+    killed.kill_at_random_moments(programme.count(quick=6, full=500))
 
     begun = time.monotonic()
     update = killed.saved + AHEAD

@@ -55,17 +55,13 @@ def is_open(process: Process, pipe: Path) -> bool:
     return os.path.realpath(f"/proc/{process.pid}/fd/1") == str(pipe)
 
 
-def only_in_full(programme, command: str) -> None:
-    if not programme.full and command not in QUICK:
-        pytest.skip("part of the full programme")
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_full_disk_behind_standard_output_is_code_5(
     tmp_path, launcher, programme, places, command
 ):
-    only_in_full(programme, command)
+    if command not in QUICK:
+        programme.require_full()
     begin = time.monotonic()
     process = start(launcher, places, command, "/dev/full", tmp_path / "new")
     assert process.wait() == 5, process.errors
@@ -82,7 +78,8 @@ def test_a_full_disk_behind_standard_output_is_code_5(
 def test_a_reader_that_goes_away_is_code_141_and_quiet(
     tmp_path, launcher, programme, places, command
 ):
-    only_in_full(programme, command)
+    if command not in QUICK:
+        programme.require_full()
     begin, pipe = time.monotonic(), tmp_path / "pipe"
     os.mkfifo(pipe)
     ear = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

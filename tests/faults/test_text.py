@@ -229,7 +229,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def test_no_bytes_end_in_a_traceback_in_any_locale(folder, model_folder, programme):
-    each = programme.count(quick=40, full=2000)
+    each = programme.count(quick=15, full=2000)
     refused, worst = 0, 0.0
     for number, (locale, settings_of_locale) in enumerate(LOCALES.items()):
         own = folder / str(number)
