@@ -74,7 +74,8 @@ def explain_failures(path: Path, *, need: int = 0) -> Iterator[None]:
         reason = _REASONS.get(error.errno or 0)
         if reason is None:
             raise
-        folder = path if path.is_dir() else path.parent
+        # Not of pathlib, whose questions fail where entering a folder is not permitted.
+        folder = path if os.path.isdir(path) else path.parent
         needed = f"need {format_size(need)} in {folder}" if need else f"cannot write {path}"
         free = _free_space(folder)
         room = f", {format_size(free)} free" if free is not None else ""
@@ -132,7 +133,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         UsageError: `path` is a folder, device or pipe.
         ResourceError: the disk is full, read-only, over quota, not permitted or failing.
     """
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{path}: is not a plain file and is left alone; choose another name.")
     temporary = temporary_beside(path)
     try:
@@ -167,14 +168,31 @@ def read_json(path: Path) -> Any:
     """Return what a JSON file of ours holds.
 
     Raises:
-        ModelError: it is missing or damaged.
+        ModelError: it is missing or damaged, or cannot be read.
     """
     try:
-        return json.loads(_read_description(path))
+        with _explain_refusal(path):
+            return json.loads(_read_description(path))
     except FileNotFoundError as error:
         raise ModelError(f"{path}: is missing; the folder is not complete.") from error
     except (ValueError, RecursionError) as error:  # the latter of endless brackets
         raise ModelError(f"{path}: is damaged, not JSON ({error}); restore it.") from error
+
+
+@contextlib.contextmanager
+def _explain_refusal(path: Path) -> Iterator[None]:
+    """Turn what a disk can refuse on reading into a `ModelError`; what is missing stays as it is.
+
+    A checkpoint that a failing disk does not give back is passed over like any damaged one.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}); mend its mode, or restore it from a copy."
+        ) from error
 
 
 def _read_description(path: Path) -> bytes:
@@ -225,16 +243,18 @@ def verify_manifest(folder: Path) -> dict[str, str]:
     Files that it does not list are ignored: nothing of them is promised.
 
     Raises:
-        ModelError: the manifest or a file is missing, or a file differs from its checksum, or is
-            a link out of the folder.
+        ModelError: the manifest or a file is missing or cannot be read, or a file differs from its
+            checksum, or is a link out of the folder.
     """
     sums = _read_manifest(folder)
     for name, expected in sums.items():
         path = folder / name
         _refuse_way_out(path, folder)
-        if not path.is_file():
+        with _explain_refusal(path):
+            found = sha256_of(path) if path.is_file() else None
+        if found is None:
             raise ModelError(f"{path}: is missing, though {MANIFEST} lists it; restore it.")
-        if sha256_of(path) != expected:
+        if found != expected:
             raise ModelError(
                 f"{path}: is damaged or was changed, its SHA-256 is not the one in {MANIFEST}; "
                 "restore the file from a copy."
@@ -246,7 +266,8 @@ def _read_manifest(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     _refuse_way_out(path, folder)
     try:
-        lines = _read_description(path).decode("utf-8").split("\n")
+        with _explain_refusal(path):
+            lines = _read_description(path).decode("utf-8").split("\n")
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder}: has no {MANIFEST}; it is no checkpoint or model folder, or not complete."
@@ -271,7 +292,8 @@ def _read_manifest(folder: Path) -> dict[str, str]:
 
 def _refuse_way_out(path: Path, folder: Path) -> None:
     """Refuse a link that leads out of the folder: who sent it shall not say what we read."""
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # Not of pathlib, which raises where a link leads to itself.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise ModelError(
             f"{path}: is a link that leads out of the folder; refused, put the file itself there."
         )
@@ -464,14 +486,13 @@ def _explain_damage(path: Path) -> Iterator[None]:
     import safetensors
 
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise ModelError(f"{path}: is not a plain file; point to a file of weights.")
-        yield
+        with _explain_refusal(path):
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode):
+                raise ModelError(f"{path}: is not a plain file; point to a file of weights.")
+            yield
     except FileNotFoundError as error:
         raise ModelError(f"{path}: is missing; the folder is not complete.") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); mend its mode.") from error
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path}: is not a readable safetensors file ({error}); restore it from a copy."

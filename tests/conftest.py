@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +49,24 @@ def own_log() -> Iterator[None]:
     former = logger.handlers, logger.level, logger.propagate
     yield
     logger.handlers, logger.level, logger.propagate = former
+
+
+@pytest.fixture
+def no_rights() -> Iterator[Path]:
+    """Take the rights of root from the test, and return a folder that it may write to.
+
+    What is imported late must be imported before: Python itself may be out of reach.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="nmt-"))
+    folder.chmod(0o777)
+    former = os.geteuid()
+    if former == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(former)
+    for path in folder.iterdir():
+        path.chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

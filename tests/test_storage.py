@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -99,6 +100,41 @@ def test_an_unexpected_error_is_not_disguised(tmp_path):
         storage.write_bytes(tmp_path / "absent" / "x", b"")
 
 
+def test_a_full_disk_is_explained_where_nobody_knows_what_is_free(tmp_path):
+    with pytest.raises(ResourceError) as caught, storage.explain_failures(tmp_path / "gone" / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path}/gone/x; the disk is full; free some space or choose a folder "
+        "on another disk."
+    )
+
+
+def test_writing_where_one_may_not_go_is_explained(no_rights):
+    shut = no_rights / "shut"
+    shut.mkdir()
+    shut.chmod(0)
+    with pytest.raises(
+        ResourceError, match=r"cannot write .*/shut/run, .* free; writing there is not"
+    ):
+        storage.make_folder(shut / "run")
+    with pytest.raises(ResourceError, match=r"need 3 B in .*/shut, .* free; writing there is"):
+        storage.write_bytes(shut / "state.json", b"{}\n")
+
+
+def test_reading_where_one_may_not_go_is_explained(no_rights):
+    storage.write_json(no_rights / "state.json", {})
+    storage.write_manifest(no_rights)
+    (no_rights / "state.json").chmod(0)
+    refused = r"/state\.json: cannot be read \(Permission denied\); mend its mode, or restore it"
+    with pytest.raises(ModelError, match=refused):
+        storage.read_json(no_rights / "state.json")
+    with pytest.raises(ModelError, match=refused):
+        storage.verify_manifest(no_rights)
+    (no_rights / "SHA256SUMS").chmod(0)
+    with pytest.raises(ModelError, match=r"/SHA256SUMS: cannot be read \(Permission denied\)"):
+        storage.verify_manifest(no_rights)
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [(0, "0 B"), (999, "999 B"), (5000, "5.0 kB"), (44 * 10**6, "44 MB"), (2 * 10**9, "2.0 GB")],
@@ -112,6 +148,26 @@ def test_make_folder_says_when_a_file_is_in_the_way(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="a file is in the way"):
         storage.make_folder(tmp_path / "file" / "run")
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"run-\xff")
+    with pytest.raises(UsageError, match=r"run-\\udcff': is no name in UTF-8; rename it\."):
+        storage.make_folder(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_in_place_of_a_json_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ModelError, match=r"a\.json: is not a plain file; refused, copy the folder"):
+        storage.read_json(tmp_path / "a.json")
+
+
+def test_a_huge_json_file_is_not_read(tmp_path):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(40 * 10**6)
+    with pytest.raises(ModelError, match=r"a\.json: is damaged, 40 MB are too much for what it"):
+        storage.read_json(tmp_path / "a.json")
 
 
 # --- checksums
@@ -167,6 +223,40 @@ def test_a_damaged_or_hostile_manifest_is_refused(tmp_path, line):
         storage.verify_manifest(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (b"weights\0", "1: is damaged, no file has such a name; restore it."),
+        (b"a/" + b"x" * 256, "1: is damaged, no file has such a name; restore it."),
+        (b"w\xff", " is damaged, not UTF-8; restore it."),
+    ],
+    ids=["nul", "long", "not UTF-8"],
+)
+def test_a_manifest_of_impossible_names_is_refused(tmp_path, name, message):
+    folder = filled(tmp_path / "model")
+    (folder / "SHA256SUMS").write_bytes(b"0" * 64 + b"  " + name + b"\n")
+    with pytest.raises(ModelError) as caught:
+        storage.verify_manifest(folder)
+    assert str(caught.value) == f"{folder}/SHA256SUMS:{message}"
+
+
+@pytest.mark.parametrize("name", ["weights", "SHA256SUMS"])
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path, name):
+    folder = filled(tmp_path / "model")
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match=rf"/{name}: is a link that leads out of the folder; ref"):
+        storage.verify_manifest(folder)
+
+
+def test_a_link_to_itself_is_refused(tmp_path):
+    folder = filled(tmp_path / "model")
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").symlink_to("SHA256SUMS")
+    with pytest.raises(ModelError, match=r"/SHA256SUMS: cannot be read \(Too many levels of symb"):
+        storage.verify_manifest(folder)
+
+
 # --- folders
 
 
@@ -193,6 +283,51 @@ def test_an_existing_folder_is_replaced(tmp_path):
         storage.write_text(temporary / "weights", "new")
     assert sorted(path.name for path in final.iterdir()) == ["SHA256SUMS", "weights"]
     assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_replacement_that_fails_gives_the_old_folder_back(tmp_path, monkeypatch):
+    final = filled(tmp_path / "model")
+    rename = os.rename
+
+    def fail_to_publish(source, target):
+        if ".partial" in str(source):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "rename", fail_to_publish)
+    with (
+        pytest.raises(ResourceError, match="free; the disk reports an input/output error; look at"),
+        storage.new_folder(final),
+    ):
+        pass
+    storage.verify_manifest(final)
+    assert list(tmp_path.iterdir()) == [final]
+    with pytest.raises(ResourceError), storage.new_folder(tmp_path / "new"):
+        pass
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_every_file_and_folder_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
+    synced, rename, fsync = [], os.rename, os.fsync
+
+    def note_fsync(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def note_rename(source, target):
+        synced.append("renamed")
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "fsync", note_fsync)
+    monkeypatch.setattr(storage.os, "rename", note_rename)
+    with storage.new_folder(tmp_path / "run") as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "plain").write_text("not by this module")
+        os.mkfifo(temporary / "pipe")  # is no content: neither waited for nor in the manifest
+    before = synced[: synced.index("renamed")]
+    assert {str(temporary / name) for name in (".", "inner", "inner/plain")} <= set(before)
+    assert not any("pipe" in name for name in synced)
+    assert synced[-1] == str(tmp_path)
 
 
 def test_strays_are_swept_and_everything_else_stays(tmp_path):
@@ -241,6 +376,22 @@ def test_a_second_run_in_one_folder_is_refused_with_pid_and_host(tmp_path):
     owner = re.escape(f"process {os.getpid()} on {socket.gethostname()}")
     assert re.search(f"is in use by {owner}; wait until it ends", held.stdout)
     assert free.stdout == "free\n"
+
+
+def test_a_folder_is_in_use_within_one_process_too(tmp_path):
+    with storage.lock_folder(tmp_path):
+        owner = re.escape(f"process {os.getpid()} on {socket.gethostname()}")
+        with (
+            pytest.raises(UsageError, match=f": is in use by {owner}; wait until it ends"),
+            storage.lock_folder(tmp_path),
+        ):
+            pass
+        (tmp_path / storage.LOCK).write_bytes(b"")
+        with (
+            pytest.raises(UsageError, match=r": is in use by another process; wait until it ends"),
+            storage.lock_folder(tmp_path),
+        ):
+            pass
 
 
 # --- tensors
@@ -298,3 +449,32 @@ def test_damaged_weights_are_refused_by_name(tmp_path):
     path.write_bytes(json.dumps({"a": 1}).encode())
     with pytest.raises(ModelError, match=r"model\.safetensors: is not a readable"):
         storage.load_metadata(path)
+
+
+def test_tensors_too_large_for_memory_are_an_error_that_says_so(tmp_path):
+    huge = torch.zeros(1).expand(2**50)
+    with pytest.raises(ResourceError) as caught:
+        storage.save_tensors(tmp_path / "a.safetensors", {"a": huge})
+    assert str(caught.value) == (
+        f"memory is too small for writing {tmp_path}/a.safetensors, which takes 13510798 GB; "
+        "end other programs, then retry."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_that_is_no_table_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    storage.save_tensors(path, {"a": torch.ones(1)}, [1, 2])
+    with pytest.raises(ModelError, match=r"a\.safetensors: holds no table of metadata; restore"):
+        storage.load_metadata(path)
+
+
+def test_weights_that_are_no_plain_file_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for load in (storage.load_tensors, storage.load_metadata):
+        for path in (tmp_path, tmp_path / "pipe"):
+            with pytest.raises(ModelError, match=": is not a plain file; point to a file of weig"):
+                load(path)
+        with pytest.raises(ModelError, match=r"loop: cannot be read \(Too many levels of symbol"):
+            load(tmp_path / "loop")

@@ -155,7 +155,8 @@ class Corpus:
         The sizes of all files are checked, their contents are not: see `verify`.
 
         Raises:
-            DataError: a file is missing or has not the size that the manifest tells.
+            DataError: a file is missing, cannot be read, or has not the size that the manifest
+                tells.
         """
         place = folder / name
         path = place / MANIFEST
@@ -169,6 +170,11 @@ class Corpus:
             return cls(place, manifest)
         except FileNotFoundError as error:
             raise DataError(f"{error.filename}: is missing; {_redo(folder)}") from None
+        except OSError as error:
+            raise DataError(
+                f"{error.filename}: cannot be read ({error.strerror}); mend its mode, or "
+                f"{_redo(folder)}"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: is damaged ({error}); {_redo(folder)}") from error
 

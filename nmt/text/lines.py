@@ -5,15 +5,16 @@ a form feed or U+2028 never makes two lines out of one, whether the text comes f
 gzip file or standard input. Decoding is strict: bad bytes are named by file, line and place.
 """
 
+import contextlib
 import difflib
 import gzip
 import io
 import logging
+import os
 import sys
 import zlib
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -160,7 +161,8 @@ def require_file(path: Path) -> None:
 
 def _is_pipe(path: Path) -> bool:
     """Tell whether this is something that can be read only once."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    # Not of pathlib, whose questions fail where entering a folder is not permitted.
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _decoded_lines(path: Path | None, bad_lines: BadLines) -> Iterator[str | None]:
@@ -175,7 +177,7 @@ def _name(path: Path | None) -> str:
     return "stdin" if path is None or str(path) == "-" else str(path)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _open(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open a file for reading bytes; a gzip file, known by its first two, is unpacked."""
     with _explain_failures(path):
@@ -190,7 +192,7 @@ def _open(path: Path) -> Iterator[io.BufferedIOBase]:
             yield file
 
 
-@contextmanager
+@contextlib.contextmanager
 def _explain_failures(path: Path) -> Iterator[None]:
     """Turn what opening and reading can meet into a DataError that says what to do."""
     try:
@@ -212,7 +214,10 @@ def _close_names(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {folder} either."
-    close = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+    names: list[str] = []
+    with contextlib.suppress(PermissionError):  # a folder may be entered but not listed
+        names = os.listdir(folder)
+    close = difflib.get_close_matches(path.name, names, n=3)
     if close:
         return f"did you mean {' or '.join(str(folder / name) for name in close)}?"
     return "check its name."

@@ -150,6 +150,28 @@ def test_texts_that_are_no_two_lines_are_an_error(tmp_path):
         corpus.texts(0)
 
 
+def test_two_lines_that_end_too_early_are_an_error(tmp_path):
+    corpus = write(tmp_path)
+    path = tmp_path / "train" / "texts.txt"
+    path.write_bytes(path.read_bytes().replace(b"dog\n", b"do\ng"))
+    with pytest.raises(DataError, match=r"texts\.txt: is damaged, bytes 0 to 20 are no two lines"):
+        corpus.texts(0)
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin", "manifest.json"])
+def test_a_file_that_cannot_be_read_is_named(name, tmp_path):
+    write(tmp_path)
+    path = tmp_path / "train" / name
+    path.unlink()
+    path.symlink_to(name)
+    with pytest.raises(DataError) as caught:
+        Corpus.open(tmp_path, "train")
+    assert str(caught.value) == (
+        f"{path}: cannot be read (Too many levels of symbolic links); mend its mode, or "
+        f"delete {tmp_path} and run `nmt prepare` again."
+    )
+
+
 def test_closing_twice_does_no_harm(tmp_path):
     corpus = write(tmp_path)
     corpus.close()

@@ -110,10 +110,15 @@ def test_one_pair_is_one_update_for_ever():
     assert sampler.position == Position(3, 0)
 
 
+def test_pairs_of_fewer_tokens_than_an_update_takes_are_one_update():
+    few = np.array([5, 6, 7], dtype=np.int32)
+    assert [sorted(update.tolist()) for update in plan((few, few))] == [[0, 1, 2]]
+
+
 def test_no_pairs_are_refused():
     none = np.array([], dtype=np.int32)
     assert plan((none, none)) == []
-    with pytest.raises(ValueError, match="no pairs"):
+    with pytest.raises(ValueError, match=r"^there are no pairs to sample from$"):
         BatchSampler(none, none, batch_tokens=10, seed=1)
 
 
@@ -146,10 +151,30 @@ def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(done):
     assert whole.position == resumed.position
 
 
-@pytest.mark.parametrize("update", [-1, 10_000])
+@pytest.mark.parametrize("update", [-1, 8, 10_000])
 def test_a_position_of_other_data_is_refused(update):
-    with pytest.raises(ModelError, match=f"stands at update {update} of epoch 2, but an epoch has"):
-        new_sampler().restore(Position(2, update))
+    sampler = new_sampler()
+    sampler.restore(Position(2, 7))
+    with pytest.raises(ModelError) as caught:
+        sampler.restore(Position(2, update))
+    assert str(caught.value) == (
+        f"the checkpoint stands at update {update} of epoch 2, but an epoch has 8 updates: it was "
+        "made with other data or another training.batch_tokens; restore those, or start a new run."
+    )
+    assert sampler.position == Position(2, 7)
+
+
+def test_an_epoch_is_planned_once(monkeypatch):
+    planned, sampler = [], new_sampler()
+
+    def note(*lengths, epoch, **options):
+        planned.append(epoch)
+        return plan_epoch(*lengths, epoch=epoch, **options)
+
+    monkeypatch.setattr("nmt.data.sampler.plan_epoch", note)
+    for _ in range(2 * sampler.updates_in_epoch):
+        next(sampler)
+    assert planned == [0, 1]
 
 
 def test_an_update_is_dealt_out_evenly():

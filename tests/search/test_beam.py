@@ -6,6 +6,7 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, changed, random_table, score_by_hand
 
+from nmt.config.search import SearchConfig
 from nmt.errors import ModelError, UsageError
 from nmt.search.beam import beam_search
 from nmt.search.hypothesis import Hypothesis
@@ -16,6 +17,7 @@ from nmt.text.vocabulary import BOS, EOS, PAD, UNK
 VOCAB = 9
 WORDS = range(4, VOCAB)
 LIMIT = 4  # pieces, end symbol included
+KINDS = [{"beam": 1}, {"beam": 3}, {"sample": True}]
 
 
 def options(**changes) -> SearchOptions:
@@ -180,30 +182,30 @@ def test_special_pieces_are_never_generated(beam):
     assert not pieces & {PAD, BOS, UNK, EOS}
 
 
-@pytest.mark.parametrize("beam", [1, 3])
-def test_unknown_is_generated_where_nothing_else_is_open(beam):
+@pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
+def test_unknown_is_generated_where_nothing_else_is_open(kind):
     def leave_unknown(table: torch.Tensor) -> None:
         table[:, 1] = -torch.inf
         table[:, 1, :, UNK] = -0.5
 
     table = changed(random_table(sentences=2, positions=4, vocab=8), leave_unknown)
     found = search(
-        TableScorer(table), *batch_of([0, 1], [3, 3]), options(beam=beam, min_length_offset=3)
+        TableScorer(table), *batch_of([0, 1], [3, 3]), options(**kind, min_length_offset=3)
     )
     for (hypothesis,) in found:
         assert hypothesis.tokens[1] == UNK
         assert hypothesis.finished or len(hypothesis.tokens) == LIMIT
 
 
-@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 @pytest.mark.parametrize("position", [0, 2])
-def test_a_model_that_leaves_nothing_open_ends_unfinished(beam, position):
+def test_a_model_that_leaves_nothing_open_ends_unfinished(kind, position):
     def close_all(table: torch.Tensor) -> None:
         table[:, position] = -torch.inf
 
     table = changed(random_table(sentences=1, positions=5, vocab=8), close_all)
     ((hypothesis,),) = search(
-        TableScorer(table), *batch_of([0], [3]), options(beam=beam, min_length_offset=4)
+        TableScorer(table), *batch_of([0], [3]), options(**kind, min_length_offset=4)
     )
     assert not hypothesis.finished
     assert len(hypothesis.tokens) == position
@@ -320,3 +322,20 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
 def test_options_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         SearchOptions(**changes)
+
+
+def test_every_option_of_the_configuration_reaches_the_search():
+    values = {
+        "beam": 3,
+        "length_penalty": "gnmt",
+        "alpha": 0.7,
+        "coverage_penalty": 0.2,
+        "max_length_factor": 1.5,
+        "max_length_offset": 11,
+        "min_length_factor": 0.5,
+        "min_length_offset": 2,
+        "no_repeat_ngram": 4,
+        "shortlist": 100,
+    }
+    assert values.keys() == SearchConfig.model_fields.keys()
+    assert SearchOptions.from_config(SearchConfig(**values)) == SearchOptions(**values)

@@ -6,10 +6,11 @@ from stub_scorers import TableScorer, batch_of, random_table
 
 from nmt.config.model import ModelConfig
 from nmt.models.build import build_model
+from nmt.models.shortlist import Choice, Shortlist
 from nmt.search.options import SearchOptions
 from nmt.search.scorer import EnsembleScorer, ModelScorer
 from nmt.search.search import search
-from nmt.text.vocabulary import BOS, EOS
+from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES
 
 
 def small_model(attention: str = "general", seed: int = 1):
@@ -92,3 +93,51 @@ def test_an_ensemble_takes_the_mean_of_probabilities():
 def test_an_empty_ensemble_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         EnsembleScorer([])
+
+
+def test_scorers_refuse_the_state_of_another_kind():
+    model = ModelScorer(small_model())
+    ensemble = EnsembleScorer([model])
+    source, mask = real_batch()
+    tokens = torch.full((5,), BOS)
+    with pytest.raises(TypeError, match="expected the state of a model, got EnsembleState"):
+        model.step(tokens, ensemble.start(source, mask, copies=1))
+    with pytest.raises(TypeError, match="expected the state of an ensemble, got ModelState"):
+        ensemble.step(tokens, model.start(source, mask, copies=1))
+
+
+KINDS = [{"beam": 1}, {"beam": 3, "n_best": 3}, {"sample": True, "n_best": 2}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_choice_of_all_pieces_changes_nothing(kind, members):
+    models = [ModelScorer(small_model(seed=seed)) for seed in range(members)]
+    scorer = EnsembleScorer(models) if members > 1 else models[0]
+    source, mask = real_batch()
+    every = Choice(torch.arange(30), torch.zeros(5, 30, dtype=torch.bool))
+    plain = search(scorer, source, mask, SearchOptions(**kind))
+    chosen = search(scorer, source, mask, SearchOptions(**kind), choice=every)
+    for alone, narrowed in zip(plain, chosen, strict=True):
+        assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in narrowed]
+        for one, other in zip(alone, narrowed, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
+def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind):
+    generator = torch.Generator().manual_seed(2)
+    likely = torch.randint(4, 30, (30, 3), generator=generator)
+    likely[: len(SPECIAL_PIECES)] = PAD
+    shortlist = Shortlist(torch.randperm(30, generator=generator), likely)
+    scorer, (source, mask) = ModelScorer(small_model()), real_batch()
+    together = shortlist.choose(source, frequent=4)
+    found = search(scorer, source, mask, SearchOptions(**kind), choice=together)
+    for row in range(5):
+        length = int(mask[row].sum())
+        sentence = source[row : row + 1, :length], mask[row : row + 1, :length]
+        choice = shortlist.choose(sentence[0], frequent=4)
+        alone = search(scorer, *sentence, SearchOptions(**kind), numbers=[row], choice=choice)
+        allowed = set(choice.pieces.tolist())
+        assert all(allowed.issuperset(hyp.tokens) for hyp in found[row])
+        assert [hyp.tokens for hyp in alone[0]] == [hyp.tokens for hyp in found[row]]

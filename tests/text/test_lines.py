@@ -175,6 +175,12 @@ def test_a_missing_file_is_named_with_those_that_were_perhaps_meant(write):
     )
 
 
+def test_a_missing_file_like_no_other_is_named_alone(write):
+    with pytest.raises(DataError) as caught:
+        list(read_lines(write("a", "train.de").with_name("xyz")))
+    assert str(caught.value).endswith("xyz: no such file; check its name.")
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match=r"there is no folder .*gone either"):
         count_lines(tmp_path / "gone" / "a.de")
@@ -195,6 +201,29 @@ def test_a_file_that_may_not_be_read_is_named(write, monkeypatch):
         list(read_lines(path))
 
 
+def test_a_file_in_a_folder_that_may_not_be_entered_is_named(no_rights):
+    (no_rights / "shut").mkdir()
+    (no_rights / "shut").chmod(0)
+    path = no_rights / "shut" / "in.de"
+    for read in (count_lines, require_file, lambda path: list(read_parallel(path, path))):
+        with pytest.raises(DataError, match=r"in\.de: reading it is not permitted; change its"):
+            read(path)
+
+
+def test_a_missing_file_of_a_folder_that_may_not_be_listed_is_named(no_rights):
+    (no_rights / "unlisted").mkdir()
+    (no_rights / "unlisted").chmod(0o300)
+    with pytest.raises(DataError, match=r"in\.de: no such file; check its name\."):
+        count_lines(no_rights / "unlisted" / "in.de")
+
+
+def test_a_link_to_itself_is_named(tmp_path):
+    path = tmp_path / "in.de"
+    path.symlink_to(path)
+    with pytest.raises(DataError, match=r"in\.de: cannot be read: Too many levels of symbolic"):
+        list(read_lines(path))
+
+
 @pytest.mark.parametrize("keep", [3, 15, -4])
 def test_a_damaged_gzip_file_is_named(keep, write):
     path = write(gzip.compress(b"line\n" * 1000)[:keep], "in.gz")
@@ -208,6 +237,12 @@ def test_a_pipe_is_no_file_to_read_twice(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="can be read only once"):
         require_file(tmp_path / "pipe")
+
+
+def test_a_plain_or_packed_file_can_be_read_twice(write):
+    for path in (write("a\n"), write(gzip.compress(b"a\n"), "in.gz")):
+        require_file(path)
+        assert list(read_lines(path)) == list(read_lines(path)) == ["a"]
 
 
 def test_records_keep_their_bytes(write):

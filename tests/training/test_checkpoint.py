@@ -16,6 +16,7 @@ from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
     Trainee,
     best_checkpoints,
+    data_key_of,
     find_checkpoint,
     find_resumable,
     list_checkpoints,
@@ -241,3 +242,39 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     storage.write_json(last / "state.json", {"stopping": 3})
     with pytest.raises(ModelError, match="is not what nmt writes"):
         best_checkpoints(tmp_path)
+
+
+def test_a_checkpoint_names_the_data_it_was_trained_on(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1, data_key="0123abcd"))
+    assert data_key_of(folder) == "0123abcd"
+
+
+@pytest.mark.parametrize("table", [{}, [], 3])
+def test_a_checkpoint_that_does_not_name_its_data_is_refused(tmp_path, table):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    storage.write_json(folder / "state.json", table)
+    with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what nmt writes"):
+        data_key_of(folder)
+
+
+def test_a_run_without_moving_average_resumes_from_one_that_has_it(tmp_path):
+    with_average = new_trainee()
+    train(with_average, TrainingState(), 3)
+    folder = save(tmp_path, with_average, TrainingState(update=3))
+    without = new_trainee(ema=False)
+    assert load_checkpoint(folder, without).state.update == 3
+    for name, weight in weights_of(with_average.model).items():
+        assert torch.equal(weights_of(without.model)[name], weight)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "SHA256SUMS"])
+def test_a_newest_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
+    tmp_path, caplog, file
+):
+    saved_run(tmp_path, 10, 20)
+    path = tmp_path / "checkpoints" / "update-000020" / file
+    path.unlink()
+    path.symlink_to(path.name)
+    assert find_resumable(tmp_path).name == "update-000010"
+    assert f"update-000020/{file}: " in caplog.text
+    assert "Going back to update-000010." in caplog.text
