@@ -5,11 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 NAME ?=
+MUTANTS ?=
 PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive.py text config \
     cli/test_lines_out.py test_alignment.py)
 
+# Tests of the rooms that `[tool.coverage.run]` in pyproject.toml names.
+ROOMS := $(addprefix tests/,data/test_binary.py data/test_sampler.py search test_storage.py \
+    text/test_lines.py training/test_checkpoint.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fault check recipe bench curves clean
+.PHONY: help demo test test-slow test-fault test-coverage test-mutation check recipe bench curves clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -29,6 +34,16 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
 	$(BIN)/pytest tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
+test-coverage: $(INSTALLED) ## see that tests reach every branch of what must not fail
+	$(BIN)/coverage run -m pytest -m 'not slow' $(ROOMS)
+	$(BIN)/coverage report
+
+test-mutation: $(INSTALLED) ## break the same files on purpose and list what no test noticed
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(BIN)/mutmut run $(MUTANTS)
+	@$(BIN)/mutmut results
+
 check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,7 +62,7 @@ curves: $(INSTALLED) ## draw how time grows: make curves VARIED="length beam" PR
 	@$(MAKE) --no-print-directory -f recipes/curves/Makefile PYTHON=$(abspath $(BIN))/python
 
 clean: ## remove the environment and caches; runs/ and fetched corpora stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage mutants build dist
 	find nmt tests recipes data -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed anew when the requirements change; the stamp is written last, so that an interrupted
