@@ -10,7 +10,6 @@ Only the index is kept in memory (32 bytes per pair); pairs are read by `pread` 
 Nothing is mapped into memory: a mapped file that shrinks kills the process that reads it.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -246,7 +245,7 @@ class Corpus:
         """Pieces of each target with its EOS, [pairs]."""
         extents = np.fromfile(path, _EXTENT, pairs, offset=2 * width)
         self._id_ends = np.cumsum(self.source_lengths.astype(np.int64) + self.target_lengths)
-        self._text_ends = np.cumsum(extents, dtype=np.int64)
+        self._text_ends = np.cumsum(extents)
         for name, ends, size in (
             (_IDS, self._id_ends, self._id_type.itemsize),
             (_TEXTS, self._text_ends, 1),
@@ -264,5 +263,4 @@ def _redo(folder: Path) -> str:
 
 def _close(*descriptors: int) -> None:
     for descriptor in descriptors:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+        os.close(descriptor)

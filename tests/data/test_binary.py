@@ -1,11 +1,13 @@
+import hashlib
 import json
 import os
+import struct
 
 import numpy as np
 import pytest
 
 from nmt.data.binary import Corpus, EncodedPair, write_corpus
-from nmt.errors import DataError
+from nmt.errors import DataError, ResourceError
 from nmt.text.vocabulary import EOS
 
 PAIRS = [
@@ -41,6 +43,47 @@ def test_what_was_written_is_read_back(vocab_size, tmp_path):
         assert source.dtype == target.dtype == np.int64
         assert corpus.texts(index) == (pairs[index].source_text, pairs[index].target_text)
     corpus.verify()
+
+
+def test_the_files_are_what_the_format_says(tmp_path):
+    corpus = write(tmp_path)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "train").iterdir()}
+    manifest = json.loads(files.pop("manifest.json"))
+    assert manifest == {
+        "format": 1,
+        "pairs": 3,
+        "source_tokens": 7,
+        "target_tokens": 7,
+        "id_type": "<u2",
+        "subword": ["aa", "bb"],
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in files.items()
+        },
+    }
+    ids = [5, 6, 7, EOS, 8, EOS, 9, EOS, 10, 11, EOS, EOS, 12, EOS]
+    texts = "".join(f"{pair.source_text}\n{pair.target_text}\n" for pair in PAIRS).encode()
+    assert files["ids.bin"] == struct.pack("<14H", *ids)
+    assert files["texts.txt"] == texts
+    assert files["index.bin"] == struct.pack("<6i3q", 4, 2, 1, 2, 3, 2, 20, 19, 13)
+    assert corpus.source_lengths.dtype == corpus.target_lengths.dtype == np.int32
+
+
+@pytest.mark.parametrize(("vocab_size", "id_type"), [(65_536, "<u2"), (65_537, "<u4")])
+def test_ids_take_four_bytes_where_two_do_not_suffice(vocab_size, id_type, tmp_path):
+    pair = EncodedPair([vocab_size - 1], [4], "a", "b")
+    corpus = write(tmp_path, [pair], vocab_size)
+    assert corpus.pair(0)[0].tolist() == [vocab_size - 1, EOS]
+    assert json.loads((tmp_path / "train" / "manifest.json").read_bytes())["id_type"] == id_type
+
+
+def test_a_folder_that_may_not_be_written_is_named(no_rights):
+    (no_rights / "shut").mkdir()
+    (no_rights / "shut").chmod(0o555)
+    with pytest.raises(
+        ResourceError, match=r"cannot write .*/shut/train, .*; writing there is not"
+    ):
+        write(no_rights / "shut")
 
 
 def test_an_empty_corpus_is_a_corpus(tmp_path):
@@ -79,8 +122,9 @@ def test_a_file_of_the_wrong_size_is_refused_when_opening(name, tmp_path):
 def test_a_missing_file_is_named(name, tmp_path):
     write(tmp_path)
     (tmp_path / "train" / name).unlink()
-    with pytest.raises(DataError, match=rf"{name}: is missing; delete .* `nmt prepare` again"):
+    with pytest.raises(DataError, match=rf"{name}: is missing; ") as caught:
         Corpus.open(tmp_path, "train")
+    assert str(caught.value).endswith(f"; delete {tmp_path} and run `nmt prepare` again.")
 
 
 @pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin"])
@@ -112,8 +156,9 @@ def amend(folder, **changes) -> None:
 def test_a_lying_manifest_is_refused(changes, message, tmp_path):
     write(tmp_path)
     amend(tmp_path, **changes)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         Corpus.open(tmp_path, "train")
+    assert str(caught.value).endswith(f"; delete {tmp_path} and run `nmt prepare` again.")
 
 
 def test_an_index_whose_lengths_do_not_fit_is_refused(tmp_path):
@@ -176,5 +221,6 @@ def test_closing_twice_does_no_harm(tmp_path):
     corpus = write(tmp_path)
     corpus.close()
     corpus.close()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        corpus.pair(0)
+    for read in (corpus.pair, corpus.texts):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            read(0)
