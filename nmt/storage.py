@@ -138,13 +138,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         with explain_failures(path, need=len(data)):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            sync_folder(path.parent)
+            _sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -208,9 +208,9 @@ def _read_description(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def sync_folder(folder: Path) -> None:
-    """Force the names in `folder` to the disk, so that a rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk, so that it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -318,11 +318,9 @@ def publish_folder(temporary: Path, final: Path) -> None:
     size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
     with explain_failures(final, need=size):
         for path in temporary.rglob("*"):
-            if path.is_file():
-                _sync_file(path)
-            elif path.is_dir():
-                sync_folder(path)
-        sync_folder(temporary)
+            if path.is_file() or path.is_dir():
+                _sync(path)
+        _sync(temporary)
         aside = None
         if final.exists():
             aside = final.with_name(f".{final.name}.{secrets.token_hex(6)}.replaced")
@@ -333,7 +331,7 @@ def publish_folder(temporary: Path, final: Path) -> None:
             if aside is not None:
                 os.rename(aside, final)
             raise
-        sync_folder(final.parent)
+        _sync(final.parent)
         if aside is not None:
             shutil.rmtree(aside)
 
@@ -382,14 +380,6 @@ def sweep_strays(folder: Path) -> list[str]:
     return swept
 
 
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone until the block ends or the process dies.
@@ -400,7 +390,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK
     with explain_failures(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,6 @@ import socket
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +35,17 @@ def test_json_round_trips(tmp_path):
     assert storage.read_json(tmp_path / "a.json") == value
 
 
+def test_json_is_written_for_people(tmp_path):
+    storage.write_json(tmp_path / "a.json", {"name": "è", "best": [1]})
+    expected = '{\n  "name": "è",\n  "best": [\n    1\n  ]\n}\n'
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == expected
+
+
+def test_names_that_are_not_utf8_are_written_as_they_are(tmp_path):
+    storage.write_text(tmp_path / "a", os.fsdecode(b"run-\xff\n"))
+    assert (tmp_path / "a").read_bytes() == b"run-\xff\n"
+
+
 def test_a_missing_or_damaged_json_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"a\.json: is missing"):
         storage.read_json(tmp_path / "a.json")
@@ -44,9 +54,18 @@ def test_a_missing_or_damaged_json_file_is_named(tmp_path):
         storage.read_json(tmp_path / "a.json")
 
 
-def test_a_device_is_never_replaced_by_a_file():
-    with pytest.raises(UsageError, match="/dev/null: is not a plain file"):
-        storage.write_bytes(Path("/dev/null"), b"x")
+def test_what_is_no_plain_file_is_never_replaced_by_one(tmp_path):
+    # A pipe stands in for a device: should the rule be broken, no machine loses its /dev/null.
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(UsageError) as caught:
+            storage.write_bytes(tmp_path / name, b"x")
+        assert str(caught.value) == (
+            f"{tmp_path / name}: is not a plain file and is left alone; choose another name."
+        )
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +138,8 @@ def test_writing_where_one_may_not_go_is_explained(no_rights):
         storage.make_folder(shut / "run")
     with pytest.raises(ResourceError, match=r"need 3 B in .*/shut, .* free; writing there is"):
         storage.write_bytes(shut / "state.json", b"{}\n")
+    with pytest.raises(ResourceError, match=r"cannot write .*/shut, .* free; writing there is not"):
+        storage.sweep_strays(shut)
 
 
 def test_reading_where_one_may_not_go_is_explained(no_rights):
@@ -137,7 +158,17 @@ def test_reading_where_one_may_not_go_is_explained(no_rights):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (5000, "5.0 kB"), (44 * 10**6, "44 MB"), (2 * 10**9, "2.0 GB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (5000, "5.0 kB"),
+        (10_000, "10 kB"),
+        (10_500, "10 kB"),
+        (10**6, "1.0 MB"),
+        (44 * 10**6, "44 MB"),
+        (2 * 10**9, "2.0 GB"),
+    ],
 )
 def test_sizes_read_as_people_say_them(size, text):
     assert storage.format_size(size) == text
@@ -166,7 +197,13 @@ def test_a_pipe_in_place_of_a_json_file_is_not_waited_for(tmp_path):
 def test_a_huge_json_file_is_not_read(tmp_path):
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(40 * 10**6)
-    with pytest.raises(ModelError, match=r"a\.json: is damaged, 40 MB are too much for what it"):
+    with pytest.raises(ModelError) as caught:
+        storage.read_json(tmp_path / "a.json")
+    assert str(caught.value) == (
+        f"{tmp_path}/a.json: is damaged, 40 MB are too much for what it says; restore it."
+    )
+    os.truncate(tmp_path / "a.json", 32 << 20)
+    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON"):
         storage.read_json(tmp_path / "a.json")
 
 
@@ -201,8 +238,34 @@ def test_every_flipped_bit_is_found(tmp_path):
         bad = bytearray(good)
         bad[position] ^= 1
         (folder / "weights").write_bytes(bad)
-        with pytest.raises(ModelError, match=r"weights: is damaged or was changed"):
+        with pytest.raises(ModelError) as caught:
             storage.verify_manifest(folder)
+        assert str(caught.value) == (
+            f"{folder}/weights: is damaged or was changed, its SHA-256 is not the one in "
+            "SHA256SUMS; restore the file from a copy."
+        )
+
+
+def test_an_empty_line_ends_no_manifest(tmp_path):
+    folder = filled(tmp_path / "model")
+    first, rest = (folder / "SHA256SUMS").read_text().split("\n", maxsplit=1)
+    (folder / "SHA256SUMS").write_text(f"{first}\n\n{rest}")
+    assert list(storage.verify_manifest(folder)) == ["state.json", "weights"]
+
+
+def test_hidden_files_are_not_promised(tmp_path):
+    folder = filled(tmp_path / "model")
+    (folder / ".lock").touch()
+    storage.write_manifest(folder)
+    assert list(storage.verify_manifest(folder)) == ["state.json", "weights"]
+
+
+def test_a_name_may_be_as_long_as_a_file_system_takes(tmp_path):
+    folder = filled(tmp_path / "model")
+    storage.write_text(folder / ("x" * 200), "")
+    (folder / ("x" * 200)).rename(folder / ("x" * 255))
+    storage.write_manifest(folder)
+    assert "x" * 255 in storage.verify_manifest(folder)
 
 
 def test_missing_files_and_manifests_are_named(tmp_path):
@@ -296,10 +359,10 @@ def test_a_replacement_that_fails_gives_the_old_folder_back(tmp_path, monkeypatc
 
     monkeypatch.setattr(storage.os, "rename", fail_to_publish)
     with (
-        pytest.raises(ResourceError, match="free; the disk reports an input/output error; look at"),
-        storage.new_folder(final),
+        pytest.raises(ResourceError, match=r"need 2\.0 MB in .* the disk reports an input/out"),
+        storage.new_folder(final) as temporary,
     ):
-        pass
+        (temporary / "weights").write_bytes(bytes(2 * 10**6))
     storage.verify_manifest(final)
     assert list(tmp_path.iterdir()) == [final]
     with pytest.raises(ResourceError), storage.new_folder(tmp_path / "new"):
@@ -338,7 +401,9 @@ def test_strays_are_swept_and_everything_else_stays(tmp_path):
     stray_folder.mkdir()
     (stray_folder / "model.safetensors").touch()
 
-    assert len(storage.sweep_strays(tmp_path)) == 2
+    strays = [path.name for path in tmp_path.iterdir() if re.search(r"\w{12}\.partial", path.name)]
+    assert storage.sweep_strays(tmp_path) == sorted(strays)
+    assert len(strays) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "kept.partial"]
 
 
@@ -409,7 +474,9 @@ def test_tensors_round_trip_bitwise_and_write_equal_bytes(tmp_path):
     digests = set()
     for number in range(5):
         path = tmp_path / f"{number}.safetensors"
-        storage.save_tensors(path, dict(sorted(tensors.items(), reverse=number % 2 == 0)), metadata)
+        order = {"reverse": number % 2 == 0}
+        ordered = (dict(sorted(table.items(), **order)) for table in (tensors, metadata))
+        storage.save_tensors(path, *ordered)
         digests.add(storage.sha256_of(path))
 
     assert len(digests) == 1

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from nmt.errors import DataError
 from nmt.text.lines import (
     count_lines,
+    describe_shift,
     read_lines,
     read_numbered_pairs,
     read_parallel,
@@ -127,11 +129,39 @@ def test_nul_is_refused_by_name(write):
         list(read_lines(write(b"a\0\xff\n")))
 
 
-def test_utf16_and_gzip_on_stdin_are_recognised(write, monkeypatch):
-    with pytest.raises(DataError, match="looks like UTF-16"):
-        list(read_lines(write("\ufeffabc".encode("utf-16"))))
-    with pytest.raises(DataError, match=r"stdin:1: .* pipe it through `zcat`"):
+@pytest.mark.parametrize(
+    ("record", "place"), [(b"a\0b\0", 2), (b"\0\xff", 1)], ids=["two", "before bad UTF-8"]
+)
+def test_the_first_nul_is_named(record, place, write):
+    with pytest.raises(DataError, match=rf":1: byte {place} is 0x00 \(NUL\), which text does not"):
+        list(read_lines(write(record)))
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf16_is_recognised(order, write):
+    path = write("\ufeffabc".encode(f"utf-16-{order}"))
+    with pytest.raises(DataError) as caught:
+        list(read_lines(path))
+    assert str(caught.value).endswith(
+        ", not UTF-8; it looks like UTF-16: convert it with `iconv -f utf-16 -t utf-8`."
+    )
+
+
+def test_gzip_on_stdin_is_recognised(monkeypatch):
+    with pytest.raises(DataError, match=r"^stdin:1: .*; it looks like gzip: pipe it through"):
         read_stdin(gzip.compress(b"a\n"), monkeypatch)
+
+
+@pytest.mark.parametrize("mark", [b"\x1f\x8b", b"\xff\xfe"])
+def test_marks_of_other_formats_count_at_the_beginning_only(mark, write):
+    with pytest.raises(DataError, match=r":2: .* not UTF-8; convert the text to UTF-8, for"):
+        list(read_lines(write(b"a\n" + mark)))
+
+
+def test_bad_bytes_of_a_dash_are_those_of_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    with pytest.raises(DataError, match=r"^stdin:1: byte 1 is 0xff"):
+        list(read_lines(Path("-")))
 
 
 def test_bad_lines_are_emptied_or_mended_and_counted(write, caplog):
@@ -160,6 +190,17 @@ def test_skipping_a_bad_line_drops_its_pair_and_keeps_the_numbers(write):
     assert pairs == [(1, ("a", "1")), (3, ("c", "3"))]
 
 
+@pytest.mark.parametrize("bad", ["de", "en"])
+def test_either_side_may_be_bad(bad, write):
+    texts = {"de": b"a\nb\n", "en": b"1\n2\n"} | {bad: b"x\n\xff\n"}
+    source, target = (write(data, f"in.{side}") for side, data in texts.items())
+    for read in (read_parallel, read_numbered_pairs):
+        with pytest.raises(DataError, match=rf"in\.{bad}:2: byte 1 is 0xff, not UTF-8"):
+            list(read(source, target))
+    assert len(list(read_numbered_pairs(source, target, bad_lines="skip"))) == 1
+    assert list(read_parallel(source, target, bad_lines="skip"))[1] == ("", "")
+
+
 def test_a_pair_with_a_bad_line_becomes_two_empty_lines_where_lines_are_counted(write):
     source, target = write(b"a\nb\xff\nc\n"), write(b"1\n2\n3\n", "in.en")
     pairs = list(read_parallel(source, target, bad_lines="skip"))
@@ -179,6 +220,15 @@ def test_a_missing_file_like_no_other_is_named_alone(write):
     with pytest.raises(DataError) as caught:
         list(read_lines(write("a", "train.de").with_name("xyz")))
     assert str(caught.value).endswith("xyz: no such file; check its name.")
+
+
+def test_at_most_three_files_are_offered_for_a_missing_one(write):
+    paths = [write("a", f"train.{number}.de") for number in range(5)]
+    with pytest.raises(DataError) as caught:
+        count_lines(paths[0].with_name("train.de"))
+    offered = str(caught.value).removesuffix("?").split("did you mean ")[1].split(" or ")
+    assert len(offered) == 3
+    assert set(offered) < set(map(str, paths))
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -227,8 +277,14 @@ def test_a_link_to_itself_is_named(tmp_path):
 @pytest.mark.parametrize("keep", [3, 15, -4])
 def test_a_damaged_gzip_file_is_named(keep, write):
     path = write(gzip.compress(b"line\n" * 1000)[:keep], "in.gz")
-    with pytest.raises(DataError, match=r"in\.gz: is a damaged gzip file"):
-        list(read_lines(path))
+    for read in (count_lines, lambda path: list(read_lines(path))):
+        with pytest.raises(DataError, match=r"in\.gz: is a damaged gzip file \(.*\); fetch it"):
+            read(path)
+
+
+def test_lines_of_a_large_file_are_counted_to_the_end(write):
+    assert count_lines(write(b"x\n" * 1_300_000)) == 1_300_000
+    assert count_lines(write(b"x" * (1 << 20) + b"\n" + b"y")) == 2
 
 
 def test_a_pipe_is_no_file_to_read_twice(tmp_path):
@@ -275,8 +331,30 @@ def test_unequal_counts_are_refused_before_the_first_pair_with_a_guess_where(wri
 def test_a_file_that_was_cut_off_is_told_from_one_that_lost_a_line(write):
     lines = [f"{long_and_short(number)}\n" for number in range(2000)]
     source, target = write("".join(lines), "a.de"), write("".join(lines[:1500]), "a.en")
-    with pytest.raises(DataError, match=r"a\.en seems to be cut off at its end"):
-        next(read_parallel(source, target))
+    for sides in ((source, target), (target, source)):
+        with pytest.raises(DataError, match=r"a\.en seems to be cut off at its end"):
+            next(read_parallel(*sides))
+
+
+LENGTHS = np.array([10, 12, 90, 33, 20, 75, 14, 50, 41, 64, 28, 83, 11, 12], dtype=np.float64)
+
+
+@pytest.mark.parametrize("ratio", [1, 3])
+@pytest.mark.parametrize("lost", range(len(LENGTHS) - 2))
+def test_the_line_that_was_lost_is_found_whichever_it_is(lost, ratio):
+    shorter = ratio * np.delete(LENGTHS, lost)
+    # The median moves with the line that is missing: a text of a hundred lines would not notice.
+    allowed = {lost + 1} if ratio == 1 else {lost, lost + 1, lost + 2}
+    for sides in ((LENGTHS, shorter), (shorter, LENGTHS)):
+        found = re.fullmatch(r"first likely shift near line (\d+)", describe_shift(*sides))
+        assert int(found[1]) in allowed
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_lines_lost_at_the_end_are_a_text_cut_off(missing):
+    cut = LENGTHS[:-missing]
+    assert describe_shift(LENGTHS, cut) == "target seems to be cut off at its end"
+    assert describe_shift(cut, LENGTHS) == "source seems to be cut off at its end"
 
 
 def test_an_empty_side_is_refused(write):
@@ -284,13 +362,20 @@ def test_an_empty_side_is_refused(write):
         next(read_parallel(write("a\nb\n"), write("", "in.en")))
 
 
-def test_pipes_of_unequal_length_are_refused_at_the_end(write, tmp_path):
+@pytest.mark.parametrize("shorter", ["file", "pipe"])
+def test_pipes_of_unequal_length_are_refused_at_the_end(shorter, write, tmp_path):
     import os
     import threading
 
     os.mkfifo(tmp_path / "pipe")
     feeder = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(b"1\n2\n3\n"))
     feeder.start()
-    with pytest.raises(DataError, match=r"in\.de: ends after 2 lines while .*pipe goes on"):
-        list(read_parallel(write("a\nb\n"), tmp_path / "pipe"))
+    source = write("a\nb\n" if shorter == "file" else "a\nb\nc\nd\n")
+    names = (source, tmp_path / "pipe") if shorter == "file" else (tmp_path / "pipe", source)
+    with pytest.raises(DataError) as caught:
+        list(read_parallel(source, tmp_path / "pipe"))
     feeder.join()
+    assert str(caught.value) == (
+        f"{names[0]}: ends after {2 if shorter == 'file' else 3} lines while {names[1]} goes on; "
+        "the two must be translations of each other line by line."
+    )
