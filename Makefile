@@ -39,6 +39,7 @@ test-coverage: $(INSTALLED) ## see that tests reach every branch of what must no
 	$(BIN)/coverage report
 
 test-mutation: $(INSTALLED) ## break the same files on purpose and list what no test noticed
+	@test "$$(id -u)" != 0 || { echo "not as root: broken code may write anywhere" >&2; exit 2; }
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
 	$(BIN)/mutmut run $(MUTANTS)
