@@ -55,10 +55,10 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
     """Return `experiment` with absolute data paths; relative ones start at the folder `base`.
 
     Raises:
-        ConfigError: a path is not UTF-8.
+        ConfigError: a path is not UTF-8, or begins with a home folder that there is not.
     """
     files = {
-        name: tuple(os.path.abspath(base / Path(file).expanduser()) for file in pair)
+        name: tuple(os.path.abspath(base / _expand_user(name, file)) for file in pair)
         for name, pair in experiment.data
         if name in ("train", "valid", "test") and pair is not None
     }
@@ -66,6 +66,17 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
         for file in pair:
             _require_utf8(name, file)
     return experiment.model_copy(update={"data": experiment.data.model_copy(update=files)})
+
+
+def _expand_user(name: str, file: str) -> Path:
+    try:
+        return Path(file).expanduser()
+    except RuntimeError:
+        home = Path(file).parts[0]
+        raise ConfigError(
+            f"data.{name}: {file}: there is no home folder {home}; "
+            f"write the folder out, or ./{home} if it is one of that name"
+        ) from None
 
 
 def _require_utf8(name: str, file: str) -> None:

@@ -1,6 +1,7 @@
 """Loading: every mistake is named at once, with the key the user wrote and a way out."""
 
 import os
+import re
 from operator import attrgetter
 from pathlib import Path
 
@@ -371,6 +372,16 @@ def test_relative_paths_start_at_the_folder_of_the_file(folder):
     assert resolved.test == (str(folder / "t.en"), "/abs/t.it")
     assert experiment.data.train == ("train.en", "train.it")
     assert resolve_paths(load(write("")), folder).data.test is None
+
+
+def test_a_home_folder_that_there_is_not_is_named(folder):
+    experiment = load(write('test = ["~nobody_of_this_name/t.en", "t.it"]'))
+    expected = (
+        "data.test: ~nobody_of_this_name/t.en: there is no home folder ~nobody_of_this_name; "
+        "write the folder out, or ./~nobody_of_this_name if it is one of that name"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(expected)}$"):
+        resolve_paths(experiment, folder)
 
 
 def test_a_relative_base_becomes_absolute_too(folder):
