@@ -36,6 +36,7 @@ _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
 _METADATA_KEY = "nmt"
 _MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
 _LONGEST_NAME = 255  # bytes, on every file system
+_LONGEST_PATH = 4095  # bytes that a system call takes
 _COPIES = 3  # that safetensors makes of tensors before they are on the disk, at most
 
 _REASONS = {
@@ -282,7 +283,7 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         if match is None:
             raise ModelError(f"{path}:{number}: is damaged, not `sha256  name`; restore it.")
         name = match.group(2)
-        if "\0" in name or any(len(os.fsencode(p)) > _LONGEST_NAME for p in Path(name).parts):
+        if not _is_possible(folder / name):
             raise ModelError(f"{path}:{number}: is damaged, no file has such a name; restore it.")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"{path}:{number}: `{name}` points outside the folder; refused.")
@@ -290,9 +291,17 @@ def _read_manifest(folder: Path) -> dict[str, str]:
     return sums
 
 
+def _is_possible(path: Path) -> bool:
+    """Tell whether a file could have this name."""
+    is_short = len(os.fsencode(path)) <= _LONGEST_PATH
+    return is_short and all(
+        "\0" not in part and len(os.fsencode(part)) <= _LONGEST_NAME for part in path.parts
+    )
+
+
 def _refuse_way_out(path: Path, folder: Path) -> None:
     """Refuse a link that leads out of the folder: who sent it shall not say what we read."""
-    # Not of pathlib, which raises where a link leads to itself.
+    # Unlike `resolve`, this bears links that lead in a circle; they then count as missing.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise ModelError(
             f"{path}: is a link that leads out of the folder; refused, put the file itself there."

@@ -545,3 +545,17 @@ def test_weights_that_are_no_plain_file_are_refused(tmp_path):
                 load(path)
         with pytest.raises(ModelError, match=r"loop: cannot be read \(Too many levels of symbol"):
             load(tmp_path / "loop")
+
+
+@pytest.mark.parametrize("name", ["/".join(["a" * 200] * 30), "a" * 300, "a\0b"])
+def test_checksums_of_a_file_that_cannot_be_are_refused(tmp_path, name):
+    (tmp_path / storage.MANIFEST).write_text(f"{'0' * 64}  {name}\n")
+    with pytest.raises(ModelError, match=r"SHA256SUMS:1: is damaged, no file has such a name"):
+        storage.verify_manifest(tmp_path)
+
+
+def test_a_link_that_leads_in_a_circle_is_missing(tmp_path):
+    (tmp_path / "weights").symlink_to("weights")
+    (tmp_path / storage.MANIFEST).write_text(f"{'0' * 64}  weights\n")
+    with pytest.raises(ModelError, match=r"weights: is missing, though SHA256SUMS lists it"):
+        storage.verify_manifest(tmp_path)
