@@ -40,9 +40,8 @@ from nmt.storage import (
 )
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
-from nmt.training.randomness import RandomState
+from nmt.training.randomness import RandomState, require_random_states
 from nmt.training.state import TrainingState
-from nmt.training.stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +147,7 @@ def _read_state(folder: Path, conditions: str) -> Restored:
         )
     try:
         random_states = table.pop("random_states")
+        require_random_states(random_states)
         return Restored(TrainingState.from_json(table), random_states)
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder}/state.json: is not what nmt writes ({error}).") from error
@@ -229,7 +229,8 @@ def best_checkpoints(run: Path) -> list[Path]:
         return []
     table = read_json(last / "state.json")
     try:
-        best = Stopping.from_json(table["stopping"]).best
+        table = {**TrainingState().to_json(), "stopping": table["stopping"]}
+        best = TrainingState.from_json(table).stopping.best
     except (KeyError, TypeError) as error:
         raise ModelError(f"{last}/state.json: is not what nmt writes ({error}).") from error
     paths = [checkpoint_path(run, entry.update) for entry in best]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from nmt.errors import ModelError
 from nmt.training.distributed import World, gather_objects
 
 logger = logging.getLogger(__name__)
@@ -25,19 +26,43 @@ def gather_random_states(world: World) -> list[RandomState]:
     return gather_objects(state, world)
 
 
+def require_random_states(states: object) -> None:
+    """Check that something read from a file has the form of what `gather_random_states` returned.
+
+    Raises:
+        TypeError: it has not.
+    """
+    if not isinstance(states, list) or not states:
+        raise TypeError("random_states: needs a list with a table for each process")
+    for table in states:
+        if not isinstance(table, dict) or "cpu" not in table:
+            raise TypeError("random_states: needs a table with the key cpu for each process")
+        if not all(isinstance(text, str) for text in table.values()):
+            raise TypeError("random_states: holds other values than text")
+
+
 def restore_random_states(states: Sequence[RandomState], world: World) -> None:
     """Set this rank's generators to what was saved for it.
 
     Under another number of ranks, or on another kind of device, the saved states cannot be used
     as they are: each rank is then seeded from them, which is just as random and repeatable, but
     not what the uninterrupted run would have drawn. A warning says so.
+
+    Raises:
+        ModelError: what was saved is no state of a generator.
     """
     kinds = {"cpu", world.device.type}
     if len(states) == world.size and states[world.rank].keys() == kinds:
         own = states[world.rank]
-        torch.set_rng_state(_tensor(own["cpu"]))
-        if "cuda" in own:
-            torch.cuda.set_rng_state(_tensor(own["cuda"]), world.device)
+        try:
+            torch.set_rng_state(_tensor(own["cpu"]))
+            if "cuda" in own:
+                torch.cuda.set_rng_state(_tensor(own["cuda"]), world.device)
+        except (RuntimeError, ValueError) as error:  # of another size; not hexadecimal, or empty
+            raise ModelError(
+                f"the saved random_states of process {world.rank} are damaged ({error}); "
+                "go back to another checkpoint."
+            ) from error
         return
     if world.is_main:
         logger.warning(

@@ -5,8 +5,7 @@ the checkpoint.
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from nmt.config.training import (
     ConstantScheduleConfig,
@@ -28,15 +27,6 @@ class Plateau:
     """Validations since the last new best or the last fall."""
     just_fell: bool = False
     """The last validation lowered the rate."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as a JSON table."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, table: dict[str, Any]) -> "Plateau":
-        """Restore what `to_json` returned."""
-        return cls(**table)
 
 
 def learning_rate(config: ScheduleConfig, base: float, update: int, plateau: Plateau) -> float:

@@ -1,7 +1,9 @@
 """Where a training run stands: everything a checkpoint holds besides tensors."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nmt.data.sampler import Position
 from nmt.training.schedule import Plateau
@@ -11,6 +13,8 @@ from nmt.training.stopping import Stopping
 @dataclass
 class TrainingState:
     """The counters of a run; the loop moves them on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     data_key: str = ""
     """Hash of what was prepared and how; a resumed run must find the same."""
@@ -46,9 +50,13 @@ class TrainingState:
         Raises:
             KeyError, TypeError: the table is not one of ours.
         """
-        parts = {
-            "position": Position(**table["position"]),
-            "plateau": Plateau.from_json(table["plateau"]),
-            "stopping": Stopping.from_json(table["stopping"]),
-        }
-        return cls(**{**table, **parts})
+        parts = {key: table[key] for key in ("position", "plateau", "stopping")}
+        try:
+            return _TABLE.validate_python({**table, **parts})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise TypeError(f"{where}: {first['msg']}") from error
+
+
+_TABLE = TypeAdapter(TrainingState)

@@ -1,8 +1,8 @@
 """Which validations were the best, and when to stop waiting for a better one."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Metric = Literal["loss", "bleu", "chrf"]
 """What chooses the best checkpoint."""
@@ -62,12 +62,3 @@ class Stopping:
     def should_stop(self, patience: int) -> bool:
         """Say whether `patience` validations (0 = endless) have passed without a new best."""
         return 0 < patience <= self.waited
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as a JSON table."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, table: dict[str, Any]) -> "Stopping":
-        """Restore what `to_json` returned."""
-        return cls(tuple(Best(**best) for best in table["best"]), table["waited"])

@@ -189,6 +189,13 @@ def rewrite_state(folder, **changes):
         ({"format": 2}, "has checkpoint format 2, this nmt reads 1"),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
         ({"position": None}, "is not what nmt writes"),
+        ({"update": "many"}, r"is not what nmt writes \(update: Input should be a valid integer"),
+        ({"stopping": {"best": [{"update": 1, "value": "a"}]}}, r"\(stopping\.best\.0\.value: "),
+        ({"plateau": {"surprise": 1}}, r"\(plateau\.surprise: Unexpected"),
+        ({"random_states": 3}, "random_states: needs a list with a table for each process"),
+        ({"random_states": []}, "random_states: needs a list with a table for each process"),
+        ({"random_states": [{}]}, "random_states: needs a table with the key cpu"),
+        ({"random_states": [{"cpu": 1}]}, "random_states: holds other values than text"),
     ],
 )
 def test_another_format_is_refused(tmp_path, changes, text):
@@ -239,9 +246,10 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     stopping = Stopping((Best(20, 3.0), Best(15, 2.0), Best(10, 1.0)))
     last = save(tmp_path, trainee, TrainingState(update=30, stopping=stopping))
     assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
-    storage.write_json(last / "state.json", {"stopping": 3})
-    with pytest.raises(ModelError, match="is not what nmt writes"):
-        best_checkpoints(tmp_path)
+    for wrong in (3, {"best": [{"update": "x", "value": 1}]}):
+        storage.write_json(last / "state.json", {"stopping": wrong})
+        with pytest.raises(ModelError, match="is not what nmt writes"):
+            best_checkpoints(tmp_path)
 
 
 def test_a_checkpoint_names_the_data_it_was_trained_on(tmp_path):

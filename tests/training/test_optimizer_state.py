@@ -81,12 +81,45 @@ def test_restoring_an_empty_state_forgets_the_moments():
 
 @pytest.mark.parametrize(
     "tensors",
-    [{"exp_avg/2.bias": torch.ones(5)}, {"exp_avg/1.bias": torch.ones(5)}],
-    ids=["unknown", "shape"],
+    [
+        {"exp_avg/2.bias": torch.ones(5)},
+        {"exp_avg/1.bias": torch.ones(5)},
+        {"step/1.bias": torch.ones(4)},
+    ],
+    ids=["unknown", "shape", "steps"],
 )
 def test_a_state_of_another_model_is_refused(tensors):
     model = tied_model()
     optimizer = build_optimizer(AdamConfig(), model.parameters(), 0.01)
-    name = next(iter(tensors)).removeprefix("exp_avg/")
+    name = next(iter(tensors)).partition("/")[2]
     with pytest.raises(ModelError, match=f"does not fit the model: `{name}`"):
+        restore_optimizer(optimizer, model, tensors)
+
+
+@pytest.mark.parametrize(
+    ("saved", "resumed", "text"),
+    [
+        (KINDS[0], AdamConfig(), "does not fit Adam: of `0.weight` it has momentum_buffer, should"),
+        (AdamConfig(), KINDS[0], "should have momentum_buffer; resume with the training.optimizer"),
+    ],
+    ids=["sgd", "adam"],
+)
+def test_a_state_of_another_optimizer_is_refused(saved, resumed, text):
+    model = tied_model()
+    optimizer = build_optimizer(saved, model.parameters(), 0.01)
+    train(model, optimizer, [0])
+    tensors = optimizer_tensors(optimizer, model)
+    with pytest.raises(ModelError, match=text):
+        restore_optimizer(build_optimizer(resumed, model.parameters(), 0.01), model, tensors)
+
+
+def test_a_state_without_some_of_its_tensors_is_refused():
+    model = tied_model()
+    optimizer = build_optimizer(AdamConfig(), model.parameters(), 0.01)
+    train(model, optimizer, [0])
+    tensors = optimizer_tensors(optimizer, model)
+    del tensors["exp_avg/1.bias"]
+    with pytest.raises(
+        ModelError, match=r"of `1\.bias` it has exp_avg_sq, step, should have exp_avg"
+    ):
         restore_optimizer(optimizer, model, tensors)

@@ -3,6 +3,7 @@ import logging
 import pytest
 import torch
 
+from nmt.errors import ModelError
 from nmt.training.distributed import World
 from nmt.training.randomness import gather_random_states, restore_random_states
 
@@ -32,3 +33,9 @@ def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
     assert drawn[0] == drawn[2] != drawn[1]
     assert len(caplog.messages) == 2  # rank 0 alone speaks
     assert "resumed with 2 processes on cpu, saved with 1" in caplog.text
+
+
+@pytest.mark.parametrize("state", ["", "00", "xy"])
+def test_what_is_no_state_of_a_generator_is_refused(state):
+    with pytest.raises(ModelError, match=r"random_states of process 0 are damaged .* go back to"):
+        restore_random_states([{"cpu": state}], World())

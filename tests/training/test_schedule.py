@@ -1,4 +1,3 @@
-import json
 import math
 
 import pytest
@@ -67,8 +66,3 @@ def test_other_schedules_ignore_validations():
     config = ConstantScheduleConfig()
     assert after_validation(config, START, improved=False) == START
     assert not should_reload_best(config, START)
-
-
-def test_plateau_survives_json():
-    plateau = Plateau(scale=0.25, waited=1, just_fell=True)
-    assert Plateau.from_json(json.loads(json.dumps(plateau.to_json()))) == plateau

@@ -1,4 +1,3 @@
-import json
 import math
 
 import pytest
@@ -52,9 +51,3 @@ def test_a_repeated_validation_takes_one_place_in_the_list():
     state, _ = after("bleu", [10.0])
     state = state.observe("bleu", 11.0, loss=0.0, update=100, keep=3)
     assert state.best == (Best(100, 11.0),)
-
-
-def test_it_survives_json():
-    state, _ = after("bleu", [10.0, 12.0, 11.0])
-    assert Stopping.from_json(json.loads(json.dumps(state.to_json()))) == state
-    assert Stopping.from_json(Stopping().to_json()) == Stopping()
