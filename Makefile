@@ -32,6 +32,9 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris \
+	    -c constraints.txt -e '.[fuzz]' || echo "atheris cannot be had: the fuzz targets are skipped"
 	$(BIN)/pytest tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
 test-coverage: $(INSTALLED) ## see that tests reach every branch of what must not fail
