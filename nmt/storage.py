@@ -465,6 +465,19 @@ def load_tensors(path: Path) -> dict[str, "Tensor"]:
         return safetensors.torch.load(path.read_bytes())
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a safetensors file, without reading what they hold.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    import safetensors
+
+    with _explain_damage(path), safetensors.safe_open(str(path), framework="numpy") as file:
+        names = file.keys()
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+
+
 def load_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata that `save_tensors` was given; empty if none was.
 

@@ -5,10 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import safetensors
-
 from nmt.errors import UsageError
-from nmt.storage import format_size
+from nmt.storage import format_size, tensor_shapes
 from nmt.training.curves import Curves
 from nmt.training.journal import format_duration
 
@@ -18,6 +16,7 @@ def overview(run: Path, curves: Curves) -> str:
 
     Raises:
         UsageError: `run` is no run folder.
+        ModelError: its model is damaged.
     """
     config = run / "config.toml"
     if not config.is_file():
@@ -30,7 +29,7 @@ def overview(run: Path, curves: Curves) -> str:
     lines += [f"train   {text}" for text in _training(run, curves)]
     for pointer in ("last", "best"):
         if (run / pointer).is_file():
-            lines.append(f"{pointer}    {run / (run / pointer).read_text('utf-8').strip()}")
+            lines.append(f"{pointer}    {_pointed_to(run, pointer)}")
     return "\n".join(lines)
 
 
@@ -48,12 +47,17 @@ def _training(run: Path, curves: Curves) -> list[str]:
     ]
 
 
+def _pointed_to(run: Path, pointer: str) -> Path:
+    """Return what a file of the run names as a checkpoint, be there one or not."""
+    return run / (run / pointer).read_text("utf-8", errors="replace").strip()
+
+
 def _last_state(run: Path) -> dict[str, Any] | None:
     """Return the counters of the checkpoint that `last` points to."""
     try:
-        checkpoint = run / (run / "last").read_text("utf-8").strip()
-        state = json.loads((checkpoint / "state.json").read_bytes())
-        return {key: state[key] for key in ("update", "seconds", "skipped")}
+        state = json.loads((_pointed_to(run, "last") / "state.json").read_bytes())
+        made = {key: state[key] for key in ("update", "seconds", "skipped")}
+        return made if all(isinstance(value, int | float) for value in made.values()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none yet, or damaged: `nmt train` says what is wrong with it
 
@@ -68,7 +72,7 @@ def _data(run: Path) -> list[str]:
                 f"{name} {counts['pairs']:,} pairs, {counts['source_tokens']:,} source and "
                 f"{counts['target_tokens']:,} target pieces"
             )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # not prepared yet, or elsewhere: `nmt train` says what is wrong with it
     return lines
 
@@ -77,12 +81,9 @@ def _model(run: Path) -> list[str]:
     """Return how many weights the shipped model has, or the last checkpoint before there is one."""
     files = [run / "model" / "model.safetensors"]
     if (run / "last").is_file():
-        checkpoint = run / (run / "last").read_text("utf-8").strip()
-        files.append(checkpoint / "model.safetensors")
+        files.append(_pointed_to(run, "last") / "model.safetensors")
     for file in files:
         if file.is_file():
-            with safetensors.safe_open(str(file), framework="numpy") as tensors:
-                names = tensors.keys()
-                weights = sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+            weights = sum(map(math.prod, tensor_shapes(file).values()))
             return [f"{weights:,} weights, {format_size(file.stat().st_size)} in {file}"]
     return []

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from nmt.errors import UsageError
+from nmt.errors import ModelError, UsageError
 from nmt.storage import save_tensors, write_json
 from nmt.training.curves import Curves, plot, table
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
@@ -105,6 +105,26 @@ def test_updates_after_the_last_report_are_counted(tmp_path):
     (run / "metrics.jsonl").unlink()  # of a run too short for a report
     expected = "train   400 updates, 06:42, 3 skipped"
     assert expected in overview(run, Curves.of(run)).splitlines()
+
+
+@pytest.mark.parametrize("state", [b"\xff", b"3", b'{"update": "x", "seconds": 1, "skipped": 0}'])
+def test_the_overview_passes_over_a_damaged_checkpoint(tmp_path, state):
+    run = write_run(tmp_path / "run")
+    (run / "checkpoints" / "update-000400").mkdir(parents=True)
+    (run / "checkpoints" / "update-000400" / "state.json").write_bytes(state)
+    (run / "last").write_bytes(b"checkpoints/update-000400\n")
+    (run / "best").write_bytes(b"\xff\0\n")
+    lines = overview(run, Curves.of(run)).splitlines()
+    assert "train   350 updates, 0.3 epochs, 05:50, 0 skipped" in lines
+    assert f"best    {run}/\ufffd\0" in lines
+
+
+def test_the_overview_names_a_damaged_model(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "model").mkdir(exist_ok=True)
+    (run / "model" / "model.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(ModelError, match=r"model\.safetensors: is not a readable safetensors file"):
+        overview(run, Curves.of(run))
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
