@@ -38,15 +38,16 @@ def test_no_bytes_are_found_that_a_reader_neither_takes_nor_refuses(target, tmp_
     seconds = programme.count(quick=0, full=60)
     ended = subprocess.run(
         [sys.executable, HERE / "fuzz_targets.py", target, str(seconds), tmp_path / "corpus"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=seconds + GRACE,
     )
-    log = ended.stderr.decode(errors="replace")
+    log = ended.stdout.decode(errors="replace")
     found = {path.name: path.read_bytes() for path in tmp_path.glob("*-*") if path.is_file()}
-    assert ended.returncode == 0, f"{found}\n{log[-4000:]}"
+    assert ended.returncode == 0, f"{found}\n{log[-6000:]}"
     assert found == {}
     tries = re.search(r"number_of_executed_units: (\d+)", log)
-    assert tries is not None, log[-4000:]
+    assert tries is not None, log[-6000:]
     row, fault = ROWS[target]
     programme.record(row, fault, tries=int(tries[1]))
