@@ -13,7 +13,8 @@ Nothing here is ever unpickled.
 import logging
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -120,12 +121,24 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     restored = _read_state(folder, _conditions(trainee.model))
     set_weights(trainee.model, load_tensors(folder / "model.safetensors"), folder)
     moments = load_tensors(folder / "optimizer.safetensors")
-    restore_optimizer(trainee.optimizer, trainee.model, moments)
+    with naming(folder / "optimizer.safetensors"):
+        restore_optimizer(trainee.optimizer, trainee.model, moments)
     if trainee.average is not None:
         if not (folder / "ema.safetensors").is_file():
             raise ModelError(f"{folder}: has no moving average; resume with training.ema = 0.")
-        trainee.average.restore(load_tensors(folder / "ema.safetensors"))
+        average = load_tensors(folder / "ema.safetensors")
+        with naming(folder / "ema.safetensors"):
+            trainee.average.restore(average)
     return restored
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error about what was read from a file begin with the name of the file."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def _read_state(folder: Path, conditions: str) -> Restored:

@@ -36,6 +36,7 @@ from nmt.training.checkpoint import (
     data_key_of,
     find_resumable,
     load_checkpoint,
+    naming,
     update_of,
 )
 from nmt.training.distributed import World, barrier, broadcast_object, start_world
@@ -223,7 +224,8 @@ def assemble(
         restored = load_checkpoint(checkpoint, trainee)
         state = restored.state
         sampler.restore(state.position)
-        restore_random_states(restored.random_states, world)
+        with naming(checkpoint / "state.json"):
+            restore_random_states(restored.random_states, world)
     loader = Loader(
         corpus,
         sampler,

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,12 @@ def test_a_newest_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
     assert find_resumable(tmp_path).name == "update-000010"
     assert f"update-000020/{file}: " in caplog.text
     assert "Going back to update-000010." in caplog.text
+
+
+@pytest.mark.parametrize("name", ["optimizer.safetensors", "ema.safetensors"])
+def test_a_file_that_does_not_fit_is_named(tmp_path, name):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    storage.save_tensors(folder / name, {"exp_avg/strange": torch.ones(2)})
+    storage.write_manifest(folder)
+    with pytest.raises(ModelError, match=rf"^{re.escape(str(folder / name))}: the saved "):
+        load_checkpoint(folder, new_trainee())
