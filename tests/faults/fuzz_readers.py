@@ -38,6 +38,7 @@ from nmt.training.checkpoint import (
     best_checkpoints,
     data_key_of,
     load_checkpoint,
+    naming,
     save_checkpoint,
 )
 from nmt.training.distributed import World
@@ -205,7 +206,7 @@ class _Summed:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.opening = folder, ""
+        self.folder = folder
         self.good = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         self.names = [name for name in self.good if name != "README.md"]
 
@@ -223,7 +224,7 @@ class _Summed:
         try:
             self.load()
         except ModelError as error:
-            require_place(error, self.opening)
+            require_place(error, str(self.folder))
             return False
         finally:
             for changed in (name, MANIFEST):
@@ -279,7 +280,8 @@ class Checkpoint(_Summed):
         data_key_of(self.folder)
         best_checkpoints(self.folder.parents[1])
         restored = load_checkpoint(self.folder, self.trainee)
-        restore_random_states(restored.random_states, World())
+        with naming(self.folder / "state.json"):
+            restore_random_states(restored.random_states, World())
         assert TrainingState.from_json(restored.state.to_json()) == restored.state
         restored.state.stopping.observe("loss", 1.0, loss=1.0, update=2, keep=3)
         self._step()

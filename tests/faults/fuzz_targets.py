@@ -51,6 +51,7 @@ def fuzz(target: str, seconds: int, corpus: Path) -> None:
         "keep_seed": 1,
         "rss_limit_mb": used + MOST_MEMORY,
         "timeout": MOST_SECONDS,
+        "report_slow_units": MOST_SECONDS,
         "dict": words,
         "artifact_prefix": f"{corpus.parent}{os.sep}",
         "print_final_stats": 1,
