@@ -241,7 +241,8 @@ class RecurrentDecoder(nn.Module):
             if weight is None:
                 weight = self.stack.first.cell.weight_input[:, inputs.shape[-1] :]
             own = own + self.multiply(extra, weight)
-            inputs = torch.cat([inputs, extra], dim=-1)
+            if self.stack.residual:
+                inputs = torch.cat([inputs, extra], dim=-1)
         hidden, layers = self.stack.step(inputs, own, state.layers, masks)
         if self.attention is not None and self.shape.attend == "after":
             context, attention = self._attend_rows(hidden, memory)
