@@ -30,7 +30,10 @@ def most_copies(tokens: Sequence[int]) -> int:
 
 def is_loop(translation: Sequence[int], source: Sequence[int]) -> bool:
     """Say whether a translation repeats itself more often than its source does."""
-    return most_copies(translation) >= max(FEWEST_COPIES, most_copies(source) + 1)
+    if len(translation) - len(set(translation)) < FEWEST_COPIES - 1:
+        return False  # what is repeated so often is counted so often, and nearly all end here
+    copies = most_copies(translation)
+    return copies >= FEWEST_COPIES and copies > most_copies(source)
 
 
 class RepetitionBlock:
