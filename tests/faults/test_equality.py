@@ -86,7 +86,7 @@ def test_a_run_in_pieces_equals_one_run_bit_for_bit(tmp_path, launcher, programm
             )
         assert f"resume: from update-{max(cut):06d}" in log
         # A validation at each end is one more than an uninterrupted run makes.
-        ignored = {"stopping", "plateau"} if "validation.every=6" in options else set()
+        ignored = {"stopping", "plateau"}
         found = fingerprint(tmp_path / f"pieces{number}", UPDATES)
         assert {k: v for k, v in found.items() if k not in ignored} == {
             k: v for k, v in expected.items() if k not in ignored
