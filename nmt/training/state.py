@@ -7,7 +7,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nmt.data.sampler import Position
 from nmt.training.schedule import Plateau
-from nmt.training.stopping import Stopping
+from nmt.training.stopping import Stopping, UpdateNumber
 
 
 @dataclass
@@ -18,7 +18,7 @@ class TrainingState:
 
     data_key: str = ""
     """Hash of what was prepared and how; a resumed run must find the same."""
-    update: int = 0
+    update: UpdateNumber = 0
     """Updates made, skipped ones included."""
     position: Position = field(default_factory=lambda: Position(epoch=0, update_in_epoch=0))
     """What the sampler gives next."""

@@ -2,17 +2,21 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 Metric = Literal["loss", "bleu", "chrf"]
 """What chooses the best checkpoint."""
+UpdateNumber = Annotated[int, Field(ge=0, lt=2**63)]
+"""Counted from 1; 0 = before the first. What is read from a file is held to this."""
 
 
 @dataclass(frozen=True)
 class Best:
     """One of the best validations."""
 
-    update: int
+    update: UpdateNumber
     value: float
     """Of the metric that chooses."""
     loss: float = 0.0

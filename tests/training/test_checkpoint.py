@@ -247,7 +247,7 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     stopping = Stopping((Best(20, 3.0), Best(15, 2.0), Best(10, 1.0)))
     last = save(tmp_path, trainee, TrainingState(update=30, stopping=stopping))
     assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
-    for wrong in (3, {"best": [{"update": "x", "value": 1}]}):
+    for wrong in (3, *({"best": [{"update": n, "value": 1}]} for n in ("x", -1, 10**300))):
         storage.write_json(last / "state.json", {"stopping": wrong})
         with pytest.raises(ModelError, match="is not what nmt writes"):
             best_checkpoints(tmp_path)
