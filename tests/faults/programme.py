@@ -38,7 +38,7 @@ class Outcome:
 
 
 class Programme:
-    """One session of the programme.
+    """One run of the programme.
 
     Args:
         full: whether every fault is provoked as often as promised, or a few times.
