@@ -31,7 +31,7 @@ test: $(INSTALLED) ## run the fast tests
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
-test-fault: $(INSTALLED) ## provoke every fault as often as promised: half an hour
+test-fault: $(INSTALLED) ## provoke every fault as often as promised
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris \
 	    -c constraints.txt -e '.[fuzz]' || echo "atheris cannot be had: the fuzz targets are skipped"

@@ -47,11 +47,10 @@ def score(
     in give N lines out; an empty line with an empty translation scores 0, as `nmt translate` has
     it.
     """
-    from nmt.text.lines import read_parallel, require_equal_counts
+    from nmt.text.lines import read_parallel
     from nmt.translator import Translator
 
-    require_equal_counts(source, target)  # before a model is loaded and a file begun
-    pairs = read_parallel(source, target, bad_lines=bad_lines)
+    pairs = read_parallel(source, target, bad_lines=bad_lines)  # counted before a model is loaded
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
     scored = translator.score(
         pairs, batch_size=batch_size, batch_tokens=batch_tokens, max_length=max_length

@@ -109,11 +109,10 @@ class _Attend(torch.autograd.Function):
         temperature: float,
         native: Kernels,
     ) -> tuple[Tensor, Tensor]:
-        low = query.to(keys.matrix.dtype).contiguous()
-        contexts, weights = native.attend(low, keys.matrix.mT, states.matrix, mask, temperature)
-        ctx.save_for_backward(low, weights)
-        ctx.keys, ctx.states, ctx.native = keys, states, native
-        ctx.temperature, ctx.dtype = temperature, query.dtype
+        query = query.contiguous()
+        contexts, weights = native.attend(query, keys.matrix.mT, states.matrix, mask, temperature)
+        ctx.save_for_backward(query, weights)
+        ctx.keys, ctx.states, ctx.native, ctx.temperature = keys, states, native, temperature
         ctx.set_materialize_grads(False)
         return contexts, weights
 
@@ -132,7 +131,7 @@ class _Attend(torch.autograd.Function):
         ctx.keys.record.note(query, of_scores.to(query.dtype))
         ctx.states.record.note(weights.to(query.dtype), of_contexts)
         tap = of_contexts.new_zeros(())
-        return of_query.to(ctx.dtype), tap, tap, None, None, None, None, None
+        return of_query, tap, tap, None, None, None, None, None
 
 
 @dataclass(frozen=True)
@@ -203,11 +202,11 @@ class _SharedProducts(TorchFunctionMode):
         """See `attend`; where no kernel fits, its products share their work."""
         if keys.requires_grad and states.requires_grad:
             of_keys, of_states = self._factor(keys.mT), self._factor(states)
-            low = of_keys.matrix.dtype
-            native = attention_kernels(query.to(low), of_keys.matrix.mT, of_states.matrix)
+            low = query.to(of_keys.matrix.dtype)
+            native = attention_kernels(low, of_keys.matrix.mT, of_states.matrix)
             if native is not None:
                 both: tuple[Tensor, Tensor] = _Attend.apply(  # type: ignore[no-untyped-call]
-                    *(query, of_keys.tap, of_states.tap, of_keys, of_states),
+                    *(low, of_keys.tap, of_states.tap, of_keys, of_states),
                     *(mask.contiguous(), temperature, native),
                 )
                 return both

@@ -77,7 +77,7 @@ def read_parallel(
 ) -> Iterator[tuple[str, str]]:
     """Yield the pairs of two files that translate each other line by line.
 
-    Both files are counted to the end before the first pair comes out.
+    Both files are counted to the end at once, before a pair is asked for.
 
     Args:
         source: file of the source side, see `read_lines`.
@@ -105,8 +105,12 @@ def read_numbered_pairs(
 def _decoded_pairs(
     source: Path, target: Path, bad_lines: BadLines
 ) -> Iterator[tuple[str, str] | None]:
-    """Yield every pair, None in place of one that is to be skipped."""
+    """Count the lines; return every pair, None in place of one that is to be skipped."""
     require_equal_counts(source, target)
+    return _zip_lines(source, target, bad_lines)
+
+
+def _zip_lines(source: Path, target: Path, bad_lines: BadLines) -> Iterator[tuple[str, str] | None]:
     ended = object()
     sides = _decoded_lines(source, bad_lines), _decoded_lines(target, bad_lines)
     for number, (left, right) in enumerate(zip_longest(*sides, fillvalue=ended), start=1):

@@ -167,6 +167,12 @@ def checksums_without_end(folder: Path, outside: Path) -> None:
     (folder / MANIFEST).symlink_to("/dev/zero")
 
 
+def claim(folder: Path, name: str) -> None:
+    """Add a name to the checksums of a folder."""
+    with (folder / MANIFEST).open("a") as file:
+        file.write(f"{'0' * 64}  {name}\n")
+
+
 @attack(has_sums=True)
 def checksums_that_are_a_pipe(folder: Path, outside: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -181,33 +187,28 @@ def weights_that_are_a_pipe(folder: Path, outside: Path) -> None:
 
 @attack(has_sums=True)
 def checksums_of_a_file_above(folder: Path, outside: Path) -> None:
-    with (folder / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  ../outside/secret\n")
+    claim(folder, "../outside/secret")
 
 
 @attack(has_sums=True)
 def checksums_of_a_file_by_its_full_name(folder: Path, outside: Path) -> None:
-    with (folder / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  {outside / 'secret'}\n")
+    claim(folder, str(outside / "secret"))
 
 
 @attack(has_sums=True)
 def checksums_of_a_name_that_cannot_be(folder: Path, outside: Path) -> None:
-    with (folder / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  {'x' * 5000}\n")
+    claim(folder, "x" * 5000)
 
 
 @attack(has_sums=True)
 def checksums_of_a_name_with_a_zero(folder: Path, outside: Path) -> None:
-    with (folder / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  a\0b\n")
+    claim(folder, "a\0b")
 
 
 @attack(has_sums=True)
 def checksums_of_a_device(folder: Path, outside: Path) -> None:
     (folder / "zero").symlink_to("/dev/zero")
-    with (folder / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  zero\n")
+    claim(folder, "zero")
 
 
 @attack(is_harmless=True)

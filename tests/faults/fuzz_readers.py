@@ -14,6 +14,7 @@ import random
 import re
 import tomllib
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ class Config:
         return True
 
 
-class _Summed:
+class _Summed(ABC):
     """A folder one file of which is replaced by any bytes, with checksums that fit it.
 
     The first byte says which file. The checksums themselves are one of them.
@@ -242,8 +243,9 @@ class _Summed:
                 return data[:1] + len(header).to_bytes(8, "little") + header + content[end:]
         return b""
 
+    @abstractmethod
     def load(self) -> None:
-        raise NotImplementedError
+        """Read the folder."""
 
 
 class Checkpoint(_Summed):

@@ -174,16 +174,8 @@ def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path, programme):
         pytest.skip("a clock that jumps has to be compiled, and there is no compiler")
     (tmp_path / "clock.cpp").write_text(CLOCK)
     library = tmp_path / "clock.so"
-    command = [
-        compiler,
-        "-shared",
-        "-fPIC",
-        "-o",
-        str(library),
-        str(tmp_path / "clock.cpp"),
-        "-ldl",
-    ]
-    subprocess.run(command, check=True)
+    source = str(tmp_path / "clock.cpp")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), source, "-ldl"], check=True)
     write_corpus(tmp_path)
     script = f"""
 "$1" -m nmt.cli train tiny.toml --run run {" ".join(SETTINGS)} --max-time 1h

@@ -3,7 +3,8 @@
 import re
 import time
 
-from launcher import settings
+from launcher import Process, settings
+from programme import Programme
 from tiny import write_corpus
 
 SPARE = 500_000_000  # bytes; what is asked for below is several times that
@@ -13,6 +14,16 @@ BATCH = (
     r"with [\d,]+ and [\d,]+; lower training\.batch_tokens and raise training\.accumulate by as "
     r"much, or lower data\.max_length or the sizes of the model\."
 )
+
+
+def ends_naming(process: Process, message: str, programme: Programme, phase: str) -> None:
+    """Wait for the end with code 5 and this message, and record it."""
+    begin = time.monotonic()
+    assert process.wait() == 5, process.errors
+    assert re.search(message, process.errors), process.errors
+    assert "Traceback" not in process.errors
+    seconds = time.monotonic() - begin
+    programme.record(12, f"{phase} within RLIMIT_AS: named", tries=1, worst_seconds=seconds)
 
 
 def test_a_batch_of_training_that_does_not_fit_is_named(tmp_path, launcher, programme):
@@ -25,13 +36,7 @@ def test_a_batch_of_training_that_does_not_fit_is_named(tmp_path, launcher, prog
         spare_memory=SPARE,
     )
     process.wait_for("resume: no checkpoint, starting")
-    begin = time.monotonic()
-    assert process.wait() == 5, process.errors
-    assert re.search(BATCH, process.errors), process.errors
-    assert "Traceback" not in process.errors
-    programme.record(
-        12, "training within RLIMIT_AS: named", tries=1, worst_seconds=time.monotonic() - begin
-    )
+    ends_naming(process, BATCH, programme, "training")
 
 
 def test_a_batch_of_validation_that_does_not_fit_is_named_and_nothing_is_lost(
@@ -49,13 +54,8 @@ def test_a_batch_of_validation_that_does_not_fit_is_named_and_nothing_is_lost(
         spare_memory=SPARE,
     )
     process.wait_for("update     5")
-    begin = time.monotonic()
-    assert process.wait() == 5, process.errors
-    assert re.search(BATCH, process.errors), process.errors
+    ends_naming(process, BATCH, programme, "validation")
     assert (tmp_path / "run" / "last").read_text() == "checkpoints/update-000004\n"
-    programme.record(
-        12, "validation within RLIMIT_AS: named", tries=1, worst_seconds=time.monotonic() - begin
-    )
 
 
 def test_a_batch_of_translation_that_does_not_fit_is_named(
@@ -63,20 +63,16 @@ def test_a_batch_of_translation_that_does_not_fit_is_named(
 ):
     lines = tmp_path / "lines"
     lines.write_text("the small dog sleeps and two birds sing\n" * 400)
-    begin = time.monotonic()
     process = launcher.start(
         *("translate", model_folder, "-i", lines, "-o", tmp_path / "out", "--beam", 5000),
         *("--batch-size", 400, "--batch-tokens", 1_000_000),
         spare_memory=SPARE,
     )
-    assert process.wait() == 5, process.errors
-    assert re.search(
+    ends_naming(
+        process,
         r"error: memory is too small for 400 sentences with [\d,]+ pieces, padding included, the "
         r"longest of them with [\d,]+; lower --batch-tokens, --batch-size, --max-source or "
         r"--beam\.",
-        process.errors,
-    ), process.errors
-    assert "Traceback" not in process.errors
-    programme.record(
-        12, "translation within RLIMIT_AS: named", tries=1, worst_seconds=time.monotonic() - begin
+        programme,
+        "translation",
     )
