@@ -48,6 +48,7 @@ def test_of_many_that_start_at_once_one_wins(tmp_path, programme):
     processes = [other.begin(FOREVER) for other in others]
     lost = [process for process in processes if not run_or_lose(process, run)]
     (winner,) = (process for process in processes if process not in lost)
+    winner.wait_for(lambda: len(run.updates_made()) > AHEAD)
     os.kill(winner.pid, signal.SIGTERM)
 
     assert winner.end().code == 143
@@ -63,7 +64,7 @@ def test_of_many_that_start_at_once_one_wins(tmp_path, programme):
 
 
 def run_or_lose(process, run: Run) -> bool:
-    """Wait until a process has begun to train, or was refused."""
+    """Wait until a process has the folder, or was refused."""
     while process.is_alive:
         if resumed_from(process.errors) is not None:
             return True
