@@ -49,17 +49,21 @@ class CompiledCell:
         )
         return both
 
-    def unroll(self, projected: Tensor, weight: Tensor, output: Tensor, state: Tensor) -> Tensor:
-        """Return the outputs of a whole sequence, [length, batch, hidden].
+    def unroll(
+        self, projected: Tensor, weight: Tensor, output: Tensor, state: Tensor, counts: list[int]
+    ) -> Tensor:
+        """Return the outputs of a whole sequence, [words, hidden].
 
         Args:
-            projected: the input's share of the gates, [length, batch, gates * hidden].
+            projected: the input's share of the gates, packed (see `packing`), [words, gates *
+                hidden].
             weight: of the last output, [gates * hidden, hidden].
             output: before the first position, [batch, hidden].
             state: the cell of an LSTM, the state of a GRU, [batch, hidden].
+            counts: rows at each position, never more than at the one before; batch at the first.
         """
         outputs: Tensor = _Unroll.apply(  # type: ignore[no-untyped-call]
-            self, projected, weight, output, state
+            self, projected, weight, output, state, _steps(counts)
         )
         return outputs
 
@@ -105,6 +109,33 @@ class _Step(torch.autograd.Function):
         return None, of_projected, of_recurrent, of_before.to(ctx.dtype)
 
 
+@dataclass(frozen=True)
+class _Position:
+    """Which rows one position takes, of all words and of what stands before each of them."""
+
+    words: slice
+    """Of what is packed."""
+    before: slice
+    """Of what is packed with the rows before the first position on top: where it comes from."""
+    after: slice
+    """Likewise: where it goes to."""
+
+
+def _steps(counts: list[int]) -> list[_Position]:
+    steps, batch, begin, before = [], counts[0], 0, 0
+    for count in counts:
+        after = batch + begin
+        steps.append(
+            _Position(
+                slice(begin, begin + count),
+                slice(before, before + count),
+                slice(after, after + count),
+            )
+        )
+        begin, before = begin + count, after
+    return steps
+
+
 class _Unroll(torch.autograd.Function):
     """See `CompiledCell.unroll`; the gradient of the weight is one product for all positions."""
 
@@ -116,46 +147,51 @@ class _Unroll(torch.autograd.Function):
         weight: Tensor,
         output: Tensor,
         state: Tensor,
+        steps: list[_Position],
     ) -> Tensor:
-        length, batch, hidden = *projected.shape[:2], state.shape[1]
+        words, batch, hidden = len(projected), *state.shape
         low = weight.to(projected.dtype)
-        outputs = projected.new_empty(length + 1, batch, hidden)
-        states = state.new_empty(length + 1, batch, hidden, dtype=torch.float32)
-        outputs[0], states[0] = output, state
+        outputs = projected.new_empty(batch + words, hidden)
+        states = state.new_empty(batch + words, hidden, dtype=torch.float32)
+        outputs[:batch], states[:batch] = output, state
         wanted = any(ctx.needs_input_grad)
-        kept = projected.new_empty(length if wanted else 0, batch, 4 * hidden)
-        for t in range(length):
-            recurrent = multiply_forward(outputs[t], low)
+        kept = projected.new_empty(words if wanted else 0, 4 * hidden)
+        for step in steps:
+            recurrent = multiply_forward(outputs[step.before], low)
             cell.kernels.forward(
-                *(cell.kind, projected[t], recurrent, states[t]),
-                output=outputs[t + 1],
-                after=states[t + 1],
-                kept=kept[t] if wanted else None,
+                *(cell.kind, projected[step.words], recurrent, states[step.before]),
+                output=outputs[step.after],
+                after=states[step.after],
+                kept=kept[step.words] if wanted else None,
             )
         if wanted:
             ctx.save_for_backward(low, outputs, states, kept)
-        ctx.cell, ctx.dtypes = cell, (weight.dtype, output.dtype, state.dtype)
-        return outputs[1:]
+        ctx.cell, ctx.steps, ctx.dtypes = cell, steps, (weight.dtype, output.dtype, state.dtype)
+        return outputs[batch:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         low, outputs, states, kept = ctx.saved_tensors
-        of_outputs = grad_outputs[0].contiguous()  # [length, batch, hidden]
-        length, batch, _ = of_outputs.shape
-        of_recurrent = low.new_empty(length, batch, low.shape[0])
+        of_outputs = grad_outputs[0].contiguous()  # [words, hidden]
+        words, batch = len(of_outputs), len(outputs) - len(of_outputs)
+        of_recurrent = low.new_empty(words, low.shape[0])
         of_projected = of_recurrent if ctx.cell.kind == "lstm" else torch.empty_like(of_recurrent)
-        of_state, of_output = torch.zeros_like(states[0]), of_outputs[-1]
-        for t in range(length - 1, -1, -1):
+        of_state = torch.zeros_like(states[:batch])
+        later = of_outputs[:0]  # what the outputs of a position get from the one after
+        for step in reversed(ctx.steps):
+            of_output = of_outputs[step.words].clone()
+            of_output[: len(later)] += later
+            rows = of_state[: len(of_output)]
             ctx.cell.kernels.backward(
-                *(ctx.cell.kind, kept[t], states[t], states[t + 1], of_output, of_state),
-                of_projected=of_projected[t],
-                of_recurrent=of_recurrent[t],
-                of_before=of_state,
+                *(ctx.cell.kind, kept[step.words], states[step.before], states[step.after]),
+                *(of_output, rows),
+                of_projected=of_projected[step.words],
+                of_recurrent=of_recurrent[step.words],
+                of_before=rows,
             )
-            if t > 0:
-                of_output = torch.addmm(of_outputs[t - 1], of_recurrent[t], low)
-        of_first = of_recurrent[0] @ low
-        of_weight = of_recurrent.flatten(0, 1).t() @ outputs[:-1].flatten(0, 1)
+            later = of_recurrent[step.words] @ low
+        before = torch.cat([outputs[step.before] for step in ctx.steps])  # [words, hidden]
+        of_weight = of_recurrent.t() @ before
         weight, output, state = ctx.dtypes
-        return None, of_projected, of_weight.to(weight), of_first.to(output), of_state.to(state)
+        return None, of_projected, of_weight.to(weight), later.to(output), of_state.to(state), None

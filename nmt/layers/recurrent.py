@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nmt.layers.cells import Cell, State, zero_state
 from nmt.layers.compiled import CompiledCell
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.packing import Packing, pack, reversal, unpack
 from nmt.layers.products import multiply_plainly
 from nmt.layers.shared_products import shared_products
 
@@ -63,9 +64,27 @@ def unroll_compiled(cell: Cell, inputs: Tensor, state: State) -> Tensor | None:
     compiled = CompiledCell.of(cell.compiled, state[-1], inputs)
     if compiled is None:
         return None
-    projected = cell.project(inputs.transpose(0, 1))  # [length, batch, gates * hidden]
-    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1])
-    return outputs.transpose(0, 1)
+    batch, length = inputs.shape[:2]
+    projected = cell.project(inputs.transpose(0, 1)).flatten(0, 1)  # [length * batch, gates]
+    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1], [batch] * length)
+    return outputs.view(length, batch, -1).transpose(0, 1)
+
+
+def unroll_packed(
+    compiled: CompiledCell,
+    cell: Cell,
+    inputs: Tensor,
+    state: State,
+    counts: list[int],
+    places: Tensor,
+) -> Tensor:
+    """Do the same at some `places` alone, in steps of `counts` rows, both as `Packing` names them.
+
+    The rows of `state` are in the order of the packed sentences.
+    """
+    projected = cell.project(pack(inputs, places))  # [words, gates * hidden]
+    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1], counts)
+    return unpack(outputs, places, *inputs.shape[:2])
 
 
 def unroll_steps(
@@ -86,13 +105,6 @@ def unroll_steps(
             state = cell(position, state, None if mask is None else state[0] * mask)
             outputs.append(state[0])
     return torch.stack(outputs, dim=1)
-
-
-def reversal(mask: Tensor) -> Tensor:
-    """Return indices [batch, length] that reverse each sentence and leave its padding in place."""
-    lengths = mask.sum(dim=1, keepdim=True)  # [batch, 1]
-    positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)  # [1, length]
-    return torch.where(positions < lengths, lengths - 1 - positions, positions)
 
 
 def take(sequence: Tensor, indices: Tensor) -> Tensor:
@@ -134,6 +146,12 @@ class RecurrentLayer(nn.Module):
         """The cell that reads from left to right."""
         return cast(Cell, self.cells[0])
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing comes between a product and the next."""
+        disturbed = self.recurrent_dropout > 0.0 and self.training
+        return self.cell.multiply is multiply_plainly and not disturbed
+
     def start(self, rows: int, direction: int = 0) -> State:
         """Return the state before the first position, for `rows` rows."""
         if self.initial_state is None:
@@ -142,9 +160,7 @@ class RecurrentLayer(nn.Module):
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
         """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
-        cell = cast(Cell, self.cells[direction])
-        disturbed = self.recurrent_dropout > 0.0 and self.training
-        is_plain = cell.multiply is multiply_plainly and not disturbed
+        cell, is_plain = cast(Cell, self.cells[direction]), self._is_plain
         if is_plain and (outputs := unroll_compiled(cell, inputs, state)) is not None:
             return outputs
         if is_plain and cell.kernel is not None and inputs.shape[-1] > 0:
@@ -157,17 +173,41 @@ class RecurrentLayer(nn.Module):
         Padding stands at the right, so a forward reader meets it only after the sentence; the
         backward reader gets each sentence reversed within its own length.
         """
-        batch = inputs.shape[0]
-        final = mask.sum(dim=1).sub(1).clamp(min=0).view(batch, 1)  # [batch, 1]
-        real = mask.unsqueeze(-1)  # [batch, length, 1]
-        forward = self.unroll(inputs, self.start(batch, 0), 0)
-        outputs, last = [forward], [take(forward, final).squeeze(1)]
+        final = mask.sum(dim=1).sub(1).clamp(min=0).unsqueeze(1)  # [batch, 1]
+        read = self._read_packed(inputs, mask) or self._read_padded(inputs, mask)
+        forward, *backward = read  # each [batch, length, hidden]
+        last = [take(forward, final).squeeze(1), *(outputs[:, 0] for outputs in backward)]
+        return Unrolled(torch.cat(read, dim=-1), torch.cat(last, dim=-1))
+
+    def _read_padded(self, inputs: Tensor, mask: Tensor) -> list[Tensor]:
+        """Return the outputs of each direction, padding computed and then set to zero."""
+        batch, real = inputs.shape[0], mask.unsqueeze(-1)
+        outputs = [self.unroll(inputs, self.start(batch, 0), 0) * real]
         if len(self.cells) == 2:
             order = reversal(mask)
             backward = self.unroll(take(inputs, order), self.start(batch, 1), 1)
-            outputs.append(take(backward, order))
-            last.append(take(backward, final).squeeze(1))
-        return Unrolled(torch.cat(outputs, dim=-1) * real, torch.cat(last, dim=-1))
+            outputs.append(take(backward, order) * real)
+        return outputs
+
+    def _read_packed(self, inputs: Tensor, mask: Tensor) -> list[Tensor] | None:
+        """Return the same without computing padding; None where that does not pay or work.
+
+        Without gradients, as in search, the shapes of products shall not depend on how long the
+        other sentences are: nor do their last bits then.
+        """
+        compiled = CompiledCell.of(self.cell.compiled, self.start(1)[-1], inputs)
+        if compiled is None or not self._is_plain or not torch.is_grad_enabled():
+            return None
+        if not mask[:, 0].all():
+            return None
+        packing, batch, real = Packing.of(mask), inputs.shape[0], mask.unsqueeze(-1)
+        outputs = []
+        for direction, places in enumerate((packing.forward, packing.backward)[: len(self.cells)]):
+            cell = cast(Cell, self.cells[direction])
+            state = self.start(batch, direction)  # the same for all sentences, in whatever order
+            read = unroll_packed(compiled, cell, inputs, state, packing.counts, places)
+            outputs.append(read * real)
+        return outputs
 
 
 class RecurrentStack(nn.Module):

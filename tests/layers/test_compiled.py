@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.layers import recurrent
 from nmt.layers.cells import Cell, GruCell, LstmCell, State
 from nmt.layers.compiled import CompiledCell
 from nmt.layers.initialization import initialize_uniform
 from nmt.layers.output import OutputLayer
-from nmt.layers.recurrent import unroll_compiled, unroll_steps
+from nmt.layers.recurrent import RecurrentLayer, unroll_compiled, unroll_steps
 from nmt.native.kernels import kernels
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
@@ -144,3 +145,65 @@ def test_a_loss_of_bf16_products_is_close():
 
     torch.testing.assert_close(low.total, full.total, rtol=2e-3, atol=0)
     torch.testing.assert_close(low.nll, full.nll, rtol=2e-3, atol=0)
+
+
+LENGTHS = {
+    "one": [1],
+    "equal": [3, 3],
+    "unsorted": [2, 7, 1, 7, 4],
+    "portions": [*range(1, 41), 40, 9],  # steps of 42, 32 and 16 rows
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "learned_state": True}])
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+def test_a_layer_without_padding_equals_one_with_it(kind, options, lengths, monkeypatch):
+    torch.manual_seed(1)
+    fast = RecurrentLayer(lambda: CELLS[kind](5, 16), **options)
+    for parameter in fast.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    plain = RecurrentLayer(lambda: CELLS[kind](5, 16), **options).double()
+    plain.load_state_dict(fast.state_dict())
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    inputs = torch.randn(*mask.shape, 5)
+    steps = []
+    unroll = recurrent.unroll_packed
+    monkeypatch.setattr(
+        recurrent, "unroll_packed", lambda *given: steps.append(given[4]) or unroll(*given)
+    )
+
+    ours, expected = read_layer(fast, inputs, mask), read_layer(plain, inputs.double(), mask)
+
+    assert len(steps) == len(fast.cells)  # no step of the float64 layer
+    batch = len(lengths)
+    rows = [sum(length > t for length in lengths) for t in range(max(lengths))]
+    assert steps[0] == [min(batch, (count + 15) // 16 * 16) for count in rows]
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * max(1.0, float(b.abs().max())))
+
+
+def read_layer(layer: RecurrentLayer, inputs: Tensor, mask: Tensor) -> list[Tensor]:
+    """Return outputs, last outputs and all gradients, in float64."""
+    inputs = inputs.detach().requires_grad_()
+    read = layer(inputs, mask)
+    assert not read.outputs[~mask].any()
+    loss = read.last.square().sum()
+    weights = torch.linspace(-1, 1, read.outputs.numel()).view(read.outputs.shape)
+    (loss + (read.outputs * weights.to(read.outputs.dtype)).sum()).backward()
+    learned = [inputs, *layer.parameters()]
+    found = [read.outputs.detach(), read.last.detach(), *(tensor.grad for tensor in learned)]
+    return [tensor.double() for tensor in found]
+
+
+def test_what_has_no_word_or_no_gradient_is_read_with_its_padding():
+    layer = RecurrentLayer(lambda: LstmCell(5, 16), bidirectional=True)
+    initialize_uniform(layer, 0.5)
+    inputs = torch.randn(2, 3, 5)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    wordless = layer(inputs, mask)
+    alone = layer(inputs[:1, :2], mask[:1, :2])
+    torch.testing.assert_close(wordless.outputs[:1, :2], alone.outputs)
+    assert not wordless.outputs[~mask].any()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(inputs, mask).outputs, wordless.outputs.detach())
