@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from nmt.layers.attention import attend, attend_plainly, attention_kernels
 from nmt.layers.products import multiply_forward
-from nmt.native.kernels import Kernels
+from nmt.native.kernels import Kernels, kernels, knows
 
 _MATRIX_PRODUCTS = (torch.bmm, torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 
@@ -65,8 +65,15 @@ class _Tap(torch.autograd.Function):
         ctx.record.inputs.clear()
         ctx.record.gradients.clear()
         of_matrix = (inputs.transpose(-1, -2) @ gradients).to(ctx.dtype)
-        of_bias = gradients.sum(dim=0, dtype=ctx.dtype) if ctx.has_bias else None
+        of_bias = _sum_rows(gradients, ctx.dtype) if ctx.has_bias else None
         return of_matrix, of_bias, None
+
+
+def _sum_rows(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the sum over the rows of `values` [rows, columns] in a wider type, [columns]."""
+    if dtype == torch.float32 and knows(values) and (native := kernels()) is not None:
+        return native.sum_rows(values)
+    return values.sum(dim=0, dtype=dtype)  # torch makes a copy of that type first
 
 
 class _Product(torch.autograd.Function):
