@@ -286,7 +286,9 @@ def _read_manifest(folder: Path) -> dict[str, str]:
         if not _is_possible(folder / name):
             raise ModelError(f"{path}:{number}: is damaged, no file has such a name; restore it.")
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ModelError(f"{path}:{number}: `{name}` points outside the folder; refused.")
+            raise ModelError(
+                f"{path}:{number}: `{name}` points outside the folder; refused, trust no such file."
+            )
         sums[name] = match.group(1)
     return sums
 

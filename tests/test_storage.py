@@ -13,6 +13,8 @@ import torch
 from nmt import storage
 from nmt.errors import ModelError, ResourceError, UsageError
 
+OUTSIDE = "points outside the folder; refused, trust no such file."
+
 
 def test_importing_storage_does_not_import_torch():
     code = "import sys, nmt.storage; sys.exit('torch' in sys.modules)"
@@ -47,7 +49,7 @@ def test_names_that_are_not_utf8_are_written_as_they_are(tmp_path):
 
 
 def test_a_missing_or_damaged_json_file_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"a\.json: is missing"):
+    with pytest.raises(ModelError, match=r"a\.json: is missing; the folder is not complete\."):
         storage.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b'{"update": 3')
     with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON"):
@@ -274,16 +276,27 @@ def test_missing_files_and_manifests_are_named(tmp_path):
     with pytest.raises(ModelError, match="weights: is missing, though SHA256SUMS lists it"):
         storage.verify_manifest(folder)
     (folder / "SHA256SUMS").unlink()
-    with pytest.raises(ModelError, match="has no SHA256SUMS"):
+    with pytest.raises(ModelError) as caught:
         storage.verify_manifest(folder)
+    assert str(caught.value) == (
+        f"{folder}: has no SHA256SUMS; it is no checkpoint or model folder, or not complete."
+    )
 
 
-@pytest.mark.parametrize("line", ["nonsense", "0" * 64 + "  ../secret", "0" * 64 + "  /etc/passwd"])
-def test_a_damaged_or_hostile_manifest_is_refused(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "is damaged, not `sha256  name`; restore it."),
+        ("0" * 64 + "  ../secret", f"`../secret` {OUTSIDE}"),
+        ("0" * 64 + "  /etc/passwd", f"`/etc/passwd` {OUTSIDE}"),
+    ],
+)
+def test_a_damaged_or_hostile_manifest_is_refused(tmp_path, line, message):
     folder = filled(tmp_path / "model")
     (folder / "SHA256SUMS").write_text(line + "\n")
-    with pytest.raises(ModelError, match="SHA256SUMS:1: "):
+    with pytest.raises(ModelError) as caught:
         storage.verify_manifest(folder)
+    assert str(caught.value) == f"{folder}/SHA256SUMS:1: {message}"
 
 
 @pytest.mark.parametrize(
@@ -505,7 +518,7 @@ def test_no_metadata_reads_as_an_empty_table(tmp_path):
 
 def test_damaged_weights_are_refused_by_name(tmp_path):
     path = tmp_path / "model.safetensors"
-    with pytest.raises(ModelError, match=r"model\.safetensors: is missing"):
+    with pytest.raises(ModelError, match=r"safetensors: is missing; the folder is not complete\."):
         storage.load_tensors(path)
     storage.save_tensors(path, {"a": torch.ones(100)})
     whole = path.read_bytes()

@@ -70,7 +70,7 @@ def evaluate(
     for name in metrics:
         make_metric(name, tokenize=tokenize)
     if source and not by_length:
-        raise UsageError("--source is for --by-length, which is not given")
+        raise UsageError("--source is for --by-length; add that, or leave --source out")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
     other = _read(against) if against else None

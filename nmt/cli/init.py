@@ -77,7 +77,7 @@ def _count_pairs(files: Pair) -> int:
         require_file(file)
     count = require_equal_counts(*files)
     if not count:
-        raise DataError(f"{files[0]} and {files[1]} have no lines")
+        raise DataError(f"{files[0]} and {files[1]} have no lines; name files with text")
     return count
 
 

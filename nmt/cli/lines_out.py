@@ -117,7 +117,9 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
             partial = path if is_device else path.with_name(f"{path.name}.partial")
             file = partial.open("wb")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}.") from error
+        raise UsageError(
+            f"{path}: cannot be written: {error.strerror}; choose another file."
+        ) from error
     written = 0
 
     def write_to_file(line: str) -> None:

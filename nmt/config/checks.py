@@ -69,7 +69,8 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
     if decoder.attend == "before" and decoder.attention.kind == "none":
         yield Disagreement(
             "model.decoder.attend",
-            '"before" needs an attention, but model.decoder.attention is "none"',
+            '"before" needs an attention, but model.decoder.attention is "none"; '
+            'choose one, or "after"',
             ("model.decoder.attention",),
         )
     yield from _dot_attention(model)

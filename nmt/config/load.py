@@ -112,7 +112,7 @@ def _read(path: Path) -> Document:
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder; give the configuration file itself") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; mend its mode") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(
@@ -124,9 +124,13 @@ def _read(path: Path) -> Document:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}{_toml_fault(str(error), text)}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not TOML: it is nested too deeply") from None
+        raise ConfigError(
+            f"{path}: not TOML: it is nested too deeply; give a configuration"
+        ) from None
     except ValueError:
-        raise ConfigError(f"{path}: not TOML: a number has more than 4,300 digits") from None
+        raise ConfigError(
+            f"{path}: not TOML: a number has more than 4,300 digits; shorten it"
+        ) from None
 
 
 def _close_names(path: Path) -> str:

@@ -183,7 +183,7 @@ def _summary_if_current(
         fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
         corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
         if any(corpus.fingerprints != fingerprints for corpus in corpora):
-            raise DataError(f"{out}: the subword models are not those that cut the corpora.")
+            raise DataError(f"{out}: the subword models did not cut these corpora")
         return PreparedSummary(**manifest["summary"], folder=out, up_to_date=True)
     except (NmtError, KeyError, TypeError) as error:
         _logger.warning("%s; prepared again", error)

@@ -171,7 +171,7 @@ def require_equal_counts(
             f"{where}; a score needs one hypothesis per reference, in the same order"
         )
     if not references:
-        raise DataError(f"{names[0]} and {names[1]} have no lines; there is nothing to score")
+        raise DataError(f"{names[0]} and {names[1]} have no lines to score; name files with text")
 
 
 def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:

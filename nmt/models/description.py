@@ -120,8 +120,9 @@ def read_config(path: Path) -> FolderConfig:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ModelError(
-            f"{path}: {where}: {first['msg']}; the file was edited or made by another version."
+            f"{path}: {where}: {first['msg']}; it was edited, or another version made it; "
+            "copy the folder again."
         ) from error
     for found in model_disagreements(config.model, config.tokenizer):
-        raise ModelError(f"{path}: {found.where}: {found.message}; the file was edited.")
+        raise ModelError(f"{path}: {found.where}: {found.message}; copy the folder again.")
     return config

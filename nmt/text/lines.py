@@ -210,7 +210,8 @@ def _explain_failures(path: Path) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: is a damaged gzip file ({error}); fetch it again.") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read: {reason}; take a copy of it.") from error
 
 
 def _close_names(path: Path) -> str:

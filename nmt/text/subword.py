@@ -97,7 +97,7 @@ class Subword:
         except FileNotFoundError:
             raise ModelError(f"{path}: is missing; `nmt prepare` trains it.") from None
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {error.strerror}.") from error
+            raise ModelError(f"{path}: cannot be read: {error.strerror}; mend its mode.") from error
         return cls(model, name=str(path))
 
     @classmethod
@@ -307,7 +307,9 @@ def _explain(
 ) -> Exception:
     """Say in our words why training failed."""
     if text.is_empty:
-        return DataError("there is no text to learn pieces from; every line is empty.")
+        return DataError(
+            "there is no text to learn pieces from, every line is empty; give other files."
+        )
     needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
     if needed:
         way_out = ", set tokenizer.byte_fallback = false" if byte_fallback else ""
@@ -315,7 +317,10 @@ def _explain(
             f"tokenizer.vocab_size: {vocab_size:,} is too small, the characters of the text need "
             f"{int(needed[1]):,}; raise it{way_out} or lower tokenizer.character_coverage."
         )
-    return DataError(f"no {vocab_size:,} pieces can be learned from the text: {error}")
+    return DataError(
+        f"no {vocab_size:,} pieces can be learned from the text ({error}); "
+        "try another tokenizer.vocab_size, or more text."
+    )
 
 
 def _mend(text: str) -> str:

@@ -163,7 +163,14 @@ def _read_state(folder: Path, conditions: str) -> Restored:
         require_random_states(random_states)
         return Restored(TrainingState.from_json(table), random_states)
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder}/state.json: is not what nmt writes ({error}).") from error
+        raise _not_ours(folder, error) from error
+
+
+def _not_ours(checkpoint: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{checkpoint}/state.json: is not what nmt writes ({error}); "
+        "restore it, or delete this checkpoint and go on from an earlier one."
+    )
 
 
 def _conditions(model: nn.Module) -> str:
@@ -181,7 +188,7 @@ def data_key_of(checkpoint: Path) -> str:
     try:
         return str(read_json(checkpoint / "state.json")["data_key"])
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{checkpoint}/state.json: is not what nmt writes ({error}).") from error
+        raise _not_ours(checkpoint, error) from error
 
 
 # --- the folder of checkpoints -------------------------------------------------------------
@@ -245,7 +252,7 @@ def best_checkpoints(run: Path) -> list[Path]:
         table = {**TrainingState().to_json(), "stopping": table["stopping"]}
         best = TrainingState.from_json(table).stopping.best
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{last}/state.json: is not what nmt writes ({error}).") from error
+        raise _not_ours(last, error) from error
     paths = [checkpoint_path(run, entry.update) for entry in best]
     return [path for path in paths if path.is_dir()]
 

@@ -50,7 +50,10 @@ class MovingAverage:
         """
         for name, weight in self.weights.items():
             if name not in weights or weights[name].shape != weight.shape:
-                raise ModelError(f"the saved average does not fit the model: see `{name}`.")
+                raise ModelError(
+                    f"the saved average does not fit the model, see `{name}`; "
+                    "resume with the configuration the run was started with."
+                )
             weight.copy_(weights[name])
 
 

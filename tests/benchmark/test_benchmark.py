@@ -10,6 +10,7 @@ from nmt.benchmark import run, windows
 from nmt.benchmark.figure import Figure
 from nmt.benchmark.part import Task, run_part
 from nmt.benchmark.run import BenchmarkOptions, plan, relate, run_benchmark, run_tasks
+from nmt.benchmark.startup import measure_startup
 from nmt.errors import ResourceError, UsageError
 from nmt.text.lines import read_lines
 from nmt.translator import Translator
@@ -134,6 +135,11 @@ def test_the_start_is_the_time_to_the_first_line_of_the_real_command(tiny_folder
     (start,) = run_part(task(tiny_folder, "startup", windows=1, threads=1))
     assert start.figure == "startup_seconds"
     assert 0.1 < start.value < 60
+
+
+def test_a_start_without_a_translation_is_named(tmp_path):
+    with pytest.raises(ResourceError, match="ended with code 4 instead of a translation; what it"):
+        measure_startup(tmp_path / "none", "a", precision="fp32", threads=1, times=1)
 
 
 def test_a_process_that_ends_too_early_is_named(monkeypatch, tmp_path):

@@ -85,7 +85,7 @@ def test_moving_averages_are_averaged_where_the_run_ships_them(tmp_path, invoke)
 
 def test_impossible_choices_are_usage_errors(tmp_path, invoke):
     run = make_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="not several of them"):
+    with pytest.raises(UsageError, match="give checkpoints, or --best, or --last, not several"):
         invoke(run, "--best", "1", "--last", "1")
     with pytest.raises(UsageError, match=r"--best 5: .* kept only 2; .*training\.keep_best"):
         invoke(run, "--best", "5")

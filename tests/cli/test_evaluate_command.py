@@ -41,6 +41,17 @@ def call(*arguments: str):
 
 FILES = ("--hypothesis", "hyp", "--reference", "ref")
 RUN = ("--run", "runs/x", "--test", "src", "ref")
+UNCLEAR = (
+    (),
+    ("--hypothesis", "hyp"),
+    ("--run", "runs/x"),
+    (*FILES, *RUN),
+    (*FILES, "-o", "kept"),
+)
+TWO_WAYS = (
+    "give --hypothesis and --reference, or --run and --test SRC REF (and with --run, --output to "
+    "keep the translations)"
+)
 
 
 def test_it_prints_a_line_per_metric():
@@ -94,20 +105,17 @@ def test_doubts_are_logged_and_not_printed(caplog):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        (),
-        ("--hypothesis", "hyp"),
-        ("--run", "runs/x"),
-        (*FILES, *RUN),
-        (*FILES, "-o", "kept"),
-        (*FILES, "--source", "src"),
-        (*FILES, "-m", "blue"),
+        *((arguments, TWO_WAYS) for arguments in UNCLEAR),
+        ((*FILES, "--source", "src"), "--source is for --by-length; add that, or leave --source"),
+        ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
 )
-def test_unclear_requests_are_refused(arguments):
+def test_unclear_requests_are_refused(arguments, message):
     error = call(*arguments).exception
     assert isinstance(error, UsageError)
+    assert str(error).startswith(message)
     assert error.exit_code == 2
 
 
@@ -153,7 +161,9 @@ def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
 def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
     error = call(*RUN, "-o", "none/kept").exception
     assert isinstance(error, UsageError)
-    assert str(error) == "none/kept: cannot be written: No such file or directory."
+    assert str(error) == (
+        "none/kept: cannot be written: No such file or directory; choose another file."
+    )
     assert translator.asked == 0
 
 

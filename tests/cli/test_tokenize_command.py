@@ -176,7 +176,8 @@ def test_what_cannot_be_decoded_is_named(options, line, message, model, monkeypa
 
 def test_sampling_while_decoding_is_refused(model, capsys):
     assert run(["tokenize", str(model), "--decode", "--sample", "0.1"]) == 2
-    assert "leave one out" in capsys.readouterr().err
+    wrong = "--sample makes pieces and --decode reads them; leave one out."
+    assert wrong in capsys.readouterr().err
 
 
 def test_a_folder_without_a_model_ends_with_4(tmp_path, capsys):

@@ -148,8 +148,8 @@ def amend(folder, **changes) -> None:
     [
         ({"pairs": 4}, r"index\.bin: is damaged, it does not belong to 4 pairs"),
         ({"id_type": "<u4"}, r"index\.bin: .* lengths do not add up to the size of ids\.bin"),
-        ({"files": {}}, r"manifest\.json: is damaged"),
-        ({"id_type": "nonsense"}, r"manifest\.json: is damaged"),
+        ({"files": {}}, r"manifest\.json: is damaged \('ids\.bin'\); delete "),
+        ({"id_type": "nonsense"}, r"manifest\.json: is damaged \(data type "),
         ({"format": 99}, r"manifest\.json: has format 99, this version of nmt reads 1"),
     ],
 )

@@ -13,7 +13,7 @@ from nmt.data.binary import Corpus
 from nmt.data.prepare import prepare
 from nmt.data.prepared import PreparedSummary
 from nmt.errors import ConfigError, DataError
-from nmt.storage import verify_manifest
+from nmt.storage import verify_manifest, write_manifest
 from nmt.text.subword import load_subwords
 
 NOUNS = {"Hund": "dog", "Katze": "cat", "Mann": "man", "Frau": "woman", "Kind": "child"}
@@ -241,12 +241,14 @@ def test_a_damaged_folder_is_prepared_again(name, corpora, caplog):
     verify_manifest(corpora.out)
 
 
-def test_mixed_up_models_are_prepared_again(corpora):
+def test_mixed_up_models_are_prepared_again(corpora, caplog):
     corpora.prepare()
     model = (corpora.out / "target.model").read_bytes()
     corpora.prepare(tokenizer={"kind": "bpe"})
     (corpora.out / "target.model").write_bytes(model)
+    write_manifest(corpora.out)
     assert not corpora.prepare(tokenizer={"kind": "bpe"}).up_to_date
+    assert "the subword models did not cut these corpora; prepared again" in caplog.text
 
 
 def test_equal_files_and_options_give_equal_bytes(corpora, tmp_path):

@@ -123,7 +123,7 @@ def test_unequal_counts_are_refused_with_both():
 
 
 def test_nothing_cannot_be_scored():
-    with pytest.raises(DataError, match="have no lines"):
+    with pytest.raises(DataError, match="have no lines to score; name files with text"):
         score([], [])
 
 

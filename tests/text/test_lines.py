@@ -272,7 +272,7 @@ def test_a_missing_file_of_a_folder_that_may_not_be_listed_is_named(no_rights):
 def test_a_link_to_itself_is_named(tmp_path):
     path = tmp_path / "in.de"
     path.symlink_to(path)
-    with pytest.raises(DataError, match=r"in\.de: cannot be read: Too many levels of symbolic"):
+    with pytest.raises(DataError, match=r"in\.de: cannot be read: Too many .*; take a copy"):
         list(read_lines(path))
 
 

@@ -147,7 +147,9 @@ def test_the_picture_is_the_same_each_time(tmp_path, name, start):
 
 
 def test_an_unknown_kind_of_picture_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"a\.txt: cannot draw .* one of \.svg, \.png, \.pdf\."):
+    with pytest.raises(
+        UsageError, match=r"a\.txt: cannot draw this kind of file; .* \.svg, \.png, \.pdf\."
+    ):
         plot(Curves([], []), tmp_path / "a.txt")
 
 
