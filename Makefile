@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4
 NAME ?=
 MUTANTS ?=
 PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive.py text config \
@@ -26,7 +27,7 @@ demo: $(INSTALLED) ## train English to Italian in minutes, score it, show transl
 	@sh recipes/toy/demo.sh $(BIN)/nmt runs/toy
 
 test: $(INSTALLED) ## run the fast tests
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-slow: $(INSTALLED) ## run the tests that take minutes
 	$(BIN)/pytest -m slow
@@ -35,7 +36,7 @@ test-fault: $(INSTALLED) ## provoke every fault as often as promised
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris \
 	    -c constraints.txt -e '.[fuzz]' || echo "atheris cannot be had: the fuzz targets are skipped"
-	$(BIN)/pytest tests/faults $(PROPERTIES) --full --table tests/faults/README.md
+	$(PYTEST) tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
 test-coverage: $(INSTALLED) ## see that tests reach every branch of what must not fail
 	$(BIN)/coverage run -m pytest -m 'not slow' $(ROOMS)
@@ -52,7 +53,7 @@ check: $(INSTALLED) ## lint, formatting, types and the fast tests: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=dates
 	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN)

@@ -7,6 +7,7 @@ from launcher import Launcher
 from programme import Programme
 
 _KEY = pytest.StashKey[Programme]()
+_OUTCOMES = "outcomes"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,10 +21,28 @@ def programme(pytestconfig: pytest.Config) -> Programme:
 
 
 @pytest.fixture(scope="session")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    """Return what starts real processes of `nmt`, quickly."""
+def running_launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     with Launcher(tmp_path_factory.mktemp("processes")) as launcher:
         yield launcher
+
+
+@pytest.fixture
+def launcher(running_launcher: Launcher) -> Iterator[Launcher]:
+    """Return what starts real processes of `nmt`, quickly; they end with the test."""
+    yield running_launcher
+    running_launcher.kill_all()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of pytest-xdist hand over what came of its part."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_OUTCOMES] = config.stash[_KEY].pack()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error) -> None:
+    node.config.stash[_KEY].unpack(getattr(node, "workeroutput", {}).get(_OUTCOMES, ()))
 
 
 def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Config) -> None:

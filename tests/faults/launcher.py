@@ -84,13 +84,18 @@ class Launcher:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill_all()
+        self._server.stdin.close()
+        self._server.wait()
+        self._server.stdout.close()
+
+    def kill_all(self) -> None:
+        """End whatever still runs, so that a failed test leaves nothing to disturb the next."""
         for process in self._processes:
             if process.poll() is None:
                 process.send(signal.SIGKILL)
                 process.wait()
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
+        self._processes.clear()
 
     def ask(self, job: dict) -> int | None:
         self._server.stdin.write(json.dumps(job) + "\n")

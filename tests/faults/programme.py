@@ -6,7 +6,8 @@ how often to try, and calls `Programme.record` when all its tries are over; a tr
 failed test, so that what stands in the table has passed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,14 @@ class Programme:
             worst_seconds: the longest try, from the fault until all was as it must be.
         """
         self.outcomes.append(Outcome(row, fault, tries, bytes_lost, worst_seconds))
+
+    def pack(self) -> list[tuple[int | float | str, ...]]:
+        """Return all outcomes as what can be sent to another process; see `unpack`."""
+        return [astuple(outcome) for outcome in self.outcomes]
+
+    def unpack(self, packed: Iterable[Iterable[int | float | str]]) -> None:
+        """Take over the outcomes that another process has packed."""
+        self.outcomes += [Outcome(*values) for values in packed]
 
     def table(self) -> str:
         """Return all outcomes as a table in Markdown, by row."""

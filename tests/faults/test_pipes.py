@@ -29,12 +29,12 @@ QUICK = ("--help", "check", "prepare", "train --dry-run", "tokenize", "score", "
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory, launcher: Launcher, model_folder: Path) -> dict[str, object]:
+def places(tmp_path_factory, running_launcher, model_folder: Path) -> dict[str, object]:
     """Return what commands work on: a corpus, a model, a run."""
     tiny = tmp_path_factory.mktemp("tiny")
     write_corpus(tiny)
     run = tiny / "run"
-    trained = launcher.start(
+    trained = running_launcher.start(
         "train", tiny / "tiny.toml", "--run", run, *settings(("training.max_updates=2",))
     )
     assert trained.wait() == 0, trained.errors
