@@ -34,7 +34,7 @@ def parse() -> Options:
     parser.add_argument("--tasks", type=words, default=list(TASKS), help="Of: all.")
     parser.add_argument("--precisions", type=words, default=[*PRECISIONS], help="Of: all.")
     parser.add_argument("--windows", type=int, default=5, help="Of which the median is taken.")
-    parser.add_argument("--warmup", type=int, default=3, help="Updates before a window.")
+    parser.add_argument("--warmup", type=int, default=6, help="Updates before a window.")
     parser.add_argument("--updates", type=int, default=12, help="Updates of a window.")
     parser.add_argument("--model-updates", type=int, default=200, help="Before translating.")
     parser.add_argument("--sentences", type=int, default=1000, help="Translated in batches.")
