@@ -1,4 +1,4 @@
-"""Every message of every error of exit codes 2 to 6 is expected word by word in some test."""
+"""Of the message of every error of exit codes 2 to 6, a stretch of words stands in some test."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from nmt import errors
 TESTS = Path(__file__).parent
 PACKAGE = Path(errors.__file__).parent
 ENOUGH = 20
-"""Characters of a message that no other has."""
+"""Characters in a row that a test must have, or all of a shorter stretch."""
 
 
 def fixed_words(node: ast.AST) -> list[str]:
@@ -40,7 +40,7 @@ def raised() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def expected() -> str:
-    """Return all texts in the tests, where patterns stand as what they match."""
+    """Return all texts in the tests, without the backslashes of patterns."""
     files = (file for file in TESTS.rglob("*.py") if file != Path(__file__))
     texts = (text for file in files for text in fixed_words(ast.parse(file.read_text())))
     return "\n".join(texts).replace("\\", "")

@@ -112,7 +112,9 @@ def _read(path: Path) -> Document:
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder; give the configuration file itself") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; mend its mode") from None
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; mend its mode, or take a copy of it"
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(

@@ -111,28 +111,20 @@ class _Step(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Position:
-    """Which rows one position takes, of all words and of what stands before each of them."""
+    """Which rows one position takes."""
 
     words: slice
     """Of what is packed."""
     before: slice
-    """Of what is packed with the rows before the first position on top: where it comes from."""
-    after: slice
-    """Likewise: where it goes to."""
+    """Of the same with the rows before the first position on top: those it comes from."""
 
 
 def _steps(counts: list[int]) -> list[_Position]:
-    steps, batch, begin, before = [], counts[0], 0, 0
+    steps, begin, before = [], 0, 0
     for count in counts:
-        after = batch + begin
-        steps.append(
-            _Position(
-                slice(begin, begin + count),
-                slice(before, before + count),
-                slice(after, after + count),
-            )
-        )
-        begin, before = begin + count, after
+        steps.append(_Position(slice(begin, begin + count), slice(before, before + count)))
+        before = counts[0] + begin
+        begin += count
     return steps
 
 
@@ -154,20 +146,21 @@ class _Unroll(torch.autograd.Function):
         outputs = projected.new_empty(batch + words, hidden)
         states = state.new_empty(batch + words, hidden, dtype=torch.float32)
         outputs[:batch], states[:batch] = output, state
+        outputs_after, states_after = outputs[batch:], states[batch:]
         wanted = any(ctx.needs_input_grad)
         kept = projected.new_empty(words if wanted else 0, 4 * hidden)
         for step in steps:
             recurrent = multiply_forward(outputs[step.before], low)
             cell.kernels.forward(
                 *(cell.kind, projected[step.words], recurrent, states[step.before]),
-                output=outputs[step.after],
-                after=states[step.after],
+                output=outputs_after[step.words],
+                after=states_after[step.words],
                 kept=kept[step.words] if wanted else None,
             )
         if wanted:
             ctx.save_for_backward(low, outputs, states, kept)
         ctx.cell, ctx.steps, ctx.dtypes = cell, steps, (weight.dtype, output.dtype, state.dtype)
-        return outputs[batch:]
+        return outputs_after
 
     @staticmethod
     @once_differentiable
@@ -177,14 +170,14 @@ class _Unroll(torch.autograd.Function):
         words, batch = len(of_outputs), len(outputs) - len(of_outputs)
         of_recurrent = low.new_empty(words, low.shape[0])
         of_projected = of_recurrent if ctx.cell.kind == "lstm" else torch.empty_like(of_recurrent)
-        of_state = torch.zeros_like(states[:batch])
+        of_state, states_after = torch.zeros_like(states[:batch]), states[batch:]
         later = of_outputs[:0]  # what the outputs of a position get from the one after
         for step in reversed(ctx.steps):
             of_output = of_outputs[step.words].clone()
             of_output[: len(later)] += later
             rows = of_state[: len(of_output)]
             ctx.cell.kernels.backward(
-                *(ctx.cell.kind, kept[step.words], states[step.before], states[step.after]),
+                *(ctx.cell.kind, kept[step.words], states[step.before], states_after[step.words]),
                 *(of_output, rows),
                 of_projected=of_projected[step.words],
                 of_recurrent=of_recurrent[step.words],

@@ -97,7 +97,9 @@ class Subword:
         except FileNotFoundError:
             raise ModelError(f"{path}: is missing; `nmt prepare` trains it.") from None
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {error.strerror}; mend its mode.") from error
+            raise ModelError(
+                f"{path}: cannot be read: {error.strerror}; mend its mode, or restore it."
+            ) from error
         return cls(model, name=str(path))
 
     @classmethod

@@ -187,18 +187,13 @@ def test_files_cut_off_while_in_use_are_an_error_not_a_crash(tmp_path):
         corpus.texts(1)
 
 
-def test_texts_that_are_no_two_lines_are_an_error(tmp_path):
+@pytest.mark.parametrize(
+    ("was", "becomes"), [(b"\n", b" "), (b"dog\n", b"do\ng")], ids=["one line", "ends too early"]
+)
+def test_texts_that_are_no_two_lines_are_an_error(was, becomes, tmp_path):
     corpus = write(tmp_path)
     path = tmp_path / "train" / "texts.txt"
-    path.write_bytes(path.read_bytes().replace(b"\n", b" "))
-    with pytest.raises(DataError, match=r"texts\.txt: is damaged, bytes 0 to 20 are no two lines"):
-        corpus.texts(0)
-
-
-def test_two_lines_that_end_too_early_are_an_error(tmp_path):
-    corpus = write(tmp_path)
-    path = tmp_path / "train" / "texts.txt"
-    path.write_bytes(path.read_bytes().replace(b"dog\n", b"do\ng"))
+    path.write_bytes(path.read_bytes().replace(was, becomes))
     with pytest.raises(DataError, match=r"texts\.txt: is damaged, bytes 0 to 20 are no two lines"):
         corpus.texts(0)
 
