@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -6,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from nmt import storage
 from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
-from nmt.errors import ModelError, UsageError
+from nmt.errors import ModelError, ResourceError, UsageError
 from nmt.models.weights import set_weights, weights_of
 from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
@@ -136,10 +138,30 @@ def test_pruning_keeps_the_newest_the_best_and_what_is_pointed_to(tmp_path):
     saved_run(tmp_path, *range(10, 80, 10))
     point_to(tmp_path, "best", tmp_path / "checkpoints" / "update-000010")
     point_to(tmp_path, "last", tmp_path / "checkpoints" / "update-000050")
-    prune_checkpoints(tmp_path, keep_last=1, keep={10, 30})
+    prune_checkpoints(tmp_path, keep_last=1, keep={30})
     kept = [module.update_of(path) for path in list_checkpoints(tmp_path)]
     assert kept == [10, 30, 50, 70]
     assert sorted(os.listdir(tmp_path / "checkpoints")) == [f"update-0000{n}" for n in kept]
+
+
+def test_a_checkpoint_that_cannot_be_deleted_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    saved_run(tmp_path, 10, 20)
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(
+        ResourceError, match=r"cannot write .*update-000010, .*; writing there is not permitted"
+    ):
+        prune_checkpoints(tmp_path, keep_last=1)
+    assert len(list_checkpoints(tmp_path)) == 2
+
+
+def test_checkpoints_are_listed_by_number_not_by_name(tmp_path):
+    names = ["update-000020", "update-999999", "update-1000000"]
+    for name in (*names, "update-1", "update-000030.tmp"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [path.name for path in list_checkpoints(tmp_path)] == names
 
 
 def test_a_new_run_has_nothing_to_resume(tmp_path):
@@ -158,12 +180,41 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, cap
     assert "Going back to update-000010." in caplog.text
 
 
-def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path):
+def test_each_step_back_says_where_it_leads(tmp_path, caplog):
+    saved_run(tmp_path, 10, 20, 30, 40)
+    for number in (20, 30, 40):
+        damage(tmp_path / "checkpoints" / f"update-0000{number}" / "state.json")
+    assert find_resumable(tmp_path).name == "update-000010"
+    said = [
+        re.search(r"update-(\d+)/state.*Going back to update-(\d+)\.$", message).groups()
+        for message in caplog.messages
+    ]
+    assert said == [("000040", "000030"), ("000030", "000020"), ("000020", "000010")]
+
+
+def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path, caplog):
     saved_run(tmp_path, 10, 20)
     for folder in list_checkpoints(tmp_path):
         (folder / "state.json").unlink()
-    with pytest.raises(ModelError, match="none of its 2 checkpoints is whole"):
+    with pytest.raises(ModelError) as caught:
         find_resumable(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoints: none of its 2 checkpoints is whole; restore one from a copy, or "
+        "start anew in another folder."
+    )
+    newest, oldest = caplog.messages
+    with pytest.raises(ModelError) as missing:
+        storage.verify_manifest(tmp_path / "checkpoints" / "update-000010")
+    assert oldest == str(missing.value)
+    assert newest == oldest.replace("000010", "000020") + " Going back to update-000010."
+
+
+def test_what_a_killed_process_left_is_swept_before_a_run_goes_on(tmp_path):
+    saved_run(tmp_path, 10)
+    stray = storage.temporary_beside(tmp_path / "checkpoints" / "update-000020")
+    stray.mkdir()
+    assert find_resumable(tmp_path).name == "update-000010"
+    assert os.listdir(tmp_path / "checkpoints") == ["update-000010"]
 
 
 def test_a_damaged_checkpoint_changes_nothing_when_it_is_loaded(tmp_path):
@@ -187,7 +238,10 @@ def rewrite_state(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"format": 2}, "has checkpoint format 2, this nmt reads 1"),
+        (
+            {"format": 2},
+            ": has checkpoint format 2, this nmt reads 1; resume with the nmt that wrote it.$",
+        ),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
         ({"position": None}, "is not what nmt writes"),
         ({"update": "many"}, r"is not what nmt writes \(update: Input should be a valid integer"),
@@ -202,8 +256,33 @@ def rewrite_state(folder, **changes):
 def test_another_format_is_refused(tmp_path, changes, text):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     rewrite_state(folder, **changes)
-    with pytest.raises(ModelError, match=text):
+    with pytest.raises(ModelError, match=rf"^{re.escape(str(folder))}.*{text}"):
         load_checkpoint(folder, new_trainee())
+
+
+def test_a_state_that_is_no_table_is_refused(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    storage.write_json(folder / "state.json", ["format"])
+    storage.write_manifest(folder)
+    with pytest.raises(ModelError, match="has checkpoint format None"):
+        load_checkpoint(folder, new_trainee())
+
+
+def test_the_remedy_for_a_strange_state_is_named(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    rewrite_state(folder, random_states=None)
+    with pytest.raises(ModelError) as caught:
+        load_checkpoint(folder, new_trainee())
+    assert str(caught.value) == (
+        f"{folder}/state.json: is not what nmt writes ('random_states'); restore it, or delete "
+        "this checkpoint and go on from an earlier one."
+    )
+
+
+def test_the_kind_of_optimizer_stands_beside_its_moments(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    with safe_open(folder / "optimizer.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["nmt"]) == {"optimizer": "Adam"}
 
 
 def test_another_number_of_threads_is_reported(tmp_path, caplog):
@@ -211,12 +290,24 @@ def test_another_number_of_threads_is_reported(tmp_path, caplog):
     rewrite_state(folder, made_with="torch 2.13.0 on cpu, 64 threads")
     with caplog.at_level(logging.WARNING):
         load_checkpoint(folder, new_trainee())
-    assert "was made with torch 2.13.0 on cpu, 64 threads, resumed with torch" in caplog.text
+    here = f"torch {torch.__version__} on cpu, {torch.get_num_threads()} threads"
+    expected = (
+        f"{folder} was made with torch 2.13.0 on cpu, 64 threads, resumed with {here}: "
+        "expect results that are as good, not the same bit by bit"
+    )
+    assert caplog.messages == [expected]
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_made_with_is_reported(tmp_path, caplog):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    rewrite_state(folder, made_with=None)
+    load_checkpoint(folder, new_trainee())
+    assert "was made with None, resumed with torch" in caplog.text
 
 
 def test_a_checkpoint_of_another_model_or_without_average_is_refused(tmp_path):
     folder = save(tmp_path, new_trainee(ema=False), TrainingState(update=1))
-    with pytest.raises(ModelError, match=r"`0\.weight` is \(6, 4\), should be \(6, 8\)"):
+    with pytest.raises(ModelError, match=r"update-000001.*`0\.weight` is \(6, 4\), should be \("):
         load_checkpoint(folder, new_trainee(hidden=8))
     with pytest.raises(ModelError, match=r"no moving average; resume with training\.ema = 0"):
         load_checkpoint(folder, new_trainee())
@@ -237,8 +328,13 @@ def test_a_checkpoint_is_found_by_number_name_and_path(tmp_path):
     for name in ("10", "000010", "update-000010", str(expected)):
         assert find_checkpoint(tmp_path, name) == expected
     for name in ("11", "..", "", "update-000011", str(tmp_path)):
-        with pytest.raises(UsageError, match=r"has no checkpoint .*; it has: update-000010"):
+        with pytest.raises(UsageError, match=r"has no checkpoint .*; it has: update-000010\.$"):
             find_checkpoint(tmp_path, name)
+    with pytest.raises(UsageError, match=r"has no checkpoint `1`; it has: none\.$"):
+        find_checkpoint(tmp_path / "empty", "1")
+    saved_run(tmp_path, 20)
+    with pytest.raises(UsageError, match=r"it has: update-000010, update-000020\.$"):
+        find_checkpoint(tmp_path, "11")
 
 
 def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
@@ -249,7 +345,7 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
     for wrong in (3, *({"best": [{"update": n, "value": 1}]} for n in ("x", -1, 10**300))):
         storage.write_json(last / "state.json", {"stopping": wrong})
-        with pytest.raises(ModelError, match="is not what nmt writes"):
+        with pytest.raises(ModelError, match=r"update-000030/state\.json: is not what .*\([^N]"):
             best_checkpoints(tmp_path)
 
 
@@ -262,7 +358,7 @@ def test_a_checkpoint_names_the_data_it_was_trained_on(tmp_path):
 def test_a_checkpoint_that_does_not_name_its_data_is_refused(tmp_path, table):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     storage.write_json(folder / "state.json", table)
-    with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what nmt writes"):
+    with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what .*\([^N]"):
         data_key_of(folder)
 
 
