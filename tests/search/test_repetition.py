@@ -23,6 +23,8 @@ KINDS = [{"beam": 1}, {"beam": 4, "n_best": 4}, {"sample": True, "n_best": 4}]
         ([5, 7, 8, 7, 8, 7, 8, 6], 3),
         ([1, 2, 3, 4, 5] * 4, 4),
         ([4] * 40, 40),
+        ([1, 1, 2, 3, 3, 3, 3, 2], 4),
+        ([3, 3, 3, 3, 2, 1, 1, 2, 5, 5], 4),
     ],
 )
 def test_copies_in_a_row_are_counted(tokens, copies):
@@ -34,6 +36,8 @@ def test_what_the_source_repeats_as_often_is_no_loop():
     assert not is_loop([5, 6] * 3, [7, 8, 9])
     assert not is_loop([5] * 6, [7] * 6)
     assert is_loop([5] * 7, [7] * 6)
+    assert is_loop([5] * 4, [7])
+    assert not is_loop([5] * 3, [7])
     assert not is_loop([], [])
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from stub_scorers import TableScorer, batch_of, random_table
+from stub_scorers import TableScorer, batch_of, random_table, score_by_hand
 
+from nmt.errors import ModelError
 from nmt.search.beam import beam_search
 from nmt.search.options import SearchOptions
 from nmt.search.sampling import draw_pieces, restrict, sample
@@ -80,6 +81,20 @@ def test_top_k_and_top_p_keep_the_fewest_that_suffice():
     assert (nucleus > 0).tolist() == [[False, True, False, True], [True, False, False, False]]
 
 
+def test_a_nucleus_ends_where_its_mass_is_reached():
+    scores = torch.tensor([[0.25, 0.5, 0.125, 0.125]]).log()
+    half, more = (restrict(scores, options(top_p=mass)) for mass in (0.5, 0.500001))
+    assert (half > 0).tolist() == [[False, True, False, False]]
+    assert (more > 0).tolist() == [[True, True, False, False]]
+
+
+def test_what_is_left_is_drawn_in_proportion():
+    probabilities = torch.tensor([[0.1, 0.0, 0.3, 0.0]], dtype=torch.double)
+    points = torch.arange(0, 1, 0.05, dtype=torch.double)
+    drawn = draw_pieces(probabilities.expand(len(points), -1), points)
+    assert drawn.tolist() == [0] * 5 + [2] * 15
+
+
 def test_impossible_pieces_are_never_drawn():
     probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]], dtype=torch.double).repeat(4, 1)
     points = torch.tensor([0.0, 0.49999999, 0.5, 1.0 - 1e-16], dtype=torch.double)
@@ -102,3 +117,56 @@ def test_samples_of_one_sentence_end_at_their_own_time(fixed_shape):
             assert hypothesis.score == pytest.approx(
                 hypothesis.log_prob / (len(hypothesis.tokens) + hypothesis.finished)
             )
+
+
+def test_a_sample_is_scored_with_its_coverage():
+    scorer = TableScorer(random_table(sentences=2, positions=4, vocab=9, sharpness=1.0))
+    source, mask = batch_of([0, 1], [3, 5])
+    chosen = options(n_best=6, coverage_penalty=0.4, length_penalty="gnmt")
+    for row, hypotheses in enumerate(search(scorer, source, mask, chosen)):
+        alone = source[row : row + 1], mask[row : row + 1]
+        for hypothesis in (one for one in hypotheses if one.finished):
+            expected = score_by_hand(scorer, *alone, hypothesis.tokens, chosen)
+            assert (hypothesis.log_prob, hypothesis.score) == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_sample_is_shorter_than_allowed_but_as_short():
+    scorer = TableScorer(random_table(sentences=1, positions=1, vocab=6, sharpness=0.0))
+    found = search(scorer, *batch_of([0], [3]), options(n_best=200, min_length_offset=3))
+    assert min(len(hypothesis.tokens) for hypothesis in found[0]) == 2  # and the end symbol
+
+
+@pytest.mark.parametrize("fixed_shape", [False, True])
+def test_sentences_whose_samples_have_ended_leave_the_batch(fixed_shape):
+    """The first sentence can but end, the second never does."""
+    table = torch.full((2, 1, 6, 6), -torch.inf)
+    table[0, ..., EOS] = table[1, ..., 4] = 0.0
+    scorer = TableScorer(table)
+    search(scorer, *batch_of([0, 1], [3, 3]), options(n_best=2, fixed_shape=fixed_shape))
+    assert scorer.rows == [4] + 7 * [4 if fixed_shape else 2]
+
+
+def test_a_row_is_stuck_alone():
+    """To the first sentence nothing is left after a piece; the second goes on without UNK."""
+    table = torch.full((2, 2, 6, 6), -torch.inf)
+    table[:, 0, :, 4] = table[1, 1, :, 5] = 0.0
+    (stuck,), (other,) = search(TableScorer(table), *batch_of([0, 1], [3, 3]), options())
+    assert (stuck.tokens, stuck.finished, stuck.log_prob, stuck.score) == ((4,), False, 0.0, 0.0)
+    assert other.tokens == (4,) + (5,) * 7
+
+
+def test_a_stuck_translation_is_scored_by_the_pieces_it_has():
+    table = torch.full((1, 4, 6, 6), -torch.inf)
+    table[0, 0, :, 4] = table[0, 1, :, 5] = -1.0
+    ((three,),) = search(TableScorer(table), *batch_of([0], [3]), options())
+    assert (three.tokens, three.log_prob, three.score) == ((4, 5), -2.0, -1.0)
+    ((one,),) = search(TableScorer(table[:, [0, 2]]), *batch_of([0], [3]), options())
+    assert (one.tokens, one.log_prob, one.score) == ((4,), -1.0, -1.0)
+
+
+def test_the_step_without_numbers_is_named():
+    table = random_table(sentences=1, positions=3, vocab=6)
+    table[0, 2] = torch.nan
+    table[..., EOS] = -torch.inf
+    with pytest.raises(ModelError, match="at target position 3:"):
+        search(TableScorer(table), *batch_of([0], [3]), options())

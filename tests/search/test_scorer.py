@@ -91,8 +91,24 @@ def test_an_ensemble_takes_the_mean_of_probabilities():
 
 
 def test_an_empty_ensemble_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match=r"^an ensemble needs at least one scorer$"):
         EnsembleScorer([])
+
+
+def test_models_without_attention_can_be_ensembled():
+    scorer = EnsembleScorer([ModelScorer(small_model("none", seed)) for seed in (1, 2)])
+    found = search(scorer, *real_batch(), SearchOptions(beam=2, keep_attention=True))
+    assert all(hypothesis.attention is None for (hypothesis,) in found)
+
+
+@pytest.mark.parametrize("members", range(1, 12))
+def test_a_certain_piece_is_never_more_than_certain(members):
+    table = torch.full((1, 1, 6, 6), -torch.inf)
+    table[..., 4] = torch.tensor(0.0)
+    for certain in (table, torch.where(table == 0.0, -1e-7, table)):
+        scorer = EnsembleScorer([TableScorer(certain)] * members)
+        step = scorer.step(torch.tensor([BOS]), scorer.start(*batch_of([0], [2]), copies=1))
+        assert -1e-6 < step.log_probs[0, 4].item() <= 0.0
 
 
 def test_scorers_refuse_the_state_of_another_kind():
@@ -125,12 +141,15 @@ def test_a_choice_of_all_pieces_changes_nothing(kind, members):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
-def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind):
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind, members):
     generator = torch.Generator().manual_seed(2)
     likely = torch.randint(4, 30, (30, 3), generator=generator)
     likely[: len(SPECIAL_PIECES)] = PAD
     shortlist = Shortlist(torch.randperm(30, generator=generator), likely)
-    scorer, (source, mask) = ModelScorer(small_model()), real_batch()
+    models = [ModelScorer(small_model(seed=seed)) for seed in range(members)]
+    scorer = EnsembleScorer(models) if members > 1 else models[0]
+    source, mask = real_batch()
     together = shortlist.choose(source, frequent=4)
     found = search(scorer, source, mask, SearchOptions(**kind), choice=together)
     for row in range(5):
