@@ -8,6 +8,7 @@ failed test, so that what stands in the table has passed.
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,13 @@ class Outcome:
     """What was done, and what had to hold."""
     tries: int
     bytes_lost: int
-    worst_seconds: float
+    worst_seconds: float | None
+    """None: no time was taken."""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Return what outcomes have in common that are one line of the table."""
+        return self.row, self.fault
 
     def cells(self) -> tuple[str, ...]:
         """Return what stands in the table."""
@@ -34,8 +41,15 @@ class Outcome:
         return (
             *(str(self.row), self.fault.replace("|", r"\|")),
             *(count, count, f"{self.bytes_lost:,}"),
-            f"{self.worst_seconds:.2f} s",
+            "" if self.worst_seconds is None else f"{self.worst_seconds:.2f} s",
         )
+
+
+def merged(outcomes: list[Outcome]) -> Outcome:
+    """Return outcomes of one fault, from several tests, as one."""
+    seconds = [one.worst_seconds for one in outcomes if one.worst_seconds is not None]
+    tries, lost = sum(one.tries for one in outcomes), sum(one.bytes_lost for one in outcomes)
+    return Outcome(*outcomes[0].key, tries, lost, max(seconds, default=None))
 
 
 class Programme:
@@ -59,9 +73,15 @@ class Programme:
             pytest.skip("left to `make test-fault`")
 
     def record(
-        self, row: int, fault: str, *, tries: int, bytes_lost: int = 0, worst_seconds: float = 0.0
+        self,
+        row: int,
+        fault: str,
+        *,
+        tries: int,
+        bytes_lost: int = 0,
+        worst_seconds: float | None = None,
     ) -> None:
-        """Note that all `tries` have passed.
+        """Note that all `tries` have passed; those of several tests add up under one `fault`.
 
         Args:
             row: number of the fault.
@@ -72,17 +92,18 @@ class Programme:
         """
         self.outcomes.append(Outcome(row, fault, tries, bytes_lost, worst_seconds))
 
-    def pack(self) -> list[tuple[int | float | str, ...]]:
+    def pack(self) -> list[tuple[int | float | str | None, ...]]:
         """Return all outcomes as what can be sent to another process; see `unpack`."""
         return [astuple(outcome) for outcome in self.outcomes]
 
-    def unpack(self, packed: Iterable[Iterable[int | float | str]]) -> None:
+    def unpack(self, packed: Iterable[Iterable[int | float | str | None]]) -> None:
         """Take over the outcomes that another process has packed."""
         self.outcomes += [Outcome(*values) for values in packed]
 
     def table(self) -> str:
         """Return all outcomes as a table in Markdown, by row."""
-        rows = sorted(self.outcomes, key=lambda outcome: (outcome.row, outcome.fault))
+        ordered = sorted(self.outcomes, key=lambda outcome: outcome.key)
+        rows = [merged(list(same)) for _, same in groupby(ordered, lambda outcome: outcome.key)]
         lines = [HEADINGS, ("---",) * len(HEADINGS), *(outcome.cells() for outcome in rows)]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -70,7 +70,9 @@ def test_a_full_disk_behind_standard_output_is_code_5(
     assert "Traceback" not in process.errors
     assert "Exception ignored" not in process.errors
     programme.record(
-        23, f"{command} > /dev/full: exit 5", tries=1, worst_seconds=time.monotonic() - begin
+        *(23, "a command whose standard output is /dev/full: exit 5"),
+        tries=1,
+        worst_seconds=time.monotonic() - begin,
     )
 
 
@@ -90,5 +92,7 @@ def test_a_reader_that_goes_away_is_code_141_and_quiet(
     told = [line for line in process.errors.splitlines() if not line.startswith("warning: ")]
     assert told == []  # warnings are of the corpus
     programme.record(
-        23, f"{command} | true: exit 141, quiet", tries=1, worst_seconds=time.monotonic() - begin
+        *(23, "a command whose reader goes away: exit 141, quiet"),
+        tries=1,
+        worst_seconds=time.monotonic() - begin,
     )

@@ -15,6 +15,8 @@ def test_the_table_is_put_between_its_marks(tmp_path):
     programme = Programme(full=True)
     programme.record(18, "one bit flipped", tries=1200, worst_seconds=0.25)
     programme.record(13, "killed while saving", tries=500, bytes_lost=0, worst_seconds=1.5)
+    programme.record(18, "one bit flipped", tries=34, worst_seconds=0.5)
+    programme.record(18, "a file too short", tries=1)
 
     programme.write(path)
 
@@ -23,6 +25,7 @@ def test_the_table_is_put_between_its_marks(tmp_path):
         "| row | fault | tries | passed | bytes lost | worst time |\n"
         "| --- | --- | --- | --- | --- | --- |\n"
         "| 13 | killed while saving | 500 | 500 | 0 | 1.50 s |\n"
-        "| 18 | one bit flipped | 1,200 | 1,200 | 0 | 0.25 s |\n"
+        "| 18 | a file too short | 1 | 1 | 0 |  |\n"
+        "| 18 | one bit flipped | 1,234 | 1,234 | 0 | 0.50 s |\n"
         f"{END}\nafter\n"
     )
