@@ -34,6 +34,7 @@ LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
 _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
 _METADATA_KEY = "nmt"
+_OF_FINDER = ".DS_Store"  # macOS puts it into each folder that somebody has looked at
 _MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
 _LONGEST_NAME = 255  # bytes, on every file system
 _LONGEST_PATH = 4095  # bytes that a system call takes
@@ -313,11 +314,46 @@ def _refuse_way_out(path: Path, folder: Path) -> None:
 # --- folders -------------------------------------------------------------------------------
 
 
+def require_replaceable(folder: Path) -> None:
+    """Refuse a folder that is not there to be replaced: `new_folder` did not make all of it.
+
+    Raises:
+        UsageError: it is a file or a link, or holds files that its manifest does not list.
+    """
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise UsageError(
+            f"{folder}: is no folder of its own but a {'link' if folder.is_symlink() else 'file'}; "
+            "it would be replaced as a whole, so move it away."
+        )
+    foreign = _foreign_files(folder)
+    if foreign:
+        others = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
+        raise UsageError(
+            f"{folder}: holds {foreign[0]}{others}, which nmt did not write, and would be replaced "
+            "as a whole; move that away, or choose another folder."
+        )
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """Return what lies in a folder and is not in its manifest, as far as that is legible."""
+    try:
+        lines = _read_description(folder / MANIFEST).split(b"\n")
+    except (OSError, ModelError):
+        lines = []
+    listed = {os.fsdecode(line[66:]) for line in lines} | {MANIFEST}
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = {path.relative_to(folder).as_posix() for path in found if path.name != _OF_FINDER}
+    return sorted(names - listed)
+
+
 def publish_folder(temporary: Path, final: Path) -> None:
     """Make the complete folder `temporary` appear as `final`, after all its files are on the disk.
 
     A folder that is already there is moved aside first and deleted last; should the process die
-    between the two renames, `sweep_strays` puts the old folder back.
+    between the two renames, `sweep_strays` puts the old folder back. If somebody put files of his
+    own into it, it stays, under a name that begins with `NAME.kept.`.
 
     Args:
         temporary: a folder from `temporary_beside(final)`.
@@ -343,7 +379,9 @@ def publish_folder(temporary: Path, final: Path) -> None:
                 os.rename(aside, final)
             raise
         _sync(final.parent)
-        if aside is not None:
+        if aside is not None and _foreign_files(aside):
+            os.rename(aside, final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}"))
+        elif aside is not None:
             shutil.rmtree(aside)
 
 

@@ -572,3 +572,55 @@ def test_a_link_that_leads_in_a_circle_is_missing(tmp_path):
     (tmp_path / storage.MANIFEST).write_text(f"{'0' * 64}  weights\n")
     with pytest.raises(ModelError, match=r"weights: is missing, though SHA256SUMS lists it"):
         storage.verify_manifest(tmp_path)
+
+
+def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
+    folder = tmp_path / "data"
+    storage.require_replaceable(folder)
+    with storage.new_folder(folder) as made:
+        (made / "train").mkdir()
+        (made / "train" / "ids.bin").write_bytes(b"1")
+    (folder / ".DS_Store").touch()
+    storage.require_replaceable(folder)
+    (folder / "train" / "ids.bin").write_bytes(b"damaged")
+    storage.require_replaceable(folder)
+    (folder / "train" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"data: holds train/thesis\.txt, which nmt did not write"):
+        storage.require_replaceable(folder)
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(UsageError, match=r"holds train/ids\.bin and 1 more, which"):
+        storage.require_replaceable(folder)
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kind):
+    place = tmp_path / "model"
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.touch()
+    with pytest.raises(UsageError, match=rf"model: is no folder of its own but a {kind}; .* move"):
+        storage.require_replaceable(place)
+
+
+def test_what_somebody_put_into_a_folder_is_kept_when_it_is_replaced(tmp_path):
+    folder = tmp_path / "model"
+    for content in (b"old", b"new"):
+        with storage.new_folder(folder) as made:
+            (made / "weights").write_bytes(content)
+        if content == b"old":
+            (folder / "notes.txt").write_text("mine")
+    assert (folder / "weights").read_bytes() == b"new"
+    assert not (folder / "notes.txt").exists()
+    (kept,) = tmp_path.glob("model.kept.*")
+    assert (kept / "notes.txt").read_text() == "mine"
+
+
+def test_shapes_are_read_without_the_tensors(tmp_path):
+    path = tmp_path / "x.safetensors"
+    storage.save_tensors(path, {"b": torch.ones(2, 3), "a": torch.ones(())})
+    assert storage.tensor_shapes(path) == {"a": (), "b": (2, 3)}
+    path.write_bytes(b"no tensors")
+    with pytest.raises(ModelError, match="is not a readable safetensors file"):
+        storage.tensor_shapes(path)

@@ -31,6 +31,7 @@ def average(
     """
     from nmt.training.averaging import write_averaged_model
     from nmt.training.checkpoint import best_checkpoints, find_checkpoint, list_checkpoints
+    from nmt.training.run_folder import MODEL
 
     if sum(choice is not None for choice in (checkpoints or None, best, last)) > 1:
         raise UsageError("give checkpoints, or --best, or --last, not several of them")
@@ -40,7 +41,7 @@ def average(
         chosen = _first(list_checkpoints(run)[::-1], last, "--last", run)
     else:
         chosen = _first(best_checkpoints(run), best, "--best", run)
-    write_averaged_model(run / "model", chosen, output)
+    write_averaged_model(run / MODEL, chosen, output)
     typer.echo(f"{output}  mean of {', '.join(checkpoint.name for checkpoint in chosen)}", err=True)
 
 

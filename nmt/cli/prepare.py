@@ -33,16 +33,15 @@ def prepare(
     """
     from nmt.config.load import load, resolve_paths
     from nmt.data.prepare import prepare as bring_up_to_date
-    from nmt.storage import lock_folder, make_folder, sweep_strays
+    from nmt.training.run_folder import DATA, open_run_folder
 
     experiment = resolve_paths(load(config, settings or ()), config.parent)
-    folder = make_folder(run or Path("runs") / default_name(config))
-    with lock_folder(folder):
-        sweep_strays(folder)
+    folder = run or Path("runs") / default_name(config)
+    with open_run_folder(folder):
         summary = bring_up_to_date(
             experiment,
             config.parent,
-            folder / "data",
+            folder / DATA,
             report=logging.getLogger(__name__).info,
             bad_lines=bad_lines,
             expected_key=_trained_on(folder),
@@ -53,7 +52,9 @@ def prepare(
 
 def _trained_on(run: Path) -> str | None:
     """Return the key of the data that the run's newest checkpoint stands for; None without one."""
-    if not (run / "checkpoints").is_dir():
+    from nmt.training.run_folder import CHECKPOINTS
+
+    if not (run / CHECKPOINTS).is_dir():
         return None
     from nmt.training.checkpoint import data_key_of, find_resumable
 

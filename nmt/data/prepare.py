@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import sentencepiece
 
@@ -28,8 +27,8 @@ from nmt.config.experiment import Experiment
 from nmt.config.load import resolve_paths
 from nmt.data.binary import MANIFEST, Corpus
 from nmt.data.preparation import Preparation
-from nmt.data.prepared import TRAIN, VALID, PreparedSummary
-from nmt.errors import DataError, NmtError
+from nmt.data.prepared import TRAIN, VALID, InputFile, Manifest, PreparedSummary
+from nmt.errors import DataError, ModelError, NmtError
 from nmt.storage import (
     explain_failures,
     make_folder,
@@ -79,16 +78,17 @@ def prepare(
     experiment = resolve_paths(experiment, base)
     tell = report or (lambda _: None)
     earlier = _read_manifest(out)
-    inputs = _fingerprint_inputs(experiment, earlier.get("inputs", {}))
+    known = {} if earlier is None else earlier.inputs
+    inputs = _fingerprint_inputs(experiment, known)
     key = _key(experiment, inputs)
     if expected_key not in (None, key):
-        raise DataError(_explain_other_data(out, earlier.get("inputs", {}), inputs))
+        raise DataError(_explain_other_data(out, known, inputs))
     summary = _summary_if_current(out, earlier, key, bad_lines)
     if summary is not None:
         return replace(summary, seconds=time.monotonic() - started)
 
-    if bad_lines == "error" and earlier.get("key") == key:
-        bad_lines = earlier["bad_lines"]
+    if bad_lines == "error" and earlier is not None and earlier.key == key:
+        bad_lines = earlier.bad_lines
     make_folder(out.parent)
     with new_folder(out) as folder, explain_failures(out):
         made = Preparation(experiment, folder, bad_lines, tell).run()
@@ -102,7 +102,7 @@ def prepare(
                 "sentencepiece": sentencepiece.__version__,
                 "key": key,
                 "bad_lines": bad_lines,
-                "inputs": inputs,
+                "inputs": {file: entry.model_dump() for file, entry in inputs.items()},
                 "normalization": experiment.normalization.model_dump(),
                 "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
                 "subword": [subword.fingerprint for subword in load_subwords(folder)],
@@ -113,31 +113,31 @@ def prepare(
 
 
 def _fingerprint_inputs(
-    experiment: Experiment, known: Mapping[str, Any]
-) -> dict[str, dict[str, int | str]]:
+    experiment: Experiment, known: Mapping[str, InputFile]
+) -> dict[str, InputFile]:
     """Return size, time and SHA-256 of every text file; one unchanged since is not read again."""
     data = experiment.data
-    inputs: dict[str, dict[str, int | str]] = {}
+    inputs = {}
     for file in (*data.train, *data.valid, *(data.test or ())):
         path = Path(file)
         require_file(path)
         require_utf8_name(path)
         status = path.stat()
-        entry: dict[str, int | str] = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-        before = known.get(file, {})
-        is_unchanged = all(before.get(name) == value for name, value in entry.items())
-        entry["sha256"] = before["sha256"] if is_unchanged else sha256_of(path)
-        inputs[file] = entry
+        size, time_ns = status.st_size, status.st_mtime_ns
+        before = known.get(file)
+        is_unchanged = before is not None and (before.bytes, before.mtime_ns) == (size, time_ns)
+        sha256 = before.sha256 if before is not None and is_unchanged else sha256_of(path)
+        inputs[file] = InputFile(bytes=size, mtime_ns=time_ns, sha256=sha256)
     return inputs
 
 
-def _key(experiment: Experiment, inputs: Mapping[str, Mapping[str, int | str]]) -> str:
+def _key(experiment: Experiment, inputs: Mapping[str, InputFile]) -> str:
     """Return a hash of everything that the result depends on."""
     data = experiment.data
     sides = [data.train, data.valid, data.test or ()]
     parts = {
         "format": _FORMAT,
-        "files": [[inputs[file]["sha256"] for file in side] for side in sides],
+        "files": [[inputs[file].sha256 for file in side] for side in sides],
         "data": data.model_dump(include=_FILTER_OPTIONS),
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
@@ -147,11 +147,11 @@ def _key(experiment: Experiment, inputs: Mapping[str, Mapping[str, int | str]]) 
 
 
 def _explain_other_data(
-    out: Path, known: Mapping[str, Any], inputs: Mapping[str, Mapping[str, int | str]]
+    out: Path, known: Mapping[str, InputFile], inputs: Mapping[str, InputFile]
 ) -> str:
     """Say which files are not those that a run has learned from, as far as that is known."""
-    before = {entry["sha256"] for entry in known.values()}
-    changed = [file for file, entry in inputs.items() if entry["sha256"] not in before]
+    before = {entry.sha256 for entry in known.values()}
+    changed = [file for file, entry in inputs.items() if entry.sha256 not in before]
     what = ", ".join(changed) if known and changed else "the text files, or how they are prepared,"
     return (
         f"{out.parent}: {what} changed since the run was started; "
@@ -159,24 +159,25 @@ def _explain_other_data(
     )
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of an earlier preparation; empty if there is none of this format."""
+def _read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of an earlier preparation; None if there is none of this format."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    is_ours = isinstance(manifest, dict) and manifest.get("format") == _FORMAT
-    return manifest if is_ours else {}
+        manifest = Manifest.load(folder)
+    except ModelError:
+        return None
+    return manifest if manifest.format == _FORMAT else None
 
 
 def _summary_if_current(
-    out: Path, manifest: Mapping[str, Any], key: str, bad_lines: BadLines
+    out: Path, manifest: Manifest | None, key: str, bad_lines: BadLines
 ) -> PreparedSummary | None:
     """Return what an earlier call made, if it is whole and what this call would make.
 
     All of it is read: a flipped bit would be learned without a sign.
     """
-    if manifest.get("key") != key or bad_lines not in ("error", manifest.get("bad_lines")):
+    if manifest is None or manifest.key != key:
+        return None
+    if bad_lines not in ("error", manifest.bad_lines):
         return None
     try:
         verify_manifest(out)
@@ -184,7 +185,7 @@ def _summary_if_current(
         corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
         if any(corpus.fingerprints != fingerprints for corpus in corpora):
             raise DataError(f"{out}: the subword models did not cut these corpora")
-        return PreparedSummary(**manifest["summary"], folder=out, up_to_date=True)
-    except (NmtError, KeyError, TypeError) as error:
+        return PreparedSummary.from_manifest(manifest, out)
+    except NmtError as error:
         _logger.warning("%s; prepared again", error)
         return None

@@ -3,18 +3,60 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from nmt.config.data import NormalizationConfig
 from nmt.data.binary import MANIFEST
 from nmt.errors import ModelError
 from nmt.storage import read_json
 from nmt.text.filters import REASONS, Reason
+from nmt.text.lines import BadLines
 from nmt.text.subword import Subword, load_subwords
 
 TRAIN, VALID = "train", "valid"
 """Names of the corpora to learn from and to choose by."""
 DROPPED = "dropped.tsv"
 """Name of the list of training pairs that were left out."""
+
+
+class InputFile(BaseModel):
+    """A text file, as it was when it was prepared."""
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What `manifest.json` of prepared data says that is read again."""
+
+    format: int
+    key: str
+    """Hash of everything that the data depend on."""
+    bad_lines: BadLines
+    inputs: dict[str, InputFile]
+    """Text files by path."""
+    subword: list[str]
+    """Fingerprints of the subword models."""
+    normalization: NormalizationConfig
+    summary: dict[str, Any]
+    """Of `PreparedSummary`."""
+
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """Read the manifest of a folder of prepared data.
+
+        Raises:
+            ModelError: it is missing or damaged.
+        """
+        path = folder / MANIFEST
+        described = read_json(path)
+        try:
+            return cls.model_validate(described)
+        except ValidationError as error:
+            raise ModelError(f"{path}: is damaged; write it anew by `nmt prepare`.") from error
 
 
 @dataclass(frozen=True)
@@ -49,6 +91,21 @@ class PreparedSummary:
     seconds: float
     up_to_date: bool
 
+    @classmethod
+    def from_manifest(cls, manifest: Manifest, folder: Path) -> "PreparedSummary":
+        """Return the summary that an earlier preparation has left.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        kept = {**manifest.summary, "folder": folder, "up_to_date": True}
+        try:
+            return TypeAdapter(cls).validate_python(kept)
+        except ValidationError as error:
+            raise ModelError(
+                f"{folder / MANIFEST}: is damaged; write it anew by `nmt prepare`."
+            ) from error
+
     def describe(self) -> list[str]:
         """Return a few lines for people."""
         train = f"train  {self.pairs:,} pairs   {self.kept:,} kept"
@@ -75,16 +132,10 @@ def read_pieces(folder: Path) -> tuple[tuple[Subword, Subword], NormalizationCon
     Raises:
         ModelError: one is missing or damaged, or the manifest names other models.
     """
-    manifest = folder / MANIFEST
-    described, subwords = read_json(manifest), load_subwords(folder)
-    try:
-        fingerprints = described["subword"]
-        normalization = NormalizationConfig.model_validate(described["normalization"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{manifest}: is damaged; write it anew by `nmt prepare`.") from error
-    if fingerprints != [subword.fingerprint for subword in subwords]:
+    manifest, subwords = Manifest.load(folder), load_subwords(folder)
+    if manifest.subword != [subword.fingerprint for subword in subwords]:
         raise ModelError(
-            f"{folder}: the subword models are not those that {manifest.name} names; "
+            f"{folder}: the subword models are not those that {MANIFEST} names; "
             "write them anew by `nmt prepare`."
         )
-    return subwords, normalization
+    return subwords, manifest.normalization

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from nmt.errors import ModelError, UsageError
 from nmt.storage import (
-    MANIFEST,
     load_metadata,
     load_tensors,
     make_folder,
@@ -90,17 +89,17 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
         raise UsageError(f"{model}: is missing; train until the first validation, then average.")
     if output.exists():
         raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
-    for folder in (model, *checkpoints):
+    listed = verify_manifest(model)
+    for folder in checkpoints:
         verify_manifest(folder)
     files = [shipped_weights(checkpoint) for checkpoint in checkpoints]
     means = average_weights(files)
     _require_same_model(load_tensors(model / _WEIGHTS), means, files[0], model / _WEIGHTS)
     make_folder(output.absolute().parent)
     with new_folder(output) as folder:
-        for file in sorted(model.iterdir()):
-            if file.is_file() and file.name not in (_WEIGHTS, MANIFEST):
-                note = _note(checkpoints) if file.name == _CARD else ""
-                write_bytes(folder / file.name, file.read_bytes() + note.encode())
+        for name in listed.keys() - {_WEIGHTS}:  # whatever else lies there was never checked
+            note = _note(checkpoints) if name == _CARD else ""
+            write_bytes(folder / name, (model / name).read_bytes() + note.encode())
         save_tensors(folder / _WEIGHTS, means, load_metadata(model / _WEIGHTS) or None)
 
 

@@ -42,6 +42,7 @@ from nmt.storage import (
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
 from nmt.training.randomness import RandomState, require_random_states
+from nmt.training.run_folder import CHECKPOINTS
 from nmt.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -196,12 +197,12 @@ def data_key_of(checkpoint: Path) -> str:
 
 def checkpoint_path(run: Path, update: int) -> Path:
     """Return where the checkpoint after `update` updates is kept."""
-    return run / "checkpoints" / f"update-{update:06d}"
+    return run / CHECKPOINTS / f"update-{update:06d}"
 
 
 def list_checkpoints(run: Path) -> list[Path]:
     """Return the run's checkpoints, oldest first; none of them is verified."""
-    folder = run / "checkpoints"
+    folder = run / CHECKPOINTS
     if not folder.is_dir():
         return []
     return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), key=update_of)
@@ -220,8 +221,8 @@ def find_resumable(run: Path) -> Path | None:
     Raises:
         ModelError: there are checkpoints, but every one is damaged.
     """
-    if (run / "checkpoints").is_dir():
-        sweep_strays(run / "checkpoints")
+    if (run / CHECKPOINTS).is_dir():
+        sweep_strays(run / CHECKPOINTS)
     checkpoints = list_checkpoints(run)
     for checkpoint, older in zip_longest(checkpoints[::-1], checkpoints[-2::-1]):
         try:
@@ -263,7 +264,7 @@ def find_checkpoint(run: Path, name: str) -> Path:
     Raises:
         UsageError: there is none of that name; those that there are get listed.
     """
-    candidates = [run / "checkpoints" / name, Path(name)]
+    candidates = [run / CHECKPOINTS / name, Path(name)]
     if name.isascii() and name.isdecimal():
         candidates.insert(0, checkpoint_path(run, int(name)))
     for candidate in candidates:
@@ -288,7 +289,7 @@ def pointed_to(run: Path, pointer: Pointer) -> Path | None:
     if not path.is_file():
         return None
     checkpoint = run / path.read_text(encoding="utf-8", errors="replace").strip()
-    if checkpoint.parent != run / "checkpoints" or not _NAME.fullmatch(checkpoint.name):
+    if checkpoint.parent != run / CHECKPOINTS or not _NAME.fullmatch(checkpoint.name):
         raise ModelError(f"{path}: names no checkpoint of this run; write its path into the file.")
     return checkpoint
 

@@ -2,13 +2,19 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import UsageError
 from nmt.storage import write_bytes
-from nmt.training.journal import METRICS, format_perplexity, read_metrics
+from nmt.training.journal import (
+    UpdateReport,
+    ValidationReport,
+    format_perplexity,
+    read_metrics,
+)
+from nmt.training.run_folder import METRICS
 
 Entry = dict[str, Any]
 
@@ -29,14 +35,26 @@ class Curves:
         """Read the metrics of a run folder; a run that has not begun has none."""
         entries = read_metrics(run / METRICS)
         return cls(
-            updates=[entry for entry in entries if entry.get("kind") == "update"],
-            validations=[entry for entry in entries if entry.get("kind") == "valid"],
+            updates=_of_kind("update", UpdateReport, entries),
+            validations=_of_kind("valid", ValidationReport, entries),
         )
 
     @property
     def best(self) -> Entry | None:
         """The last validation that was a new best."""
         return next((entry for entry in reversed(self.validations) if entry["is_best"]), None)
+
+
+def _of_kind(
+    kind: str, report: type[UpdateReport | ValidationReport], entries: Sequence[Entry]
+) -> list[Entry]:
+    """Return the entries of one kind but for damaged ones; None stands for what is not there."""
+    names = [field.name for field in fields(report)]
+    found = [
+        {name: entry.get(name) for name in names} for entry in entries if entry.get("kind") == kind
+    ]
+    known = (int, float, type(None))
+    return [entry for entry in found if all(isinstance(v, known) for v in entry.values())]
 
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (

@@ -16,10 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from nmt.errors import UsageError
 from nmt.storage import explain_failures, write_bytes
-
-METRICS = "metrics.jsonl"
-LOG = "train.log"
+from nmt.training.run_folder import LOG, METRICS
 
 logger = logging.getLogger("nmt.training")
 
@@ -159,7 +158,7 @@ def truncate_metrics(path: Path, update: int) -> None:
 
     The entries that stay, stay byte by byte.
     """
-    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    lines = _lines(path)
     kept = [line + b"\n" for line in lines if _update_of(line) <= update]
     write_bytes(path, b"".join(kept))
 
@@ -169,15 +168,30 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
     A run without the file has no entries.
     """
-    lines = path.read_bytes().split(b"\n") if path.exists() else []
-    return [json.loads(line) for line in lines if _update_of(line) < math.inf]
+    return [json.loads(line) for line in _lines(path) if _update_of(line) < math.inf]
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Return the lines of a metrics file; none where there is none."""
+    _refuse_pipe(path)
+    return path.read_bytes().split(b"\n") if path.exists() else []
+
+
+def _refuse_pipe(path: Path) -> None:
+    """Refuse what would be waited for, and what cannot be written.
+
+    Raises:
+        UsageError: a pipe or a folder is in the place of the file.
+    """
+    if path.is_fifo() or path.is_dir():
+        raise UsageError(f"{path}: is not a plain file; move it away.")
 
 
 def _update_of(line: bytes) -> float:
     """Return the update of an entry; infinity if the line is not one."""
     try:
         return float(json.loads(line)["update"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return math.inf
 
 
@@ -208,6 +222,7 @@ class _LogFile(logging.FileHandler):
     """`train.log`; where others would print a traceback and go on, a full disk ends the run."""
 
     def __init__(self, path: Path) -> None:
+        _refuse_pipe(path)
         with explain_failures(path):
             super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -1,14 +1,15 @@
 """What is in a run folder, in a few lines."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from nmt.errors import UsageError
-from nmt.storage import format_size, tensor_shapes
+from nmt.data.binary import MANIFEST
+from nmt.errors import ModelError, UsageError
+from nmt.storage import format_size, read_json, tensor_shapes
 from nmt.training.curves import Curves
 from nmt.training.journal import format_duration
+from nmt.training.run_folder import CONFIG, DATA, MODEL
 
 
 def overview(run: Path, curves: Curves) -> str:
@@ -18,7 +19,7 @@ def overview(run: Path, curves: Curves) -> str:
         UsageError: `run` is no run folder.
         ModelError: its model is damaged.
     """
-    config = run / "config.toml"
+    config = run / CONFIG
     if not config.is_file():
         raise UsageError(
             f"{run}: is no run folder, it has no config.toml; name one of `nmt train`."
@@ -40,10 +41,12 @@ def _training(run: Path, curves: Curves) -> list[str]:
     if made is None:
         return []
     # A checkpoint counts updates, not passes: these are reckoned at the rate of the report.
-    epochs = f"{report['epoch'] * made['update'] / report['update']:.1f} epochs, " if report else ""
+    epochs = ""
+    if report and report["epoch"] is not None and report["update"]:
+        epochs = f"{report['epoch'] * made['update'] / report['update']:.1f} epochs, "
     return [
-        f"{made['update']:,} updates, {epochs}{format_duration(made['seconds'])}, "
-        f"{made['skipped']} skipped"
+        f"{made['update']:,} updates, {epochs}{format_duration(made['seconds'] or 0)}, "
+        f"{made['skipped'] or 0} skipped"
     ]
 
 
@@ -54,11 +57,13 @@ def _pointed_to(run: Path, pointer: str) -> Path:
 
 def _last_state(run: Path) -> dict[str, Any] | None:
     """Return the counters of the checkpoint that `last` points to."""
+    if not (run / "last").is_file():
+        return None
     try:
-        state = json.loads((_pointed_to(run, "last") / "state.json").read_bytes())
+        state = read_json(_pointed_to(run, "last") / "state.json")
         made = {key: state[key] for key in ("update", "seconds", "skipped")}
         return made if all(isinstance(value, int | float) for value in made.values()) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ModelError, KeyError, TypeError):
         return None  # none yet, or damaged: `nmt train` says what is wrong with it
 
 
@@ -67,19 +72,19 @@ def _data(run: Path) -> list[str]:
     lines = []
     for name in ("train", "valid"):
         try:
-            counts = json.loads((run / "data" / name / "manifest.json").read_bytes())
+            counts = read_json(run / DATA / name / MANIFEST)
             lines.append(
                 f"{name} {counts['pairs']:,} pairs, {counts['source_tokens']:,} source and "
                 f"{counts['target_tokens']:,} target pieces"
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ModelError, ValueError, KeyError, TypeError):
             continue  # not prepared yet, or elsewhere: `nmt train` says what is wrong with it
     return lines
 
 
 def _model(run: Path) -> list[str]:
     """Return how many weights the shipped model has, or the last checkpoint before there is one."""
-    files = [run / "model" / "model.safetensors"]
+    files = [run / MODEL / "model.safetensors"]
     if (run / "last").is_file():
         files.append(_pointed_to(run, "last") / "model.safetensors")
     for file in files:

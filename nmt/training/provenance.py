@@ -15,8 +15,10 @@ import torch
 
 import nmt
 from nmt.config.experiment import Experiment
-from nmt.data.binary import MANIFEST
+from nmt.data.prepared import Manifest
+from nmt.errors import ModelError
 from nmt.storage import read_json, write_json
+from nmt.training.run_folder import DATA, STARTS
 
 
 def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> None:
@@ -27,8 +29,8 @@ def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> 
         experiment: of this start.
         checkpoint: what it resumes from.
     """
-    path = run / "manifest.json"
-    inputs = read_json(run / "data" / MANIFEST)["inputs"]
+    path = run / STARTS
+    inputs = Manifest.load(run / DATA).inputs
     start = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "resumed_from": None if checkpoint is None else checkpoint.name,
@@ -43,7 +45,7 @@ def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> 
         "host": platform.node(),
         "system": platform.platform(),
         "threads": torch.get_num_threads(),
-        "files": {file: entry["sha256"] for file, entry in inputs.items()},
+        "files": {file: entry.sha256 for file, entry in inputs.items()},
     }
     write_json(path, {"starts": [*_earlier_starts(path), start]})
 
@@ -51,8 +53,8 @@ def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> 
 def _earlier_starts(path: Path) -> list[Any]:
     """Return the entries so far; a manifest that cannot be read keeps nobody from training."""
     try:
-        starts = json.loads(path.read_bytes())["starts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        starts = read_json(path)["starts"]
+    except (ModelError, KeyError, TypeError):
         return []
     return starts if isinstance(starts, list) else []
 

@@ -21,15 +21,15 @@ import torch
 from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.data.binary import MANIFEST, Corpus
+from nmt.data.binary import Corpus
 from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
-from nmt.data.prepared import TRAIN, VALID, PreparedSummary
+from nmt.data.prepared import TRAIN, VALID, Manifest, PreparedSummary
 from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
 from nmt.models.build import build_model
 from nmt.native.kernels import kernels
-from nmt.storage import lock_folder, make_folder, read_json, sweep_strays, write_text
+from nmt.storage import write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import (
     Trainee,
@@ -47,11 +47,12 @@ from nmt.training.loop import Ending, train
 from nmt.training.optimizer import build_optimizer
 from nmt.training.provenance import record_start
 from nmt.training.randomness import restore_random_states
+from nmt.training.run_folder import CONFIG, DATA, open_run_folder
 from nmt.training.signals import GracefulStop
 from nmt.training.state import TrainingState
 from nmt.training.timing import Deadline
 from nmt.training.trainer import Trainer, go_back, ship_average
-from nmt.training.validation import VALIDATIONS, Validator
+from nmt.training.validation import Validator
 
 logger = logging.getLogger("nmt.training")
 
@@ -133,11 +134,7 @@ def owned(run: Path, world: World) -> Iterator[None]:
     if not world.is_main:
         yield
         return
-    make_folder(run)
-    with lock_folder(run):
-        for folder in (run, run / VALIDATIONS):
-            if folder.is_dir():
-                sweep_strays(folder)
+    with open_run_folder(run):
         yield
 
 
@@ -173,7 +170,7 @@ def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> Prepar
         UsageError: the run was started with other values.
         DataError: the text files are bad, or not those that the run was started with.
     """
-    path = run / "config.toml"
+    path = run / CONFIG
     expected_key = None
     if checkpoint is not None:
         expected_key = data_key_of(checkpoint)
@@ -185,7 +182,7 @@ def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> Prepar
                 "give it the same, or choose another --run."
             )
     summary = prepare(
-        experiment, Path.cwd(), run / "data", report=logger.info, expected_key=expected_key
+        experiment, Path.cwd(), run / DATA, report=logger.info, expected_key=expected_key
     )
     write_text(path, dump(experiment))
     record_start(run, experiment, checkpoint)
@@ -201,9 +198,9 @@ def assemble(
 ) -> Trainer:
     """Build everything that training needs, in the state of `checkpoint` if there is one."""
     config = experiment.training
-    prepared = read_json(run / "data" / MANIFEST)
-    source, target = load_subwords(run / "data")
-    corpus = Corpus.open(run / "data", TRAIN)
+    prepared = Manifest.load(run / DATA)
+    source, target = load_subwords(run / DATA)
+    corpus = Corpus.open(run / DATA, TRAIN)
     torch.manual_seed(config.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -218,7 +215,7 @@ def assemble(
         seed=config.seed,
     )
     if checkpoint is None:
-        state = TrainingState(data_key=prepared["key"])
+        state = TrainingState(data_key=prepared.key)
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
     else:
         restored = load_checkpoint(checkpoint, trainee)
@@ -238,12 +235,12 @@ def assemble(
     )
     objective = Objective.of(config, world.device)
     validator = Validator(
-        Corpus.open(run / "data", VALID),
+        Corpus.open(run / DATA, VALID),
         (source, target),
         experiment,
         run,
         world.device,
-        bad_lines=prepared["bad_lines"],
+        bad_lines=prepared.bad_lines,
     )
     if world.is_main:
         describe(run, trainee, objective, world, experiment, checkpoint)

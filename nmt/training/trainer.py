@@ -29,6 +29,7 @@ from nmt.training.divergence import diverged, is_hopeless, require_finite
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.randomness import gather_random_states
+from nmt.training.run_folder import DATA, MODEL
 from nmt.training.schedule import after_validation, should_reload_best
 from nmt.training.signals import GracefulStop, Interrupted
 from nmt.training.state import TrainingState
@@ -181,10 +182,10 @@ def name_scores(validator: Validator, scores: Scores) -> dict[str, str]:
 def ship(trainer: Trainer, scores: dict[str, str]) -> None:
     """Write the model folder, the one thing to share, from the weights the model has now."""
     save_model_folder(
-        trainer.run / "model",
+        trainer.run / MODEL,
         trainer.model,
         experiment=trainer.experiment,
-        pieces=trainer.run / "data",
+        pieces=trainer.run / DATA,
         card=ModelCard(
             date=time.strftime("%Y-%m-%d"),
             train_pairs=trainer.train_pairs,

@@ -27,11 +27,9 @@ from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.training.divergence import is_hopeless
 from nmt.training.gradients import describe_batch
+from nmt.training.run_folder import VALIDATIONS
 from nmt.training.stopping import Metric
 from nmt.translator import Translator
-
-VALIDATIONS = "valid"
-"""Name of a run's folder of translations, a file for each validation."""
 
 
 @dataclass(frozen=True)

@@ -118,3 +118,13 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_written(tmp_path, invoke):
     with pytest.raises(ModelError, match=r"update-000002/model\.safetensors: is damaged"):
         invoke(run)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_the_model_folder_does_not_list_is_not_shipped(tmp_path, invoke):
+    run, secret = make_run(tmp_path / "run"), tmp_path / "secret"
+    secret.write_text("mine")
+    (run / "model" / "extra.txt").symlink_to(secret)
+    (run / "model" / "notes.txt").write_text("mine, too")
+    invoke(run, "--last", "2")
+    names = ["README.md", "SHA256SUMS", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names

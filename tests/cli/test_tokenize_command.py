@@ -72,6 +72,11 @@ def write_prepared(folder: Path, models: dict[str, Path], **changes: object) -> 
     for name, path in models.items():
         (folder / f"{name}.model").write_bytes(path.read_bytes())
     manifest = {
+        "format": 2,
+        "key": "",
+        "bad_lines": "error",
+        "inputs": {},
+        "summary": {},
         "normalization": {"unicode": "nfc", "whitespace": True},
         "subword": [subword.fingerprint for subword in load_subwords(folder)],
     }

@@ -406,3 +406,40 @@ def test_the_manifest_tells_what_went_in(corpora):
     }
     assert manifest["summary"]["kept"] == 380
     assert manifest["normalization"] == {"unicode": "nfc", "whitespace": True}
+
+
+LIES = [
+    {"inputs": [1]},
+    {"inputs": {"train.de": 7}},
+    {"inputs": None},
+    {"bad_lines": None},
+    {"bad_lines": "sometimes"},
+    {"key": None},
+    {"subword": 3},
+    {"normalization": {"unicode": "nfz"}},
+    {"summary": {"pairs": "many"}},
+    {"summary": None},
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=str)
+def test_data_whose_manifest_lies_are_prepared_again(corpora, lie):
+    corpora.prepare()
+    path = corpora.out / "manifest.json"
+    truth = json.loads(path.read_text())
+    files = {file: {**entry, "sha256": 3} for file, entry in truth["inputs"].items()}
+    for change in (lie, {"inputs": files}):
+        path.write_text(json.dumps({**truth, **change}))
+        write_manifest(corpora.out)
+        assert not corpora.prepare().up_to_date
+        again = json.loads(path.read_text())
+        del again["summary"]["seconds"], truth["summary"]["seconds"]
+        assert again == truth
+        truth = json.loads(path.read_text())
+
+
+def test_a_pipe_in_the_place_of_the_manifest_is_not_waited_for(corpora):
+    corpora.prepare()
+    (corpora.out / "manifest.json").unlink()
+    os.mkfifo(corpora.out / "manifest.json")
+    assert not corpora.prepare().up_to_date

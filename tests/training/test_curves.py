@@ -157,3 +157,32 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monk
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"run: pip install 'nmt\[plot\]'"):
         plot(Curves([], []), tmp_path / "a.svg")
+
+
+DAMAGED = [
+    b"[" * 50_000,
+    b'{"kind": "valid", "update": "many"}',
+    b'{"kind": "update", "update": 100, "loss": "low"}',
+    b'{"kind": "valid", "update": 100, "bleu": [1]}',
+    b"{}",
+    b"3",
+    b"null",
+]
+
+
+def test_entries_that_are_damaged_are_left_out(tmp_path):
+    run = write_run(tmp_path / "run")
+    expected = table(Curves.of(run))
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.writelines(line + b"\n" for line in DAMAGED)
+    assert table(Curves.of(run)) == expected
+
+
+@pytest.mark.parametrize("kind", ["update", "valid"])
+def test_an_entry_that_says_little_is_shown_as_far_as_it_goes(tmp_path, kind):
+    run = tmp_path
+    (run / "config.toml").touch()
+    (run / "metrics.jsonl").write_text(f'{{"kind": "{kind}", "update": 100}}\n')
+    curves = Curves.of(run)
+    assert table(curves).splitlines()[1].split() == ["100"] + ["-"] * 8
+    assert "config" in overview(run, curves)

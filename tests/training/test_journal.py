@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from nmt.errors import ResourceError
+from nmt.errors import ResourceError, UsageError
 from nmt.training import journal as module
 from nmt.training.journal import (
     Journal,
@@ -119,3 +119,17 @@ def test_a_full_disk_ends_the_run_with_its_reason(tmp_path, monkeypatch, name):
     with Journal(tmp_path) as journal, pytest.raises(ResourceError, match="the disk is full"):
         journal.report(update_report())
     assert os.path.realpath(tmp_path / name) == "/dev/full"
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "train.log"])
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=rf"{name}: is not a plain file; move it away"):
+        Journal(tmp_path)
+
+
+def test_damaged_entries_do_not_keep_a_run_from_going_on(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"update": 1}\n' + b"[" * 50_000 + b'\n{"update": 9}\n')
+    truncate_metrics(path, 5)
+    assert path.read_bytes() == b'{"update": 1}\n'

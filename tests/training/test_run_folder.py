@@ -1,0 +1,69 @@
+import os
+
+import pytest
+
+from nmt.errors import UsageError
+from nmt.storage import new_folder
+from nmt.training.run_folder import open_run_folder
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data/train.en", r"data: holds train\.en, which nmt did not write"),
+        ("model/thesis.txt", r"model: holds thesis\.txt, which nmt did not write"),
+        ("data", "data: is no folder of its own but a file"),
+        ("config.toml", r"would overwrite config\.toml in it; choose another --run"),
+        ("metrics.jsonl", r"would overwrite metrics\.jsonl in it"),
+        ("manifest.json", r"would overwrite manifest\.json in it"),
+        ("train.log", r"would overwrite train\.log in it"),
+    ],
+)
+def test_what_no_run_wrote_is_left_alone(tmp_path, name, said):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("years of work")
+    before = contents(tmp_path)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=said), open_run_folder(tmp_path):
+            pytest.fail("it was opened")
+    assert contents(tmp_path) == before
+
+
+def test_all_that_would_be_overwritten_is_named(tmp_path):
+    for name in ("train.log", "config.toml"):
+        (tmp_path / name).touch()
+    with (
+        pytest.raises(UsageError, match=r"overwrite config\.toml and train\.log in it"),
+        open_run_folder(tmp_path),
+    ):
+        pytest.fail("it was opened")
+
+
+def test_a_folder_with_other_things_may_become_a_run(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "corpus").mkdir()
+    with open_run_folder(tmp_path):
+        assert sorted(os.listdir(tmp_path)) == [".lock", "corpus", "notes.txt"]
+
+
+@pytest.mark.parametrize("sign", [".lock", "checkpoints", "data", "model"])
+def test_a_run_is_opened_again(tmp_path, sign):
+    if sign in ("data", "model"):
+        with new_folder(tmp_path / sign) as folder:
+            (folder / "file").touch()
+    elif sign == "checkpoints":
+        (tmp_path / sign).mkdir()
+    else:
+        (tmp_path / sign).touch()
+    (tmp_path / "config.toml").touch()
+    with open_run_folder(tmp_path):
+        pass
