@@ -40,6 +40,8 @@ _LONGEST_NAME = 255  # bytes, on every file system
 _LONGEST_PATH = 4095  # bytes that a system call takes
 _COPIES = 3  # that safetensors makes of tensors before they are on the disk, at most
 
+_OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of no file that is named
+
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose a folder on another disk",
     errno.EDQUOT: "the disk quota is used up; free some space or choose a folder elsewhere",
@@ -192,6 +194,8 @@ def _explain_refusal(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno in _OF_PROCESS:
+            raise
         raise ModelError(
             f"{path}: cannot be read ({error.strerror}); mend its mode, or restore it from a copy."
         ) from error

@@ -117,9 +117,26 @@ class _JsonFormatter(logging.Formatter):
 
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
+    open_closed_streams()
     keep_memory()
     prepare_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def open_closed_streams() -> None:
+    """Put something in the place of standard streams that were closed before the program began.
+
+    Otherwise the next files to be opened would take their numbers. Standard output and input then
+    refuse to be written and read; what goes to standard error is lost.
+    """
+    modes = {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, mode) in enumerate(modes.items()):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def prepare_streams() -> None:
@@ -145,18 +162,27 @@ def run(arguments: list[str]) -> int:
     except SystemExit as error:  # typer's own answer to a reader that went away
         return READER_GONE if isinstance(error.__context__, BrokenPipeError) else 1
     except BrokenPipeError:
-        # What is still buffered cannot be written: keep the interpreter from trying at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return READER_GONE
     except OSError as error:
+        if error.errno == errno.EBADF:
+            _forget_output()
         return _after_os_error(error)
     except Exception as error:
         if is_out_of_memory(error):
-            _complain("memory is too small for this; make the model or the batches smaller.")
+            _complain(
+                "memory is too small for this; end other programs, or give it less: "
+                "a smaller file, batch or model."
+            )
             return ResourceError.exit_code
         traceback.print_exc()
         _complain("this is a bug in nmt; please report it with the lines above.")
         return 1
+
+
+def _forget_output() -> None:
+    """What is still buffered cannot be written: keep the interpreter from trying at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:
@@ -165,10 +191,31 @@ def _complain(message: str) -> None:
             print(f"error: {line}", file=sys.stderr)
 
 
+_OF_MACHINE = {
+    errno.ENOSPC: "the disk is full; free some space, or write to another one.",
+    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere.",
+    errno.EROFS: "the file system is read-only; write elsewhere.",
+    errno.EIO: "the disk reports an input/output error; look at the system log, then retry.",
+    errno.EBADF: "standard output is closed; redirect it to a file or to /dev/null.",
+    errno.ENOMEM: "no memory is left; end other programs, then retry.",
+    errno.EMFILE: "too many files are open at once; raise the limit by `ulimit -n`, then retry.",
+    errno.ENFILE: "too many files are open at once; end other programs, then retry.",
+}
+_OF_USE = {
+    errno.EACCES: "access is not permitted; mend its owner or mode.",
+    errno.EPERM: "access is not permitted; mend its owner or mode.",
+    errno.ENOENT: "is not there; check the name, and whether the current folder still exists.",
+    errno.ENOTDIR: "a file is where a folder should be; check the name.",
+    errno.EISDIR: "is a folder; name a file.",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one.",
+    errno.ELOOP: "is a link that leads in a circle; name the file itself.",
+}
+
+
 def _after_os_error(error: OSError) -> int:
     """Explain what the system refused."""
-    where = f"{error.filename}: " if error.filename else ""
-    _complain(f"{where}{error.strerror or error}")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE):
-        return ResourceError.exit_code
-    return UsageError.exit_code
+    number = error.errno or 0
+    reason = f"{error.strerror or error}; look whether it is what the command takes."
+    what = _OF_MACHINE.get(number) or _OF_USE.get(number, reason)
+    _complain(f"{os.fsdecode(error.filename)}: {what}" if error.filename else what)
+    return ResourceError.exit_code if number in _OF_MACHINE else UsageError.exit_code

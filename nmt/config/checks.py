@@ -37,6 +37,11 @@ def _data(experiment: Experiment) -> Iterator[Disagreement]:
             f'must differ from data.source, both are "{data.source}"',
             ("data.source",),
         )
+    for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test or ())):
+        if any(not name or "\0" in name for name in pair):
+            yield Disagreement(
+                f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
+            )
     if tokenizer.sampling > 0 and tokenizer.kind not in ("unigram", "bpe"):
         yield Disagreement(
             "tokenizer.sampling",

@@ -49,7 +49,12 @@ def read_records(path: Path | None) -> Iterator[bytes]:
     """
     if path is None or str(path) == "-":
         # Iterating a binary stream splits on \n alone, and hands out a line as soon as it came.
-        yield from sys.stdin.buffer
+        try:
+            yield from sys.stdin.buffer
+        except OSError as error:
+            raise DataError(
+                f"stdin: cannot be read: {error.strerror}; name a file, or redirect one."
+            ) from error
     else:
         with _open(path) as stream, _explain_failures(path):
             yield from stream

@@ -119,16 +119,23 @@ def start_world(
         UsageError: there is no GPU, or more processes on a host than GPUs.
         ResourceError: the others cannot be reached.
     """
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    world = World(rank, size, _device(device, int(os.environ.get("LOCAL_RANK", "0"))))
+    size = _from_environment("WORLD_SIZE", 1, least=1)
+    rank = _from_environment("RANK", 0, most=size - 1)
+    world = World(rank, size, _device(device, _from_environment("LOCAL_RANK", 0)))
     patience = timedelta(seconds=timeout)
     if world.device.type == "cuda":
         torch.cuda.set_device(world.device)  # what some CUDA kernels of torch insist on
     if size == 1:
         yield world
         return
-    with _explain_loss(world):
-        store, _, _ = next(rendezvous("env://", rank, size, timeout=patience))
+    try:
+        with _explain_loss(world):
+            store, _, _ = next(rendezvous("env://", rank, size, timeout=patience))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"the {size} processes cannot meet: {error}; start them by torchrun, which sets what "
+            "is missing, or unset WORLD_SIZE to train with one."
+        ) from error
     pulse = Pulse(store, rank, size, grace=min(_MOST_GRACE, timeout / 2))
     world = replace(world, pulse=pulse)
     with _explain_loss(world):
@@ -145,6 +152,20 @@ def start_world(
     finally:
         _leave()
         pulse.end()
+
+
+def _from_environment(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return a number that torchrun sets; the default without it."""
+    text = os.environ.get(name)
+    if text is None:
+        return default
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    if not is_number or int(text) < least or (most is not None and int(text) > most):
+        raise UsageError(
+            f'{name} is "{text}" in the environment; start the processes by torchrun, which sets '
+            f"it, or unset {name} to train with one."
+        )
+    return int(text)
 
 
 def _device(wanted: Literal["auto", "cpu", "cuda"], local_rank: int) -> torch.device:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one clear message, clean streams."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt.cli import main
 from nmt.cli.main import app
 
 CONFIG = """
@@ -159,7 +161,7 @@ def test_a_full_disk_behind_stdout_is_code_5(model_folder):
             command, input=b"a cat\n", stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 5
-    assert b"No space left on device" in done.stderr
+    assert done.stderr == b"error: the disk is full; free some space, or write to another one.\n"
     assert b"Traceback" not in done.stderr
 
 
@@ -167,7 +169,114 @@ def test_a_model_too_large_for_the_memory_is_no_bug(folder):
     done = nmt(folder, "train", "demo.toml", "--set", "model.decoder.hidden_size=1000000")
     assert done.returncode == 5, done.stderr
     assert done.stderr.decode().split("\n")[-2:] == [
-        "error: memory is too small for this; make the model or the batches smaller.",
+        "error: memory is too small for this; end other programs, or give it less: a smaller file, "
+        "batch or model.",
         "",
     ]
     assert b"Traceback" not in done.stderr
+
+
+def shell(folder: Path, command: str, *parts: object) -> subprocess.CompletedProcess[bytes]:
+    """Run `nmt` with redirections that only a shell can make."""
+    line = f'exec "$0" -m nmt.cli {command}'
+    arguments = [sys.executable, *map(str, parts)]
+    return subprocess.run(
+        ["sh", "-c", line, *arguments], cwd=folder, capture_output=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["translate", "tokenize"])
+def test_a_closed_standard_input_is_named(folder, model_folder, command):
+    done = shell(folder, f'{command} "$1" <&-', model_folder)
+    assert done.returncode == 3
+    message = done.stderr.decode()
+    assert message.startswith("error: stdin: cannot be read: Bad file descriptor; name a file, or")
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["translate", "tokenize"])
+def test_a_closed_standard_output_is_named(folder, model_folder, command):
+    done = shell(folder, f'{command} "$1" <train.en >&-', model_folder)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"error: standard output is closed; redirect it to a file")
+    assert b"Traceback" not in done.stderr
+
+
+def test_training_needs_no_open_stream(folder):
+    assert shell(folder, "train demo.toml --run run <&- >&- 2>&-").returncode == 0
+    assert (folder / "run" / "model" / "model.safetensors").is_file()
+    assert "done at update 1" in (folder / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x" * 300, ": the name is too long; choose a shorter one."),
+        ("train.en/run", ": cannot be a folder, a file is in the way; move it."),
+    ],
+)
+def test_what_the_system_refuses_is_explained(folder, name, said):
+    assert said in refused(folder, "train", "demo.toml", "--run", name, code=2)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (errno.EMFILE, 5, "too many files are open at once; raise the limit by `ulimit -n`"),
+        (errno.EROFS, 5, "the file system is read-only; write elsewhere"),
+        (errno.EACCES, 2, "f: access is not permitted; mend its owner or mode"),
+        (errno.ENOENT, 2, "f: is not there; check the name, and whether the current folder"),
+        (errno.ELOOP, 2, "f: is a link that leads in a circle; name the file itself"),
+        (errno.EISDIR, 2, "f: is a folder; name a file"),
+        (errno.EXDEV, 2, "f: Invalid cross-device link; look whether it is what the command takes"),
+    ],
+)
+def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, monkeypatch, capsys):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "f")
+
+    monkeypatch.setattr(main, "app", refuse)
+    assert main.run([]) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"WORLD_SIZE": ""},
+            'WORLD_SIZE is "" in the environment; start the processes by torchrun',
+        ),
+        ({"WORLD_SIZE": "0"}, 'WORLD_SIZE is "0" in the environment'),
+        ({"RANK": "abc"}, 'RANK is "abc" in the environment'),
+        ({"RANK": "1"}, 'RANK is "1" in the environment'),
+        ({"LOCAL_RANK": "-1"}, 'LOCAL_RANK is "-1" in the environment'),
+        ({"WORLD_SIZE": "2"}, "the 2 processes cannot meet: "),
+        (
+            {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "abc"},
+            "the 2 processes cannot meet: ",
+        ),
+    ],
+    ids=str,
+)
+def test_an_environment_that_torchrun_did_not_make_is_refused(folder, monkeypatch, changes, said):
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    assert said in refused(folder, "train", "demo.toml", code=2)
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            'data.train=["a\\u0000b", "c"]',
+            "data.train: holds a name that is empty or has a NUL in it",
+        ),
+        ('data.train=["", "c"]', "data.train: holds a name that is empty or has a NUL in it"),
+        ("training.rank_timeout=99999999999999", "training.rank_timeout"),
+    ],
+)
+def test_values_that_no_system_takes_are_configuration_errors(folder, setting, said):
+    assert said in refused(folder, "train", "demo.toml", "--set", setting, code=2)
+    assert not (folder / "runs").exists()
