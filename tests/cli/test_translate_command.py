@@ -58,6 +58,17 @@ def test_a_file_becomes_a_file(nmt, model_folder, expected, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_the_text_itself_is_not_replaced(nmt, model_folder, tmp_path):
+    text, link = tmp_path / "in.en", tmp_path / "out.it"
+    text.write_bytes(b"a cat\n")
+    link.symlink_to(text)
+    for output in (text, link):
+        code, _, errors = nmt("translate", model_folder, "-i", text, "-o", output)
+        assert code == 2
+        assert "is the text that is translated; choose another name for the translat" in errors
+    assert text.read_bytes() == b"a cat\n"
+
+
 def test_fields_follow_the_text(nmt, model_folder, expected):
     _, lines, _ = nmt("translate", model_folder, "--align", lines=LINES)
     for line, found in zip(lines, expected, strict=True):

@@ -184,7 +184,8 @@ def test_closing_is_prompt_also_when_the_queue_is_full(prepared):
     corpus, _ = prepared
     loader = Loader(corpus, sampler_of(corpus))
     next(loader)
-    time.sleep(0.05)
+    while not loader._made.full():
+        time.sleep(0.001)
     started = time.monotonic()
     loader.close()
     loader.close()

@@ -32,7 +32,7 @@ class Nmt:
 
     def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
         # Its own vocabularies: each side keeps the joint pieces that it uses.
-        config = folder / "config.toml"
+        config = folder / "experiment.toml"  # a run puts a config.toml of its own there
         config.write_text(dump(experiment_on(corpus.languages, ModelConfig())), encoding="utf-8")
         arguments = [sys.executable, "-m", "nmt.cli", "prepare", str(config), "--run", str(folder)]
         return [Command(arguments, folder, thread_settings(1))]
