@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ FloatArray = NDArray[np.float64]
 
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
+_LONGEST_LINE = 64 << 20  # bytes; a few that unpack to endless ones must not fill the memory
 _GZIP_MAGIC = b"\x1f\x8b"
 _NAMED_BAD_LINES = 10  # so many bad lines are named one by one; the rest is only counted
 
@@ -45,19 +46,30 @@ def read_records(path: Path | None) -> Iterator[bytes]:
         path: a file, plain or gzip; None or "-" reads standard input.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or a line is endless.
     """
     if path is None or str(path) == "-":
-        # Iterating a binary stream splits on \n alone, and hands out a line as soon as it came.
         try:
-            yield from sys.stdin.buffer
+            yield from _split(sys.stdin.buffer, "stdin")
         except OSError as error:
             raise DataError(
                 f"stdin: cannot be read: {error.strerror}; name a file, or redirect one."
             ) from error
     else:
         with _open(path) as stream, _explain_failures(path):
-            yield from stream
+            yield from _split(stream, str(path))
+
+
+def _split(stream: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[bytes]:
+    """Yield the lines of a stream as soon as they come; of bytes, they end in \\n alone."""
+    records = iter(lambda: stream.readline(_LONGEST_LINE + 1), b"")
+    for number, record in enumerate(records, start=1):
+        if len(record) > _LONGEST_LINE:
+            raise DataError(
+                f"{name}:{number}: is a line of more than {_LONGEST_LINE >> 20} MiB; "
+                "is this text? Put one sentence on each line."
+            )
+        yield record
 
 
 def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[str]:

@@ -381,3 +381,17 @@ def test_pipes_of_unequal_length_are_refused_at_the_end(shorter, write, tmp_path
         f"{names[0]}: ends after {2 if shorter == 'file' else 3} lines while {names[1]} goes on; "
         "the two must be translations of each other line by line."
     )
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+    bomb = tmp_path / "bomb.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        file.write(b"one\n")
+        for _ in range(70):
+            file.write(bytes(1 << 20))
+    lines = read_lines(bomb, bad_lines="replace")
+    assert next(lines) == "one"
+    with pytest.raises(
+        DataError, match=r"bomb\.gz:2: is a line of more than 64 MiB; is this text\?"
+    ):
+        next(lines)
