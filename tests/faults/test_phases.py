@@ -189,6 +189,11 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     programme.record(15, f"second signal, {second.name}: at once", tries=1, worst_seconds=seconds)
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to what it starts in the background: there Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kind", CODES)
 def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
     """From the interpreter's first line to the first update, at any time."""
@@ -198,7 +203,10 @@ def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
         run = tmp_path / f"run{number}"
         command = [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)]
         with subprocess.Popen(
-            [*command, "--set", "training.max_updates=1000000"], stderr=subprocess.PIPE, text=True
+            [*command, "--set", "training.max_updates=1000000"],
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_ctrl_c,
         ) as process:
             assert process.stderr is not None
             time.sleep(0.3 + 4 * chance.random())  # every moment must do: nothing is waited for
