@@ -42,7 +42,7 @@ _COPIES = 3  # that safetensors makes of tensors before they are on the disk, at
 
 _OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of no file that is named
 
-_REASONS = {
+REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose a folder on another disk",
     errno.EDQUOT: "the disk quota is used up; free some space or choose a folder elsewhere",
     errno.EFBIG: "the file would exceed the largest size allowed here; see `ulimit -f`",
@@ -51,6 +51,7 @@ _REASONS = {
     errno.EPERM: "writing there is not permitted; mend its owner or mode, or choose another",
     errno.EIO: "the disk reports an input/output error; look at the system log, then retry",
 }
+"""What a system refuses to write for, and how to mend it."""
 
 
 def format_size(size: int) -> str:
@@ -75,7 +76,7 @@ def explain_failures(path: Path, *, need: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0)
+        reason = REASONS.get(error.errno or 0)
         if reason is None:
             raise
         # Not of pathlib, whose questions fail where entering a folder is not permitted.
@@ -383,10 +384,17 @@ def publish_folder(temporary: Path, final: Path) -> None:
                 os.rename(aside, final)
             raise
         _sync(final.parent)
-        if aside is not None and _foreign_files(aside):
-            os.rename(aside, final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}"))
-        elif aside is not None:
-            shutil.rmtree(aside)
+        if aside is not None:
+            _discard(aside, final)
+
+
+def _discard(aside: Path, final: Path) -> None:
+    """Delete what `final` has replaced; what holds files of somebody else is kept beside it."""
+    is_ours = aside.is_dir() and not aside.is_symlink() and not _foreign_files(aside)
+    if is_ours:
+        shutil.rmtree(aside)
+    else:
+        os.rename(aside, final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}"))
 
 
 @contextlib.contextmanager
@@ -424,7 +432,10 @@ def sweep_strays(folder: Path) -> list[str]:
             replaced = _REPLACED.fullmatch(path.name)
             if replaced is not None and not (folder / replaced["name"]).exists():
                 os.rename(path, folder / replaced["name"])
-            elif replaced is not None or _TEMPORARY.fullmatch(path.name):
+            elif replaced is not None:
+                _discard(path, folder / replaced["name"])
+                swept.append(path.name)
+            elif _TEMPORARY.fullmatch(path.name):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:

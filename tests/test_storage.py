@@ -617,6 +617,21 @@ def test_what_somebody_put_into_a_folder_is_kept_when_it_is_replaced(tmp_path):
     assert (kept / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+def test_sweeping_keeps_what_somebody_put_into_a_folder_that_was_replaced(tmp_path, foreign):
+    """As a process leaves it that is killed after the second rename."""
+    aside = tmp_path / ".model.0123456789ab.replaced"
+    for folder in (tmp_path / "model", aside):
+        with storage.new_folder(folder) as made:
+            (made / "weights").touch()
+    if foreign:
+        (aside / "notes.txt").write_text("mine")
+    assert storage.sweep_strays(tmp_path) == [aside.name]
+    kept = [path / "notes.txt" for path in tmp_path.glob("model.kept.*")]
+    assert [path.read_text() for path in kept] == ["mine"] * foreign
+    assert not aside.exists()
+
+
 def test_shapes_are_read_without_the_tensors(tmp_path):
     path = tmp_path / "x.safetensors"
     storage.save_tensors(path, {"b": torch.ones(2, 3), "a": torch.ones(())})

@@ -31,6 +31,7 @@ from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
+from nmt.storage import REASONS
 
 READER_GONE = 141
 """128 + SIGPIPE: what a shell says of a program whose reader went away."""
@@ -192,30 +193,27 @@ def _complain(message: str) -> None:
 
 
 _OF_MACHINE = {
-    errno.ENOSPC: "the disk is full; free some space, or write to another one.",
-    errno.EDQUOT: "the disk quota is used up; free some space, or write elsewhere.",
-    errno.EROFS: "the file system is read-only; write elsewhere.",
-    errno.EIO: "the disk reports an input/output error; look at the system log, then retry.",
-    errno.EBADF: "standard output is closed; redirect it to a file or to /dev/null.",
-    errno.ENOMEM: "no memory is left; end other programs, then retry.",
-    errno.EMFILE: "too many files are open at once; raise the limit by `ulimit -n`, then retry.",
-    errno.ENFILE: "too many files are open at once; end other programs, then retry.",
+    **{n: REASONS[n] for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)},
+    errno.EBADF: "standard output is closed; redirect it to a file or to /dev/null",
+    errno.ENOMEM: "no memory is left; end other programs, then retry",
+    errno.EMFILE: "too many files are open at once; raise the limit by `ulimit -n`, then retry",
+    errno.ENFILE: "too many files are open at once; end other programs, then retry",
 }
 _OF_USE = {
-    errno.EACCES: "access is not permitted; mend its owner or mode.",
-    errno.EPERM: "access is not permitted; mend its owner or mode.",
-    errno.ENOENT: "is not there; check the name, and whether the current folder still exists.",
-    errno.ENOTDIR: "a file is where a folder should be; check the name.",
-    errno.EISDIR: "is a folder; name a file.",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one.",
-    errno.ELOOP: "is a link that leads in a circle; name the file itself.",
+    errno.EACCES: "access is not permitted; mend its owner or mode",
+    errno.EPERM: "access is not permitted; mend its owner or mode",
+    errno.ENOENT: "is not there; check the name, and whether the current folder still exists",
+    errno.ENOTDIR: "a file is where a folder should be; check the name",
+    errno.EISDIR: "is a folder; name a file",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "is a link that leads in a circle; name the file itself",
 }
 
 
 def _after_os_error(error: OSError) -> int:
     """Explain what the system refused."""
     number = error.errno or 0
-    reason = f"{error.strerror or error}; look whether it is what the command takes."
+    reason = f"{error.strerror or error}; look whether it is what the command takes"
     what = _OF_MACHINE.get(number) or _OF_USE.get(number, reason)
-    _complain(f"{os.fsdecode(error.filename)}: {what}" if error.filename else what)
+    _complain(f"{os.fsdecode(error.filename)}: {what}." if error.filename else f"{what}.")
     return ResourceError.exit_code if number in _OF_MACHINE else UsageError.exit_code

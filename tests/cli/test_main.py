@@ -161,7 +161,9 @@ def test_a_full_disk_behind_stdout_is_code_5(model_folder):
             command, input=b"a cat\n", stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 5
-    assert done.stderr == b"error: the disk is full; free some space, or write to another one.\n"
+    assert done.stderr.decode() == (
+        "error: the disk is full; free some space or choose a folder on another disk.\n"
+    )
     assert b"Traceback" not in done.stderr
 
 
@@ -223,7 +225,7 @@ def test_what_the_system_refuses_is_explained(folder, name, said):
     ("number", "code", "said"),
     [
         (errno.EMFILE, 5, "too many files are open at once; raise the limit by `ulimit -n`"),
-        (errno.EROFS, 5, "the file system is read-only; write elsewhere"),
+        (errno.EROFS, 5, "the file system is read-only; choose a folder that can be written"),
         (errno.EACCES, 2, "f: access is not permitted; mend its owner or mode"),
         (errno.ENOENT, 2, "f: is not there; check the name, and whether the current folder"),
         (errno.ELOOP, 2, "f: is a link that leads in a circle; name the file itself"),

@@ -64,6 +64,8 @@ def test_a_run_is_opened_again(tmp_path, sign):
         (tmp_path / sign).mkdir()
     else:
         (tmp_path / sign).touch()
-    (tmp_path / "config.toml").touch()
+    (tmp_path / "config.toml").write_text("of the run")
     with open_run_folder(tmp_path):
-        pass
+        assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
+    assert (tmp_path / "config.toml").read_text() == "of the run"
+    assert (tmp_path / sign).exists()
