@@ -7,6 +7,7 @@ flipped bits nor a swapped file: `SHA256SUMS` in each folder does.
 """
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -38,6 +39,7 @@ _OF_FINDER = ".DS_Store"  # macOS puts it into each folder that somebody has loo
 _MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
 _LONGEST_NAME = 255  # bytes, on every file system
 _LONGEST_PATH = 4095  # bytes that a system call takes
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _COPIES = 3  # that safetensors makes of tensors before they are on the disk, at most
 
 _OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of no file that is named
@@ -356,9 +358,11 @@ def _foreign_files(folder: Path) -> list[str]:
 def publish_folder(temporary: Path, final: Path) -> None:
     """Make the complete folder `temporary` appear as `final`, after all its files are on the disk.
 
-    A folder that is already there is moved aside first and deleted last; should the process die
-    between the two renames, `sweep_strays` puts the old folder back. If somebody put files of his
-    own into it, it stays, under a name that begins with `NAME.kept.`.
+    A folder that is already there changes places with it in one step where the system can do that
+    (Linux, on most file systems), so that a reader finds one of the two at any moment. Elsewhere it
+    is moved aside first; should the process die between the two renames, `sweep_strays` puts a
+    whole folder there. What was replaced is deleted last. If somebody put files of his own into
+    it, it stays, under a name that begins with `NAME.kept.`.
 
     Args:
         temporary: a folder from `temporary_beside(final)`.
@@ -373,19 +377,57 @@ def publish_folder(temporary: Path, final: Path) -> None:
             if path.is_file() or path.is_dir():
                 _sync(path)
         _sync(temporary)
-        aside = None
-        if final.exists():
-            aside = final.with_name(f".{final.name}.{secrets.token_hex(6)}.replaced")
-            os.rename(final, aside)
-        try:
+        if not final.exists():
             os.rename(temporary, final)
+            _sync(final.parent)
+            return
+        aside = _name_aside(final)
+        os.rename(temporary, aside)
+        try:
+            former = _put_in_place(aside, final)
         except OSError:
-            if aside is not None:
-                os.rename(aside, final)
+            os.rename(aside, temporary)
             raise
         _sync(final.parent)
-        if aside is not None:
-            _discard(aside, final)
+        _discard(former, final)
+
+
+def _name_aside(final: Path) -> Path:
+    """Return an unused name beside `final` for what it replaces; `sweep_strays` knows it."""
+    return final.with_name(f".{final.name}.{secrets.token_hex(6)}.replaced")
+
+
+def _put_in_place(new: Path, final: Path) -> Path:
+    """Let the folder `new` have the name `final`, and return the name of what had it."""
+    if _exchange(new, final):
+        return new
+    former = _name_aside(final)
+    os.rename(final, former)
+    try:
+        os.rename(new, final)
+    except OSError:
+        os.rename(former, final)
+        raise
+    return former
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two names change places in one step; False if the system cannot do that.
+
+    Raises:
+        OSError: it can, and refuses.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    here = ctypes.c_int(_HERE)
+    if rename(here, os.fsencode(first), here, os.fsencode(second), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):  # of the file system; of the kernel
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def _discard(aside: Path, final: Path) -> None:

@@ -1,3 +1,4 @@
+import ctypes
 import errno
 import json
 import os
@@ -353,34 +354,110 @@ def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path):
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_an_existing_folder_is_replaced(tmp_path):
+class Library:
+    """The C library of a system whose renameat2 fails, as far as it is needed here."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def renameat2(self, *_):
+        ctypes.set_errno(self.number)
+        return -1
+
+
+LIBRARIES = {
+    "exchange": None,
+    "no such call": object(),
+    "not of this file system": Library(errno.EINVAL),
+    "not of this kernel": Library(errno.ENOSYS),
+}
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request, monkeypatch):
+    """Let the test see a system that can exchange two names, and others that cannot."""
+    replacement = LIBRARIES[request.param]
+    if replacement is not None:
+        monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: replacement)
+    return request.param
+
+
+def test_an_existing_folder_is_replaced(tmp_path, library):
     final = filled(tmp_path / "model")
     with storage.new_folder(final) as temporary:
         storage.write_text(temporary / "weights", "new")
     assert sorted(path.name for path in final.iterdir()) == ["SHA256SUMS", "weights"]
+    storage.verify_manifest(final)
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_a_replacement_that_fails_gives_the_old_folder_back(tmp_path, monkeypatch):
+@pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is of Linux")
+def test_a_folder_that_is_replaced_is_there_at_any_moment(tmp_path, monkeypatch):
     final = filled(tmp_path / "model")
-    rename = os.rename
+    rename, exchange, seen = os.rename, storage._exchange, []
 
-    def fail_to_publish(source, target):
-        if ".partial" in str(source):
-            raise OSError(errno.EIO, "Input/output error")
-        rename(source, target)
+    def look_around(call):
+        def looking(source, target):
+            storage.verify_manifest(final)
+            outcome = call(source, target)
+            storage.verify_manifest(final)
+            seen.append(call)
+            return outcome
 
-    monkeypatch.setattr(storage.os, "rename", fail_to_publish)
+        return looking
+
+    monkeypatch.setattr(storage.os, "rename", look_around(rename))
+    monkeypatch.setattr(storage, "_exchange", look_around(exchange))
+    with storage.new_folder(final) as temporary:
+        (temporary / "weights").write_text("new")
+    assert seen == [rename, exchange]
+    assert (final / "weights").read_text() == "new"
+
+
+def replace_in_vain(final):
+    """Replace a folder, which the disk is to refuse; the old one is then there, and alone."""
+    filled(final)
     with (
         pytest.raises(ResourceError, match=r"need 2\.0 MB in .* the disk reports an input/out"),
         storage.new_folder(final) as temporary,
     ):
         (temporary / "weights").write_bytes(bytes(2 * 10**6))
     storage.verify_manifest(final)
-    assert list(tmp_path.iterdir()) == [final]
-    with pytest.raises(ResourceError), storage.new_folder(tmp_path / "new"):
+    assert list(final.parent.iterdir()) == [final]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_replacement_whose_rename_fails_gives_the_old_folder_back(tmp_path, monkeypatch, number):
+    """On a system that cannot exchange two names."""
+    rename, calls = os.rename, []
+
+    def fail_once(source, target):
+        calls.append(source)
+        if len(calls) == number:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "rename", fail_once)
+    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: object())
+    replace_in_vain(tmp_path / "model")
+
+
+def test_an_exchange_that_fails_gives_the_old_folder_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: Library(errno.EIO))
+    replace_in_vain(tmp_path / "model")
+
+
+def test_a_new_folder_that_cannot_get_its_name_vanishes(tmp_path, monkeypatch):
+    def fail(source, target):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(storage.os, "rename", fail)
+    with (
+        pytest.raises(ResourceError, match="the disk reports an input/output error"),
+        storage.new_folder(tmp_path / "new"),
+    ):
         pass
-    assert list(tmp_path.iterdir()) == [final]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_file_and_folder_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
@@ -420,20 +497,24 @@ def test_strays_are_swept_and_everything_else_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "kept.partial"]
 
 
-def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch, number):
+    """On a system that cannot exchange two names; the process dies before a rename."""
     final = filled(tmp_path / "model")
-    rename = os.rename
+    rename, calls = os.rename, []
 
-    def die_at_second(source, target):
-        if ".partial" in str(source):
+    def die(source, target):
+        calls.append(source)
+        if len(calls) >= number:
             raise SystemExit(137)
         rename(source, target)
 
-    monkeypatch.setattr(storage.os, "rename", die_at_second)
+    monkeypatch.setattr(storage.os, "rename", die)
+    monkeypatch.setattr(storage.ctypes, "CDLL", lambda *_, **__: object())
     with pytest.raises(SystemExit), storage.new_folder(final):
         pass  # an empty folder is enough
     monkeypatch.undo()
-    assert not final.exists()
+    assert final.exists() == (number < 3)
 
     storage.sweep_strays(tmp_path)
     storage.verify_manifest(final)
