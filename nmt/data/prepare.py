@@ -79,7 +79,7 @@ def prepare(
     tell = report or (lambda _: None)
     earlier = _read_manifest(out)
     known = {} if earlier is None else earlier.inputs
-    inputs = _fingerprint_inputs(experiment, known)
+    inputs = _fingerprint_inputs(experiment)
     key = _key(experiment, inputs)
     if expected_key not in (None, key):
         raise DataError(_explain_other_data(out, known, inputs))
@@ -112,22 +112,15 @@ def prepare(
     return summary
 
 
-def _fingerprint_inputs(
-    experiment: Experiment, known: Mapping[str, InputFile]
-) -> dict[str, InputFile]:
-    """Return size, time and SHA-256 of every text file; one unchanged since is not read again."""
+def _fingerprint_inputs(experiment: Experiment) -> dict[str, InputFile]:
+    """Return size and SHA-256 of every text file; all of it is read, whatever its time says."""
     data = experiment.data
     inputs = {}
     for file in (*data.train, *data.valid, *(data.test or ())):
         path = Path(file)
         require_file(path)
         require_utf8_name(path)
-        status = path.stat()
-        size, time_ns = status.st_size, status.st_mtime_ns
-        before = known.get(file)
-        is_unchanged = before is not None and (before.bytes, before.mtime_ns) == (size, time_ns)
-        sha256 = before.sha256 if before is not None and is_unchanged else sha256_of(path)
-        inputs[file] = InputFile(bytes=size, mtime_ns=time_ns, sha256=sha256)
+        inputs[file] = InputFile(bytes=path.stat().st_size, sha256=sha256_of(path))
     return inputs
 
 

@@ -25,7 +25,6 @@ class InputFile(BaseModel):
     """A text file, as it was when it was prepared."""
 
     bytes: int
-    mtime_ns: int
     sha256: str
 
 

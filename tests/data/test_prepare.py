@@ -186,7 +186,7 @@ def test_a_summary_without_losses_is_short(corpora):
 def test_a_second_call_does_nothing(corpora, monkeypatch):
     first = corpora.prepare()
     stamps = {path: path.stat().st_mtime_ns for path in corpora.out.rglob("*")}
-    monkeypatch.setattr(module, "sha256_of", lambda _: pytest.fail("read unchanged file"))
+    monkeypatch.setattr(module, "Preparation", lambda *_: pytest.fail("prepared again"))
 
     second = corpora.prepare()
 
@@ -222,6 +222,17 @@ def test_other_options_prepare_again(change, corpora):
 def test_sampling_is_a_matter_of_training_only(corpora):
     corpora.prepare()
     assert corpora.prepare(tokenizer={"sampling": 0.1}).up_to_date
+
+
+def test_text_that_changed_without_a_sign_prepares_again(corpora):
+    """Of the same size and time: only its content tells."""
+    corpora.prepare()
+    path = corpora.folder / "train.de"
+    status, text = path.stat(), path.read_bytes()
+    path.write_bytes(text[:-2] + b"x\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert not corpora.prepare().up_to_date
 
 
 def test_changed_text_prepares_again(corpora):
