@@ -4,12 +4,14 @@ The shared library is for the very CPU it was compiled on, so it is never shippe
 second or two, and the next process finds it.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 SWITCH = "NMT_NATIVE"
@@ -21,7 +23,9 @@ _FLAGS = ["-std=gnu++17", "-O3", "-fno-math-errno", "-fno-exceptions", "-shared"
 _VARIANTS: tuple[list[str], ...] = (["-march=native", "-fopenmp"], ["-mcpu=native"], [])
 """What is tried, in order: not every compiler knows every machine, and not each has OpenMP."""
 _PATIENCE = 120.0
-"""Seconds."""
+"""Seconds that one variant may take."""
+_SCRATCH = "compiling-"
+"""How the name of a folder begins in which a compiler writes."""
 
 
 def compile_kernels() -> Path | None:
@@ -87,7 +91,8 @@ def _compile(compiler: str, library: Path) -> None:
         OSError: there is no room for it.
         subprocess.SubprocessError: the compiler takes none of the variants.
     """
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+    _sweep(library.parent)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=library.parent) as scratch:
         made = Path(scratch, library.name)
         for variant in _VARIANTS:
             command = [compiler, *_FLAGS, *variant, *map(str, _sources()), "-o", str(made)]
@@ -96,3 +101,11 @@ def _compile(compiler: str, library: Path) -> None:
                 made.replace(library)
                 return
     raise subprocess.CalledProcessError(finished.returncode, command)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes have left, which no compiler can still be writing."""
+    for scratch in cache.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):  # another process may be sweeping as well
+            if time.time() - scratch.stat().st_mtime > 2 * _PATIENCE * len(_VARIANTS):
+                shutil.rmtree(scratch)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path, own_
 
     assert compile_kernels() is None
     assert list(own_cache.iterdir()) == []
+
+
+@needs_compiler
+def test_what_a_killed_compiler_left_is_swept_once_it_is_old(own_cache):
+    for name, age in (("compiling-old", 3600), ("compiling-now", 0)):
+        (own_cache / name).mkdir(parents=True)
+        (own_cache / name / "kernels.so").touch()
+        made = time.time() - age
+        os.utime(own_cache / name, (made, made))
+    library = compile_kernels()
+
+    assert {path.name for path in own_cache.iterdir()} == {library.name, "compiling-now"}
 
 
 @needs_compiler
