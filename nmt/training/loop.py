@@ -15,7 +15,7 @@ from nmt.training.schedule import learning_rate
 from nmt.training.scheduled_sampling import reference_probability
 from nmt.training.signals import GracefulStop
 from nmt.training.timing import Deadline, Every
-from nmt.training.trainer import Trainer, save, validate
+from nmt.training.trainer import Trainer, reload_best, save, validate
 
 Ending = Literal["max_updates", "max_epochs", "patience", "max_time", "signal"]
 """Why training stopped."""
@@ -27,10 +27,12 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
     validation, saving = Every(trainer.experiment.validation.every), Every(config.save_every)
     meter = Meter(state, Every(config.log_every), config)
     updates = iter(trainer.loader)
-    if state.is_validation_due and validate(trainer, stop):
+    if state.is_validation_due and not validate(trainer, stop):
         save(trainer)
     ending = "signal" if state.is_validation_due else limit_reached(trainer)
     while ending is None:
+        if state.is_reload_due:
+            reload_best(trainer)
         update = next(updates)
         nll, norm = make_update(trainer, update)
         nll, must_validate, must_save, is_asked_to_stop, is_out_of_time = all_reduce_sum(
@@ -48,15 +50,16 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
         )
         if (report := meter.count(update, nll=nll, norm=norm)) is not None:
             trainer.report(report)
+        is_saved = False
         if must_validate or limit_reached(trainer):
             with meter.paused():
-                validate(trainer, stop)
+                is_saved = validate(trainer, stop)
         ending = limit_reached(trainer)
         if state.is_validation_due or (ending is None and is_asked_to_stop):
             ending = "signal"
         if ending is None and is_out_of_time:
             ending = "max_time"
-        if must_save or ending is not None:
+        if (must_save or ending is not None) and not is_saved:
             save(trainer)
     return ending
 

@@ -32,6 +32,8 @@ class TrainingState:
     """How often the run diverged and went back to a checkpoint."""
     is_validation_due: bool = False
     """A signal cut a validation short: it comes first when the run goes on."""
+    is_reload_due: bool = False
+    """The rate has fallen: the best weights come back before the next update."""
     seconds: float = 0.0
     """Time spent training, over all pieces of the run."""
     plateau: Plateau = field(default_factory=Plateau)

@@ -23,6 +23,7 @@ from nmt.training.checkpoint import (
     point_to,
     prune_checkpoints,
     save_checkpoint,
+    update_of,
 )
 from nmt.training.distributed import World, barrier, broadcast_object
 from nmt.training.divergence import diverged, is_hopeless, require_finite
@@ -69,10 +70,12 @@ class Trainer:
 
 
 def validate(trainer: Trainer, stop: GracefulStop) -> bool:
-    """Score the weights; keep them if they are among the best, ship them if they are the best.
+    """Score the weights; save them if they are among the best, ship them if they are the best.
+
+    A signal cuts it short, and nothing has changed then.
 
     Returns:
-        Whether it came to its end; a signal cuts it short, and nothing has changed then.
+        Whether it saved.
 
     Raises:
         DivergenceError: the weights, or their loss, are not finite.
@@ -100,16 +103,12 @@ def validate(trainer: Trainer, stop: GracefulStop) -> bool:
             ship(trainer, name_scores(trainer.validator, scores))
     schedule = trainer.experiment.training.schedule
     state.plateau = after_validation(schedule, state.plateau, improved=is_best)
-    if any(best.update == state.update for best in state.stopping.best):
-        checkpoint = save(trainer)
-        if is_best and trainer.world.is_main:
-            point_to(trainer.run, "best", checkpoint)
+    state.is_reload_due = should_reload_best(schedule, state.plateau)
+    is_kept = any(best.update == state.update for best in state.stopping.best)
+    if is_kept:
+        save(trainer)
     trainer.report(report)
-    if should_reload_best(schedule, state.plateau) and state.stopping.best:
-        best = checkpoint_path(trainer.run, state.stopping.best[0].update)
-        logger.info("rate falls: going back to the weights of %s", best.name)
-        load_checkpoint(best, trainer.trainee)
-    return True
+    return is_kept
 
 
 def _score(trainer: Trainer, stop: GracefulStop) -> Scores | None:
@@ -120,6 +119,15 @@ def _score(trainer: Trainer, stop: GracefulStop) -> Scores | None:
             found = asdict(trainer.validator.score(trainer.model, trainer.state.update))
     found = broadcast_object(found, trainer.world)
     return None if found is None else Scores(**found)
+
+
+def reload_best(trainer: Trainer) -> None:
+    """Go back to the weights and moments of the best checkpoint, since the rate falls."""
+    trainer.state.is_reload_due = False
+    if trainer.state.stopping.best:
+        best = checkpoint_path(trainer.run, trainer.state.stopping.best[0].update)
+        logger.info("rate falls: going back to the weights of %s", best.name)
+        load_checkpoint(best, trainer.trainee)
 
 
 def go_back(trainer: Trainer, error: DivergenceError) -> None:
@@ -149,7 +157,7 @@ def go_back(trainer: Trainer, error: DivergenceError) -> None:
         logger.warning("%s; going back to %s, this once", error.what, Path(found).name)
 
 
-def save(trainer: Trainer) -> Path:
+def save(trainer: Trainer) -> None:
     """Write a checkpoint of everything, and delete those that are no longer needed.
 
     Raises:
@@ -157,16 +165,17 @@ def save(trainer: Trainer) -> Path:
     """
     require_finite(trainer.trainee, trainer.state.update, trainer.experiment.training)
     states = gather_random_states(trainer.world)
-    final = checkpoint_path(trainer.run, trainer.state.update)
     if trainer.world.is_main:
         save_checkpoint(trainer.run, trainer.trainee, trainer.state, states)
+        best = [checkpoint_path(trainer.run, best.update) for best in trainer.state.stopping.best]
+        if best and best[0].is_dir():
+            point_to(trainer.run, "best", best[0])
         prune_checkpoints(
             trainer.run,
             keep_last=trainer.experiment.training.keep_last,
-            keep=[best.update for best in trainer.state.stopping.best],
+            keep=[update_of(checkpoint) for checkpoint in best],
         )
     barrier(trainer.world)
-    return final
 
 
 def name_scores(validator: Validator, scores: Scores) -> dict[str, str]:

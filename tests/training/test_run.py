@@ -16,7 +16,7 @@ from nmt.data.prepare import prepare
 from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
 from nmt.models.translation import TranslationModel
 from nmt.storage import load_tensors, sha256_of
-from nmt.training import loop, meter, validation
+from nmt.training import checkpoint, loop, meter, trainer, validation
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -283,6 +283,52 @@ def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, c
     last = load_tensors(run / "checkpoints/update-000006/model.safetensors")
     for name, weight in last.items():  # two whole steps lay between, and were undone
         torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-6)
+
+
+def test_a_run_that_is_cut_where_the_rate_falls_goes_back_to_the_best_weights_all_the_same(
+    tmp_path, monkeypatch
+):
+    """The second of two validations is worse, and still among the two best."""
+    options = (
+        "training.schedule={kind = 'plateau', factor = 0.5, patience = 1}",
+        *("validation.every=2", "validation.metric=loss"),
+        *("training.save_every=2", "training.keep_best=2"),
+    )
+    runs = []
+    for name, limits in (("whole", [8]), ("pieces", [4, 8])):
+        losses = iter([1.0, 2.0, 3.0, 4.0])
+        monkeypatch.setattr(validation, "mean_loss", lambda *_, losses=losses, **__: next(losses))
+        for limit in limits:
+            run = train(tmp_path, name, *options, f"training.max_updates={limit}")
+        runs.append(run)
+    assert fingerprint(runs[0], 8) == fingerprint(runs[1], 8)
+    second = load_tensors(runs[0] / "checkpoints/update-000004/model.safetensors")
+    best = load_tensors(runs[0] / "checkpoints/update-000002/model.safetensors")
+    assert not torch.equal(second["output.weight"], best["output.weight"])  # the scored ones
+
+
+def test_an_update_is_saved_once_whatever_the_reasons(tmp_path, monkeypatch):
+    """Update 4 is the end, due to be saved, and the best."""
+    saved = []
+
+    def save_checkpoint(*arguments):
+        saved.append(arguments[2].update)
+        return checkpoint.save_checkpoint(*arguments)
+
+    monkeypatch.setattr(trainer, "save_checkpoint", save_checkpoint)
+    losses = iter([2.0, 1.0])
+    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    options = ("validation.every=2", "validation.metric=loss", "training.save_every=2")
+    run = train(tmp_path, "run", *options, "training.max_updates=4")
+    assert saved == [2, 4]
+    assert (run / "best").read_text() == "checkpoints/update-000004\n"
+
+
+def test_a_damaged_pointer_to_the_best_is_mended_by_the_next_save(tmp_path):
+    run = train(tmp_path, "run", "validation.every=2", "training.max_updates=2")
+    (run / "best").write_bytes(b"\0damaged")
+    train(tmp_path, "run", "validation.every=2", "training.max_updates=3")
+    assert (run / "best").read_text().startswith("checkpoints/update-00000")
 
 
 def test_what_is_shipped_translates_line_by_line(tmp_path):
