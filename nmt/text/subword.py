@@ -278,7 +278,7 @@ class _TrainingText:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = lines
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.is_empty = True
 
     def __iter__(self) -> Iterator[str]:
@@ -287,7 +287,9 @@ class _TrainingText:
                 if line:
                     self.is_empty = False
                     yield line.replace(_RESERVED, " ")
-        except Exception as error:
+        except GeneratorExit:  # it wants no more
+            raise
+        except BaseException as error:  # Ctrl-C as well
             self.failure = error
             raise
 

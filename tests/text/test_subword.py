@@ -207,6 +207,15 @@ def test_an_error_while_reading_arrives_as_it_was(tmp_path):
         Subword.train(lines(), tmp_path / "m", kind="bpe", vocab_size=300)
 
 
+def test_ctrl_c_while_the_trainer_reads_is_no_fault_of_the_text(tmp_path):
+    def lines():
+        yield "some text"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Subword.train(lines(), tmp_path / "m.model", kind="word", vocab_size=30)
+
+
 def test_training_is_silent(tmp_path):
     code = (
         "from pathlib import Path; from nmt.text.subword import Subword;"
