@@ -2,7 +2,7 @@
 
 Standard output carries data only; the log goes to standard error. Exit codes: 0 done, 1 a bug in
 nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machine, 6 diverged,
-130 Ctrl-C, 141 the reader went away, 143 terminated after saving.
+141 the reader went away; after saving, 129 the terminal went away, 130 Ctrl-C, 143 SIGTERM.
 """
 
 import contextlib
@@ -11,8 +11,10 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, Any, Literal, TextIO
 
 import typer
@@ -119,6 +121,7 @@ class _JsonFormatter(logging.Formatter):
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
     open_closed_streams()
+    heed_termination()
     keep_memory()
     prepare_streams()
     sys.exit(run(sys.argv[1:]))
@@ -140,6 +143,21 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
+class _Terminated(BaseException):
+    """SIGTERM came. What is half done is put in order on the way out, as after Ctrl-C."""
+
+
+def heed_termination() -> None:
+    """Let the first SIGTERM end the program in order and the second one at once."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise _Terminated
+
+
 def prepare_streams() -> None:
     """Make standard output UTF-8 in any locale; names that are not UTF-8 come out as they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -157,6 +175,8 @@ def run(arguments: list[str]) -> int:
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except _Terminated:
+        return 143
     except NmtError as error:
         _complain(str(error))
         return error.exit_code

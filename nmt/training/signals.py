@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT)
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Interrupted(Exception):
@@ -16,6 +16,9 @@ class Interrupted(Exception):
 
 class GracefulStop:
     """Within this block, SIGTERM and Ctrl-C ask to save and leave; a second one leaves at once.
+
+    So does SIGHUP, which comes when the terminal goes away, as often as it may come: a shell sends
+    it once more than the kernel. Who had it ignored, by `nohup`, is not disturbed.
 
     The loop looks at `requested` between two steps, and ends the process with `exit_code` after
     saving. Only the main thread may enter; the former handlers return at the end.
@@ -38,7 +41,7 @@ class GracefulStop:
 
     @property
     def exit_code(self) -> int:
-        """128 + signal: 143 after SIGTERM, 130 after Ctrl-C; 0 if none came."""
+        """128 + signal: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP; 0 if none came."""
         return 0 if self.requested is None else 128 + self.requested
 
     def __enter__(self) -> "GracefulStop":
@@ -48,7 +51,8 @@ class GracefulStop:
         self._listener = threading.Thread(target=_listen, args=(ear,), daemon=True)
         self._listener.start()
         for number in _HANDLED:
-            self._former[number] = signal.signal(number, self._handle)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -76,7 +80,9 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
-            os._exit(128 + number)
+            if number != signal.SIGHUP:
+                os._exit(128 + number)
+            return
         self.requested = number
         if self._is_urgent:
             raise Interrupted
@@ -90,7 +96,9 @@ def _listen(ear: int) -> None:
             if data[0] not in _HANDLED:
                 continue
             if is_second:
-                os._exit(128 + data[0])
+                if data[0] != signal.SIGHUP:
+                    os._exit(128 + data[0])
+                continue
             is_second = True
             name = signal.Signals(data[0]).name
             # Not print(): the signal may have come in the middle of another write to stderr.

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -282,6 +283,32 @@ def test_a_typed_line_is_answered_and_ctrl_c_ends_quietly(model_folder):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_translation_to_a_file_that_is_stopped_says_what_is_done(
+    model_folder, tmp_path, number, code
+):
+    partial = tmp_path / "out.partial"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt.cli", "translate", model_folder, "-o", tmp_path / "out"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with process:
+        process.stdin.write(b"a cat\na dog\n")
+        process.stdin.flush()
+        while not partial.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == code
+        said = process.stderr.read().decode()
+    lines = partial.read_text().count("\n")
+    assert said == f"warning: {partial}: what was done before the error, {lines} lines\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_pairs_are_scored(nmt, model_folder, tmp_path):

@@ -1,7 +1,8 @@
-"""SIGTERM and Ctrl-C in every phase of a run: one save at most, 143 or 130, nothing torn."""
+"""A signal in every phase of a run: one save at most, 128 and its number, nothing torn."""
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tiny import write_corpus
 
 from nmt.storage import sha256_of, verify_manifest
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 LIMIT = 10.0
 """Seconds to exit, on a machine that does other work."""
 WAIT = """
@@ -29,6 +30,23 @@ def held(*arguments, **options):
 {module}.{name} = held
 """
 """Note in a file that a phase has begun, and stay in it."""
+NOTE_SAVES = """
+import nmt.training.signals as signals, nmt.training.trainer as trainer
+save, handle = trainer.save_checkpoint, signals.GracefulStop._handle
+def note(letter):
+    with open({path!r}, "a") as file:
+        file.write(letter)
+def saving(*arguments, **options):
+    note("(")
+    made = save(*arguments, **options)
+    note(")")
+    return made
+def handling(*arguments):
+    note("!")
+    handle(*arguments)
+trainer.save_checkpoint, signals.GracefulStop._handle = saving, handling
+"""
+"""Note in a file when a save begins and ends, and when the signal comes."""
 
 # Each phase: what stands for it, and how long it is made to last (0: as long as it does).
 PHASES = {
@@ -57,11 +75,12 @@ def begin(launcher: Launcher, folder: Path, run: str, phase: str) -> tuple[Proce
     if not (folder / "tiny.toml").exists():
         write_corpus(folder, pairs=200)
     module, name, seconds = PHASES[phase]
-    mark = folder / f"{run}.mark"
+    mark, saves = folder / f"{run}.mark", folder / f"{run}.saves"
     process = launcher.start(
         *("train", folder / "tiny.toml", "--run", folder / run),
         *settings(("training.max_updates=1000000", "training.save_every=7", "validation.every=5")),
-        before=WAIT.format(module=module, name=name, path=str(mark), seconds=seconds),
+        before=NOTE_SAVES.format(path=str(saves))
+        + WAIT.format(module=module, name=name, path=str(mark), seconds=seconds),
     )
     return process, mark
 
@@ -89,7 +108,7 @@ def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme
     chance, tries = random.Random(phase), programme.count(quick=1, full=8)
     seconds = []
     for number in range(tries):
-        kind = (signal.SIGTERM, signal.SIGINT)[(number + len(phase)) % 2]
+        kind = list(CODES)[(number + len(phase)) % len(CODES)]
         process, mark = begin(launcher, tmp_path, f"run{number}", phase)
         passes = 1 if phase in UNSAVED else 1 + chance.randrange(3)
         process.wait_until(
@@ -106,8 +125,11 @@ def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme
         saved = (run / "last").exists()
         if phase not in UNSAVED:
             assert "stopped by a signal; the same command goes on from here" in process.errors
-            assert process.errors.count("saving before the end") == 1
+            assert process.errors.count(f"{kind.name}: saving before the end") == 1
             assert saved
+            # One that had been decided upon before the signal, and the one for it.
+            saves = (tmp_path / f"run{number}.saves").read_text()
+            assert re.fullmatch(r"(\(\))*(\(!\)|!(\(\))?)(\(\))?", saves), saves
         if number % 5 == 0:
             assert_resumable(launcher, tmp_path, run)
     seconds.sort()

@@ -8,7 +8,10 @@ import pytest
 from nmt.training.signals import GracefulStop
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
+)
 def test_the_first_signal_only_asks(number, code, capfd):
     former = signal.getsignal(number)
     with GracefulStop() as stop:
@@ -35,6 +38,30 @@ def test_the_second_signal_ends_the_process_at_once():
     )
     assert done.returncode == 130
     assert done.stdout == "still here\n"
+
+
+def test_a_terminal_that_goes_away_is_told_of_twice():
+    code = (
+        "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
+        "with GracefulStop() as stop:\n"
+        "    for _ in range(3):\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "sys.exit(stop.exit_code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 129
+    assert done.stderr.count("SIGHUP: saving before the end") == 1
+
+
+def test_nohup_is_respected():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with GracefulStop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.requested is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_handlers_return_after_an_error():
