@@ -39,6 +39,9 @@ def init(
     from nmt.config.presets import from_preset, preset_for
     from nmt.storage import write_text
 
+    if config.suffix in (".yaml", ".yml"):
+        name = config.with_suffix(".toml").name
+        raise UsageError(f"{config}: configurations are TOML, not YAML; call it {name}")
     if config.exists() and not force:
         raise UsageError(f"{config}: exists already; choose another name, or replace it by --force")
     source, target = _codes(languages)

@@ -59,6 +59,15 @@ def test_an_existing_file_is_kept_unless_forced():
     assert load(Path("mine.toml")).data.source == "de"
 
 
+def test_a_name_that_training_would_not_take_is_refused():
+    result = call(config="mine.yaml")
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == (
+        "mine.yaml: configurations are TOML, not YAML; call it mine.toml"
+    )
+    assert not Path("mine.yaml").exists()
+
+
 def test_unequal_files_are_refused_before_anything_is_written():
     Path("data/train.en").write_text("a\n" * 19)
     result = call()
