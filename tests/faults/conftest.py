@@ -49,8 +49,10 @@ def pytest_terminal_summary(terminalreporter, exitstatus: int, config: pytest.Co
     programme = config.stash[_KEY]
     if not programme.full or not programme.outcomes:
         return
+    for report in terminalreporter.stats.get("skipped", ()):
+        programme.skip(report.nodeid.removeprefix("tests/"), report.longrepr[2])
     terminalreporter.section("faults")
-    terminalreporter.write(programme.table())
+    terminalreporter.write(f"{programme.table()}\n{programme.circumstances()}")
     table = config.getoption("--table")
     if exitstatus == 0 and table is not None:
         programme.write(table)

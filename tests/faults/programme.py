@@ -6,12 +6,17 @@ how often to try, and calls `Programme.record` when all its tries are over; a tr
 failed test, so that what stands in the table has passed.
 """
 
+import os
+import platform
+import time
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+import torch
+from calls import can_trace
 
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 HEADINGS = ("row", "fault", "tries", "passed", "bytes lost", "worst time")
@@ -26,7 +31,8 @@ class Outcome:
     fault: str
     """What was done, and what had to hold."""
     tries: int
-    bytes_lost: int
+    bytes_lost: int | None
+    """None: nothing had been stored."""
     worst_seconds: float | None
     """None: no time was taken."""
 
@@ -40,7 +46,8 @@ class Outcome:
         count = f"{self.tries:,}"
         return (
             *(str(self.row), self.fault.replace("|", r"\|")),
-            *(count, count, f"{self.bytes_lost:,}"),
+            *(count, count),
+            "" if self.bytes_lost is None else f"{self.bytes_lost:,}",
             "" if self.worst_seconds is None else f"{self.worst_seconds:.2f} s",
         )
 
@@ -48,8 +55,24 @@ class Outcome:
 def merged(outcomes: list[Outcome]) -> Outcome:
     """Return outcomes of one fault, from several tests, as one."""
     seconds = [one.worst_seconds for one in outcomes if one.worst_seconds is not None]
-    tries, lost = sum(one.tries for one in outcomes), sum(one.bytes_lost for one in outcomes)
-    return Outcome(*outcomes[0].key, tries, lost, max(seconds, default=None))
+    lost = [one.bytes_lost for one in outcomes if one.bytes_lost is not None]
+    return Outcome(
+        *outcomes[0].key,
+        tries=sum(one.tries for one in outcomes),
+        bytes_lost=sum(lost) if lost else None,
+        worst_seconds=max(seconds, default=None),
+    )
+
+
+def conditions() -> str:
+    """Say on what kind of machine, and with what, faults are provoked here."""
+    how = "at system calls, by strace"
+    if not can_trace():
+        how = "at functions of `os`, since there is no strace: what files write did not fail"
+    return (
+        f"{platform.system()} on {os.cpu_count()} cores, Python {platform.python_version()}, torch "
+        f"{torch.__version__}, {'as root' if os.geteuid() == 0 else 'not as root'}; faults {how}."
+    )
 
 
 class Programme:
@@ -62,6 +85,8 @@ class Programme:
     def __init__(self, *, full: bool) -> None:
         self.full = full
         self.outcomes: list[Outcome] = []
+        self._skipped: dict[str, str] = {}
+        self._begun = time.monotonic()
 
     def count(self, *, quick: int, full: int) -> int:
         """Return how often to try."""
@@ -78,7 +103,7 @@ class Programme:
         fault: str,
         *,
         tries: int,
-        bytes_lost: int = 0,
+        bytes_lost: int | None = None,
         worst_seconds: float | None = None,
     ) -> None:
         """Note that all `tries` have passed; those of several tests add up under one `fault`.
@@ -87,10 +112,14 @@ class Programme:
             row: number of the fault.
             fault: what was done, and what had to hold.
             tries: how often.
-            bytes_lost: of data that was complete before the fault.
+            bytes_lost: measured, of what was complete before the fault.
             worst_seconds: the longest try, from the fault until all was as it must be.
         """
         self.outcomes.append(Outcome(row, fault, tries, bytes_lost, worst_seconds))
+
+    def skip(self, test: str, reason: str) -> None:
+        """Note that this machine has not what a test needs."""
+        self._skipped[test] = reason.removeprefix("Skipped: ")
 
     def pack(self) -> list[tuple[int | float | str | None, ...]]:
         """Return all outcomes as what can be sent to another process; see `unpack`."""
@@ -107,9 +136,20 @@ class Programme:
         lines = [HEADINGS, ("---",) * len(HEADINGS), *(outcome.cells() for outcome in rows)]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
+    def circumstances(self) -> str:
+        """Return in words what the table does not say: where it is from, and what is missing."""
+        minutes = (time.monotonic() - self._begun) / 60
+        skipped = [f"- {test}: {reason}\n" for test, reason in sorted(self._skipped.items())]
+        missing = (
+            f"\nNot tried there:\n\n{''.join(skipped)}" if skipped else "\nNothing was skipped.\n"
+        )
+        return f"{conditions()} {minutes:.0f} minutes.\n{missing}"
+
     def write(self, path: Path) -> None:
-        """Put the table between the marks of a Markdown file."""
+        """Put the table and its circumstances between the marks of a Markdown file."""
         text = path.read_text(encoding="utf-8")
         before, rest = text.split(BEGIN, maxsplit=1)
         after = rest.split(END, maxsplit=1)[1]
-        path.write_text(f"{before}{BEGIN}\n{self.table()}{END}{after}", encoding="utf-8")
+        path.write_text(
+            f"{before}{BEGIN}\n{self.table()}\n{self.circumstances()}{END}{after}", encoding="utf-8"
+        )

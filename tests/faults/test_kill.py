@@ -18,16 +18,17 @@ class KilledRun:
     def __init__(self, folder: Path) -> None:
         self.run = Run(folder)
         self.chance = random.Random(1)
-        self.kills = 0
+        self.kills = self.bytes_lost = 0
         for self.saved in (AHEAD, 2 * AHEAD):  # the first process of all is slower
             begun = time.monotonic()
             assert self.run.train(self.saved).code == 0
         self.usual_seconds = time.monotonic() - begun
+        self.stored = self.run.stored(self.saved)
 
     def kill_at_calls(self, count: int | None) -> None:
         """Kill at each call that changes the disk, or at `count` of them."""
         faults = calls_of(self.run.log, self.run.command(self.saved + AHEAD))
-        self.saved = self.run.survivor()
+        self.remember(self.run.survivor())
         assert len(faults) > 100 or count is not None
         if count is not None:
             faults = self.chance.sample(faults, count)
@@ -45,19 +46,23 @@ class KilledRun:
             self.examine(process.end())
 
     def examine(self, ended: Ended) -> None:
-        """Compare what is left with what there was."""
+        """Compare what is left with what there was, as any other process finds it."""
         assert resumed_from(ended.errors) in (self.saved, None), ended.errors
         survivor = self.run.survivor()
-        assert survivor >= self.saved, f"update {self.saved} is lost\n{ended.errors}"
+        self.bytes_lost += self.run.bytes_lost(self.stored, self.saved, survivor)
         made = self.run.updates_made()
         assert made == list(range(1, len(made) + 1))
         assert len(made) - survivor <= INTERVAL
-        self.saved = survivor
+        self.remember(survivor)
         if ended.code == 0:
             assert self.run.strays() == []
         else:
             assert ended.code == -signal.SIGKILL, ended.errors
             self.kills += 1
+
+    def remember(self, survivor: int) -> None:
+        """Note what the next fault must leave."""
+        self.saved, self.stored = survivor, self.run.stored(survivor)
 
 
 def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(tmp_path, programme):
@@ -65,6 +70,7 @@ def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(t
     killed.kill_at_calls(programme.count(quick=8, full=0) or None)
     at_calls = killed.kills
     killed.kill_at_random_moments(programme.count(quick=6, full=500))
+    assert killed.bytes_lost == 0
 
     begun = time.monotonic()
     update = killed.saved + AHEAD
@@ -84,5 +90,6 @@ def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(t
         "then at random moments; no checkpoint lost, one interval repeated at most, "
         "the same weights in the end",
         tries=killed.kills,
+        bytes_lost=killed.bytes_lost,
         worst_seconds=seconds,
     )

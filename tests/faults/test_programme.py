@@ -1,7 +1,7 @@
 """The table of the programme is written where it belongs."""
 
 import pytest
-from programme import BEGIN, END, Programme
+from programme import BEGIN, END, Programme, conditions
 
 
 @pytest.mark.parametrize(("full", "tries"), [(False, 3), (True, 500)])
@@ -25,7 +25,18 @@ def test_the_table_is_put_between_its_marks(tmp_path):
         "| row | fault | tries | passed | bytes lost | worst time |\n"
         "| --- | --- | --- | --- | --- | --- |\n"
         "| 13 | killed while saving | 500 | 500 | 0 | 1.50 s |\n"
-        "| 18 | a file too short | 1 | 1 | 0 |  |\n"
-        "| 18 | one bit flipped | 1,234 | 1,234 | 0 | 0.50 s |\n"
+        "| 18 | a file too short | 1 | 1 |  |  |\n"
+        "| 18 | one bit flipped | 1,234 | 1,234 |  | 0.50 s |\n"
+        f"\n{programme.circumstances()}"
         f"{END}\nafter\n"
+    )
+
+
+def test_it_is_said_where_the_table_is_from_and_what_was_not_tried():
+    programme = Programme(full=True)
+    assert programme.circumstances().startswith(conditions())
+    assert programme.circumstances().endswith(" 0 minutes.\n\nNothing was skipped.\n")
+    programme.skip("faults/test_disk.py::test_a", "Skipped: only root can mount")
+    assert programme.circumstances().endswith(
+        "Not tried there:\n\n- faults/test_disk.py::test_a: only root can mount\n"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from processes import Command, Ended, Process, Setup
 from tiny import write_corpus
 
+from nmt.errors import ModelError
 from nmt.storage import LOCK, sha256_of, verify_manifest
 from nmt.training.checkpoint import checkpoint_path, find_resumable, update_of
 
@@ -92,9 +93,34 @@ class Run:
         hidden = (path for path in self.folder.rglob(".*") if path.name != LOCK)
         return [str(path.relative_to(self.folder)) for path in hidden]
 
-    def size_of(self, update: int) -> int:
-        """Return how many bytes a checkpoint has."""
-        return sum(file.stat().st_size for file in checkpoint_path(self.folder, update).iterdir())
+    def stored(self, update: int) -> dict[str, int]:
+        """Return the size of each file that must outlive a fault: of a checkpoint and the model."""
+        folders = checkpoint_path(self.folder, update), self.folder / "model"
+        return {
+            str(folder.relative_to(self.folder) / name): (folder / name).stat().st_size
+            for folder in folders
+            for name in verify_manifest(folder)
+        }
+
+    def bytes_lost(self, stored: dict[str, int], saved: int, survivor: int) -> int:
+        """Return how much of what was stored is gone, and was not replaced by what is newer.
+
+        Args:
+            stored: before the fault, from `stored`.
+            saved: from which update the run would have been resumed before the fault.
+            survivor: from which it is resumed now.
+        """
+        whole = {"checkpoints": survivor >= saved, "model": is_whole(self.folder / "model")}
+        return sum(size for name, size in stored.items() if not whole[name.split("/")[0]])
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a folder is what its manifest says."""
+    try:
+        verify_manifest(folder)
+    except ModelError:
+        return False
+    return True
 
 
 def resumed_from(errors: str) -> int | None:
