@@ -26,6 +26,8 @@ _BEAT = 0.5
 """Seconds between two signs of life."""
 _MOST_GRACE = 5.0
 """Seconds without one after which a rank counts as lost."""
+_END = 3.0
+"""Seconds that a process may take to leave the others and end."""
 
 
 class Pulse:
@@ -46,6 +48,11 @@ class Pulse:
         self._over = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
 
+    @property
+    def longest_search(self) -> float:
+        """Seconds that `name_lost` takes at most; over a link that is cut, a store never answers."""
+        return self._grace + 4 * _BEAT
+
     def end(self) -> None:
         """Be silent from now on."""
         self._over.set()
@@ -54,7 +61,7 @@ class Pulse:
         """Return the ranks that are lost, in words."""
         found = threading.Thread(target=self._look, daemon=True)
         found.start()
-        found.join(self._grace + 4 * _BEAT)  # over a link that is cut, a store never answers
+        found.join(self.longest_search)
         if self._lost:
             return self._lost
         if self._rank == 0:
@@ -112,8 +119,8 @@ def start_world(
     Args:
         device: "auto" = CUDA if there is a GPU. On CUDA, each process of a host has a GPU of its
             own and they talk over NCCL; on the CPU, over gloo.
-        timeout: seconds that a process waits for the others before it gives up. It must exceed
-            the longest thing that rank 0 does alone, a validation.
+        timeout: seconds after which a process that waits for the others has given up, named who is
+            lost, and ended. It must exceed the longest thing that rank 0 does alone, a validation.
 
     Raises:
         UsageError: there is no GPU, or more processes on a host than GPUs.
@@ -136,8 +143,10 @@ def start_world(
             f"the {size} processes cannot meet: {error}; start them by torchrun, which sets what "
             "is missing, or unset WORLD_SIZE to train with one."
         ) from error
-    pulse = Pulse(store, rank, size, grace=min(_MOST_GRACE, timeout / 2))
+    pulse = Pulse(store, rank, size, grace=min(_MOST_GRACE, timeout / 4))
     world = replace(world, pulse=pulse)
+    reserve = pulse.longest_search + _END  # so that all is over when the time is
+    patience = timedelta(seconds=max(timeout - reserve, timeout / 4))
     with _explain_loss(world):
         dist.init_process_group(
             "nccl" if world.device.type == "cuda" else "gloo",
