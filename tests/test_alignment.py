@@ -92,5 +92,8 @@ def test_alignment_error_rate_by_hand():
 
 
 def test_alignment_error_rate_refuses_unequal_counts():
-    with pytest.raises(DataError, match="2 alignments, 1 sure and 1 possible"):
+    with pytest.raises(
+        DataError,
+        match="2 alignments, 1 sure and 1 possible ones; there must be one line per sentence",
+    ):
         alignment_error_rate([set(), set()], [set()], [set()])

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def test_a_missing_or_damaged_json_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"a\.json: is missing; the folder is not complete\."):
         storage.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b'{"update": 3')
-    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON"):
+    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON \(.*\); restore it\."):
         storage.read_json(tmp_path / "a.json")
 
 
@@ -206,7 +207,7 @@ def test_a_huge_json_file_is_not_read(tmp_path):
         f"{tmp_path}/a.json: is damaged, 40 MB are too much for what it says; restore it."
     )
     os.truncate(tmp_path / "a.json", 32 << 20)
-    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON"):
+    with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON \(.*\); restore it\."):
         storage.read_json(tmp_path / "a.json")
 
 
@@ -274,7 +275,9 @@ def test_a_name_may_be_as_long_as_a_file_system_takes(tmp_path):
 def test_missing_files_and_manifests_are_named(tmp_path):
     folder = filled(tmp_path / "model")
     (folder / "weights").unlink()
-    with pytest.raises(ModelError, match="weights: is missing, though SHA256SUMS lists it"):
+    with pytest.raises(
+        ModelError, match=r"weights: is missing, though SHA256SUMS lists it; restore it\."
+    ):
         storage.verify_manifest(folder)
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(ModelError) as caught:
@@ -424,6 +427,17 @@ def replace_in_vain(final):
         (temporary / "weights").write_bytes(bytes(2 * 10**6))
     storage.verify_manifest(final)
     assert list(final.parent.iterdir()) == [final]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is of Linux")
+def test_two_names_change_places_also_seen_from_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).write_text(name)
+    assert storage._exchange(Path("a"), Path("b"))
+    assert (Path("a").read_text(), Path("b").read_text()) == ("b", "a")
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'none'$"):
+        storage._exchange(Path("a"), Path("none"))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -666,7 +680,11 @@ def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
     (folder / "train" / "ids.bin").write_bytes(b"damaged")
     storage.require_replaceable(folder)
     (folder / "train" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match=r"data: holds train/thesis\.txt, which nmt did not write"):
+    with pytest.raises(
+        UsageError,
+        match=r"data: holds train/thesis\.txt, which nmt did not write, and would be replaced "
+        r"as a whole; move that away, or choose another folder\.$",
+    ):
         storage.require_replaceable(folder)
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(UsageError, match=r"holds train/ids\.bin and 1 more, which"):
@@ -681,7 +699,10 @@ def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kin
         place.symlink_to(tmp_path / "elsewhere")
     else:
         place.touch()
-    with pytest.raises(UsageError, match=rf"model: is no folder of its own but a {kind}; .* move"):
+    with pytest.raises(
+        UsageError,
+        match=rf"of its own but a {kind}; it would be replaced as a whole, so move it away\.$",
+    ):
         storage.require_replaceable(place)
 
 
@@ -718,5 +739,7 @@ def test_shapes_are_read_without_the_tensors(tmp_path):
     storage.save_tensors(path, {"b": torch.ones(2, 3), "a": torch.ones(())})
     assert storage.tensor_shapes(path) == {"a": (), "b": (2, 3)}
     path.write_bytes(b"no tensors")
-    with pytest.raises(ModelError, match="is not a readable safetensors file"):
+    with pytest.raises(
+        ModelError, match=r"is not a readable safetensors file \(.*\); restore it from a copy\."
+    ):
         storage.tensor_shapes(path)

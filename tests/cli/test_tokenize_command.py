@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt import __version__
 from nmt.cli.main import run
 from nmt.storage import write_json, write_manifest
 from nmt.text.subword import Subword, load_subwords
@@ -118,7 +119,11 @@ def test_a_damaged_model_folder_is_refused(name, copied, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda config: [], "has format version None"),
+        (
+            lambda config: [],
+            f"has format version None, and nmt {__version__} reads version 1; install the nmt that "
+            "wrote it (unknown).",
+        ),
         (lambda config: {"format_version": 1}, "nmt_version: Field required"),
         (lambda config: config | {"whitespace": True}, "whitespace: Extra inputs are not"),
         (
@@ -166,7 +171,11 @@ def test_pieces_are_found_without_torch():
 @pytest.mark.parametrize(
     ("options", "line", "message"),
     [
-        ([], "▁ nonsense", "stdin:1: `nonsense` is not a piece of this model"),
+        (
+            [],
+            "▁ nonsense",
+            "stdin:1: `nonsense` is not a piece of this model; was it cut by another?",
+        ),
         (["--ids"], "5 x", "stdin:1: `x` is not an id from 0 to "),
         (["--ids"], "99999", "stdin:1: `99999` is not an id from 0 to "),
         (["--ids"], "9" * 5000, "999` is not an id from 0 to "),
@@ -187,4 +196,7 @@ def test_sampling_while_decoding_is_refused(model, capsys):
 
 def test_a_folder_without_a_model_ends_with_4(tmp_path, capsys):
     assert run(["tokenize", str(tmp_path)]) == 4
-    assert "holds no subword.model or source.model" in capsys.readouterr().err
+    message = (
+        "holds no subword.model or source.model; name a run folder, a model folder or a .model"
+    )
+    assert message in capsys.readouterr().err

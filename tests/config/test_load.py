@@ -359,7 +359,9 @@ class TestUnreadableFiles:
 
     def test_bad_utf8_has_its_line(self, folder):
         Path("a.toml").write_bytes(b"[data]\nsource = '\xff'\n")
-        assert self.complaint("a.toml").startswith("a.toml:2: byte 0xff is not UTF-8")
+        assert self.complaint("a.toml") == (
+            "a.toml:2: byte 0xff is not UTF-8; save the file as UTF-8"
+        )
 
     def test_a_folder_is_no_file(self, folder):
         assert self.complaint(".") == ".: is a folder; give the configuration file itself"

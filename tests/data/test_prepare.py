@@ -302,7 +302,9 @@ def test_empty_sides_of_validation_pairs_are_left_out_with_a_warning(corpora, ca
 
 def test_validation_without_text_is_refused(corpora):
     corpora.write("valid", [("", "")])
-    with pytest.raises(DataError, match=r"no validation pair has text on both sides"):
+    with pytest.raises(
+        DataError, match=r"no validation pair has text on both .*; name other files in data\.valid"
+    ):
         corpora.prepare()
 
 
@@ -328,7 +330,10 @@ def test_no_overlap_no_warning(corpora, caplog):
     [({"max_length": 1}, "380 too long"), ({"max_ratio": 0.5}, "380 ratio")],
 )
 def test_nothing_left_is_refused_with_the_reasons(options, message, corpora):
-    with pytest.raises(DataError, match=rf"none of 380 pairs is left to learn from \({message}\)"):
+    refusal = (
+        rf"none of 380 pairs is left to learn from \({message}\); look at the files, and at the"
+    )
+    with pytest.raises(DataError, match=refusal):
         corpora.prepare(**options)
     assert not corpora.out.exists()
 

@@ -120,6 +120,9 @@ def test_unequal_counts_are_refused_with_both():
     ) as error:
         score(["a", "b"], ["a", "b", "c"])
     assert error.value.exit_code == 3
+    assert str(error.value).endswith(
+        "a score needs one hypothesis per reference, in the same order"
+    )
 
 
 def test_nothing_cannot_be_scored():

@@ -84,7 +84,9 @@ def test_a_run_folder_stands_for_the_model_inside(model_folder):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"nowhere: no such folder; name a run folder"):
         load_model_folder(tmp_path / "nowhere")
-    with pytest.raises(ModelError, match=r"holds no model yet.*after its first validation"):
+    with pytest.raises(
+        ModelError, match=r": holds no model yet: neither .* after its first validation"
+    ):
         load_model_folder(tmp_path)
 
 
@@ -146,7 +148,10 @@ def test_sizes_that_the_weights_cannot_have_are_refused_before_memory_is_taken(c
 
 def test_weights_of_another_configuration_are_refused(copied):
     edit_config(copied, lambda config: config["model"]["decoder"].update(hidden_size=11))
-    with pytest.raises(ModelError, match=r"weight `decoder\..*files of two models are mixed"):
+    with pytest.raises(
+        ModelError,
+        match=r"does not fit the configured model: weight `decoder\..*two models are mixed",
+    ):
         load_model_folder(copied)
 
 

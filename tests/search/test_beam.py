@@ -306,9 +306,13 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
     [
         ({"beam": 0}, r"beam: 0 is out of range; it must be from 1 to 100000\."),
         ({"top_k": -1}, r"top_k: -1 is out of range; it must be at least 0\."),
-        ({"beam": 2, "n_best": 3}, r"n_best: 3 is more than beam = 2"),
+        (
+            {"beam": 2, "n_best": 3},
+            r"n_best: 3 is more than beam = 2 can find; ask for at most 2, or set beam to 3\.",
+        ),
         ({"temperature": 0.0}, r"temperature: 0\.0 is out of range; .* from 1e-06 to 1e\+06\."),
         ({"top_p": 1.5}, r"top_p: 1\.5 must be above 0 and at most 1"),
+        ({"top_p": 0.0}, r"top_p: 0\.0 must be above 0 and at most 1"),
         ({"alpha": 1e30}, r"alpha: 1e\+30 is out of range; it must be from 0 to 10\."),
         ({"coverage_penalty": math.inf}, r"coverage_penalty: inf is out of .* from 0 to 1000\."),
         ({"max_length_factor": math.inf}, r"max_length_factor: inf is out of .* from 0 to 1000\."),
@@ -316,7 +320,10 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
         ({"max_length_offset": 10**20}, r"max_length_offset: 10+ is out of .* from 1 to 100000\."),
         ({"min_length_factor": math.nan}, r"min_length_factor: nan is out of .* from 0 to 1000\."),
         ({"min_length_offset": 10**8}, r"min_length_offset: 10+ is out of .* from 0 to 100000\."),
-        ({"length_penalty": "mean"}, r'length_penalty: "mean" is unknown'),
+        (
+            {"length_penalty": "mean"},
+            r'length_penalty: "mean" is unknown; "none", "average" or "gnmt"\.',
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(changes, message):

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import io
 import logging
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmt.errors import DataError
+from nmt.text import lines as lines_module
 from nmt.text.lines import (
     count_lines,
     describe_shift,
@@ -272,7 +274,9 @@ def test_a_missing_file_of_a_folder_that_may_not_be_listed_is_named(no_rights):
 def test_a_link_to_itself_is_named(tmp_path):
     path = tmp_path / "in.de"
     path.symlink_to(path)
-    with pytest.raises(DataError, match=r"in\.de: cannot be read: Too many .*; take a copy"):
+    with pytest.raises(
+        DataError, match=r"in\.de: cannot be read: Too many .*; take a copy of it\."
+    ):
         list(read_lines(path))
 
 
@@ -280,7 +284,9 @@ def test_a_link_to_itself_is_named(tmp_path):
 def test_a_damaged_gzip_file_is_named(keep, write):
     path = write(gzip.compress(b"line\n" * 1000)[:keep], "in.gz")
     for read in (count_lines, lambda path: list(read_lines(path))):
-        with pytest.raises(DataError, match=r"in\.gz: is a damaged gzip file \(.*\); fetch it"):
+        with pytest.raises(
+            DataError, match=r"in\.gz: is a damaged gzip file \(.*\); fetch it again\."
+        ):
             read(path)
 
 
@@ -391,7 +397,26 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
             file.write(bytes(1 << 20))
     lines = read_lines(bomb, bad_lines="replace")
     assert next(lines) == "one"
-    with pytest.raises(
-        DataError, match=r"bomb\.gz:2: is a line of more than 64 MiB; is this text\?"
-    ):
+    refusal = r"more than 64 MiB; is this text\? Put one sentence on each line\."
+    with pytest.raises(DataError, match=rf"bomb\.gz:2: is a line of {refusal}"):
         next(lines)
+
+
+def test_the_longest_line_is_read_and_a_longer_one_is_refused(monkeypatch):
+    monkeypatch.setattr(lines_module, "_LONGEST_LINE", 5)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1234\n12345\n123456\n")))
+    lines = read_lines(None)
+    assert next(lines) == "1234"
+    with pytest.raises(DataError, match=r"^stdin:2: is a line of more than 0 MiB; is this text"):
+        next(lines)
+
+
+def test_a_standard_input_that_cannot_be_read_is_named(monkeypatch):
+    class Closed(io.RawIOBase):
+        def readline(self, *_):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Closed()))
+    refusal = r"^stdin: cannot be read: Bad file descriptor; name a file, or redirect one\.$"
+    with pytest.raises(DataError, match=refusal):
+        next(read_lines(None))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sentencepiece
 from german import WORDS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,7 +187,11 @@ def test_no_room_for_the_bytes_is_a_mistake_of_the_configuration(kind, tmp_path)
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_no_room_for_the_characters_says_how_much_is_needed(kind, tmp_path):
-    with pytest.raises(ConfigError, match=r"270 is too small, .* text need 2\d\d; raise it, set"):
+    with pytest.raises(
+        ConfigError,
+        match=r"270 is too small, the characters of the text need 2\d\d; raise it, "
+        r"set tokenizer\.byte_fallback = false or lower tokenizer\.character_coverage\.$",
+    ):
         Subword.train(sentences(), tmp_path / "m", kind=kind, vocab_size=270)
 
 
@@ -205,6 +210,20 @@ def test_an_error_while_reading_arrives_as_it_was(tmp_path):
 
     with pytest.raises(DataError, match=r"in\.de:2: byte 1 is 0xff"):
         Subword.train(lines(), tmp_path / "m", kind="bpe", vocab_size=300)
+
+
+def test_what_the_trainer_cannot_do_is_said_with_its_words(tmp_path, monkeypatch):
+    def train(*, sentence_iterator, **_):
+        list(sentence_iterator)
+        raise RuntimeError("INTERNAL: too odd")
+
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", train)
+    refusal = (
+        r"^no 300 pieces can be learned from the text \(INTERNAL: too odd\); "
+        r"try another tokenizer\.vocab_size, or more text\.$"
+    )
+    with pytest.raises(DataError, match=refusal):
+        Subword.train(["some text"], tmp_path / "m", kind="bpe", vocab_size=300)
 
 
 def test_ctrl_c_while_the_trainer_reads_is_no_fault_of_the_text(tmp_path):
@@ -251,8 +270,6 @@ def test_a_damaged_model_is_named(content, tmp_path):
 def test_a_model_with_other_special_ids_is_refused(tmp_path):
     import io
 
-    import sentencepiece
-
     output = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["a b c"]),
@@ -261,7 +278,9 @@ def test_a_model_with_other_special_ids_is_refused(tmp_path):
         hard_vocab_limit=False,
         minloglevel=2,
     )
-    with pytest.raises(ModelError, match=r"begins with the pieces <unk> <s> </s> .* `nmt prepare`"):
+    with pytest.raises(
+        ModelError, match=r"begins with the pieces <unk> <s> </s> .*; train it with `nmt prepare`"
+    ):
         Subword(output.getvalue())
 
 

@@ -127,9 +127,11 @@ def test_last_points_to_the_newest_and_best_to_where_it_is_set(tmp_path):
     assert pointed_to(tmp_path, "best") == tmp_path / "checkpoints" / "update-000010"
 
 
-@pytest.mark.parametrize("text", ["/etc", "../elsewhere/update-000001", "checkpoints/x", ""])
+@pytest.mark.parametrize(
+    "text", ["/etc", "../elsewhere/update-000001", "checkpoints/x", "", "\udcff"]
+)
 def test_a_pointer_out_of_the_run_is_refused(tmp_path, text):
-    (tmp_path / "best").write_text(text)
+    (tmp_path / "best").write_bytes(os.fsencode(text))
     with pytest.raises(ModelError, match="best: names no checkpoint of this run"):
         pointed_to(tmp_path, "best")
 
@@ -328,7 +330,7 @@ def test_a_checkpoint_is_found_by_number_name_and_path(tmp_path):
     for name in ("10", "000010", "update-000010", str(expected)):
         assert find_checkpoint(tmp_path, name) == expected
     for name in ("11", "..", "", "update-000011", str(tmp_path)):
-        with pytest.raises(UsageError, match=r"has no checkpoint .*; it has: update-000010\.$"):
+        with pytest.raises(UsageError, match=r": has no checkpoint `.*; it has: update-000010\.$"):
             find_checkpoint(tmp_path, name)
     with pytest.raises(UsageError, match=r"has no checkpoint `1`; it has: none\.$"):
         find_checkpoint(tmp_path / "empty", "1")

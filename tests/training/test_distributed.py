@@ -124,7 +124,10 @@ def test_one_process_alone_changes_nothing(monkeypatch):
 
 @pytest.mark.parametrize(
     ("gpus", "local_rank", "text"),
-    [(0, "0", 'is "cuda", but torch finds no GPU'), (2, "2", "more processes than GPUs")],
+    [
+        (0, "0", 'is "cuda", but torch finds no GPU; set it to "cpu"'),
+        (2, "2", r"more processes than GPUs on this host \(local rank 2, 2 GPUs\); lower --nproc"),
+    ],
 )
 def test_missing_gpus_are_a_users_mistake(monkeypatch, gpus, local_rank, text):
     monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: gpus)

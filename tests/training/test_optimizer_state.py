@@ -99,7 +99,11 @@ def test_a_state_of_another_model_is_refused(tensors):
 @pytest.mark.parametrize(
     ("saved", "resumed", "text"),
     [
-        (KINDS[0], AdamConfig(), "does not fit Adam: of `0.weight` it has momentum_buffer, should"),
+        (
+            KINDS[0],
+            AdamConfig(),
+            "the saved optimizer state does not fit Adam: of `0.weight` it has momentum_b",
+        ),
         (AdamConfig(), KINDS[0], "should have momentum_buffer; resume with the training.optimizer"),
     ],
     ids=["sgd", "adam"],

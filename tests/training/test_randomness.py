@@ -37,5 +37,8 @@ def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
 
 @pytest.mark.parametrize("state", ["", "00", "xy"])
 def test_what_is_no_state_of_a_generator_is_refused(state):
-    with pytest.raises(ModelError, match=r"random_states of process 0 are damaged .* go back to"):
+    with pytest.raises(
+        ModelError,
+        match=r"^the saved random_states of process 0 are damaged \(.*\); go back to another check",
+    ):
         restore_random_states([{"cpu": state}], World())

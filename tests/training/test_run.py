@@ -115,7 +115,7 @@ def test_the_metrics_hold_each_update_once_after_resuming(tmp_path):
 def test_a_run_is_not_resumed_as_another_one(tmp_path):
     train(tmp_path, "run", "training.max_updates=2")
     changed = tiny(tmp_path, "training.max_updates=4", "training.seed=2", "model.dropout=0.5")
-    with pytest.raises(UsageError, match=r"other values of .*training\.seed"):
+    with pytest.raises(UsageError, match=r"run: was started with other values of .*training\.seed"):
         run_training(changed, tmp_path / "run", RunOptions())
 
 

@@ -21,7 +21,10 @@ def contents(folder):
         ("data/train.en", r"data: holds train\.en, which nmt did not write"),
         ("model/thesis.txt", r"model: holds thesis\.txt, which nmt did not write"),
         ("data", "data: is no folder of its own but a file"),
-        ("config.toml", r"would overwrite config\.toml in it; choose another --run"),
+        (
+            "config.toml",
+            r"is no run folder, and a run would overwrite config\.toml in it; choose another -",
+        ),
         ("metrics.jsonl", r"would overwrite metrics\.jsonl in it"),
         ("manifest.json", r"would overwrite manifest\.json in it"),
         ("train.log", r"would overwrite train\.log in it"),
