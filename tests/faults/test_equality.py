@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -97,6 +98,48 @@ def test_a_run_in_pieces_equals_one_run_bit_for_bit(tmp_path, launcher, programm
         16,
         f"resumed, {recipe}, kernels {native}: equal by hash",
         tries=tries,
+        worst_seconds=time.monotonic() - begin,
+    )
+
+
+@pytest.fixture(params=["toy", "dates"], ids=["toy, lstm", "dates, gru"])
+def recipe_itself(request, tmp_path: Path) -> tuple[str, Path]:
+    """Return a recipe as it is: its name, and its configuration where its corpus is."""
+    config = Path(__file__).parents[2] / "recipes" / request.param / "config.toml"
+    if request.param == "toy":
+        return request.param, config
+    corpus = Path(os.environ.get("NMT_DATA", "nowhere")) / "dates-en-iso"
+    if not corpus.is_dir():
+        pytest.skip("NMT_DATA names no folder that holds dates-en-iso/")
+    (tmp_path / "data").symlink_to(corpus)
+    return request.param, Path(shutil.copy(config, tmp_path))
+
+
+def test_a_recipe_as_it_is_repeats_and_resumes_bit_for_bit(
+    tmp_path, launcher, programme, recipe_itself
+):
+    """Twelve updates at once, once more, and in two pieces; all within the first epoch."""
+    programme.require_full()
+    begin, found, (name, config) = time.monotonic(), [], recipe_itself
+    for run, limits in (("whole", [12]), ("again", [12]), ("pieces", [5, 12])):
+        for limit in limits:
+            process = launcher.start(
+                *("train", config, "--run", tmp_path / run),
+                *settings((f"training.max_updates={limit}", "validation.max_lines=20")),
+            )
+            assert process.wait() == 0, process.errors
+        found.append(fingerprint(tmp_path / run, 12))
+    whole, again, pieces = found
+    assert again == whole
+    assert pieces["position"] == {"epoch": 0, "update_in_epoch": 12}
+    ignored = {"stopping", "plateau"}  # the first piece ends with a validation of its own
+    assert {k: v for k, v in pieces.items() if k not in ignored} == {
+        k: v for k, v in whole.items() if k not in ignored
+    }
+    programme.record(
+        16,
+        f"the recipe {name} as it is: repeated and resumed, equal by hash",
+        tries=2,
         worst_seconds=time.monotonic() - begin,
     )
 
