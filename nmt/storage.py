@@ -18,7 +18,7 @@ import secrets
 import shutil
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -246,10 +246,14 @@ def write_manifest(folder: Path) -> None:
     write_text(folder / MANIFEST, "".join(lines))
 
 
-def verify_manifest(folder: Path) -> dict[str, str]:
+def verify_manifest(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]:
     """Check every file that `SHA256SUMS` lists and return {name: sha256}.
 
     Files that it does not list are ignored: nothing of them is promised.
+
+    Args:
+        folder: where the manifest lies.
+        needed: names that it must list, so that one cut short is not taken for a whole one.
 
     Raises:
         ModelError: the manifest or a file is missing or cannot be read, or a file differs from its
@@ -268,6 +272,9 @@ def verify_manifest(folder: Path) -> dict[str, str]:
                 f"{path}: is damaged or was changed, its SHA-256 is not the one in {MANIFEST}; "
                 "restore the file from a copy."
             )
+    for name in needed:
+        if name not in sums:
+            raise ModelError(f"{folder / name}: is missing from {MANIFEST}; copy the folder again.")
     return sums
 
 
@@ -433,8 +440,10 @@ def _exchange(first: Path, second: Path) -> bool:
 def _discard(aside: Path, final: Path) -> None:
     """Delete what `final` has replaced; what holds files of somebody else is kept beside it."""
     is_ours = aside.is_dir() and not aside.is_symlink() and not _foreign_files(aside)
-    if is_ours:
-        shutil.rmtree(aside)
+    if is_ours:  # renamed first: what is half deleted looks like files of somebody else
+        doomed = temporary_beside(final)
+        os.rename(aside, doomed)
+        shutil.rmtree(doomed)
     else:
         os.rename(aside, final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}"))
 

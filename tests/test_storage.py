@@ -413,7 +413,7 @@ def test_a_folder_that_is_replaced_is_there_at_any_moment(tmp_path, monkeypatch)
     monkeypatch.setattr(storage, "_exchange", look_around(exchange))
     with storage.new_folder(final) as temporary:
         (temporary / "weights").write_text("new")
-    assert seen == [rename, exchange]
+    assert seen == [rename, exchange, rename]
     assert (final / "weights").read_text() == "new"
 
 
@@ -717,6 +717,35 @@ def test_what_somebody_put_into_a_folder_is_kept_when_it_is_replaced(tmp_path):
     assert not (folder / "notes.txt").exists()
     (kept,) = tmp_path.glob("model.kept.*")
     assert (kept / "notes.txt").read_text() == "mine"
+
+
+def test_what_was_half_deleted_is_not_taken_for_files_of_somebody_else(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    with storage.new_folder(folder) as made:
+        (made / "weights").touch()
+
+    def delete_a_part(doomed, **_):
+        (doomed / storage.MANIFEST).unlink(missing_ok=True)
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):  # noqa: PT012
+        patch.setattr(storage.shutil, "rmtree", delete_a_part)
+        with storage.new_folder(folder) as made:
+            (made / "weights").write_bytes(b"new")
+    assert len(list(tmp_path.iterdir())) == 2
+    storage.sweep_strays(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert (folder / "weights").read_bytes() == b"new"
+
+
+def test_a_manifest_that_was_cut_short_is_refused(tmp_path):
+    folder = filled(tmp_path / "model")
+    assert storage.verify_manifest(folder, needed=["weights"])
+    (folder / storage.MANIFEST).write_text("")
+    storage.verify_manifest(folder)
+    refusal = r"model/weights: is missing from SHA256SUMS; copy the folder again\.$"
+    with pytest.raises(ModelError, match=refusal):
+        storage.verify_manifest(folder, needed=["weights"])
 
 
 @pytest.mark.parametrize("foreign", [False, True])

@@ -11,10 +11,8 @@ import io
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
-from types import FrameType
 from typing import Annotated, Any, Literal, TextIO
 
 import typer
@@ -28,6 +26,7 @@ from nmt.cli.init import init
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
 from nmt.cli.show import show
+from nmt.cli.termination import Terminated, heed_signals
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
@@ -35,8 +34,8 @@ from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage import REASONS
 
-READER_GONE = 141
-"""128 + SIGPIPE: what a shell says of a program whose reader went away."""
+READER_GONE, TERMINATED = 141, 143
+"""128 + SIGPIPE and 128 + SIGTERM: what a shell says of a program that ended by them."""
 
 # What typer raises for a wrong command line; it has no public name of its own.
 _WrongCommandLine: Any = typer.BadParameter.__base__
@@ -120,11 +119,15 @@ class _JsonFormatter(logging.Formatter):
 
 def main() -> None:
     """Run the command line and end the process with the exit code of what happened."""
-    open_closed_streams()
-    heed_termination()
-    keep_memory()
-    prepare_streams()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        open_closed_streams()
+        heed_signals()
+        keep_memory()
+        prepare_streams()
+        code = run(sys.argv[1:])
+    except Terminated:
+        code = TERMINATED
+    sys.exit(code)
 
 
 def open_closed_streams() -> None:
@@ -141,21 +144,6 @@ def open_closed_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
-
-
-class _Terminated(BaseException):
-    """SIGTERM came. What is half done is put in order on the way out, as after Ctrl-C."""
-
-
-def heed_termination() -> None:
-    """Let the first SIGTERM end the program in order and the second one at once."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    raise _Terminated
 
 
 def prepare_streams() -> None:
@@ -175,8 +163,6 @@ def run(arguments: list[str]) -> int:
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except _Terminated:
-        return 143
     except NmtError as error:
         _complain(str(error))
         return error.exit_code

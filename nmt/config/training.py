@@ -240,8 +240,8 @@ class TrainingConfig(Section):
     max_skipped: int = Field(default=20, ge=1)
     """An update whose gradient is not finite is skipped; after so many in a row, training goes back
     to the newest checkpoint, and the second time it gives up."""
-    rank_timeout: int = Field(default=600, ge=1, le=limits.MOST_SECONDS)
-    """Seconds that one of several processes waits for the others; more than a validation takes."""
+    rank_timeout: int = Field(default=600, ge=10, le=limits.MOST_SECONDS)
+    """Seconds after which one of several processes that waits for a silent one has ended."""
 
 
 class ValidationConfig(Section):

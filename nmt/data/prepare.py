@@ -39,7 +39,7 @@ from nmt.storage import (
     write_json,
 )
 from nmt.text.lines import BadLines, require_file
-from nmt.text.subword import load_subwords
+from nmt.text.subword import PIECE_FILES, load_subwords
 
 _FORMAT = 2
 _FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
@@ -92,6 +92,7 @@ def prepare(
     make_folder(out.parent)
     with new_folder(out) as folder, explain_failures(out):
         made = Preparation(experiment, folder, bad_lines, tell).run()
+        _refuse_changed(inputs, _fingerprint_inputs(experiment))
         summary = replace(made, folder=out, seconds=time.monotonic() - started)
         result = {k: v for k, v in asdict(summary).items() if k not in ("folder", "up_to_date")}
         write_json(
@@ -122,6 +123,20 @@ def _fingerprint_inputs(experiment: Experiment) -> dict[str, InputFile]:
         require_utf8_name(path)
         inputs[file] = InputFile(bytes=path.stat().st_size, sha256=sha256_of(path))
     return inputs
+
+
+def _refuse_changed(before: Mapping[str, InputFile], after: Mapping[str, InputFile]) -> None:
+    """Refuse what was made of text that somebody was still writing."""
+    for file, entry in before.items():
+        if after[file] != entry:
+            raise DataError(f"{file}: changed while it was read; start again when it is complete.")
+
+
+def _names_read(out: Path) -> list[str]:
+    """Return the names of the files in a folder of prepared data that training reads."""
+    read = [path for part in (TRAIN, VALID) for path in (out / part).glob("[!.]*")]
+    pieces = [out / name for name in PIECE_FILES if (out / name).exists()]
+    return [MANIFEST, *(path.relative_to(out).as_posix() for path in [*pieces, *read])]
 
 
 def _key(experiment: Experiment, inputs: Mapping[str, InputFile]) -> str:
@@ -173,7 +188,7 @@ def _summary_if_current(
     if bad_lines not in ("error", manifest.bad_lines):
         return None
     try:
-        verify_manifest(out)
+        verify_manifest(out, needed=_names_read(out))
         fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
         corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
         if any(corpus.fingerprints != fingerprints for corpus in corpora):

@@ -64,11 +64,8 @@ def describe_model_folder(path: Path) -> Description:
         ModelError: it is missing, damaged, incomplete, or made by a newer version.
     """
     folder = find_model_folder(path)
-    sums = verify_manifest(folder)
     present = [name for name in PIECE_FILES if (folder / name).exists()]
-    for name in (CONFIG, WEIGHTS, *present):
-        if name not in sums:
-            raise ModelError(f"{folder / name}: is missing from SHA256SUMS; copy the folder again.")
+    verify_manifest(folder, needed=(CONFIG, WEIGHTS, *present))
     config = read_config(folder / CONFIG)
     source, target = load_subwords(folder)
     for side, subword, expected in (

@@ -15,6 +15,7 @@ from nmt.storage import (
     verify_manifest,
     write_bytes,
 )
+from nmt.training.checkpoint import verify_checkpoint
 
 _WEIGHTS, _CARD = "model.safetensors", "README.md"
 
@@ -91,7 +92,7 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
         raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
     listed = verify_manifest(model)
     for folder in checkpoints:
-        verify_manifest(folder)
+        verify_checkpoint(folder)
     files = [shipped_weights(checkpoint) for checkpoint in checkpoints]
     means = average_weights(files)
     _require_same_model(load_tensors(model / _WEIGHTS), means, files[0], model / _WEIGHTS)

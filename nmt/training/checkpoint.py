@@ -53,6 +53,8 @@ FORMAT = 1
 Pointer = Literal["last", "best"]
 """Name of a file in the run folder that points to a checkpoint."""
 
+_MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+_AVERAGE, _STATE = "ema.safetensors", "state.json"
 _NAME = re.compile(r"update-(\d{6,})")
 
 
@@ -95,19 +97,19 @@ def save_checkpoint(
     final = checkpoint_path(run, state.update)
     make_folder(final.parent)
     with new_folder(final) as folder:
-        save_tensors(folder / "model.safetensors", weights_of(trainee.model))
+        save_tensors(folder / _MODEL, weights_of(trainee.model))
         kind = {"optimizer": type(trainee.optimizer).__name__}
         moments = optimizer_tensors(trainee.optimizer, trainee.model)
-        save_tensors(folder / "optimizer.safetensors", moments, kind)
+        save_tensors(folder / _OPTIMIZER, moments, kind)
         if trainee.average is not None:
-            save_tensors(folder / "ema.safetensors", trainee.average.weights)
+            save_tensors(folder / _AVERAGE, trainee.average.weights)
         table = {
             "format": FORMAT,
             "made_with": _conditions(trainee.model),
             **state.to_json(),
             "random_states": list(random_states),
         }
-        write_json(folder / "state.json", table)
+        write_json(folder / _STATE, table)
     point_to(run, "last", final)
     return final
 
@@ -118,19 +120,29 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     Raises:
         ModelError: the checkpoint is damaged, of another format or of another model.
     """
-    verify_manifest(folder)
+    verify_checkpoint(folder)
     restored = _read_state(folder, _conditions(trainee.model))
-    set_weights(trainee.model, load_tensors(folder / "model.safetensors"), folder)
-    moments = load_tensors(folder / "optimizer.safetensors")
-    with naming(folder / "optimizer.safetensors"):
+    set_weights(trainee.model, load_tensors(folder / _MODEL), folder)
+    moments = load_tensors(folder / _OPTIMIZER)
+    with naming(folder / _OPTIMIZER):
         restore_optimizer(trainee.optimizer, trainee.model, moments)
     if trainee.average is not None:
-        if not (folder / "ema.safetensors").is_file():
+        if not (folder / _AVERAGE).is_file():
             raise ModelError(f"{folder}: has no moving average; resume with training.ema = 0.")
-        average = load_tensors(folder / "ema.safetensors")
-        with naming(folder / "ema.safetensors"):
+        average = load_tensors(folder / _AVERAGE)
+        with naming(folder / _AVERAGE):
             trainee.average.restore(average)
     return restored
+
+
+def verify_checkpoint(folder: Path) -> None:
+    """Check that all files of a checkpoint are there, and as they were written.
+
+    Raises:
+        ModelError: one is missing, damaged or not in its manifest.
+    """
+    average = [_AVERAGE] if (folder / _AVERAGE).exists() else []
+    verify_manifest(folder, needed=(_MODEL, _OPTIMIZER, _STATE, *average))
 
 
 @contextmanager
@@ -143,7 +155,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _read_state(folder: Path, conditions: str) -> Restored:
-    table = read_json(folder / "state.json")
+    table = read_json(folder / _STATE)
     found = table.pop("format", None) if isinstance(table, dict) else None
     if found != FORMAT:
         raise ModelError(
@@ -187,7 +199,7 @@ def data_key_of(checkpoint: Path) -> str:
         ModelError: its state is missing or damaged.
     """
     try:
-        return str(read_json(checkpoint / "state.json")["data_key"])
+        return str(read_json(checkpoint / _STATE)["data_key"])
     except (KeyError, TypeError) as error:
         raise _not_ours(checkpoint, error) from error
 
@@ -226,7 +238,7 @@ def find_resumable(run: Path) -> Path | None:
     checkpoints = list_checkpoints(run)
     for checkpoint, older in zip_longest(checkpoints[::-1], checkpoints[-2::-1]):
         try:
-            verify_manifest(checkpoint)
+            verify_checkpoint(checkpoint)
         except ModelError as error:
             logger.warning("%s%s", error, f" Going back to {older.name}." if older else "")
         else:
@@ -248,7 +260,7 @@ def best_checkpoints(run: Path) -> list[Path]:
     last = pointed_to(run, "last")
     if last is None:
         return []
-    table = read_json(last / "state.json")
+    table = read_json(last / _STATE)
     try:
         table = {**TrainingState().to_json(), "stopping": table["stopping"]}
         best = TrainingState.from_json(table).stopping.best

@@ -25,9 +25,9 @@ from nmt.errors import ResourceError, UsageError
 _BEAT = 0.5
 """Seconds between two signs of life."""
 _MOST_GRACE = 5.0
-"""Seconds without one after which a rank counts as lost."""
-_END = 3.0
-"""Seconds that a process may take to leave the others and end."""
+"""Seconds without one after which a rank counts as lost, once something has gone wrong."""
+_END = 5.0
+"""Seconds that a process may take to leave the others and end, on a machine that is busy."""
 
 
 class Pulse:
@@ -39,29 +39,66 @@ class Pulse:
         store: of all ranks; rank 0 or torchrun keeps it.
         rank: of this process.
         size: how many there are.
-        grace: seconds without a sign of life after which a rank counts as lost.
+        timeout: seconds that a rank may be silent while it does what the others wait for. A library
+            may hold up the signs of life of a process as well.
     """
 
-    def __init__(self, store: Any, rank: int, size: int, *, grace: float) -> None:
-        self._store, self._rank, self._size, self._grace = store, rank, size, grace
+    def __init__(self, store: Any, rank: int, size: int, *, timeout: float) -> None:
+        self._store, self._rank, self._size, self._timeout = store, rank, size, timeout
+        self._grace = min(_MOST_GRACE, timeout / 4)
+        self._turns, self._heard = 0, 0.0
         self._lost = ""
         self._over = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
 
     @property
-    def longest_search(self) -> float:
-        """Seconds that `name_lost` takes at most; over a link that is cut, a store never answers."""
+    def patience(self) -> float:
+        """Seconds to wait for a rank, so that all is over at the timeout."""
+        return max(self._timeout - self._longest_search - _END, self._timeout / 4)
+
+    @property
+    def _longest_search(self) -> float:
+        """Seconds that `name_lost` takes at most: over a cut link, a store never answers."""
         return self._grace + 4 * _BEAT
 
     def end(self) -> None:
         """Be silent from now on."""
         self._over.set()
 
+    def await_main(self) -> None:
+        """Wait until rank 0 has come here as often as this one.
+
+        Raises:
+            RuntimeError: it is gone, or silent for too long.
+        """
+        self._turns += 1
+        here = f"turns/{self._turns}"
+        if self._rank == 0:
+            self._store.set(here, "")
+            return
+        self._heard = time.monotonic()
+        waiting = threading.Thread(target=self._wait_for, args=(here,), daemon=True)
+        waiting.start()  # apart, since over a link that is cut a store never answers
+        while waiting.is_alive():
+            waiting.join(_BEAT / 10)
+            if time.monotonic() - self._heard > self.patience:
+                raise RuntimeError("no sign of life")
+
+    def _wait_for(self, turn: str) -> None:
+        """Wait until rank 0 has set this, and note when it was heard of."""
+        beats = -1
+        with contextlib.suppress(RuntimeError):  # the store is gone, as the next collective says
+            while not self._store.check([turn]):
+                found = self._store.add("beats/0", 0)
+                if found != beats:
+                    beats, self._heard = found, time.monotonic()
+                time.sleep(_BEAT / 10)
+
     def name_lost(self) -> str:
         """Return the ranks that are lost, in words."""
         found = threading.Thread(target=self._look, daemon=True)
         found.start()
-        found.join(self.longest_search)
+        found.join(self._longest_search)
         if self._lost:
             return self._lost
         if self._rank == 0:
@@ -119,8 +156,8 @@ def start_world(
     Args:
         device: "auto" = CUDA if there is a GPU. On CUDA, each process of a host has a GPU of its
             own and they talk over NCCL; on the CPU, over gloo.
-        timeout: seconds after which a process that waits for the others has given up, named who is
-            lost, and ended. It must exceed the longest thing that rank 0 does alone, a validation.
+        timeout: seconds after which a process that waits for another has given up, named who is
+            lost, and ended; 10 or more.
 
     Raises:
         UsageError: there is no GPU, or more processes on a host than GPUs.
@@ -143,10 +180,9 @@ def start_world(
             f"the {size} processes cannot meet: {error}; start them by torchrun, which sets what "
             "is missing, or unset WORLD_SIZE to train with one."
         ) from error
-    pulse = Pulse(store, rank, size, grace=min(_MOST_GRACE, timeout / 4))
+    pulse = Pulse(store, rank, size, timeout=timeout)
     world = replace(world, pulse=pulse)
-    reserve = pulse.longest_search + _END  # so that all is over when the time is
-    patience = timedelta(seconds=max(timeout - reserve, timeout / 4))
+    patience = timedelta(seconds=pulse.patience)
     with _explain_loss(world):
         dist.init_process_group(
             "nccl" if world.device.type == "cuda" else "gloo",
@@ -283,6 +319,12 @@ def _from_bytes(data: Tensor) -> Any:
     return json.loads(bytes(data.cpu().numpy()))
 
 
-def barrier(world: World) -> None:
-    """Wait until every rank has come here."""
-    all_reduce_sum([0.0], world)
+def await_main(world: World) -> None:
+    """Let the other ranks wait for what rank 0 does alone; it may take as long as it lives.
+
+    A collective would give up after the timeout.
+    """
+    if world.pulse is not None:
+        with _explain_loss(world):
+            world.pulse.await_main()
+        all_reduce_sum([0.0], world)  # rank 0 stays until all have heard of it

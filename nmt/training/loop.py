@@ -35,14 +35,13 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
             reload_best(trainer)
         update = next(updates)
         nll, norm = make_update(trainer, update)
-        nll, must_validate, must_save, is_asked_to_stop, is_out_of_time = all_reduce_sum(
-            [nll]
+        nll, is_asked_to_stop, must_validate, must_save, is_out_of_time = all_reduce_sum(
+            [nll, float(stop.requested is not None)]  # of any rank
             + [
                 float(trainer.world.is_main and wish)  # the main rank decides for all
                 for wish in (
                     validation.is_due(state.update),
                     saving.is_due(state.update),
-                    stop.requested is not None,
                     deadline.has_passed,
                 )
             ],

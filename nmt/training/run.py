@@ -39,7 +39,7 @@ from nmt.training.checkpoint import (
     naming,
     update_of,
 )
-from nmt.training.distributed import World, barrier, broadcast_object, start_world
+from nmt.training.distributed import World, await_main, broadcast_object, start_world
 from nmt.training.ema import MovingAverage
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal
@@ -114,7 +114,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             journal = resources.enter_context(Journal(run, resumed_at=resumed_at))
             for line in summary.describe():
                 logger.info(line)
-        barrier(world)
+        await_main(world)
         trainer = assemble(experiment, run, checkpoint, world, journal)
         resources.enter_context(trainer.loader)
         with GracefulStop() as stop:
@@ -123,6 +123,8 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             except DivergenceError as error:
                 go_back(trainer, error)
                 ending = train(trainer, stop, deadline)
+        if stop.requested is not None:  # during the last save
+            ending = "signal"
         if world.is_main:
             conclude(trainer, ending)
         return stop.exit_code if ending == "signal" else 0

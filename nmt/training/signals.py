@@ -4,9 +4,13 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
+SAME = 0.25
+"""Seconds within which signals are one request: `timeout` sends two, and so does a system that ends
+a login session; a terminal that is closed may come with three."""
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -17,8 +21,8 @@ class Interrupted(Exception):
 class GracefulStop:
     """Within this block, SIGTERM and Ctrl-C ask to save and leave; a second one leaves at once.
 
-    So does SIGHUP, which comes when the terminal goes away, as often as it may come: a shell sends
-    it once more than the kernel. Who had it ignored, by `nohup`, is not disturbed.
+    SIGHUP asks as well, when the terminal goes away, but never ends at once: a shell sends it once
+    more than the kernel. Who had it ignored, by `nohup`, is not disturbed.
 
     The loop looks at `requested` between two steps, and ends the process with `exit_code` after
     saving. Only the main thread may enter; the former handlers return at the end.
@@ -36,13 +40,17 @@ class GracefulStop:
     def __init__(self) -> None:
         self.requested: int | None = None
         """Number of the signal that arrived, or None."""
+        self._since = 0.0
         self._is_urgent = False
         self._former: dict[int, signal._HANDLER] = {}
 
     @property
     def exit_code(self) -> int:
-        """128 + signal: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP; 0 if none came."""
-        return 0 if self.requested is None else 128 + self.requested
+        """128 + signal: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
+
+        If none came, that of SIGTERM: another process of the same run was asked to stop.
+        """
+        return 128 + (self.requested or signal.SIGTERM)
 
     def __enter__(self) -> "GracefulStop":
         ear, self._mouth = os.pipe()
@@ -80,26 +88,31 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
-            if number != signal.SIGHUP:
+            if _is_another(number, self._since):
                 os._exit(128 + number)
             return
-        self.requested = number
+        self.requested, self._since = number, time.monotonic()
         if self._is_urgent:
             raise Interrupted
 
 
+def _is_another(number: int, since: float) -> bool:
+    """Tell whether a signal is a second request, after one that came at `since`."""
+    return number != signal.SIGHUP and time.monotonic() - since > SAME
+
+
 def _listen(ear: int) -> None:
     """Answer the first signal, end the process at the second; return when no more can come."""
-    is_second = False
+    since = None
     with os.fdopen(ear, "rb", buffering=0) as stream:
         while data := stream.read(1):
             if data[0] not in _HANDLED:
                 continue
-            if is_second:
-                if data[0] != signal.SIGHUP:
+            if since is not None:
+                if _is_another(data[0], since):
                     os._exit(128 + data[0])
                 continue
-            is_second = True
+            since = time.monotonic()
             name = signal.Signals(data[0]).name
             # Not print(): the signal may have come in the middle of another write to stderr.
             with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ from nmt.training.checkpoint import (
     save_checkpoint,
     update_of,
 )
-from nmt.training.distributed import World, barrier, broadcast_object
+from nmt.training.distributed import World, await_main, broadcast_object
 from nmt.training.divergence import diverged, is_hopeless, require_finite
 from nmt.training.gradients import Objective
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
@@ -104,10 +104,10 @@ def validate(trainer: Trainer, stop: GracefulStop) -> bool:
     schedule = trainer.experiment.training.schedule
     state.plateau = after_validation(schedule, state.plateau, improved=is_best)
     state.is_reload_due = should_reload_best(schedule, state.plateau)
+    trainer.report(report)  # first: what a checkpoint says is done is also in the metrics
     is_kept = any(best.update == state.update for best in state.stopping.best)
     if is_kept:
         save(trainer)
-    trainer.report(report)
     return is_kept
 
 
@@ -117,6 +117,7 @@ def _score(trainer: Trainer, stop: GracefulStop) -> Scores | None:
     if trainer.world.is_main:
         with contextlib.suppress(Interrupted), stop.at_once():
             found = asdict(trainer.validator.score(trainer.model, trainer.state.update))
+    await_main(trainer.world)
     found = broadcast_object(found, trainer.world)
     return None if found is None else Scores(**found)
 
@@ -175,7 +176,7 @@ def save(trainer: Trainer) -> None:
             keep_last=trainer.experiment.training.keep_last,
             keep=[update_of(checkpoint) for checkpoint in best],
         )
-    barrier(trainer.world)
+    await_main(trainer.world)
 
 
 def name_scores(validator: Validator, scores: Scores) -> dict[str, str]:

@@ -235,6 +235,31 @@ def test_text_that_changed_without_a_sign_prepares_again(corpora):
     assert not corpora.prepare().up_to_date
 
 
+def test_text_that_somebody_is_still_writing_is_refused(corpora, monkeypatch):
+    plain = module.Preparation.run
+
+    def run(preparation):
+        path = corpora.folder / "train.de"
+        path.write_bytes(path.read_bytes()[:-2] + b"x\n")
+        return plain(preparation)
+
+    monkeypatch.setattr(module.Preparation, "run", run)
+    refusal = r"train\.de: changed while it was read; start again when it is complete\.$"
+    with pytest.raises(DataError, match=refusal):
+        corpora.prepare()
+    assert not corpora.out.exists()
+
+
+@pytest.mark.parametrize("name", ["train/ids.bin", "source.model", "manifest.json"])
+def test_prepared_data_with_a_manifest_cut_short_are_prepared_again(name, corpora, caplog):
+    corpora.prepare()
+    sums = corpora.out / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    sums.write_text("".join(line for line in lines if not line.endswith(f"  {name}\n")))
+    assert not corpora.prepare().up_to_date
+    assert f"{name}: is missing from SHA256SUMS" in caplog.text
+
+
 def test_changed_text_prepares_again(corpora):
     corpora.prepare()
     corpora.write("train", PAIRS[21:])

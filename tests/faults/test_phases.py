@@ -14,6 +14,7 @@ from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
 from nmt.storage import sha256_of, verify_manifest
+from nmt.training.signals import SAME
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 LIMIT = 10.0
@@ -179,21 +180,48 @@ def test_a_validation_that_a_signal_cut_short_is_made_up_for(tmp_path, launcher,
     programme.record(16, "validation cut short by a signal: made up for, equal by hash", tries=2)
 
 
+HANG = """
+import ctypes
+def hang(*_, **__):
+    open({path!r}, "w").close()
+    mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)
+"""
+"""Wait in C for what never comes."""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_what_does_not_return_before_training_begins(
+    tmp_path, launcher, programme, kind
+):
+    """As pieces are learned: minutes in a library that looks at no signal."""
+    write_corpus(tmp_path)
+    stuck = tmp_path / "stuck"
+    process = launcher.start(
+        *("train", tmp_path / "tiny.toml", "--run", tmp_path / "run"),
+        before=HANG.format(path=str(stuck))
+        + "import nmt.data.prepare\nnmt.data.prepare.Preparation.run = hang\n",
+    )
+    process.wait_until(stuck.exists, "the preparation")
+    sent = time.monotonic()
+    process.send(kind)
+    assert process.wait() == CODES[kind]
+    seconds = time.monotonic() - sent
+    assert seconds < LIMIT
+    text = f"{kind.name} in a call that does not return, before training begins"
+    programme.record(15, text, tries=1, worst_seconds=seconds)
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     tmp_path, launcher, programme, second
 ):
-    """The main thread waits in C for what never comes, and Python runs no handler there."""
+    """Python runs no handler there."""
     write_corpus(tmp_path)
     stuck = tmp_path / "stuck"
-    before = (
-        "import ctypes, nmt.training.trainer as trainer\n"
-        "def hang(*_):\n"
-        f"    open({str(stuck)!r}, 'w').close()\n"
-        "    mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)\n"
-        "    libc.pthread_mutex_lock(mutex)\n"
-        "    libc.pthread_mutex_lock(mutex)\n"
-        "trainer.save_checkpoint = hang\n"
+    before = HANG.format(path=str(stuck)) + (
+        "import nmt.training.trainer\nnmt.training.trainer.save_checkpoint = hang\n"
     )
     process = launcher.start(
         *("train", tmp_path / "tiny.toml", "--run", tmp_path / "run"),
@@ -203,6 +231,7 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     process.wait_until(stuck.exists, "the save")
     process.send(signal.SIGTERM)
     process.wait_for("SIGTERM: saving before the end; once more ends at once")
+    time.sleep(2 * SAME)  # a signal within that time is no second one
     sent = time.monotonic()
     process.send(second)
     assert process.wait() == CODES[second]

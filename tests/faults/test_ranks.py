@@ -243,6 +243,38 @@ def test_a_run_taken_up_by_more_ranks_sees_each_pair_once(tmp_path, launcher, pr
     programme.record(16, "resumed by more ranks: each pair once", tries=1)
 
 
+def test_a_signal_to_any_rank_saves_and_stops_all(tmp_path, launcher, programme):
+    processes = start_ranks(launcher, tmp_path, "run", *ENDLESS, ranks=2)
+    processes[0].wait_until((tmp_path / "run" / "last").exists, "a checkpoint")
+    begin = time.monotonic()
+    processes[1].send(signal.SIGTERM)
+    assert [process.wait() for process in processes] == [143, 143], processes[0].errors
+    seconds = time.monotonic() - begin
+    made = entries(tmp_path / "run")[-1]["update"]
+    assert (tmp_path / "run" / "last").read_text() == f"checkpoints/update-{made:06d}\n"
+    programme.record(
+        15, "SIGTERM to one of two ranks: both save and end", tries=1, worst_seconds=seconds
+    )
+
+
+SLOW_PREPARATION = """
+import time
+from nmt.data.preparation import Preparation
+plain = Preparation.run
+def run(*arguments):
+    time.sleep(15)
+    return plain(*arguments)
+Preparation.run = run
+"""
+
+
+def test_ranks_wait_for_what_one_does_alone_as_long_as_it_lives(tmp_path, launcher, programme):
+    programme.require_full()  # waits for longer than the timeout
+    options = ("training.rank_timeout=10", "training.max_updates=2")
+    finish(start_ranks(launcher, tmp_path, "run", *options, ranks=2, before={0: SLOW_PREPARATION}))
+    programme.record(21, "a preparation longer than the timeout: waited for", tries=1)
+
+
 SPOIL_LOSS = """
 import math
 from dataclasses import replace

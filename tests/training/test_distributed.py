@@ -14,7 +14,7 @@ from nmt.training.distributed import (
     World,
     all_reduce_gradients,
     all_reduce_sum,
-    barrier,
+    await_main,
     broadcast_object,
     gather_objects,
     start_world,
@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from nmt.errors import NmtError
 from nmt.training.distributed import (
-    all_reduce_gradients, all_reduce_sum, barrier, broadcast_object, gather_objects, start_world,
+    all_reduce_gradients, all_reduce_sum, await_main, broadcast_object, gather_objects, start_world,
 )
 from nmt.training.randomness import gather_random_states, restore_random_states
 
@@ -37,7 +37,7 @@ with start_world("cpu", timeout=30) as world:
     if world.is_main:
         bias.grad = torch.tensor([5.0])
     all_reduce_gradients([weight, bias, unused], world)
-    barrier(world)
+    all_reduce_sum([0.0], world)
     torch.manual_seed(world.rank)
     states = gather_random_states(world)
     first = torch.rand(3).tolist()
@@ -49,6 +49,7 @@ with start_world("cpu", timeout=30) as world:
         "sum": all_reduce_sum([world.rank + 0.5, 1e16, 1.0], world),
         "broadcast": broadcast_object({"from": world.rank, "text": "e" * 50 * world.rank}, world),
         "gathered": gather_objects(["x" * world.rank, None], world),
+        "awaited": [await_main(world)] * 2,
         "repeats": torch.rand(3).tolist() == first,
         "states": len(set(state["cpu"] for state in states)),
     }
@@ -56,12 +57,12 @@ with start_world("cpu", timeout=30) as world:
         json.dump(result, file)
     if "die" in sys.argv:  # torchrun, which ends the others, may be quicker than gloo
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    barrier(world)
+    all_reduce_sum([0.0], world)
     if "die" in sys.argv:
         if world.rank == 1:
             os._exit(9)
         try:
-            barrier(world)
+            all_reduce_sum([0.0], world)
         except NmtError as error:
             print(error, flush=True)
             os._exit(error.exit_code)
@@ -95,6 +96,7 @@ def test_two_processes_sum_broadcast_and_gather(tmp_path):
             "sum": [2.0, 2e16, 2.0],
             "broadcast": {"from": 0, "text": ""},
             "gathered": [["", None], ["x", None]],
+            "awaited": [None, None],
             "repeats": True,
             "states": 2,
         }
@@ -118,7 +120,7 @@ def test_one_process_alone_changes_nothing(monkeypatch):
         assert all_reduce_sum([1.5, 2.0], world) == [1.5, 2.0]
         assert broadcast_object({"a": 1}, world) == {"a": 1}
         assert gather_objects("x", world) == ["x"]
-        barrier(world)
+        await_main(world)
     assert not torch.distributed.is_initialized()
 
 

@@ -324,6 +324,52 @@ def test_an_update_is_saved_once_whatever_the_reasons(tmp_path, monkeypatch):
     assert (run / "best").read_text() == "checkpoints/update-000004\n"
 
 
+def test_a_validation_is_in_the_metrics_before_a_checkpoint_says_it_is_done(tmp_path, monkeypatch):
+    seen = []
+
+    def save_checkpoint(*arguments):
+        lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+        entries = map(json.loads, lines)
+        seen.append([entry["update"] for entry in entries if entry["kind"] == "valid"])
+        return checkpoint.save_checkpoint(*arguments)
+
+    monkeypatch.setattr(trainer, "save_checkpoint", save_checkpoint)
+    losses = iter([2.0, 1.0])
+    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    options = ("validation.every=2", "validation.metric=loss", "training.max_updates=4")
+    train(tmp_path, "run", *options)
+    assert seen == [[2], [2, 4]]
+
+
+def test_a_signal_during_the_last_save_ends_without_another_validation(tmp_path, monkeypatch):
+    def save_checkpoint(*arguments):
+        if arguments[2].update == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return checkpoint.save_checkpoint(*arguments)
+
+    options = (
+        *("validation.every=2", "training.keep_best=2", "validation.average=2"),
+        "training.max_updates=4",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "save_checkpoint", save_checkpoint)
+        patch.setattr("nmt.training.run.ship_average", lambda _: pytest.fail("validates again"))
+        assert run_training(tiny(tmp_path, *options), tmp_path / "run", RunOptions()) == 143
+    averaged = []
+    monkeypatch.setattr("nmt.training.run.ship_average", averaged.append)
+    train(tmp_path, "run", *options)
+    assert averaged
+
+
+def test_a_checkpoint_whose_manifest_was_cut_short_is_passed_over(tmp_path, caplog):
+    options = ("training.save_every=2", "validation.every=100")
+    run = train(tmp_path, "run", *options, "training.max_updates=4")
+    (run / "checkpoints/update-000004/SHA256SUMS").write_text("")
+    train(tmp_path, "run", *options, "training.max_updates=6")
+    assert "model.safetensors: is missing from SHA256SUMS" in caplog.text
+    assert "Going back to update-000002" in caplog.text
+
+
 def test_a_damaged_pointer_to_the_best_is_mended_by_the_next_save(tmp_path):
     run = train(tmp_path, "run", "validation.every=2", "training.max_updates=2")
     (run / "best").write_bytes(b"\0damaged")

@@ -16,7 +16,6 @@ def test_the_first_signal_only_asks(number, code, capfd):
     former = signal.getsignal(number)
     with GracefulStop() as stop:
         assert stop.requested is None
-        assert stop.exit_code == 0
         os.kill(os.getpid(), number)
         assert stop.requested == number
     assert stop.exit_code == code
@@ -26,10 +25,11 @@ def test_the_first_signal_only_asks(number, code, capfd):
 
 def test_the_second_signal_ends_the_process_at_once():
     code = (
-        "import os, signal\nfrom nmt.training.signals import GracefulStop\n"
+        "import os, signal, time\nfrom nmt.training.signals import SAME, GracefulStop\n"
         "with GracefulStop():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('still here', flush=True)\n"
+        "    time.sleep(2 * SAME)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('not here')"
     )
@@ -38,6 +38,25 @@ def test_the_second_signal_ends_the_process_at_once():
     )
     assert done.returncode == 130
     assert done.stdout == "still here\n"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "code"), [("SIGTERM SIGTERM", 143), ("SIGTERM SIGHUP", 129), ("SIGHUP SIGTERM", 129)]
+)
+def test_signals_at_the_same_moment_are_one_request(kinds, code):
+    """As `timeout` sends them, and a system that ends a session; Python takes the lower first."""
+    script = (
+        "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
+        "with GracefulStop() as stop:\n"
+        f"    os.system('kill -s {kinds.split()[0][3:]} %d; kill -s {kinds.split()[1][3:]} %d'"
+        " % (os.getpid(), os.getpid()))\n"
+        "print('saved')\n"
+        "sys.exit(stop.exit_code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "saved\n"
+    assert done.returncode in (code, 143, 129)
+    assert done.stderr.count("saving before the end") == 1
 
 
 def test_a_terminal_that_goes_away_is_told_of_twice():

@@ -1,0 +1,53 @@
+"""SIGTERM and Ctrl-C while a command runs: it ends in order, and soon in any case."""
+
+import contextlib
+import os
+import select
+import signal
+import threading
+from types import FrameType
+
+PATIENCE = 3.0
+"""Seconds that a command may take to end in order."""
+
+_HEEDED = (signal.SIGTERM, signal.SIGINT)
+
+
+class Terminated(BaseException):
+    """SIGTERM came. What is half done is put in order on the way out, as after Ctrl-C."""
+
+
+def heed_signals() -> None:
+    """Let SIGTERM raise `Terminated`, and a thread see to it that the process does end.
+
+    Python runs its handlers in the main thread, and not before a call into a library has come back:
+    learning pieces takes minutes. Nothing is lost if it is cut short, since files get their names
+    when they are complete. Training listens by itself, see `nmt.training.signals`.
+    """
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(ear,), daemon=True).start()
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated
+
+
+def _watch(ear: int) -> None:
+    """End the process when its time is over, or at the second signal."""
+    number = _hear(ear, None)
+    with contextlib.suppress(OSError):
+        _hear(ear, PATIENCE)
+    os._exit(128 + number)
+
+
+def _hear(ear: int, patience: float | None) -> int:
+    """Return the next signal that ends a command, or 0 if none comes within `patience`."""
+    while select.select([ear], [], [], patience)[0]:
+        if (number := os.read(ear, 1)[0]) in _HEEDED:
+            return number
+    return 0
