@@ -60,7 +60,7 @@ def test_pharaoh_form_comes_back_as_it_was():
     assert format_pharaoh(links) == "0-0 10-1 2-3"
     assert parse_pharaoh("0-0 10-1 2-3\n") == set(links)
     assert parse_pharaoh("") == set()
-    with pytest.raises(DataError, match='"1:2" is no link'):
+    with pytest.raises(DataError, match='"1:2" is no link; an alignment looks like "0-0 1-2"'):
         parse_pharaoh("0-0 1:2")
 
 
@@ -94,6 +94,7 @@ def test_alignment_error_rate_by_hand():
 def test_alignment_error_rate_refuses_unequal_counts():
     with pytest.raises(
         DataError,
-        match="2 alignments, 1 sure and 1 possible ones; there must be one line per sentence",
+        match="2 alignments, 1 sure and 1 possible ones; "
+        "there must be one line per sentence in each",
     ):
         alignment_error_rate([set(), set()], [set()], [set()])

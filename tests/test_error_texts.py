@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt import errors
+from nmt import errors, storage
+from nmt.cli import main
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(errors.__file__).parent
@@ -23,8 +24,8 @@ def fixed_words(node: ast.AST) -> list[str]:
     ]
 
 
-def raised() -> Iterator[tuple[str, str]]:
-    """Yield where an error is made, and each stretch of fixed words in its message."""
+def raised() -> Iterator[tuple[str, str, bool]]:
+    """Yield where an error is made, each stretch of fixed words, and whether it is the last."""
     kinds = {
         name
         for name, kind in vars(errors).items()
@@ -34,9 +35,10 @@ def raised() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 words = [text for value in node.args for text in fixed_words(value)]
-                for text in words if node.func.id in kinds else ():
-                    if len(text.strip()) >= SHORT:
-                        yield f"{file.relative_to(PACKAGE)}:{node.lineno}", text
+                long = [text for text in words if len(text.strip()) >= SHORT]
+                for text in long if node.func.id in kinds else ():
+                    is_advice = text is words[-1]
+                    yield f"{file.relative_to(PACKAGE)}:{node.lineno}", text, is_advice
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +49,20 @@ def expected() -> str:
     return "\n".join(texts).replace("\\", "")
 
 
-def test_a_test_expects_all_the_words_of_every_error(expected):
+def test_a_test_expects_the_words_of_every_error_and_its_advice_to_the_end(expected):
     found = list(raised())
     assert len(found) > 200
-    unexpected = [f"{place}: {text}" for place, text in found if not is_in(text, expected)]
+    unexpected = [
+        f"{place}: {text}"
+        for place, text, is_advice in found
+        if not is_in(text, expected) or (is_advice and text.rstrip(".")[-ENOUGH:] not in expected)
+    ]
     assert not unexpected, "\n".join(unexpected)
+
+
+def test_a_test_expects_what_is_said_of_each_refusal_of_the_system(expected):
+    advice = [*main._OF_MACHINE.values(), *main._OF_USE.values(), *storage.REASONS.values()]
+    assert [text for text in advice if text[-ENOUGH:] not in expected] == []
 
 
 def is_in(text: str, expected: str) -> bool:

@@ -325,7 +325,11 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path, name):
     folder = filled(tmp_path / "model")
     (folder / name).rename(tmp_path / "elsewhere")
     (folder / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ModelError, match=rf"/{name}: is a link that leads out of the folder; ref"):
+    with pytest.raises(
+        ModelError,
+        match=rf"/{name}: is a link that leads out of the folder; refused, "
+        r"put the file itself there\.$",
+    ):
         storage.verify_manifest(folder)
 
 
@@ -649,7 +653,9 @@ def test_weights_that_are_no_plain_file_are_refused(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for load in (storage.load_tensors, storage.load_metadata):
         for path in (tmp_path, tmp_path / "pipe"):
-            with pytest.raises(ModelError, match=": is not a plain file; point to a file of weig"):
+            with pytest.raises(
+                ModelError, match=": is not a plain file; point to a file of weights"
+            ):
                 load(path)
         with pytest.raises(ModelError, match=r"loop: cannot be read \(Too many levels of symbol"):
             load(tmp_path / "loop")

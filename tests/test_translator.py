@@ -163,7 +163,9 @@ def test_an_ensemble_of_different_models_is_neither(make_model_folder, model_fol
 def test_an_ensemble_needs_the_same_pieces(make_model_folder, model_folder):
     other = make_model_folder(joint=False)
     with pytest.raises(
-        ModelError, match=r" have different target subword models and cannot be an ensemble; train"
+        ModelError,
+        match=r" have different target subword models and cannot be an ensemble; "
+        r"train its members on the same prepared data\.$",
     ):
         Translator.load([model_folder, other])
 
@@ -271,9 +273,14 @@ def test_a_shortlist_translates_the_same_in_any_batch(translator):
 
 def test_a_shortlist_that_cannot_be_had_is_refused(translator):
     options = replace(translator.options, shortlist=20)
-    with pytest.raises(UsageError, match="shortlist: the model folder has none"):
+    with pytest.raises(
+        UsageError, match="shortlist: the model folder has none; train it anew, or set it to 0"
+    ):
         next(translator.translate(["a cat"], options=options))
-    with pytest.raises(UsageError, match="exact: a shortlist has another size in each batch"):
+    with pytest.raises(
+        UsageError,
+        match="a shortlist has another size in each batch; set it to 0 for exact results",
+    ):
         next(shortlisted(translator).translate(["a cat"], options=options, exact=True))
 
 
@@ -302,7 +309,9 @@ def test_threads_that_no_machine_has_are_refused(model_folder, threads):
 
 
 def test_an_unknown_device_is_refused(model_folder):
-    with pytest.raises(UsageError, match=r'device: "tpu" is not available here'):
+    with pytest.raises(
+        UsageError, match=r'device: "tpu" is not available here; choose "cpu" or "auto"'
+    ):
         Translator.load(model_folder, device="tpu")
 
 

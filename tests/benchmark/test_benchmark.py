@@ -141,7 +141,9 @@ def test_the_start_is_the_time_to_the_first_line_of_the_real_command(tiny_folder
 
 def test_a_start_without_a_translation_is_named(tmp_path):
     with pytest.raises(
-        ResourceError, match=r"^`nmt translate` ended with code 4 instead of a translation; what it"
+        ResourceError,
+        match=r"^`nmt translate` ended with code 4 instead of a translation; what it said "
+        r"stands above\.$",
     ):
         measure_startup(tmp_path / "none", "a", precision="fp32", threads=1, times=1)
 
@@ -150,6 +152,7 @@ def test_a_process_that_ends_too_early_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(run.sys, "executable", shutil.which("false"))
     with pytest.raises(
         ResourceError,
-        match="matrix in fp32: the process ended with code 1; see the lines above, or try",
+        match="matrix in fp32: the process ended with code 1; see the lines above, or "
+        "try --config small",
     ):
         list(run_tasks([task(tmp_path, "matrix")]))

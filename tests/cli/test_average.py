@@ -85,7 +85,9 @@ def test_moving_averages_are_averaged_where_the_run_ships_them(tmp_path, invoke)
 
 def test_impossible_choices_are_usage_errors(tmp_path, invoke):
     run = make_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="give checkpoints, or --best, or --last, not several"):
+    with pytest.raises(
+        UsageError, match="give checkpoints, or --best, or --last, not several of them"
+    ):
         invoke(run, "--best", "1", "--last", "1")
     with pytest.raises(
         UsageError,
@@ -94,10 +96,12 @@ def test_impossible_choices_are_usage_errors(tmp_path, invoke):
         invoke(run, "--best", "5")
     with pytest.raises(UsageError, match="no checkpoint `7`; it has: update-000001, update-000002"):
         invoke(run, "7")
-    with pytest.raises(UsageError, match="has no checkpoints to average"):
+    with pytest.raises(UsageError, match=r"has no checkpoints to average; train it first\."):
         invoke(tmp_path / "absent")
     (tmp_path / "out").mkdir()
-    with pytest.raises(UsageError, match="out: is there already"):
+    with pytest.raises(
+        UsageError, match="out: is there already; choose another name, or remove it first"
+    ):
         invoke(run)
 
 
@@ -110,7 +114,9 @@ def test_a_best_checkpoint_that_was_pruned_is_not_counted(tmp_path, invoke):
 def test_a_run_without_a_model_is_a_usage_error(tmp_path, invoke):
     run = make_run(tmp_path / "run")
     (run / "model").rename(run / "elsewhere")
-    with pytest.raises(UsageError, match="model: is missing; train until the first validation"):
+    with pytest.raises(
+        UsageError, match="model: is missing; train until the first validation, then average"
+    ):
         invoke(run)
 
 

@@ -108,7 +108,10 @@ def test_doubts_are_logged_and_not_printed(caplog):
     ("arguments", "message"),
     [
         *((arguments, TWO_WAYS) for arguments in UNCLEAR),
-        ((*FILES, "--source", "src"), "--source is for --by-length; add that, or leave --source"),
+        (
+            (*FILES, "--source", "src"),
+            "--source is for --by-length; add that, or leave --source out",
+        ),
         ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
 )

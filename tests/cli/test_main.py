@@ -224,12 +224,25 @@ def test_what_the_system_refuses_is_explained(folder, name, said):
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
-        (errno.EMFILE, 5, "too many files are open at once; raise the limit by `ulimit -n`"),
+        (
+            errno.EMFILE,
+            5,
+            "too many files are open at once; raise the limit by `ulimit -n`, then retry",
+        ),
         (errno.EROFS, 5, "the file system is read-only; choose a folder that can be written"),
         (errno.EACCES, 2, "f: access is not permitted; mend its owner or mode"),
-        (errno.ENOENT, 2, "f: is not there; check the name, and whether the current folder"),
+        (
+            errno.ENOENT,
+            2,
+            "f: is not there; check the name, and whether the current folder still exists",
+        ),
         (errno.ELOOP, 2, "f: is a link that leads in a circle; name the file itself"),
         (errno.EISDIR, 2, "f: is a folder; name a file"),
+        (errno.EBADF, 5, "standard output is closed; redirect it to a file or to /dev/null"),
+        (errno.ENOMEM, 5, "no memory is left; end other programs, then retry"),
+        (errno.ENFILE, 5, "too many files are open at once; end other programs, then retry"),
+        (errno.ENOTDIR, 2, "f: a file is where a folder should be; check the name"),
+        (errno.ENAMETOOLONG, 2, "f: the name is too long; choose a shorter one"),
         (errno.EXDEV, 2, "f: Invalid cross-device link; look whether it is what the command takes"),
     ],
 )
@@ -260,7 +273,8 @@ def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, mo
         ({"WORLD_SIZE": "2"}, "the 2 processes cannot meet: "),
         (
             {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "abc"},
-            "; start them by torchrun, which sets what is missing, or unset WORLD_SIZE to train",
+            "; start them by torchrun, which sets what is missing, or unset WORLD_SIZE to train with "
+            "one.",
         ),
         (
             {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "abc"},

@@ -154,7 +154,10 @@ def test_an_edited_configuration_is_refused_as_by_translate(change, message, cop
     [
         ({"normalization": {"unicode": "zzz"}}, "manifest.json: is damaged; write it anew by"),
         ({"normalization": None}, "manifest.json: is damaged; write it anew by `nmt prepare`."),
-        ({"subword": ["0" * 64] * 2}, "are not those that manifest.json names; write them anew"),
+        (
+            {"subword": ["0" * 64] * 2},
+            "are not those that manifest.json names; write them anew by `nmt prepare`.",
+        ),
     ],
 )
 def test_damaged_prepared_data_are_refused(changes, message, model, tmp_path, capsys):
@@ -196,7 +199,5 @@ def test_sampling_while_decoding_is_refused(model, capsys):
 
 def test_a_folder_without_a_model_ends_with_4(tmp_path, capsys):
     assert run(["tokenize", str(tmp_path)]) == 4
-    message = (
-        "holds no subword.model or source.model; name a run folder, a model folder or a .model"
-    )
+    message = "holds no subword.model or source.model; name a run folder, a model folder or a .model file."
     assert message in capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_the_text_itself_is_not_replaced(nmt, model_folder, tmp_path):
     for output in (text, link):
         code, _, errors = nmt("translate", model_folder, "-i", text, "-o", output)
         assert code == 2
-        assert "is the text that is translated; choose another name for the translat" in errors
+        assert "is the text that is translated; choose another name for the translations." in errors
     assert text.read_bytes() == b"a cat\n"
 
 

@@ -344,7 +344,8 @@ class TestUnreadableFiles:
 
     def test_yaml_is_refused_with_the_form_to_use(self, folder):
         assert self.complaint("a.yaml").startswith(
-            "a.yaml: configurations are TOML, not YAML; write it as a.toml"
+            "a.yaml: configurations are TOML, not YAML; write it as a.toml "
+            "(`nmt init` writes one to start from)"
         )
 
     def test_a_syntax_error_has_its_line(self, folder):

@@ -356,7 +356,8 @@ def test_no_overlap_no_warning(corpora, caplog):
 )
 def test_nothing_left_is_refused_with_the_reasons(options, message, corpora):
     refusal = (
-        rf"none of 380 pairs is left to learn from \({message}\); look at the files, and at the"
+        rf"none of 380 pairs is left to learn from \({message}\); "
+        r"look at the files, and at the limits in \[data\]\.$"
     )
     with pytest.raises(DataError, match=refusal):
         corpora.prepare(**options)

@@ -209,8 +209,14 @@ def test_every_mistake_in_a_setting_is_named_before_anything_is_done(corpus, pro
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a = 1" + "0" * 5000, "demo.toml: not TOML: a number has more than 4,300 digits"),
-        ("a = " + "[" * 100_000, "demo.toml: not TOML: it is nested too deeply"),
+        (
+            "a = 1" + "0" * 5000,
+            "demo.toml: not TOML: a number has more than 4,300 digits; shorten it",
+        ),
+        (
+            "a = " + "[" * 100_000,
+            "demo.toml: not TOML: it is nested too deeply; give a configuration",
+        ),
         (
             "[training]\nseed = 9223372036854775808",
             "training.seed: must be a whole number of at most 64 bits",

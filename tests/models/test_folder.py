@@ -82,7 +82,9 @@ def test_a_run_folder_stands_for_the_model_inside(model_folder):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"nowhere: no such folder; name a run folder"):
+    with pytest.raises(
+        ModelError, match=r"nowhere: no such folder; name a run folder or a model folder\."
+    ):
         load_model_folder(tmp_path / "nowhere")
     with pytest.raises(
         ModelError, match=r": holds no model yet: neither .* after its first validation"

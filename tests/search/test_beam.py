@@ -218,7 +218,11 @@ def test_nan_is_an_error_that_says_so(beam):
         table[1, 2, :, 5] = torch.nan
 
     table = changed(random_table(sentences=2, positions=4, vocab=8), break_model)
-    with pytest.raises(ModelError, match=r"NaN log-probabilities at target position 3.*fp32"):
+    with pytest.raises(
+        ModelError,
+        match=r"NaN log-probabilities at target position 3.*: its weights are damaged or overflow; "
+        r"use an earlier checkpoint, or try --precision fp32\.$",
+    ):
         search(
             TableScorer(table),
             *batch_of([0, 1], [3, 3]),

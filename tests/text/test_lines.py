@@ -299,7 +299,9 @@ def test_a_pipe_is_no_file_to_read_twice(tmp_path):
     import os
 
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="can be read only once"):
+    with pytest.raises(
+        DataError, match="is no plain file and can be read only once; save it as a file"
+    ):
         require_file(tmp_path / "pipe")
 
 

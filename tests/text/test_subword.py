@@ -198,7 +198,7 @@ def test_no_room_for_the_characters_says_how_much_is_needed(kind, tmp_path):
 @pytest.mark.parametrize("lines", [[], ["", ""]])
 def test_no_text_teaches_nothing(lines, tmp_path):
     with pytest.raises(
-        DataError, match="is no text to learn pieces from, every line is empty; give"
+        DataError, match="is no text to learn pieces from, every line is empty; give other files"
     ):
         Subword.train(lines, tmp_path / "m", kind="unigram", vocab_size=300)
 

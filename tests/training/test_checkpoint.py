@@ -132,7 +132,9 @@ def test_last_points_to_the_newest_and_best_to_where_it_is_set(tmp_path):
 )
 def test_a_pointer_out_of_the_run_is_refused(tmp_path, text):
     (tmp_path / "best").write_bytes(os.fsencode(text))
-    with pytest.raises(ModelError, match="best: names no checkpoint of this run"):
+    with pytest.raises(
+        ModelError, match=r"best: names no checkpoint of this run; write its path into the file\."
+    ):
         pointed_to(tmp_path, "best")
 
 

@@ -128,7 +128,9 @@ def test_the_overview_names_a_damaged_model(tmp_path):
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"is no run folder, it has no config\.toml"):
+    with pytest.raises(
+        UsageError, match=r"is no run folder, it has no config\.toml; name one of `nmt train`\."
+    ):
         overview(tmp_path, Curves([], []))
 
 

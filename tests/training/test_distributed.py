@@ -128,7 +128,12 @@ def test_one_process_alone_changes_nothing(monkeypatch):
     ("gpus", "local_rank", "text"),
     [
         (0, "0", 'is "cuda", but torch finds no GPU; set it to "cpu"'),
-        (2, "2", r"more processes than GPUs on this host \(local rank 2, 2 GPUs\); lower --nproc"),
+        (
+            2,
+            "2",
+            r"more processes than GPUs on this host \(local rank 2, 2 GPUs\); lower "
+            r'--nproc-per-node, or set training\.device to "cpu"\.$',
+        ),
     ],
 )
 def test_missing_gpus_are_a_users_mistake(monkeypatch, gpus, local_rank, text):

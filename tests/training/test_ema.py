@@ -54,5 +54,9 @@ def test_a_saved_average_is_restored_and_another_models_refused():
     average = MovingAverage(model, 0.9)
     average.restore({"weight": torch.ones(2, 3), "bias": torch.zeros(2)})
     assert (average.weights["weight"] == 1).all()
-    with pytest.raises(ModelError, match="`weight`"):
+    with pytest.raises(
+        ModelError,
+        match=r"^the saved average does not fit the model, see `weight`; resume with the "
+        r"configuration the run was started with\.$",
+    ):
         average.restore({"weight": torch.ones(3, 3), "bias": torch.zeros(2)})

@@ -39,6 +39,7 @@ def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
 def test_what_is_no_state_of_a_generator_is_refused(state):
     with pytest.raises(
         ModelError,
-        match=r"^the saved random_states of process 0 are damaged \(.*\); go back to another check",
+        match=r"^the saved random_states of process 0 are damaged \(.*\); "
+        r"go back to another checkpoint\.$",
     ):
         restore_random_states([{"cpu": state}], World())

@@ -162,12 +162,18 @@ def test_the_log_file_tells_what_was_prepared(tmp_path):
 
 def test_resuming_can_be_refused_and_insisted_on(tmp_path):
     with pytest.raises(
-        UsageError, match="holds no checkpoint to resume from, and --resume is must"
+        UsageError,
+        match=r"holds no checkpoint to resume from, and --resume is must; check the name of "
+        r"the folder, or leave --resume out\.$",
     ):
         run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="must"))
     assert not (tmp_path / "run").exists()
     train(tmp_path, "run", "training.max_updates=2")
-    with pytest.raises(UsageError, match=r"holds a run already \(update-000002\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"holds a run already \(update-000002\) and --resume is never; choose another "
+        r"--run, or delete the folder\.$",
+    ):
         run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="never"))
 
 

@@ -23,7 +23,8 @@ def contents(folder):
         ("data", "data: is no folder of its own but a file"),
         (
             "config.toml",
-            r"is no run folder, and a run would overwrite config\.toml in it; choose another -",
+            r"is no run folder, and a run would overwrite config\.toml in it; "
+            r"choose another --run, by habit a new folder below runs/\.$",
         ),
         ("metrics.jsonl", r"would overwrite metrics\.jsonl in it"),
         ("manifest.json", r"would overwrite manifest\.json in it"),
