@@ -117,7 +117,9 @@ def test_alignments_link_words_that_are_there(translator):
 
 def test_alignments_need_attention(make_model_folder):
     blind = Translator.load(make_model_folder(model={"decoder": {"attention": "none"}}))
-    with pytest.raises(UsageError, match="no attention"):
+    with pytest.raises(
+        UsageError, match="has no attention, so words cannot be aligned; leave it out"
+    ):
         blind.translate(["a cat"], align=True)
 
 

@@ -199,5 +199,7 @@ def test_sampling_while_decoding_is_refused(model, capsys):
 
 def test_a_folder_without_a_model_ends_with_4(tmp_path, capsys):
     assert run(["tokenize", str(tmp_path)]) == 4
-    message = "holds no subword.model or source.model; name a run folder, a model folder or a .model file."
-    assert message in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: holds no subword.model or source.model; "
+        "name a run folder, a model folder or a .model file.\n"
+    )

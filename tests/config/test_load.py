@@ -364,6 +364,13 @@ class TestUnreadableFiles:
             "a.toml:2: byte 0xff is not UTF-8; save the file as UTF-8"
         )
 
+    def test_a_file_that_cannot_be_read_has_its_reason(self, folder):
+        Path("a.toml").symlink_to("a.toml")
+        assert self.complaint("a.toml") == (
+            "a.toml: cannot be read: Too many levels of symbolic links; "
+            "mend its mode, or take a copy of it"
+        )
+
     def test_a_folder_is_no_file(self, folder):
         assert self.complaint(".") == ".: is a folder; give the configuration file itself"
 
