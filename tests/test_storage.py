@@ -146,6 +146,17 @@ def test_writing_where_one_may_not_go_is_explained(no_rights):
         storage.sweep_strays(shut)
 
 
+def test_too_many_open_files_are_not_blamed_on_one_of_them(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    path = tmp_path / "state.json"
+    storage.write_json(path, {})
+    monkeypatch.setattr(storage.Path, "read_bytes", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        storage.read_json(path)
+
+
 def test_reading_where_one_may_not_go_is_explained(no_rights):
     storage.write_json(no_rights / "state.json", {})
     storage.write_manifest(no_rights)
