@@ -213,6 +213,24 @@ def test_a_model_that_leaves_nothing_open_ends_unfinished(kind, position):
 
 
 @pytest.mark.parametrize("beam", [1, 3])
+def test_what_a_stuck_translation_has_not_read_is_taken_off(beam):
+    def close_all(table: torch.Tensor) -> None:
+        table[:, 2] = -torch.inf
+
+    table = changed(random_table(sentences=1, positions=5, vocab=8), close_all)
+    plain, penalized = (
+        search(
+            TableScorer(table),
+            *batch_of([0], [6]),
+            options(beam=beam, min_length_offset=4, coverage_penalty=weight),
+        )[0][0]
+        for weight in (0.0, 0.5)
+    )
+    assert plain.tokens == penalized.tokens
+    assert penalized.score < plain.score - 0.1
+
+
+@pytest.mark.parametrize("beam", [1, 3])
 def test_nan_is_an_error_that_says_so(beam):
     def break_model(table: torch.Tensor) -> None:
         table[1, 2, :, 5] = torch.nan

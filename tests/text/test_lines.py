@@ -413,6 +413,17 @@ def test_the_longest_line_is_read_and_a_longer_one_is_refused(monkeypatch):
         next(lines)
 
 
+def test_no_more_than_the_longest_line_is_read_at_once(monkeypatch):
+    class Endless(io.RawIOBase):
+        def readline(self, size):
+            assert size == lines_module._LONGEST_LINE + 1
+            return bytes(size)
+
+    monkeypatch.setattr(sys, "stdin", type("Stream", (), {"buffer": Endless()}))
+    with pytest.raises(DataError, match=r"^stdin:1: is a line of more than 64 MiB"):
+        next(read_lines(None))
+
+
 def test_a_standard_input_that_cannot_be_read_is_named(monkeypatch):
     class Closed(io.RawIOBase):
         def readline(self, *_):
