@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nmt.config.data import TokenizerConfig
+from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.interval import parse_interval
 from nmt.config.model import ModelConfig
@@ -34,7 +35,7 @@ def _data(experiment: Experiment) -> Iterator[Disagreement]:
     if data.source == data.target:
         yield Disagreement(
             "data.target",
-            f'must differ from data.source, both are "{data.source}"',
+            f"must differ from data.source, both are {toml_value(data.source)}",
             ("data.source",),
         )
     for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test or ())):

@@ -4,7 +4,7 @@ import tomllib
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
@@ -79,6 +79,10 @@ def test_values_of_all_kinds_are_drawn():
     )
 
 
+NOT_DIFFERENT = {"source": "\n", "target": "\n", "train": ["0", "0"], "valid": ["0", "0"]}
+
+
+@example(document={"data": NOT_DIFFERENT})
 @given(document=sections(Experiment))
 def test_what_is_dumped_loads_as_the_same_experiment(document, tmp_path_factory):
     experiment = Experiment.model_validate(document)
