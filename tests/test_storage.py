@@ -451,6 +451,7 @@ def test_two_names_change_places_also_seen_from_the_current_folder(tmp_path, mon
         Path(name).write_text(name)
     assert storage._exchange(Path("a"), Path("b"))
     assert (Path("a").read_text(), Path("b").read_text()) == ("b", "a")
+    ctypes.set_errno(0)
     with pytest.raises(FileNotFoundError, match=r"No such file or directory: 'none'$"):
         storage._exchange(Path("a"), Path("none"))
 

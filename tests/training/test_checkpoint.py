@@ -168,6 +168,21 @@ def test_checkpoints_are_listed_by_number_not_by_name(tmp_path):
     assert [path.name for path in list_checkpoints(tmp_path)] == names
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json"],
+)
+def test_a_manifest_that_was_cut_short_is_damage(tmp_path, name):
+    saved_run(tmp_path, 10, 20)
+    newest = tmp_path / "checkpoints" / "update-000020"
+    lines = (newest / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (newest / "SHA256SUMS").write_text("".join(line for line in lines if name not in line))
+    assert find_resumable(tmp_path).name == "update-000010"
+    refusal = rf"{name}: is missing from SHA256SUMS; copy the folder again\.$"
+    with pytest.raises(ModelError, match=refusal):
+        load_checkpoint(newest, new_trainee())
+
+
 def test_a_new_run_has_nothing_to_resume(tmp_path):
     assert find_resumable(tmp_path) is None
 
