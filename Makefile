@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4
+# For tests that wait more than they compute.
+WAITING := $(BIN)/pytest -n 4
 NAME ?=
 MUTANTS ?=
 PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive.py text config \
@@ -36,7 +38,7 @@ test-fault: $(INSTALLED) ## provoke every fault as often as promised
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris \
 	    -c constraints.txt -e '.[fuzz]' || echo "atheris cannot be had: the fuzz targets are skipped"
-	$(PYTEST) tests/faults $(PROPERTIES) --full --table tests/faults/README.md
+	$(WAITING) tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
 test-coverage: $(INSTALLED) ## see that tests reach every branch of what must not fail
 	$(BIN)/coverage run -m pytest -m 'not slow' $(ROOMS)
