@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-PYTEST := $(BIN)/pytest -n auto --maxprocesses 4
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 # For tests that wait more than they compute.
-WAITING := $(BIN)/pytest -n 4
+WAITING := $(BIN)/pytest -n 4 --dist worksteal
 NAME ?=
 MUTANTS ?=
 PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive.py text config \
