@@ -191,6 +191,12 @@ def hang(*_, **__):
 """Wait in C for what never comes."""
 
 
+def is_asleep(process: Process) -> bool:
+    """Whether its main thread waits, and computes nothing."""
+    status = Path(f"/proc/{process.pid}/status")
+    return not status.exists() or "State:\tS" in status.read_text()
+
+
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_what_does_not_return_before_training_begins(
     tmp_path, launcher, programme, kind
@@ -203,7 +209,7 @@ def test_a_signal_ends_what_does_not_return_before_training_begins(
         before=HANG.format(path=str(stuck))
         + "import nmt.data.prepare\nnmt.data.prepare.Preparation.run = hang\n",
     )
-    process.wait_until(stuck.exists, "the preparation")
+    process.wait_until(lambda: stuck.exists() and is_asleep(process), "the preparation")
     sent = time.monotonic()
     process.send(kind)
     assert process.wait() == CODES[kind]
