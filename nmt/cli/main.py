@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TextIO
 import typer
 
 from nmt import __version__
+from nmt.cli import termination
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -125,9 +126,9 @@ def main() -> None:
         keep_memory()
         prepare_streams()
         code = run(sys.argv[1:])
-    except Terminated:
+    except (KeyboardInterrupt, Terminated):
         code = TERMINATED
-    sys.exit(code)
+    sys.exit(termination.exit_code() or code)
 
 
 def open_closed_streams() -> None:
@@ -176,6 +177,8 @@ def run(arguments: list[str]) -> int:
             _forget_output()
         return _after_os_error(error)
     except Exception as error:
+        if (code := termination.exit_code()) is not None:
+            return code
         if is_out_of_memory(error):
             _complain(
                 "memory is too small for this; end other programs, or give it less: "

@@ -28,13 +28,30 @@ def heed_signals() -> None:
     os.set_blocking(mouth, False)
     signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(ear,), daemon=True).start()
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for number, usual in (
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) == usual:
+            signal.signal(number, _end)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def exit_code() -> int | None:
+    """Return 128 + the signal that came, or None.
+
+    What is raised then may arrive as something else: as the failed import of a library, for one.
+    """
+    return None if _came is None else 128 + _came
+
+
+_came: int | None = None
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    global _came
+    _came = number
     signal.signal(number, signal.SIG_DFL)
-    raise Terminated
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _watch(ear: int) -> None:

@@ -305,3 +305,24 @@ def test_an_environment_that_torchrun_did_not_make_is_refused(folder, monkeypatc
 def test_values_that_no_system_takes_are_configuration_errors(folder, setting, said):
     assert said in refused(folder, "train", "demo.toml", "--set", setting, code=2)
     assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_a_library_disguises_is_no_bug(number, code):
+    """As an import does in which the signal comes."""
+    script = (
+        "import os, signal, time\n"
+        "from nmt.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def app(*_, **__):\n"
+        "    try:\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "        time.sleep(60)\n"
+        "    except BaseException as error:\n"
+        "        raise ImportError('initialization failed') from error\n"
+        "main.app = app\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr == b""
