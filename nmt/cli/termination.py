@@ -1,11 +1,13 @@
 """SIGTERM and Ctrl-C while a command runs: it ends in order, and soon in any case."""
 
-import contextlib
 import os
 import select
 import signal
 import threading
+import time
 from types import FrameType
+
+from nmt.training.signals import SAME
 
 PATIENCE = 3.0
 """Seconds that a command may take to end in order."""
@@ -49,16 +51,18 @@ _came: int | None = None
 
 def _end(number: int, frame: FrameType | None) -> None:
     global _came
-    _came = number
-    signal.signal(number, signal.SIG_DFL)
-    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+    if _came is None:  # a second one is for `_watch`
+        _came = number
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _watch(ear: int) -> None:
-    """End the process when its time is over, or at the second signal."""
+    """End the process when its time is over, or at a second signal."""
     number = _hear(ear, None)
-    with contextlib.suppress(OSError):
-        _hear(ear, PATIENCE)
+    time.sleep(SAME)
+    while _hear(ear, 0):
+        pass  # what came at the same moment is no second signal
+    _hear(ear, PATIENCE)
     os._exit(128 + number)
 
 
