@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt import errors, storage
+from nmt import errors
 from nmt.cli import main
+from nmt.storage.failures import REASONS
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(errors.__file__).parent
@@ -61,7 +62,7 @@ def test_a_test_expects_the_words_of_every_error_and_its_advice_to_the_end(expec
 
 
 def test_a_test_expects_what_is_said_of_each_refusal_of_the_system(expected):
-    advice = [*main._OF_MACHINE.values(), *main._OF_USE.values(), *storage.REASONS.values()]
+    advice = [*main._OF_MACHINE.values(), *main._OF_USE.values(), *REASONS.values()]
     assert [text for text in advice if text[-ENOUGH:] not in expected] == []
 
 

@@ -16,7 +16,7 @@ from nmt.config.experiment import Experiment
 from nmt.data.prepare import prepare
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, save_model_folder
-from nmt.storage import write_text
+from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
 from nmt.text.vocabulary import SPECIAL_PIECES
 

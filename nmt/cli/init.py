@@ -37,7 +37,7 @@ def init(
     from nmt.config.data import DataConfig
     from nmt.config.dump import dump
     from nmt.config.presets import from_preset, preset_for
-    from nmt.storage import write_text
+    from nmt.storage.files import write_text
 
     if config.suffix in (".yaml", ".yml"):
         name = config.with_suffix(".toml").name

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nmt.errors import UsageError
-from nmt.storage import explain_failures
+from nmt.storage.failures import explain_failures
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translator import TranslatedText, Translation

@@ -33,7 +33,7 @@ from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
-from nmt.storage import REASONS
+from nmt.storage.failures import REASONS
 
 READER_GONE, TERMINATED = 141, 143
 """128 + SIGPIPE and 128 + SIGTERM: what a shell says of a program that ended by them."""

@@ -24,7 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import DataError
-from nmt.storage import explain_failures, sha256_of, write_json
+from nmt.storage.failures import explain_failures
+from nmt.storage.files import write_json
+from nmt.storage.manifest import sha256_of
 from nmt.text.vocabulary import EOS
 
 Ids = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.binary import Corpus
-from nmt.storage import write_bytes
+from nmt.storage.files import write_bytes
 from nmt.text.subword import SHORTLIST_FILE
 
 LIKELY = 16

@@ -29,15 +29,10 @@ from nmt.data.binary import MANIFEST, Corpus
 from nmt.data.preparation import Preparation
 from nmt.data.prepared import TRAIN, VALID, InputFile, Manifest, PreparedSummary
 from nmt.errors import DataError, ModelError, NmtError
-from nmt.storage import (
-    explain_failures,
-    make_folder,
-    new_folder,
-    require_utf8_name,
-    sha256_of,
-    verify_manifest,
-    write_json,
-)
+from nmt.storage.failures import explain_failures
+from nmt.storage.files import require_utf8_name, write_json
+from nmt.storage.folders import make_folder, new_folder
+from nmt.storage.manifest import sha256_of, verify_manifest
 from nmt.text.lines import BadLines, require_file
 from nmt.text.subword import PIECE_FILES, load_subwords
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from nmt.config.data import NormalizationConfig
 from nmt.data.binary import MANIFEST
 from nmt.errors import ModelError
-from nmt.storage import read_json
+from nmt.storage.files import read_json
 from nmt.text.filters import REASONS, Reason
 from nmt.text.lines import BadLines
 from nmt.text.subword import Subword, load_subwords

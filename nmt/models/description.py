@@ -12,7 +12,8 @@ from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ModelError
-from nmt.storage import read_json, verify_manifest
+from nmt.storage.files import read_json
+from nmt.storage.manifest import verify_manifest
 from nmt.text.subword import PIECE_FILES, Subword, load_subwords
 
 FORMAT_VERSION = 1

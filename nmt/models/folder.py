@@ -33,14 +33,9 @@ from nmt.models.description import (
 from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.models.weights import require_same_shapes, set_weights, weights_of
-from nmt.storage import (
-    load_tensors,
-    new_folder,
-    save_tensors,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from nmt.storage.files import write_bytes, write_json, write_text
+from nmt.storage.folders import new_folder
+from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.text.subword import PIECE_FILES, SHORTLIST_FILE, Subword, load_subwords
 
 CARD = "README.md"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.errors import ModelError
-from nmt.storage import load_tensors
+from nmt.storage.tensors import load_tensors
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 

@@ -6,15 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from nmt.errors import ModelError, UsageError
-from nmt.storage import (
-    load_metadata,
-    load_tensors,
-    make_folder,
-    new_folder,
-    save_tensors,
-    verify_manifest,
-    write_bytes,
-)
+from nmt.storage.files import write_bytes
+from nmt.storage.folders import make_folder, new_folder
+from nmt.storage.manifest import verify_manifest
+from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.training.checkpoint import verify_checkpoint
 
 _WEIGHTS, _CARD = "model.safetensors", "README.md"

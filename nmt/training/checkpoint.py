@@ -26,19 +26,11 @@ from torch.optim import Optimizer
 
 from nmt.errors import ModelError, UsageError
 from nmt.models.weights import set_weights, weights_of
-from nmt.storage import (
-    explain_failures,
-    load_tensors,
-    make_folder,
-    new_folder,
-    read_json,
-    save_tensors,
-    sweep_strays,
-    temporary_beside,
-    verify_manifest,
-    write_json,
-    write_text,
-)
+from nmt.storage.failures import explain_failures
+from nmt.storage.files import read_json, temporary_beside, write_json, write_text
+from nmt.storage.folders import make_folder, new_folder, sweep_strays
+from nmt.storage.manifest import verify_manifest
+from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
 from nmt.training.randomness import RandomState, require_random_states

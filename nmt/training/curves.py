@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.errors import UsageError
-from nmt.storage import write_bytes
+from nmt.storage.files import write_bytes
 from nmt.training.journal import (
     UpdateReport,
     ValidationReport,

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from nmt.errors import UsageError
-from nmt.storage import explain_failures, write_bytes
+from nmt.storage.failures import explain_failures
+from nmt.storage.files import write_bytes
 from nmt.training.run_folder import LOG, METRICS
 
 logger = logging.getLogger("nmt.training")

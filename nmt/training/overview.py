@@ -6,7 +6,9 @@ from typing import Any
 
 from nmt.data.binary import MANIFEST
 from nmt.errors import ModelError, UsageError
-from nmt.storage import format_size, read_json, tensor_shapes
+from nmt.storage.failures import format_size
+from nmt.storage.files import read_json
+from nmt.storage.tensors import tensor_shapes
 from nmt.training.curves import Curves
 from nmt.training.journal import format_duration
 from nmt.training.run_folder import CONFIG, DATA, MODEL

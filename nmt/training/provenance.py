@@ -17,7 +17,7 @@ import nmt
 from nmt.config.experiment import Experiment
 from nmt.data.prepared import Manifest
 from nmt.errors import ModelError
-from nmt.storage import read_json, write_json
+from nmt.storage.files import read_json, write_json
 from nmt.training.run_folder import DATA, STARTS
 
 

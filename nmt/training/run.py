@@ -29,7 +29,7 @@ from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
 from nmt.models.build import build_model
 from nmt.native.kernels import kernels
-from nmt.storage import write_text
+from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import (
     Trainee,

@@ -5,14 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UsageError
-from nmt.storage import (
-    LOCK,
-    MANIFEST,
-    lock_folder,
-    make_folder,
-    require_replaceable,
-    sweep_strays,
-)
+from nmt.storage.folders import make_folder, require_replaceable, sweep_strays
+from nmt.storage.lock import LOCK, lock_folder
+from nmt.storage.manifest import MANIFEST
 
 CONFIG = "config.toml"
 """What a run was started with, every default written out."""

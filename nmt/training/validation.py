@@ -21,7 +21,8 @@ from nmt.data.loader import batches_once
 from nmt.errors import explain_lack_of_memory
 from nmt.evaluation.metrics import Score, score
 from nmt.models.translation import TranslationModel
-from nmt.storage import make_folder, write_text
+from nmt.storage.files import write_text
+from nmt.storage.folders import make_folder
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from curves.curve import Curve
 from curves.options import Options
 from curves.points import Point, Quantity, Task
-from nmt.storage import write_bytes
+from nmt.storage.files import write_bytes
 
 PANELS: dict[Task, str] = {
     "train": "training: seconds of an update",

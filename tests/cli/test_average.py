@@ -4,10 +4,13 @@ import typer
 from torch import nn
 from typer.testing import CliRunner
 
-from nmt import storage
 from nmt.cli.average import average
 from nmt.config.training import SgdConfig
 from nmt.errors import ModelError, UsageError
+from nmt.storage.files import write_text
+from nmt.storage.folders import new_folder
+from nmt.storage.manifest import verify_manifest
+from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.training.checkpoint import Trainee, prune_checkpoints, save_checkpoint
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer import build_optimizer
@@ -30,10 +33,10 @@ def make_run(run, *, ema=False):
         if trainee.average is not None:
             trainee.average.restore({n: 10 * w for n, w in model.state_dict().items()})
         save_checkpoint(run, trainee, TrainingState(update=update, stopping=stopping), [])
-    with storage.new_folder(run / "model") as folder:
-        storage.save_tensors(folder / "model.safetensors", model.state_dict(), {"kind": "x"})
-        storage.write_text(folder / "config.json", "{}\n")
-        storage.write_text(folder / "README.md", "# A model\n")
+    with new_folder(run / "model") as folder:
+        save_tensors(folder / "model.safetensors", model.state_dict(), {"kind": "x"})
+        write_text(folder / "config.json", "{}\n")
+        write_text(folder / "README.md", "# A model\n")
     return run
 
 
@@ -47,8 +50,8 @@ def invoke(tmp_path):
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output
-        storage.verify_manifest(tmp_path / "out")
-        weights = storage.load_tensors(tmp_path / "out" / "model.safetensors")
+        verify_manifest(tmp_path / "out")
+        weights = load_tensors(tmp_path / "out" / "model.safetensors")
         assert weights["bias"].tolist() == weights["weight"][0].tolist()
         return weights["bias"][0].item()
 
@@ -73,7 +76,7 @@ def test_the_rest_of_the_model_folder_is_copied_and_the_card_gets_a_note(tmp_pat
     invoke(make_run(tmp_path / "run"), "--last", "2")
     output = tmp_path / "out"
     assert (output / "config.json").read_text() == "{}\n"
-    assert storage.load_metadata(output / "model.safetensors") == {"kind": "x"}
+    assert load_metadata(output / "model.safetensors") == {"kind": "x"}
     card = (output / "README.md").read_text()
     assert card.startswith("# A model\n")
     assert "the mean of 2 checkpoints: update-000003, update-000002." in card
@@ -123,7 +126,7 @@ def test_a_run_without_a_model_is_a_usage_error(tmp_path, invoke):
 def test_a_damaged_checkpoint_is_refused_and_nothing_written(tmp_path, invoke):
     run = make_run(tmp_path / "run")
     file = run / "checkpoints" / "update-000002" / "model.safetensors"
-    storage.save_tensors(file, {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+    save_tensors(file, {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
     with pytest.raises(ModelError, match=r"update-000002/model\.safetensors: is damaged"):
         invoke(run)
     assert not (tmp_path / "out").exists()

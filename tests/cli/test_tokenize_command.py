@@ -9,7 +9,8 @@ import pytest
 
 from nmt import __version__
 from nmt.cli.main import run
-from nmt.storage import write_json, write_manifest
+from nmt.storage.files import write_json
+from nmt.storage.manifest import write_manifest
 from nmt.text.subword import Subword, load_subwords
 
 LINES = ["der große Hund", "die Katze  läuft", "", "ein Hund 😀"]

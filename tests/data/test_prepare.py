@@ -13,7 +13,7 @@ from nmt.data.binary import Corpus
 from nmt.data.prepare import prepare
 from nmt.data.prepared import PreparedSummary
 from nmt.errors import ConfigError, DataError
-from nmt.storage import verify_manifest, write_manifest
+from nmt.storage.manifest import verify_manifest, write_manifest
 from nmt.text.subword import load_subwords
 
 NOUNS = {"Hund": "dog", "Katze": "cat", "Mann": "man", "Frau": "woman", "Kind": "child"}

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from nmt.storage import MANIFEST
+from nmt.storage.manifest import MANIFEST
 
 Attack = Callable[[Path, Path], None]
 ATTACKS: dict[str, Attack] = {}

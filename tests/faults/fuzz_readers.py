@@ -31,7 +31,7 @@ from nmt.config.training import AdamConfig
 from nmt.errors import ConfigError, DataError, ModelError, NmtError
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, load_model_folder, save_model_folder
-from nmt.storage import MANIFEST
+from nmt.storage.manifest import MANIFEST
 from nmt.text.lines import count_lines, read_lines
 from nmt.text.subword import JOINT_FILE, Subword
 from nmt.training.checkpoint import (

@@ -16,7 +16,7 @@ from trial_runs import AHEAD, Run, resumed_from
 
 from nmt.errors import ModelError, NmtError
 from nmt.models.folder import load_model_folder
-from nmt.storage import MANIFEST, sha256_of, verify_manifest, write_manifest
+from nmt.storage.manifest import MANIFEST, sha256_of, verify_manifest, write_manifest
 from nmt.training.checkpoint import find_resumable, list_checkpoints
 
 BLOCK = 4096

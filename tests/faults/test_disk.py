@@ -19,7 +19,7 @@ from processes import Command, Ended, become_nobody, folder_of_all, nmt
 from tiny import write_corpus
 from trial_runs import AHEAD, Run, is_whole, resumed_from
 
-from nmt.storage import verify_manifest
+from nmt.storage.manifest import verify_manifest
 
 REASONS = {
     "ENOSPC": "the disk is full; free some space or choose a folder on another disk.",

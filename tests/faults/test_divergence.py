@@ -12,7 +12,8 @@ import torch
 from tiny import write_corpus
 
 from nmt.cli.main import run
-from nmt.storage import load_tensors, sha256_of
+from nmt.storage.manifest import sha256_of
+from nmt.storage.tensors import load_tensors
 from nmt.training import loop
 
 KINDS = ("NaN loss", "infinite loss", "NaN gradient", "infinite gradient")

@@ -20,7 +20,7 @@ from processes import Process
 
 from nmt.cli.main import run
 from nmt.errors import ModelError, NmtError
-from nmt.storage import write_manifest
+from nmt.storage.manifest import write_manifest
 from nmt.text.subword import Subword
 
 MEGA = 1 << 20
@@ -152,7 +152,8 @@ def test_an_archive_is_not_unpacked(suffix, model_folder, tmp_path, capsys):
 
 def test_what_a_hard_link_shares_is_never_written(folder):
     """A model that is written in the place of another leaves the files of that one alone."""
-    from nmt.storage import new_folder, write_text
+    from nmt.storage.files import write_text
+    from nmt.storage.folders import new_folder
 
     shared = folder.parent / "outside" / "config.json"
     os.link(folder / "config.json", shared)

@@ -9,7 +9,7 @@ from calls import calls_of, provoke
 from processes import Ended
 from trial_runs import AHEAD, INTERVAL, Run, resumed_from
 
-from nmt.storage import verify_manifest
+from nmt.storage.manifest import verify_manifest
 
 
 class KilledRun:

@@ -13,7 +13,7 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
-from nmt.storage import sha256_of, verify_manifest
+from nmt.storage.manifest import sha256_of, verify_manifest
 from nmt.training.signals import SAME
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}

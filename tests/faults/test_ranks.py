@@ -14,7 +14,7 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
-from nmt.storage import sha256_of
+from nmt.storage.manifest import sha256_of
 
 TIMEOUT = 12
 """Seconds after which all ranks that are left must have ended."""

@@ -10,7 +10,8 @@ from launcher import Launcher
 
 from nmt.models.folder import load_model_folder
 from nmt.models.weights import weights_of
-from nmt.storage import load_metadata, load_tensors, save_tensors, write_manifest
+from nmt.storage.manifest import write_manifest
+from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.text.vocabulary import EOS
 
 LINES = ["a cat", "the small dog sleeps", "", "two birds sing, one bird sleeps"]

@@ -8,7 +8,7 @@ import socket
 from processes import nmt
 from trial_runs import AHEAD, INTERVAL, Run, resumed_from
 
-from nmt.storage import LOCK
+from nmt.storage.lock import LOCK
 
 FOREVER = 1_000_000
 

@@ -10,7 +10,8 @@ from processes import Command, Ended, Process, Setup
 from tiny import write_corpus
 
 from nmt.errors import ModelError
-from nmt.storage import LOCK, sha256_of, verify_manifest
+from nmt.storage.lock import LOCK
+from nmt.storage.manifest import sha256_of, verify_manifest
 from nmt.training.checkpoint import checkpoint_path, find_resumable, update_of
 
 INTERVAL = 2

@@ -8,7 +8,8 @@ from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
 from nmt.models.description import find_model_folder
 from nmt.models.folder import load_model_folder
-from nmt.storage import write_json, write_manifest
+from nmt.storage.files import write_json
+from nmt.storage.manifest import write_manifest
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from nmt.errors import ModelError
-from nmt.storage import save_tensors
+from nmt.storage.tensors import save_tensors
 from nmt.training.averaging import average_weights, shipped_weights
 
 

@@ -10,11 +10,13 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from nmt import storage
 from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
 from nmt.errors import ModelError, ResourceError, UsageError
 from nmt.models.weights import set_weights, weights_of
+from nmt.storage.files import temporary_beside, write_json
+from nmt.storage.manifest import verify_manifest, write_manifest
+from nmt.storage.tensors import save_tensors
 from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
     Trainee,
@@ -92,7 +94,7 @@ def test_three_pieces_equal_one_run_by_checksum(tmp_path):
         found = save(run, trainee, state)
 
     assert found.name == expected.name == "update-000015"
-    assert storage.verify_manifest(found) == storage.verify_manifest(expected)
+    assert verify_manifest(found) == verify_manifest(expected)
 
 
 def test_the_whole_state_round_trips(tmp_path):
@@ -223,14 +225,14 @@ def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path, caplog):
     )
     newest, oldest = caplog.messages
     with pytest.raises(ModelError) as missing:
-        storage.verify_manifest(tmp_path / "checkpoints" / "update-000010")
+        verify_manifest(tmp_path / "checkpoints" / "update-000010")
     assert oldest == str(missing.value)
     assert newest == oldest.replace("000010", "000020") + " Going back to update-000010."
 
 
 def test_what_a_killed_process_left_is_swept_before_a_run_goes_on(tmp_path):
     saved_run(tmp_path, 10)
-    stray = storage.temporary_beside(tmp_path / "checkpoints" / "update-000020")
+    stray = temporary_beside(tmp_path / "checkpoints" / "update-000020")
     stray.mkdir()
     assert find_resumable(tmp_path).name == "update-000010"
     assert os.listdir(tmp_path / "checkpoints") == ["update-000010"]
@@ -250,8 +252,8 @@ def test_a_damaged_checkpoint_changes_nothing_when_it_is_loaded(tmp_path):
 def rewrite_state(folder, **changes):
     table = json.loads((folder / "state.json").read_text())
     table = {key: value for key, value in {**table, **changes}.items() if value is not None}
-    storage.write_json(folder / "state.json", table)
-    storage.write_manifest(folder)
+    write_json(folder / "state.json", table)
+    write_manifest(folder)
 
 
 @pytest.mark.parametrize(
@@ -281,8 +283,8 @@ def test_another_format_is_refused(tmp_path, changes, text):
 
 def test_a_state_that_is_no_table_is_refused(tmp_path):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
-    storage.write_json(folder / "state.json", ["format"])
-    storage.write_manifest(folder)
+    write_json(folder / "state.json", ["format"])
+    write_manifest(folder)
     with pytest.raises(ModelError, match="has checkpoint format None"):
         load_checkpoint(folder, new_trainee())
 
@@ -363,7 +365,7 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     last = save(tmp_path, trainee, TrainingState(update=30, stopping=stopping))
     assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
     for wrong in (3, *({"best": [{"update": n, "value": 1}]} for n in ("x", -1, 10**300))):
-        storage.write_json(last / "state.json", {"stopping": wrong})
+        write_json(last / "state.json", {"stopping": wrong})
         with pytest.raises(ModelError, match=r"update-000030/state\.json: is not what .*\([^N]"):
             best_checkpoints(tmp_path)
 
@@ -376,7 +378,7 @@ def test_a_checkpoint_names_the_data_it_was_trained_on(tmp_path):
 @pytest.mark.parametrize("table", [{}, [], 3])
 def test_a_checkpoint_that_does_not_name_its_data_is_refused(tmp_path, table):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
-    storage.write_json(folder / "state.json", table)
+    write_json(folder / "state.json", table)
     with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what .*\([^N]"):
         data_key_of(folder)
 
@@ -407,7 +409,7 @@ def test_a_newest_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
 @pytest.mark.parametrize("name", ["optimizer.safetensors", "ema.safetensors"])
 def test_a_file_that_does_not_fit_is_named(tmp_path, name):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
-    storage.save_tensors(folder / name, {"exp_avg/strange": torch.ones(2)})
-    storage.write_manifest(folder)
+    save_tensors(folder / name, {"exp_avg/strange": torch.ones(2)})
+    write_manifest(folder)
     with pytest.raises(ModelError, match=rf"^{re.escape(str(folder / name))}: the saved "):
         load_checkpoint(folder, new_trainee())

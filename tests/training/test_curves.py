@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from nmt.errors import ModelError, UsageError
-from nmt.storage import save_tensors, write_json
+from nmt.storage.files import write_json
+from nmt.storage.tensors import save_tensors
 from nmt.training.curves import Curves, plot, table
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.overview import overview

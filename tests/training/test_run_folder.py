@@ -3,7 +3,7 @@ import os
 import pytest
 
 from nmt.errors import UsageError
-from nmt.storage import new_folder
+from nmt.storage.folders import new_folder
 from nmt.training.run_folder import open_run_folder
 
 

@@ -1,0 +1,44 @@
+"""One process a folder."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from nmt.errors import UsageError
+from nmt.storage.failures import explain_failures
+
+LOCK = ".lock"
+"""Name of the lock file of a folder in use."""
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process alone until the block ends or the process dies.
+
+    Raises:
+        UsageError: another process holds it; its id and host are named.
+        ResourceError: the lock file cannot be written.
+    """
+    path = folder / LOCK
+    with explain_failures(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
+            raise UsageError(
+                f"{folder}: is in use by {owner or 'another process'}; "
+                "wait until it ends, stop it, or choose another folder."
+            ) from error
+        with explain_failures(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        # Closing gives the lock back. The file stays: to unlink it would let a third process
+        # lock a new file of the same name while a second one waits for this one.
+        os.close(descriptor)

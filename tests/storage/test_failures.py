@@ -1,0 +1,49 @@
+import errno
+
+import pytest
+
+from nmt.errors import ResourceError
+from nmt.storage.failures import explain_failures, format_size
+from nmt.storage.files import write_bytes
+from nmt.storage.folders import make_folder, sweep_strays
+
+
+def test_a_full_disk_is_explained_where_nobody_knows_what_is_free(tmp_path):
+    with pytest.raises(ResourceError) as caught, explain_failures(tmp_path / "gone" / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path}/gone/x; the disk is full; free some space or choose a folder "
+        "on another disk."
+    )
+
+
+def test_writing_where_one_may_not_go_is_explained(no_rights):
+    shut = no_rights / "shut"
+    shut.mkdir()
+    shut.chmod(0)
+    with pytest.raises(
+        ResourceError, match=r"cannot write .*/shut/run, .* free; writing there is not"
+    ):
+        make_folder(shut / "run")
+    with pytest.raises(ResourceError, match=r"need 3 B in .*/shut, .* free; writing there is"):
+        write_bytes(shut / "state.json", b"{}\n")
+    with pytest.raises(ResourceError, match=r"cannot write .*/shut, .* free; writing there is not"):
+        sweep_strays(shut)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (5000, "5.0 kB"),
+        (10_000, "10 kB"),
+        (10_500, "10 kB"),
+        (10**6, "1.0 MB"),
+        (44 * 10**6, "44 MB"),
+        (2 * 10**9, "2.0 GB"),
+    ],
+)
+def test_sizes_read_as_people_say_them(size, text):
+    assert format_size(size) == text
