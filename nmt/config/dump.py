@@ -1,6 +1,7 @@
 """Write a configuration out as TOML, with its documentation as comments."""
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 
@@ -8,6 +9,7 @@ from nmt.config.experiment import Experiment
 from nmt.config.section import Section
 
 _WIDTH = 100
+_BARE = re.compile("[A-Za-z0-9_-]+")  # of keys that need no quotes
 
 
 def dump(experiment: Experiment) -> str:
@@ -36,8 +38,14 @@ def toml_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(item) for item in value)}]"
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}"
+        pairs = (f"{dotted(key)} = {toml_value(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
     return str(value)
+
+
+def dotted(*keys: str) -> str:
+    """Write the way to a value as TOML: `model.encoder`, `model."a key with spaces"`."""
+    return ".".join(key if _BARE.fullmatch(key) else toml_value(key) for key in keys)
 
 
 def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[str]:

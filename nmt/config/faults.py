@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from nmt.config.data import FilePair
-from nmt.config.dump import toml_value
+from nmt.config.dump import dotted, toml_value
 from nmt.config.schema import Place, kinds, locate, paths, table
 
 _LIMITS = {
@@ -40,7 +40,7 @@ class Fault:
     @property
     def where(self) -> str:
         """The dotted key."""
-        return ".".join(self.keys)
+        return dotted(*self.keys)
 
 
 def faults_of(error: ValidationError) -> Iterator[Fault]:
@@ -77,8 +77,8 @@ def _message(place: Place, details: ErrorDetails) -> str:
         meaning = (field.description or "").split(";")[0].rstrip(".")
         return f"missing: {meaning[:1].lower()}{meaning[1:]}"
     if kind == "union_tag_invalid":
-        wrong = str(value["kind"])
-        return f'unknown kind "{wrong}"{suggest(wrong, kinds(field))}'
+        wrong = value["kind"]
+        return f"unknown kind {_short(wrong)}{suggest(str(wrong), kinds(field))}"
     if kind == "union_tag_not_found":
         return f"needs a kind, one of {_choice(kinds(field))}"
     return f"{_demand(place, details)}, got {_short(value)}{_near_choice(field, value)}"

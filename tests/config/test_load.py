@@ -73,6 +73,22 @@ def test_only_the_data_has_to_be_given(folder):
             'toy.toml: model.encoder.cell: unknown kind "lst" (did you mean "lstm"?)',
         ),
         (
+            '[model.encoder.cell]\nkind = "a\\nb"',
+            'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm)',
+        ),
+        (
+            "[model.encoder.cell]\nkind = 1",
+            "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm)",
+        ),
+        (
+            '[normalization]\n"a\\nb.c" = 1',
+            'toy.toml: normalization."a\\nb.c": unknown key (known: unicode, whitespace)',
+        ),
+        (
+            '[normalization]\nunicode = { "a b" = 1 }',
+            'toy.toml: normalization.unicode: must be "off", "nfc" or "nfkc", got { "a b" = 1 }',
+        ),
+        (
             '[model.encoder.cell]\nkind = "gru"\nforget_bias = 1.0',
             "toy.toml: model.encoder.cell.forget_bias: unknown key for this kind "
             "(known: kind, reset)",
