@@ -5,6 +5,7 @@ Every rank has generators of its own, since each draws the dropout masks of its 
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 
 import torch
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 RandomState = dict[str, str]
 """State of one process's generators in hexadecimal, by kind of device: "cpu", "cuda"."""
+
+_BYTES = re.compile("([0-9a-f]{2})+")
 
 
 def gather_random_states(world: World) -> list[RandomState]:
@@ -37,8 +40,8 @@ def require_random_states(states: object) -> None:
     for table in states:
         if not isinstance(table, dict) or "cpu" not in table:
             raise TypeError("random_states: needs a table with the key cpu for each process")
-        if not all(isinstance(text, str) for text in table.values()):
-            raise TypeError("random_states: holds other values than text")
+        if not all(isinstance(text, str) and _BYTES.fullmatch(text) for text in table.values()):
+            raise TypeError("random_states: holds other values than bytes in hexadecimal")
 
 
 def restore_random_states(states: Sequence[RandomState], world: World) -> None:
@@ -58,7 +61,7 @@ def restore_random_states(states: Sequence[RandomState], world: World) -> None:
             torch.set_rng_state(_tensor(own["cpu"]))
             if "cuda" in own:
                 torch.cuda.set_rng_state(_tensor(own["cuda"]), world.device)
-        except (RuntimeError, ValueError) as error:  # of another size; not hexadecimal, or empty
+        except RuntimeError as error:  # of another size, or none
             raise ModelError(
                 f"the saved random_states of process {world.rank} are damaged ({error}); "
                 "go back to another checkpoint."

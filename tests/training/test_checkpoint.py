@@ -252,7 +252,7 @@ def test_a_damaged_checkpoint_changes_nothing_when_it_is_loaded(tmp_path):
 def rewrite_state(folder, **changes):
     table = json.loads((folder / "state.json").read_text())
     table = {key: value for key, value in {**table, **changes}.items() if value is not None}
-    write_json(folder / "state.json", table)
+    (folder / "state.json").write_text(json.dumps(table))
     write_manifest(folder)
 
 
@@ -271,7 +271,10 @@ def rewrite_state(folder, **changes):
         ({"random_states": 3}, "random_states: needs a list with a table for each process"),
         ({"random_states": []}, "random_states: needs a list with a table for each process"),
         ({"random_states": [{}]}, "random_states: needs a table with the key cpu"),
-        ({"random_states": [{"cpu": 1}]}, "random_states: holds other values than text"),
+        *(
+            ({"random_states": [{"cpu": wrong}]}, "holds other values than bytes in hexadecimal")
+            for wrong in (1, "", "a", "zz", "\ud800")
+        ),
     ],
 )
 def test_another_format_is_refused(tmp_path, changes, text):
