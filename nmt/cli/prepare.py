@@ -52,9 +52,9 @@ def prepare(
 
 def _trained_on(run: Path) -> str | None:
     """Return the key of the data that the run's newest checkpoint stands for; None without one."""
-    from nmt.training.run_folder import CHECKPOINTS
+    from nmt.training.run_folder import CHECKPOINTS, has_trained
 
-    if not (run / CHECKPOINTS).is_dir():
+    if not has_trained(run) and not (run / CHECKPOINTS).is_dir():
         return None
     from nmt.training.checkpoint import data_key_of, find_resumable
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import sentencepiece
 
@@ -38,6 +39,8 @@ from nmt.text.subword import PIECE_FILES, load_subwords
 
 _FORMAT = 2
 _FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
+
+_CHOICES: tuple[BadLines, ...] = get_args(BadLines)
 
 _logger = logging.getLogger(__name__)
 
@@ -75,15 +78,23 @@ def prepare(
     earlier = _read_manifest(out)
     known = {} if earlier is None else earlier.inputs
     inputs = _fingerprint_inputs(experiment)
-    key = _key(experiment, inputs)
+    keys = {choice: _key(experiment, inputs, choice) for choice in _CHOICES}
+    wanted = expected_key or (earlier.key if earlier is not None else None)
+    if bad_lines == "error":
+        bad_lines = next((choice for choice in _CHOICES if keys[choice] == wanted), "error")
+    key = keys[bad_lines]
     if expected_key not in (None, key):
+        if expected_key in keys.values():
+            former = next(choice for choice in _CHOICES if keys[choice] == expected_key)
+            raise DataError(
+                f"{out.parent}: was trained on text prepared with --bad-lines {former}; "
+                "give the same, or choose another --run."
+            )
         raise DataError(_explain_other_data(out, known, inputs))
-    summary = _summary_if_current(out, earlier, key, bad_lines)
+    summary = _summary_if_current(out, earlier, key)
     if summary is not None:
         return replace(summary, seconds=time.monotonic() - started)
 
-    if bad_lines == "error" and earlier is not None and earlier.key == key:
-        bad_lines = earlier.bad_lines
     make_folder(out.parent)
     with new_folder(out) as folder, explain_failures(out):
         made = Preparation(experiment, folder, bad_lines, tell).run()
@@ -134,7 +145,7 @@ def _names_read(out: Path) -> list[str]:
     return [MANIFEST, *(path.relative_to(out).as_posix() for path in [*pieces, *read])]
 
 
-def _key(experiment: Experiment, inputs: Mapping[str, InputFile]) -> str:
+def _key(experiment: Experiment, inputs: Mapping[str, InputFile], bad_lines: BadLines) -> str:
     """Return a hash of everything that the result depends on."""
     data = experiment.data
     sides = [data.train, data.valid, data.test or ()]
@@ -145,6 +156,7 @@ def _key(experiment: Experiment, inputs: Mapping[str, InputFile]) -> str:
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
         "shared": experiment.model.embedding.shares_vocabulary,
+        **({} if bad_lines == "error" else {"bad_lines": bad_lines}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -166,21 +178,19 @@ def _read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of an earlier preparation; None if there is none of this format."""
     try:
         manifest = Manifest.load(folder)
-    except ModelError:
+    except ModelError as error:
+        if (folder / MANIFEST).exists():
+            _logger.warning("%s; prepared again", error)
         return None
     return manifest if manifest.format == _FORMAT else None
 
 
-def _summary_if_current(
-    out: Path, manifest: Manifest | None, key: str, bad_lines: BadLines
-) -> PreparedSummary | None:
+def _summary_if_current(out: Path, manifest: Manifest | None, key: str) -> PreparedSummary | None:
     """Return what an earlier call made, if it is whole and what this call would make.
 
     All of it is read: a flipped bit would be learned without a sign.
     """
     if manifest is None or manifest.key != key:
-        return None
-    if bad_lines not in ("error", manifest.bad_lines):
         return None
     try:
         verify_manifest(out, needed=_names_read(out))

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 import re
 import secrets
@@ -19,7 +20,9 @@ from nmt.storage.files import (
     require_utf8_name,
     temporary_beside,
 )
-from nmt.storage.manifest import MANIFEST, write_manifest
+from nmt.storage.manifest import MANIFEST, read_manifest, write_manifest
+
+_logger = logging.getLogger(__name__)
 
 _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
 _OF_FINDER = ".DS_Store"  # macOS puts it into each folder that somebody has looked at
@@ -45,6 +48,8 @@ def make_folder(path: Path) -> Path:
 def require_replaceable(folder: Path) -> None:
     """Refuse a folder that is not there to be replaced: `new_folder` did not make all of it.
 
+    Where the manifest is damaged, nobody can tell; `publish_folder` then keeps the whole folder.
+
     Raises:
         UsageError: it is a file or a link, or holds files that its manifest does not list.
     """
@@ -56,12 +61,23 @@ def require_replaceable(folder: Path) -> None:
             "it would be replaced as a whole, so move it away."
         )
     foreign = _foreign_files(folder)
-    if foreign:
+    if foreign and not _has_damaged_manifest(folder):
         others = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
         raise UsageError(
             f"{folder}: holds {foreign[0]}{others}, which nmt did not write, and would be replaced "
             "as a whole; move that away, or choose another folder."
         )
+
+
+def _has_damaged_manifest(folder: Path) -> bool:
+    """Say whether there is a manifest that cannot be the one `new_folder` has written."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    try:
+        listed = read_manifest(folder)
+    except ModelError:
+        return True
+    return not listed or not all((folder / name).is_file() for name in listed)
 
 
 def _foreign_files(folder: Path) -> list[str]:
@@ -159,7 +175,9 @@ def _discard(aside: Path, final: Path) -> None:
         os.rename(aside, doomed)
         shutil.rmtree(doomed)
     else:
-        os.rename(aside, final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}"))
+        kept = final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}")
+        os.rename(aside, kept)
+        _logger.warning("%s: held files that nmt did not write; it is kept as %s", final, kept.name)
 
 
 @contextlib.contextmanager

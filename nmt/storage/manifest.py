@@ -47,7 +47,7 @@ def verify_manifest(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]:
         ModelError: the manifest or a file is missing or cannot be read, or a file differs from its
             checksum, or is a link out of the folder.
     """
-    sums = _read_manifest(folder)
+    sums = read_manifest(folder)
     for name, expected in sums.items():
         path = folder / name
         _refuse_way_out(path, folder)
@@ -66,7 +66,12 @@ def verify_manifest(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]:
     return sums
 
 
-def _read_manifest(folder: Path) -> dict[str, str]:
+def read_manifest(folder: Path) -> dict[str, str]:
+    """Return {name: sha256} of what `SHA256SUMS` lists; no file is looked at.
+
+    Raises:
+        ModelError: it is missing or damaged, cannot be read, or lists what no folder can hold.
+    """
     path = folder / MANIFEST
     _refuse_way_out(path, folder)
     try:

@@ -34,7 +34,7 @@ from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
 from nmt.training.randomness import RandomState, require_random_states
-from nmt.training.run_folder import CHECKPOINTS
+from nmt.training.run_folder import CHECKPOINTS, has_trained
 from nmt.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -223,11 +223,17 @@ def find_resumable(run: Path) -> Path | None:
     Left-overs of a killed process are swept first; so call it while holding the run's lock.
 
     Raises:
-        ModelError: there are checkpoints, but every one is damaged.
+        ModelError: there are checkpoints, but every one is damaged; or there were, and they are out
+            of reach. A run that begins anew would overwrite what it has made since.
     """
     if (run / CHECKPOINTS).is_dir():
         sweep_strays(run / CHECKPOINTS)
     checkpoints = list_checkpoints(run)
+    if not checkpoints and has_trained(run):
+        raise ModelError(
+            f"{run}/checkpoints: holds none, though this run has trained; put them back (is the "
+            "disk mounted that they are on?), or choose another --run."
+        )
     for checkpoint, older in zip_longest(checkpoints[::-1], checkpoints[-2::-1]):
         try:
             verify_checkpoint(checkpoint)

@@ -43,6 +43,15 @@ def open_run_folder(run: Path) -> Iterator[None]:
         yield
 
 
+def has_trained(run: Path) -> bool:
+    """Say whether a run has made a checkpoint, even if none is there any more.
+
+    They may be a link to another disk that is not mounted.
+    """
+    checkpoints = run / CHECKPOINTS
+    return (run / "last").exists() or (checkpoints.is_symlink() and not checkpoints.exists())
+
+
 def _refuse_to_overwrite(run: Path) -> None:
     for name in (DATA, MODEL):
         require_replaceable(run / name)

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from nmt.config.experiment import Experiment
 from nmt.data import prepare as module
 from nmt.data.binary import Corpus
 from nmt.data.prepare import prepare
-from nmt.data.prepared import PreparedSummary
+from nmt.data.prepared import Manifest, PreparedSummary
 from nmt.errors import ConfigError, DataError
 from nmt.storage.manifest import verify_manifest, write_manifest
 from nmt.text.subword import load_subwords
@@ -403,6 +404,29 @@ def test_bad_lines_can_be_left_out_or_mended(corpora):
     assert corpora.prepare(bad_lines="replace").kept == 380
     assert texts(corpora.open())[0][0].startswith("1 \ufffd")
     assert corpora.prepare().up_to_date  # nothing left to stop for
+
+
+def test_data_that_a_model_has_learned_from_keep_their_bad_lines(corpora):
+    path = corpora.folder / "train.de"
+    path.write_bytes(path.read_bytes().replace(b"1 Hund", b"1 \xff", 1))
+    corpora.prepare(bad_lines="skip")
+    key = Manifest.load(corpora.out).key
+
+    def prepare_for_training(**options):
+        return prepare(
+            corpora.experiment(), corpora.folder, corpora.out, expected_key=key, **options
+        )
+
+    with pytest.raises(DataError) as caught:
+        prepare_for_training(bad_lines="replace")
+    assert str(caught.value) == (
+        f"{corpora.out.parent}: was trained on text prepared with --bad-lines skip; "
+        "give the same, or choose another --run."
+    )
+    assert prepare_for_training().up_to_date
+    shutil.rmtree(corpora.out)
+    assert prepare_for_training().kept == 379
+    assert Manifest.load(corpora.out).key == key
 
 
 def test_progress_is_reported(corpora):

@@ -155,15 +155,59 @@ def test_training_refuses_to_start_over_damaged_checkpoints(copied):
 
 
 @pytest.mark.parametrize("how", ["a flipped bit", "cut off", "gone", "empty"])
-@pytest.mark.parametrize("name", ["ids.bin", "texts.txt", "index.bin"])
+@pytest.mark.parametrize(
+    "name",
+    ["train/ids.bin", "train/texts.txt", "train/index.bin", "source.model", "manifest.json"],
+)
 def test_damaged_data_are_prepared_again_before_training_goes_on(copied, name, how):
-    path = copied.folder / "data" / "train" / name
+    path = copied.folder / "data" / name
     before = sha256_of(path)
     damage(path, how)
     ended = copied.train(AHEAD + 1)
     assert ended.code == 0, ended.errors
-    assert re.search(rf"warning: {path}: is .*; prepared again", ended.errors)
-    assert sha256_of(path) == before
+    if (name, how) != ("manifest.json", "gone"):  # then there is nothing that could be damaged
+        assert re.search(rf"warning: {path}: is .*; prepared again", ended.errors)
+    if name != "manifest.json":  # which says how long it took
+        assert sha256_of(path) == before
+    assert resumed_from(ended.errors) == AHEAD
+
+
+@pytest.mark.parametrize("how", ["another name", "cut off", "empty"])
+@pytest.mark.parametrize("name", ["data", "model"])
+def test_a_damaged_manifest_ends_no_run_and_what_it_was_of_is_kept(copied, name, how):
+    path = copied.folder / name / "SHA256SUMS"
+    learned = sha256_of(copied.folder / "data" / "train" / "ids.bin")
+    if how == "another name":
+        path.write_bytes(path.read_bytes().replace(b"source", b"sourcf"))
+    else:
+        damage(path, how)
+    ended = copied.train(2 * AHEAD)
+    assert ended.code == 0, ended.errors
+    assert resumed_from(ended.errors) == AHEAD
+    if name == "data":
+        assert re.search(r"data: held files that .* it is kept as data\.kept\.", ended.errors)
+        (kept,) = copied.folder.glob("data.kept.*")
+        for folder in (kept, path.parent):
+            assert sha256_of(folder / "train" / "ids.bin") == learned
+
+
+@pytest.mark.parametrize("how", ["deleted", "not mounted"])
+def test_a_run_whose_checkpoints_are_out_of_reach_is_left_alone(copied, how):
+    checkpoints, elsewhere = copied.folder / "checkpoints", copied.folder.parent / "disk"
+    checkpoints.rename(elsewhere)
+    if how == "not mounted":
+        checkpoints.symlink_to(elsewhere)
+        elsewhere.rename(elsewhere.with_name("unmounted"))
+    watched = [copied.folder / name for name in ("metrics.jsonl", "model/model.safetensors")]
+    before = [sha256_of(path) for path in watched]
+    refusal = (
+        f"error: {checkpoints}: holds none, though this run has trained; put them back (is the "
+        "disk mounted that they are on?), or choose another --run.\n"
+    )
+    for command in ("train", "prepare"):
+        ended = nmt(copied.log, command, copied.config, "--run", copied.folder)
+        assert (ended.code, refusal in ended.errors) == (4, True)
+    assert [sha256_of(path) for path in watched] == before
 
 
 def test_two_swapped_files_are_found(copied):
