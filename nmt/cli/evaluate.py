@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.lines_out import line_writer, one_line
+from nmt.cli.lines_out import one_line
+from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def evaluate(
         raise UsageError("--source is for --by-length; add that, or leave --source out")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
+    refuse_to_replace(output, *(test or ()), against, source)
     other = _read(against) if against else None
     measured = _read(source) if source else None
     if run and test and hypothesis is None and reference is None:

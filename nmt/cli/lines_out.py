@@ -1,16 +1,8 @@
-"""Translations as lines of output: one format per function, and where the lines go."""
+"""Translations as lines of output: one format per function."""
 
-import contextlib
 import json
-import logging
-import os
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
-
-from nmt.errors import UsageError
-from nmt.storage.failures import explain_failures
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translator import TranslatedText, Translation
@@ -23,8 +15,6 @@ _ESCAPED_BAR = "&#124;" * 3
 # What some program takes for the end of a line, and NUL; a line feed above all.
 _LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\0"), " ")
 _JSON_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
-
-_logger = logging.getLogger(__name__)
 
 
 def one_line(text: str) -> str:
@@ -86,59 +76,3 @@ def _fields(hypothesis: "TranslatedText", *, scores: bool, align: bool) -> Itera
         yield f"{hypothesis.score:.4f}"
     if align:
         yield " ".join(f"{source}-{target}" for source, target in hypothesis.alignment or ())
-
-
-@contextlib.contextmanager
-def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function that writes a line, in UTF-8 whatever the locale, and hands it on at once.
-
-    A file is written as `PATH.partial` and gets its name at the end; after an error what is done
-    so far stays there, and a message says so.
-
-    Args:
-        path: a file; None or "-" = standard output.
-
-    Raises:
-        UsageError: the file cannot be created there.
-        ResourceError: the disk is full, read-only, over quota, not permitted or failing.
-    """
-    if path is None or str(path) == "-":
-        stream = sys.stdout.buffer
-
-        def write(line: str) -> None:
-            stream.write(line.encode("utf-8", "replace") + b"\n")
-            stream.flush()
-
-        yield write
-        return
-    try:
-        with explain_failures(path):
-            is_device = path.exists() and not path.is_file()
-            partial = path if is_device else path.with_name(f"{path.name}.partial")
-            file = partial.open("wb")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror}; choose another file."
-        ) from error
-    written = 0
-
-    def write_to_file(line: str) -> None:
-        nonlocal written
-        with explain_failures(path):
-            file.write(line.encode("utf-8", "replace") + b"\n")
-        written += 1
-
-    try:
-        yield write_to_file
-        with explain_failures(path):
-            file.flush()
-            if not is_device:
-                os.fsync(file.fileno())
-                os.replace(partial, path)
-    except BaseException:
-        if not is_device:
-            _logger.warning("%s: what was done before the error, %s lines", partial, f"{written:,}")
-        raise
-    finally:
-        with contextlib.suppress(OSError):  # of lines that a full disk has refused already
-            file.close()

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.lines_out import json_line, line_writer, one_line
+from nmt.cli.lines_out import json_line, one_line
+from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.machine import MOST_THREADS
 
 
@@ -50,6 +51,7 @@ def score(
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator
 
+    refuse_to_replace(output, source, target)
     pairs = read_parallel(source, target, bad_lines=bad_lines)  # counted before a model is loaded
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
     scored = translator.score(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmt.cli.lines_out import Format, as_json, as_n_best, as_text, line_writer
+from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
+from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.config import limits
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
@@ -146,7 +147,7 @@ def translate(
 
     if input is not None and str(input) != "-" and not _is_pipe(input):
         require_file(input)  # before a model is loaded and a file begun
-    _refuse_to_replace(input, output)
+    refuse_to_replace(output, input)
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
     options = _change(
@@ -202,16 +203,6 @@ def _change(options: "SearchOptions", changes: dict[str, Any]) -> "SearchOptions
     from dataclasses import replace
 
     return replace(options, **{name: v for name, v in changes.items() if v is not None})
-
-
-def _refuse_to_replace(text: Path | None, output: Path | None) -> None:
-    """Refuse to put translations in the place of what they are made from."""
-    if text is None or output is None or "-" in (str(text), str(output)):
-        return
-    if text.is_file() and output.is_file() and os.path.samefile(text, output):
-        raise UsageError(
-            f"{output}: is the text that is translated; choose another name for the translations."
-        )
 
 
 def _is_pipe(path: Path | None) -> bool:

@@ -170,6 +170,18 @@ def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
     assert translator.asked == 0
 
 
+@pytest.mark.parametrize("text", ["src", "ref"])
+def test_a_text_of_the_test_set_is_not_replaced(translator, text):
+    before = Path(text).read_bytes()
+    error = call(*RUN, "-o", text).exception
+    assert isinstance(error, UsageError)
+    assert str(error) == (
+        f"{text}: is a text that is read here; choose another name for what is written."
+    )
+    assert Path(text).read_bytes() == before
+    assert translator.loaded is None
+
+
 def test_translations_and_scores_do_not_share_standard_output(translator):
     error = call(*RUN, "-o", "-").exception
     assert isinstance(error, UsageError)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.cli.lines_out import as_json, as_n_best, as_text, line_writer
+from nmt.cli.lines_out import as_json, as_n_best, as_text
 from nmt.cli.main import run
+from nmt.cli.output_file import line_writer
 from nmt.errors import ResourceError, UsageError
 from nmt.translator import TranslatedText, Translation, Translator
 
@@ -66,7 +67,11 @@ def test_the_text_itself_is_not_replaced(nmt, model_folder, tmp_path):
     for output in (text, link):
         code, _, errors = nmt("translate", model_folder, "-i", text, "-o", output)
         assert code == 2
-        assert "is the text that is translated; choose another name for the translations." in errors
+        assert "is a text that is read here; choose another name for what is written." in errors
+        both = ("--source", text, "--target", text)
+        code, _, errors = nmt("score", model_folder, *both, "-o", output)
+        assert code == 2
+        assert "is a text that is read here; choose another name for what is written." in errors
     assert text.read_bytes() == b"a cat\n"
 
 
@@ -242,7 +247,7 @@ def test_what_the_disk_refuses_is_a_resource_error(tmp_path, monkeypatch, code, 
     def refuse(*_: object) -> None:
         raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
 
-    monkeypatch.setattr(*{"open": (Path, "open"), "replace": (os, "replace")}[call], refuse)
+    monkeypatch.setattr(*{"open": (os, "open"), "replace": (os, "replace")}[call], refuse)
     with (
         pytest.raises(ResourceError, match=rf"cannot write {tmp_path}/out, .* free; {reason}"),
         line_writer(tmp_path / "out") as write,

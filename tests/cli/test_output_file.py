@@ -1,0 +1,91 @@
+"""A file that is written takes no text from anybody: not from who reads it, not from who writes."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from nmt.cli import output_file
+from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.errors import UsageError
+
+
+def test_a_text_that_is_read_is_not_replaced(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    for path in (out, other):
+        path.write_text("text\n")
+    refuse_to_replace(None, out)
+    refuse_to_replace(out, None, Path("-"), other, tmp_path / "none")
+    with pytest.raises(UsageError) as caught:
+        refuse_to_replace(out, None, other, out)
+    assert str(caught.value) == (
+        f"{out}: is a text that is read here; choose another name for what is written."
+    )
+
+
+def test_nor_is_a_text_of_the_name_that_an_unfinished_file_has(tmp_path):
+    text, link = tmp_path / "out.partial", tmp_path / "link"
+    text.write_text("text\n")
+    link.symlink_to(text)
+    for read in (text, link):
+        with pytest.raises(UsageError) as caught:
+            refuse_to_replace(tmp_path / "out", read)
+        assert str(caught.value) == (
+            f"{tmp_path}/out: is written as {text} first, which is a text that is read here; "
+            "choose another name for what is written."
+        )
+
+
+def test_a_file_has_one_writer(tmp_path):
+    out = tmp_path / "out"
+    with line_writer(out) as write:
+        write("first")
+        with pytest.raises(UsageError) as caught, line_writer(out):
+            pass
+        write("second")
+    assert str(caught.value) == (
+        f"{out}.partial: another process is writing it; wait until it ends, or choose another file."
+    )
+    with line_writer(out) as write:
+        write("third")
+    assert out.read_text() == "third\n"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_an_earlier_process_left_is_written_anew(tmp_path):
+    (tmp_path / "out.partial").write_text("left over\n" * 9)
+    with line_writer(tmp_path / "out") as write:
+        write("new")
+    assert (tmp_path / "out").read_text() == "new\n"
+
+
+@pytest.mark.parametrize("meanwhile", ["published", "gone"])
+def test_what_another_process_completes_meanwhile_stays(tmp_path, monkeypatch, meanwhile):
+    """The other one ends between the opening of the file and the lock on it."""
+    out, partial, lock, seen = tmp_path / "out", tmp_path / "out.partial", fcntl.flock, []
+    partial.write_text("of another\n")
+
+    def end_first(file, how):
+        if not seen:
+            os.rename(partial, tmp_path / "kept") if meanwhile == "published" else partial.unlink()
+        seen.append(how)
+        lock(file, how)
+
+    monkeypatch.setattr(output_file.fcntl, "flock", end_first)
+    with line_writer(out) as write:
+        write("mine")
+    assert len(seen) == 2
+    assert out.read_text() == "mine\n"
+    if meanwhile == "published":
+        assert (tmp_path / "kept").read_text() == "of another\n"
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(output_file.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(output_file.fcntl, "flock", refuse)
+    with line_writer(tmp_path / "out") as write:
+        write("text")
+    assert (tmp_path / "out").read_text() == "text\n"
