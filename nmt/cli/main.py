@@ -148,7 +148,14 @@ def open_closed_streams() -> None:
 
 
 def prepare_streams() -> None:
-    """Make standard output UTF-8 in any locale; names that are not UTF-8 come out as they are."""
+    """Make standard output UTF-8 in any locale, and let all streams wait for the other end.
+
+    Names that are not UTF-8 come out as they are. A stream that does not wait, as another program
+    on the same pipe or terminal may have left it, would seem to end early, or drop lines.
+    """
+    for number in range(3):
+        with contextlib.suppress(OSError):
+            os.set_blocking(number, True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 

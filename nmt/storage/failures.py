@@ -10,6 +10,10 @@ from pathlib import Path
 from nmt.errors import ModelError, ResourceError
 
 _OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of no file that is named
+_OF_CALLER = (  # of what was asked for, and of streams: not of the disk
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EPIPE, errno.EBADF, errno.EAGAIN, errno.EINTR),
+)
 
 REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose a folder on another disk",
@@ -19,6 +23,7 @@ REASONS = {
     errno.EACCES: "writing there is not permitted; mend its owner or mode, or choose another",
     errno.EPERM: "writing there is not permitted; mend its owner or mode, or choose another",
     errno.EIO: "the disk reports an input/output error; look at the system log, then retry",
+    errno.ENOLCK: "the file system keeps no locks; choose a folder on a local disk",
 }
 """What a system refuses to write for, and how to mend it."""
 
@@ -45,9 +50,11 @@ def explain_failures(path: Path, *, need: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = REASONS.get(error.errno or 0)
-        if reason is None:
+        if error.errno in (None, *_OF_PROCESS, *_OF_CALLER):
             raise
+        reason = REASONS.get(error.errno) or (
+            f"{error.strerror}, says the system; look at its log, or choose another disk"
+        )
         # Not of pathlib, whose questions fail where entering a folder is not permitted.
         folder = path if os.path.isdir(path) else path.parent
         needed = f"need {format_size(need)} in {folder}" if need else f"cannot write {path}"

@@ -114,7 +114,7 @@ def publish_folder(temporary: Path, final: Path) -> None:
             if path.is_file() or path.is_dir():
                 force_to_disk(path)
         force_to_disk(temporary)
-        if not final.exists():
+        if not os.path.lexists(final):
             os.rename(temporary, final)
             force_to_disk(final.parent)
             return

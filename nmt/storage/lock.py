@@ -20,14 +20,15 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: another process holds it; its id and host are named.
-        ResourceError: the lock file cannot be written.
+        ResourceError: the lock file cannot be written or locked.
     """
     path = folder / LOCK
     with explain_failures(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with explain_failures(path):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             owner = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
             raise UsageError(

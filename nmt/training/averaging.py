@@ -1,5 +1,6 @@
 """The mean of several checkpoints' weights, often a little better than each of them."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
     """
     if not model.is_dir():
         raise UsageError(f"{model}: is missing; train until the first validation, then average.")
-    if output.exists():
+    if os.path.lexists(output):
         raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
     listed = verify_manifest(model)
     for folder in checkpoints:

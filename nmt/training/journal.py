@@ -192,7 +192,7 @@ def _update_of(line: bytes) -> float:
     """Return the update of an entry; infinity if the line is not one."""
     try:
         return float(json.loads(line)["update"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return math.inf
 
 
@@ -207,7 +207,9 @@ def format_perplexity(loss: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time as `00:41` (minutes, seconds) or `2:05:00` (hours as well)."""
+    """Return a time as `00:41` (minutes, seconds) or `2:05:00` (hours as well), `?` for NaN."""
+    if not math.isfinite(seconds):
+        return "?"
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute:02d}:{second:02d}"

@@ -64,8 +64,8 @@ def _last_state(run: Path) -> dict[str, Any] | None:
     try:
         state = read_json(_pointed_to(run, "last") / "state.json")
         made = {key: state[key] for key in ("update", "seconds", "skipped")}
-        return made if all(isinstance(value, int | float) for value in made.values()) else None
-    except (ModelError, KeyError, TypeError):
+        return made if all(map(math.isfinite, made.values())) else None
+    except (ModelError, KeyError, TypeError, OverflowError):
         return None  # none yet, or damaged: `nmt train` says what is wrong with it
 
 

@@ -1,9 +1,9 @@
 """Where a training run stands: everything a checkpoint holds besides tensors."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nmt.data.sampler import Position
 from nmt.training.schedule import Plateau
@@ -34,7 +34,7 @@ class TrainingState:
     """A signal cut a validation short: it comes first when the run goes on."""
     is_reload_due: bool = False
     """The rate has fallen: the best weights come back before the next update."""
-    seconds: float = 0.0
+    seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     """Time spent training, over all pieces of the run."""
     plateau: Plateau = field(default_factory=Plateau)
     """Of the plateau schedule."""

@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from nmt.config.experiment import Experiment
 from nmt.data.loader import Loader
-from nmt.errors import DivergenceError
+from nmt.errors import DivergenceError, ModelError
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.translation import TranslationModel
 from nmt.models.weights import set_weights, weights_of
@@ -24,6 +25,7 @@ from nmt.training.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
     update_of,
+    verify_checkpoint,
 )
 from nmt.training.distributed import World, await_main, broadcast_object
 from nmt.training.divergence import diverged, is_hopeless, require_finite
@@ -125,10 +127,28 @@ def _score(trainer: Trainer, stop: GracefulStop) -> Scores | None:
 def reload_best(trainer: Trainer) -> None:
     """Go back to the weights and moments of the best checkpoint, since the rate falls."""
     trainer.state.is_reload_due = False
-    if trainer.state.stopping.best:
-        best = checkpoint_path(trainer.run, trainer.state.stopping.best[0].update)
-        logger.info("rate falls: going back to the weights of %s", best.name)
-        load_checkpoint(best, trainer.trainee)
+    found = None
+    if trainer.world.is_main:
+        found = next((str(checkpoint) for checkpoint in best_that_are_whole(trainer)), None)
+    found = broadcast_object(found, trainer.world)
+    if found is not None:
+        logger.info("rate falls: going back to the weights of %s", Path(found).name)
+        load_checkpoint(Path(found), trainer.trainee)
+
+
+def best_that_are_whole(trainer: Trainer) -> Iterator[Path]:
+    """Yield the checkpoints of the best list, the best first; damaged ones are named, and left out.
+
+    The run can do without them, and `find_resumable` does so, too.
+    """
+    for best in trainer.state.stopping.best:
+        checkpoint = checkpoint_path(trainer.run, best.update)
+        try:
+            verify_checkpoint(checkpoint)
+        except ModelError as error:
+            logger.warning("%s It is left out.", error)
+        else:
+            yield checkpoint
 
 
 def go_back(trainer: Trainer, error: DivergenceError) -> None:
@@ -209,8 +229,9 @@ def ship(trainer: Trainer, scores: dict[str, str]) -> None:
 def ship_average(trainer: Trainer) -> None:
     """Average the best checkpoints, and ship the average if it validates better than the best."""
     config, state = trainer.experiment.validation, trainer.state
-    best = [checkpoint_path(trainer.run, best.update) for best in state.stopping.best]
-    chosen = best[: config.average]
+    chosen = list(islice(best_that_are_whole(trainer), config.average))
+    if not chosen:
+        return
     weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
     own = {name: tensor.clone() for name, tensor in weights_of(trainer.model).items()}
     set_weights(trainer.model, weights, trainer.run)

@@ -101,7 +101,7 @@ def test_impossible_choices_are_usage_errors(tmp_path, invoke):
         invoke(run, "7")
     with pytest.raises(UsageError, match=r"has no checkpoints to average; train it first\."):
         invoke(tmp_path / "absent")
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out").symlink_to("nowhere")
     with pytest.raises(
         UsageError, match="out: is there already; choose another name, or remove it first"
     ):

@@ -1,6 +1,9 @@
 """Standard output whose reader goes away, or whose disk is full, for every command that writes."""
 
 import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -96,3 +99,37 @@ def test_a_reader_that_goes_away_is_code_141_and_quiet(
         tries=1,
         worst_seconds=time.monotonic() - begin,
     )
+
+
+@pytest.mark.parametrize("command", ["tokenize", "translate", "translate jsonl"])
+def test_streams_that_do_not_wait_lose_no_line(places, command, tmp_path):
+    """Another program on the same pipe may have left it so; the bytes come and go slowly."""
+    lines = 300
+    incoming, outgoing = os.pipe(), os.pipe()
+    for end in (incoming[0], outgoing[1]):
+        os.set_blocking(end, False)
+    arguments = [part.format(**places) for part in COMMANDS[command]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt.cli", "--quiet", *arguments],
+        stdin=incoming[0],
+        stdout=outgoing[1],
+    )
+    for end in (incoming[0], outgoing[1]):
+        os.close(end)
+
+    def feed() -> None:
+        with open(incoming[1], "wb", buffering=0) as pipe:
+            for number in range(lines):
+                pipe.write(b"a b")
+                if number % 30 == 0:
+                    time.sleep(0.02)  # in the middle of a line, so that there is nothing to read
+                pipe.write(b" c" * 200 + b"\n")
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    with open(outgoing[0], "rb") as pipe:
+        time.sleep(0.5)  # in which the pipe fills up
+        found = pipe.read()
+    feeder.join()
+    assert process.wait() == 0
+    assert found.count(b"\n") == lines

@@ -17,6 +17,15 @@ def test_a_full_disk_is_explained_where_nobody_knows_what_is_free(tmp_path):
     )
 
 
+def test_what_else_a_disk_refuses_is_said_in_the_words_of_the_system(tmp_path):
+    with pytest.raises(ResourceError) as caught, explain_failures(tmp_path / "gone" / "x"):
+        raise OSError(errno.ESTALE, "Stale file handle")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path}/gone/x; Stale file handle, says the system; look at its log, or "
+        "choose another disk."
+    )
+
+
 def test_writing_where_one_may_not_go_is_explained(no_rights):
     shut = no_rights / "shut"
     shut.mkdir()

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import re
 import socket
@@ -6,7 +8,7 @@ import sys
 
 import pytest
 
-from nmt.errors import UsageError
+from nmt.errors import ResourceError, UsageError
 from nmt.storage.lock import LOCK, lock_folder
 
 
@@ -41,3 +43,19 @@ def test_a_folder_is_in_use_within_one_process_too(tmp_path):
             lock_folder(tmp_path),
         ):
             pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(
+            ResourceError,
+            match=r"^cannot write .*/\.lock, .* free; the file system keeps no locks; choose a "
+            r"folder on a local disk\.$",
+        ),
+        lock_folder(tmp_path),
+    ):
+        pass

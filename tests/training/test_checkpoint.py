@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import math
 import os
 import re
 from pathlib import Path
@@ -265,6 +266,7 @@ def rewrite_state(folder, **changes):
         ),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
         ({"position": None}, "is not what nmt writes"),
+        ({"seconds": math.nan}, r"\(seconds: Input should be a finite number"),
         ({"update": "many"}, r"is not what nmt writes \(update: Input should be a valid integer"),
         ({"stopping": {"best": [{"update": 1, "value": "a"}]}}, r"\(stopping\.best\.0\.value: "),
         ({"plateau": {"surprise": 1}}, r"\(plateau\.surprise: Unexpected"),

@@ -50,7 +50,8 @@ def test_lines_for_people():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "00:00"), (41.4, "00:41"), (599.6, "10:00"), (7500, "2:05:00")]
+    ("seconds", "text"),
+    [(0, "00:00"), (41.4, "00:41"), (599.6, "10:00"), (7500, "2:05:00"), (math.nan, "?")],
 )
 def test_durations(seconds, text):
     assert format_duration(seconds) == text
@@ -106,9 +107,10 @@ def test_a_new_run_starts_with_empty_metrics(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
 
 
-def test_a_line_that_is_still_being_written_is_not_read(tmp_path):
+def test_a_line_that_is_still_being_written_is_not_read_nor_one_that_is_none(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(json.dumps({"update": 1}).encode() + b'\n{"update": 2, "lo')
+    huge = b'\n{"update": ' + b"9" * 400 + b"}"
+    path.write_bytes(json.dumps({"update": 1}).encode() + huge + b'\n{"update": 2, "lo')
     assert read_metrics(path) == [{"update": 1}]
 
 

@@ -314,6 +314,36 @@ def test_a_run_that_is_cut_where_the_rate_falls_goes_back_to_the_best_weights_al
     assert not torch.equal(second["output.weight"], best["output.weight"])  # the scored ones
 
 
+@pytest.mark.parametrize("whole", [0, 1])
+def test_a_damaged_best_checkpoint_ends_no_run(tmp_path, monkeypatch, caplog, whole):
+    """The rate falls after the third validation, and what is best is averaged at the end."""
+    losses = iter([1.0, 2.0, 3.0, 0.5])
+    best = [tmp_path / f"run/checkpoints/update-{update:06d}" for update in (2, 4)]
+
+    def mean_loss(*_, **__):
+        loss = next(losses)
+        if loss == 3.0:
+            for damaged in best[: 2 - whole]:
+                (damaged / "model.safetensors").write_bytes(b"")
+        return loss
+
+    monkeypatch.setattr(validation, "mean_loss", mean_loss)
+    run = train(
+        tmp_path,
+        "run",
+        "training.schedule={kind = 'plateau', patience = 2}",
+        *("training.max_updates=6", "validation.every=2", "validation.metric=loss"),
+        *("training.keep_best=2", "validation.average=2"),
+    )
+    assert (run / "last").read_text() == "checkpoints/update-000006\n"
+    for damaged in best[: 2 - whole]:
+        said = f"{damaged}/model.safetensors: is damaged or was changed, "
+        assert any(
+            line.startswith(said) and line.endswith("It is left out.") for line in caplog.messages
+        )
+    assert f"average of {whole} checkpoints" in caplog.text or not whole
+
+
 def test_an_update_is_saved_once_whatever_the_reasons(tmp_path, monkeypatch):
     """Update 4 is the end, due to be saved, and the best."""
     saved = []
