@@ -29,6 +29,7 @@ from nmt.models.description import (
     WEIGHTS,
     FolderConfig,
     describe_model_folder,
+    find_model_folder,
 )
 from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
@@ -119,12 +120,36 @@ def save_model_folder(
 def load_model_folder(path: Path) -> LoadedModel:
     """Read a model folder, or the one inside a run folder.
 
+    One that is replaced meanwhile, by a run that has found better weights, is read again.
+
     Args:
         path: the folder, or a run folder with `model/` in it.
 
     Raises:
         ModelError: it is missing, damaged, incomplete, or made by a newer version.
     """
+    while True:
+        before = _identity_of(path)
+        try:
+            loaded = _load_once(path)
+        except ModelError:
+            if _identity_of(path) == before:
+                raise
+        else:
+            if _identity_of(path) == before:
+                return loaded
+
+
+def _identity_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what differs if another folder has the name of this one; None if there is none."""
+    try:
+        found = find_model_folder(path).stat()
+    except (ModelError, OSError):
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def _load_once(path: Path) -> LoadedModel:
     described = describe_model_folder(path)
     folder, config = described.folder, described.config
     tensors = load_tensors(folder / WEIGHTS)
@@ -209,11 +234,12 @@ def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -
         f"| | |\n|---|---|\n{table}\n\n"
         f"## Scores\n\n{scores or 'None were measured.'}\n\n"
         "## Use\n\n"
-        "Raw text in, raw text out, one sentence per line. In this folder:\n\n"
-        f"```\nnmt translate . -i text.{source} -o text.{target}\n```\n\n"
+        "Raw text in, raw text out, one sentence per line. Write the path of this folder for "
+        "`MODEL`, and work in another one: Python runs code that lies where it is started.\n\n"
+        f"```\nnmt translate MODEL -i text.{source} -o text.{target}\n```\n\n"
         "```python\n"
         "from nmt.translator import Translator\n\n"
-        'for translation in Translator.load(".").translate(["..."]):\n'
+        'for translation in Translator.load("MODEL").translate(["..."]):\n'
         "    print(translation.text)\n"
         "```\n\n"
         "`sha256sum -c SHA256SUMS` checks the files; loading does so, too.\n"

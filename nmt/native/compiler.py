@@ -1,7 +1,8 @@
 """Compile the kernels, once for each machine, into the user's cache.
 
 The shared library is for the very CPU it was compiled on, so it is never shipped. It takes a
-second or two, and the next process finds it.
+second or two, and the next process finds it. Its name says what it holds: a damaged one, which
+would end the process without a word, is compiled anew.
 """
 
 import contextlib
@@ -35,13 +36,15 @@ def compile_kernels() -> Path | None:
         return None
     try:
         folder = _cache()
-        library = folder / f"kernels-{_fingerprint(compiler)}.so"
-        if not library.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            _compile(compiler, library)
+        name = f"kernels-{_fingerprint(compiler)}"
+        for library in folder.glob(f"{name}.*.so"):
+            if library.name == f"{name}.{_digest(library)}.so":
+                return library
+            library.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        return _compile(compiler, folder, name)
     except (OSError, RuntimeError, subprocess.SubprocessError):
         return None
-    return library
 
 
 def _find_compiler() -> str | None:
@@ -84,22 +87,28 @@ def _processor() -> bytes:
     return b"\n".join(sorted({line for line in lines if line.startswith(kinds)}))
 
 
-def _compile(compiler: str, library: Path) -> None:
+def _digest(library: Path) -> str:
+    return hashlib.sha256(library.read_bytes()).hexdigest()[:16]
+
+
+def _compile(compiler: str, folder: Path, name: str) -> Path:
     """Write the library under another name first: several processes may be at it.
+
+    Returns:
+        Where it is, `NAME.DIGEST.so`.
 
     Raises:
         OSError: there is no room for it.
         subprocess.SubprocessError: the compiler takes none of the variants.
     """
-    _sweep(library.parent)
-    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=library.parent) as scratch:
-        made = Path(scratch, library.name)
+    _sweep(folder)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
+        made = Path(scratch, name)
         for variant in _VARIANTS:
             command = [compiler, *_FLAGS, *variant, *map(str, _sources()), "-o", str(made)]
             finished = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
             if finished.returncode == 0:
-                made.replace(library)
-                return
+                return made.replace(folder / f"{name}.{_digest(made)}.so")
     raise subprocess.CalledProcessError(finished.returncode, command)
 
 

@@ -19,6 +19,7 @@ SPACE = "▁"
 
 _WORD = re.compile(f"{SPACE}[^{SPACE}]*")
 _CACHED_WORDS = 1 << 17
+_LONGEST_MERGED = 512  # characters; a sentence without spaces has fewer
 _LONGEST_CACHED_WORD = 64
 _UNKNOWN_PENALTY = 10.0  # an unknown character is so much less likely than the rarest piece
 
@@ -153,14 +154,19 @@ class BpeDropout:
         self._rate = rate
 
     def __call__(self, word: str, generator: random.Random) -> list[int]:
-        """Return the ids of a random segmentation of `word`."""
-        symbols = list(word)
-        for _ in self._merges(symbols, generator):
-            pass
+        """Return the ids of a random segmentation of `word`.
+
+        It takes time with the square of its length; so a longer one than any writing has is merged
+        in parts.
+        """
         ids = []
-        for symbol in symbols:
-            piece = self._pieces.ids.get(symbol)
-            ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
+        for begin in range(0, len(word), _LONGEST_MERGED):
+            symbols = list(word[begin : begin + _LONGEST_MERGED])
+            for _ in self._merges(symbols, generator):
+                pass
+            for symbol in symbols:
+                piece = self._pieces.ids.get(symbol)
+                ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
         return ids
 
     def steps(self, word: str, generator: random.Random) -> set[str]:

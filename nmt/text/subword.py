@@ -10,6 +10,7 @@ import io
 import logging
 import random
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -93,6 +94,8 @@ class Subword:
             ModelError: it is missing, damaged or not of our kind.
         """
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                raise ModelError(f"{path}: is no plain file; name a subword model.")
             model = path.read_bytes()
         except FileNotFoundError:
             raise ModelError(f"{path}: is missing; `nmt prepare` trains it.") from None

@@ -6,6 +6,7 @@ import torch
 
 from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
+from nmt.models import folder as module
 from nmt.models.description import find_model_folder
 from nmt.models.folder import load_model_folder
 from nmt.storage.files import write_json
@@ -55,7 +56,34 @@ def test_the_folder_holds_what_it_says(model_folder):
     assert "en → it" in card
     assert "29,000" in card
     assert "BLEU (valid): 38.20" in card
-    assert "nmt translate" in card
+    assert "nmt translate MODEL -i text.en -o text.it" in card
+    assert 'Translator.load("MODEL")' in card  # not from inside the folder, where code may lie
+
+
+@pytest.mark.parametrize("reader", ["describe_model_folder", "load_tensors"])
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(
+    make_model_folder, copied, monkeypatch, reader
+):
+    """A run ships other weights; the checksums then seem wrong, or the rest is of the former."""
+    other = make_model_folder(joint=False)
+    expected = load_model_folder(other)
+    read, calls = getattr(module, reader), []
+
+    def read_late(path):
+        calls.append(path)
+        if len(calls) == 1:
+            copied.rename(copied.with_name("former"))
+            other.rename(copied)
+            if reader == "describe_model_folder":
+                raise ModelError("model.safetensors: is damaged or was changed")
+        return read(path)
+
+    monkeypatch.setattr(module, reader, read_late)
+    found = load_model_folder(copied)
+    assert len(calls) == 2
+    assert found.target.fingerprint == expected.target.fingerprint
+    for weight, wanted in zip(found.model.parameters(), expected.model.parameters(), strict=True):
+        assert torch.equal(weight, wanted)
 
 
 def test_separate_pieces_are_two_files(make_model_folder):

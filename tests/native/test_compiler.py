@@ -1,5 +1,6 @@
 """Kernels are compiled once, and their absence is no failure."""
 
+import ctypes
 import os
 import shutil
 import stat
@@ -33,6 +34,23 @@ def test_the_library_is_compiled_once_and_stands_in_the_cache(own_cache):
     assert compile_kernels() == library
     assert library.stat().st_mtime_ns == made
     assert [path.name for path in own_cache.iterdir()] == [library.name]
+
+
+@needs_compiler
+@pytest.mark.parametrize("left", [0.0, 0.5, 1.0])
+def test_a_damaged_library_is_compiled_anew(own_cache, left):
+    """A process that uses one that was cut off dies of SIGBUS."""
+    library = compile_kernels()
+    whole = library.read_bytes()
+    kept = bytearray(whole[: int(left * len(whole))])
+    if kept:
+        kept[-1] ^= 1
+    library.unlink()  # this process may use it
+    library.write_bytes(kept)
+
+    assert compile_kernels().read_bytes() != kept
+    assert ctypes.CDLL(str(compile_kernels())).to_bytes_float32
+    assert len(list(own_cache.iterdir())) == 1
 
 
 @needs_compiler

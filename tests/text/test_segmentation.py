@@ -124,6 +124,14 @@ def test_without_dropout_merges_are_those_of_sentencepiece(trained):
         assert sample_segmentation(text, sampler, generator) == subword.encode(text)
 
 
+def test_an_endless_word_is_merged_in_parts_of_512_characters():
+    """All of it at once would take time with the square of its length."""
+    sampler = BpeDropout(table({"a": -3.0, "b": -2.0, "ba": -1.0}), 0.0)
+    a, b, ba = FIRST, FIRST + 1, FIRST + 2
+    whole, rest = [a, *[ba] * 255, b], [a, *[ba] * 87, b]
+    assert sampler("ab" * 600, random.Random(0)) == [*whole, *whole, *rest]
+
+
 def test_with_a_huge_alpha_only_the_best_segmentation_of_sentencepiece_is_left(trained):
     subword = trained["unigram"]
     sampled = subword.encode_sampled(TEXTS, alpha=1000.0, seed=1)

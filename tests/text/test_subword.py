@@ -1,4 +1,5 @@
 import logging
+import os
 import random
 import subprocess
 import sys
@@ -255,6 +256,13 @@ def environment() -> dict[str, str]:
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"subword\.model: is missing; `nmt prepare` trains it"):
+        load_subwords(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_model_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "subword.model")
+    refusal = r"subword\.model: is no plain file; name a subword model\."
+    with pytest.raises(ModelError, match=refusal):
         load_subwords(tmp_path)
 
 
