@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -279,8 +278,8 @@ class Translator:
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are cut to so many pieces, with a warning.
         """
-        rest, first = iter(pairs), 1
-        while window := list(islice(rest, WINDOW)):
+        first = 1
+        for window in full_windows(pairs, WINDOW):
             sources, targets = (
                 _cut(self._encode(subword, list(lines)), max_length, first, side, "scored")
                 for subword, lines, side in zip(

@@ -1,6 +1,6 @@
 """`python -m nmt.cli`: what torchrun starts; the same as the command `nmt`."""
 
-from nmt.cli.main import main
+from nmt.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -35,8 +35,8 @@ from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage.failures import REASONS
 
-READER_GONE, TERMINATED = 141, 143
-"""128 + SIGPIPE and 128 + SIGTERM: what a shell says of a program that ended by them."""
+READER_GONE = 141
+"""128 + SIGPIPE: what a shell says of a program that ended by it."""
 
 # What typer raises for a wrong command line; it has no public name of its own.
 _WrongCommandLine: Any = typer.BadParameter.__base__
@@ -127,7 +127,7 @@ def main() -> None:
         prepare_streams()
         code = run(sys.argv[1:])
     except (KeyboardInterrupt, Terminated):
-        code = TERMINATED
+        code = 130
     sys.exit(termination.exit_code() or code)
 
 

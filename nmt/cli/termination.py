@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a command runs: it ends in order, and soon in any case."""
+"""SIGTERM, Ctrl-C or a closed terminal while a command runs: it ends in order, and soon."""
 
 import os
 import select
@@ -12,15 +12,15 @@ from nmt.training.signals import SAME
 PATIENCE = 3.0
 """Seconds that a command may take to end in order."""
 
-_HEEDED = (signal.SIGTERM, signal.SIGINT)
+_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Terminated(BaseException):
-    """SIGTERM came. What is half done is put in order on the way out, as after Ctrl-C."""
+    """SIGTERM or SIGHUP came. What is half done is put in order on the way out, as after Ctrl-C."""
 
 
 def heed_signals() -> None:
-    """Let SIGTERM raise `Terminated`, and a thread see to it that the process does end.
+    """Let SIGTERM and SIGHUP raise `Terminated`, and a thread see to it that the process does end.
 
     Python runs its handlers in the main thread, and not before a call into a library has come back:
     learning pieces takes minutes. Nothing is lost if it is cut short, since files get their names
@@ -32,6 +32,7 @@ def heed_signals() -> None:
     threading.Thread(target=_watch, args=(ear,), daemon=True).start()
     for number, usual in (
         (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),  # ignored under nohup
         (signal.SIGINT, signal.default_int_handler),
     ):
         if signal.getsignal(number) == usual:

@@ -1,12 +1,14 @@
 """A signal in every phase of a run: one save at most, 128 and its number, nothing torn."""
 
 import json
+import os
 import random
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -275,3 +277,71 @@ def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
         assert (128 - code if code < 0 else code) == CODES[kind]
     assert worst < LIMIT
     programme.record(15, f"{kind.name} while the program starts", tries=tries, worst_seconds=worst)
+
+
+IMPORT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from nmt.cli.start import main
+sys.argv[1:] = ["--version"]
+main()
+"""
+"""Press Ctrl-C when a module is about to be imported."""
+
+
+@pytest.mark.parametrize("name", ["nmt.cli.main", "typer", "nmt.storage.failures"])
+def test_ctrl_c_while_the_command_line_is_imported_ends_it_without_a_word(name, programme):
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT.format(name=name)],
+        capture_output=True,
+        preexec_fn=heed_ctrl_c,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+    programme.record(15, "SIGINT while the command line is imported: quiet", tries=1)
+
+
+COMPILER = """#!/bin/sh
+echo $$ >{mark}.new
+mv {mark}.new {mark}
+exec sleep 600
+"""
+"""Note the number of the process, and compile for ten minutes."""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come soon."""
+    patience = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_a_signal_while_kernels_are_compiled_ends_it(tmp_path, programme, kind):
+    config, mark, compiler = write_corpus(tmp_path), tmp_path / "mark", tmp_path / "compiler"
+    compiler.write_text(COMPILER.format(mark=mark))
+    compiler.chmod(0o755)
+    run, cache = tmp_path / "run", tmp_path / "cache"
+    with subprocess.Popen(
+        [sys.executable, "-m", "nmt.cli", "train", str(config), "--run", str(run)],
+        env={**os.environ, "CXX": str(compiler), "XDG_CACHE_HOME": str(cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    ) as process:
+        until(mark.exists)
+        sent = time.monotonic()
+        process.send_signal(kind)
+        errors = process.communicate()[1]
+        seconds = time.monotonic() - sent
+    assert process.returncode == CODES[kind]
+    assert "Traceback" not in errors
+    assert seconds < LIMIT
+    assert list(cache.rglob("*")) == [cache / "nmt"]
+    until(lambda: not Path(f"/proc/{mark.read_text().strip()}").exists())
+    programme.record(15, f"{kind.name} in compile", tries=1, worst_seconds=seconds)

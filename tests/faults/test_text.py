@@ -377,6 +377,8 @@ LONG = {
 }
 _ROOM = 600 << 20
 """Bytes that a line of 1 MB may cost."""
+_MORE = 50 << 20
+"""Bytes by which the memory for few long lines and for many may differ."""
 _LIMIT = 12 << 30
 """Bytes of addresses; torch takes some for itself."""
 
@@ -509,3 +511,19 @@ def test_a_missing_text_is_named_before_a_file_is_begun(folder, model_folder):
         assert found.code == 3
         assert "error: t: no such file; " in found.log
         assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["translate", "score"])
+def test_many_lines_of_a_megabyte_take_the_memory_of_a_few(name, folder, model_folder, programme):
+    arguments = long_line_commands(model_folder)[name]
+    peaks = []
+    few, many = 3, programme.count(quick=6, full=30)
+    for count in (few, many):
+        for side in "st":
+            write(side, [LONG["words"]] * count)
+        code, out, log, peak = measured(*arguments, stdin=Path("s").read_bytes())
+        assert code == 0, log
+        assert out.count(b"\n") == count
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + _MORE, peaks
+    programme.record(5, f"{name}: {many} lines of 1 MB take the memory of {few}", tries=many)

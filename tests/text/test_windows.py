@@ -3,13 +3,40 @@ from collections.abc import Iterator
 
 import pytest
 
-from nmt.text.windows import FIRST_WINDOW, full_windows, prompt_windows
+from nmt.text.windows import FIRST_WINDOW, MOST_CHARACTERS, full_windows, prompt_windows
 
 
 def test_full_windows_hold_all_lines_in_order():
     lines = [str(number) for number in range(10)]
     assert list(full_windows(lines, 4)) == [lines[:4], lines[4:8], lines[8:]]
     assert list(full_windows([], 4)) == []
+
+
+@pytest.mark.parametrize("windows_of", [full_windows, prompt_windows])
+def test_long_lines_are_fewer_to_a_window(windows_of):
+    lines = ["a" * (MOST_CHARACTERS // 2)] * 5
+    windows = list(windows_of(lines, 100))
+    assert [line for window in windows for line in window] == lines
+    assert max(map(len, windows)) <= 2
+
+
+def test_pairs_count_with_both_sides():
+    pairs = [("a" * (MOST_CHARACTERS // 2),) * 2] * 2
+    assert list(full_windows(pairs, 100)) == [[pairs[0]], [pairs[1]]]
+
+
+def test_a_fast_pipe_is_not_read_far_ahead():
+    drawn = []
+
+    def lines() -> Iterator[str]:
+        for number in range(100):
+            drawn.append(number)
+            yield "a" * (MOST_CHARACTERS // 4)
+
+    windows = prompt_windows(lines(), 100)
+    count = len(next(windows))
+    assert len(drawn) <= count + 5 + 1  # what the queue takes, and the one that waits
+    assert sum(map(len, windows)) == 100 - count
 
 
 def test_a_line_is_handed_on_before_the_next_one_has_come():
