@@ -146,32 +146,72 @@ def test_each_call_of_preparation_fails_once_and_the_former_data_stay(tmp_path, 
     )
 
 
-def test_each_call_of_translating_fails_once_and_what_is_done_stays(
-    model_folder, tmp_path, programme
+WRITERS = {
+    "translate": ("translate", "{model}", "-i", "{text}", "-o", "{out}", "--beam", "1"),
+    "score": ("score", "{model}", "--source", "{text}", "--target", "{text}", "-o", "{out}"),
+    "evaluate": ("evaluate", "--run", "{model}", "--test", "{text}", "{text}", "-o", "{out}"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_call_of_writing_lines_fails_once_and_what_is_done_stays(
+    model_folder, tmp_path, programme, name
 ):
-    (tmp_path / "in").write_text("a cat\n" * 12)
-    (tmp_path / "out").write_text("former\n")
-    partial = tmp_path / "out.partial"
-    files = ("-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--beam", "1")
-    command = Command(("translate", str(model_folder), *files))
+    text, out, partial = (tmp_path / name for name in ("in", "out", "out.partial"))
+    text.write_text("a cat\n" * 12)
+    out.write_text("former\n")
+    arguments = (part.format(model=model_folder, text=text, out=out) for part in WRITERS[name])
+    command = Command(tuple(arguments))
     faults = calls_of(tmp_path / "log", command)
-    whole = (tmp_path / "out").read_text()
+    whole = out.read_text()
     assert whole.count("\n") == 12
     tries = lost = 0
     for fault in some(faults, programme.count(quick=3, full=0) or None):
-        (tmp_path / "out").write_text("former\n")
+        out.write_text("former\n")
         ended = provoke(tmp_path / "log", command, fault)
-        if not ended.is_within(tmp_path / "out"):
+        if not ended.is_within(out):
             continue
-        refused(ended, fault.error or "", tmp_path / "out", tmp_path)
-        assert "what was done before the error" in ended.errors
+        refused(ended, fault.error or "", out, tmp_path)
+        assert fault.call == "ftruncate" or "what was done before the error" in ended.errors
         assert whole.startswith(partial.read_text())
-        lost += 0 if (tmp_path / "out").read_text() == "former\n" else len("former\n")
+        lost += 0 if out.read_text() == "former\n" else len("former\n")
         tries += 1
     assert tries
     assert lost == 0
-    text = "each call of `nmt translate -o` fails once: code 5, the former file whole"
-    programme.record(14, text, tries=tries, bytes_lost=lost)
+    what = f"each call of `nmt {name} -o` fails once: code 5, the former file whole"
+    programme.record(14, what, tries=tries, bytes_lost=lost)
+
+
+@pytest.mark.parametrize("name", ["average", "init"])
+def test_each_call_of_writing_what_is_new_fails_once_and_leaves_no_half(tmp_path, programme, name):
+    run, out = Run(tmp_path / "corpus"), tmp_path / "here" / "out"
+    out.parent.mkdir()
+    if name == "average":
+        assert run.train(2 * AHEAD).code == 0
+        command = Command(("average", str(run.folder), "-o", str(out)))
+    else:
+        train, valid = (
+            [str(run.config.parent / f"{part}.{side}") for side in ("xx", "yy")]
+            for part in ("train", "valid")
+        )
+        texts = ("--languages", "xx-yy", "--train", *train, "--valid", *valid)
+        command = Command(("init", str(out), *texts))
+    faults, tries, content = calls_of(run.log, command), 0, ""
+    if out.is_file():
+        content = out.read_text()
+    for fault in some(faults, programme.count(quick=3, full=0) or None):
+        shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        ended = provoke(run.log, command, fault)
+        if not ended.is_within(out.parent) or (not ended.code and fault.call in OPTIONAL):
+            continue
+        refused(ended, fault.error or "", out.parent)
+        assert [path.name for path in out.parent.iterdir()] in ([], ["out"])
+        if out.exists():  # all was done but for noting its name on the disk
+            assert is_whole(out) if out.is_dir() else out.read_text() == content
+        tries += 1
+    assert tries
+    what = f"each call of `nmt {name}` that changes the disk fails once: code 5, all or nothing"
+    programme.record(14, what, tries=tries)
 
 
 # --- disks that are small, full, or not to be written ------------------------------------------
