@@ -248,6 +248,22 @@ def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
         require_replaceable(folder)
 
 
+@pytest.mark.parametrize("content", ["", "no checksum\n", f"{'0' * 64}  gone\n"])
+def test_a_folder_whose_manifest_is_damaged_is_replaced_and_kept(tmp_path, caplog, content):
+    """Nobody can tell what in it is not ours."""
+    folder = filled(tmp_path / "model")
+    (folder / MANIFEST).write_text(content)
+    require_replaceable(folder)
+    with new_folder(folder) as made:
+        (made / "weights").write_bytes(b"new")
+    (kept,) = tmp_path.glob("model.kept.*")
+    assert (kept / "weights").stat().st_size == 256 * 64
+    assert (folder / "weights").read_bytes() == b"new"
+    assert caplog.messages == [
+        f"{folder}: held files that nmt did not write; it is kept as {kept.name}"
+    ]
+
+
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kind):
     place = tmp_path / "model"

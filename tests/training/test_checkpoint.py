@@ -188,6 +188,23 @@ def test_a_manifest_that_was_cut_short_is_damage(tmp_path, name):
 
 def test_a_new_run_has_nothing_to_resume(tmp_path):
     assert find_resumable(tmp_path) is None
+    (tmp_path / "checkpoints").mkdir()  # by a first save that was cut short
+    assert find_resumable(tmp_path) is None
+
+
+@pytest.mark.parametrize("sign", ["last", "checkpoints"])
+def test_a_run_that_has_trained_does_not_begin_anew(tmp_path, sign):
+    """Its checkpoints are gone, or on a disk that is not mounted."""
+    if sign == "last":
+        (tmp_path / "last").write_text("checkpoints/update-000010\n")
+    else:
+        (tmp_path / "checkpoints").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(ModelError) as caught:
+        find_resumable(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoints: holds none, though this run has trained; put them back (is the "
+        "disk mounted that they are on?), or choose another --run."
+    )
 
 
 @pytest.mark.parametrize(
