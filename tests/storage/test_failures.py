@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pytest
 
@@ -8,22 +9,23 @@ from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, sweep_strays
 
 
-def test_a_full_disk_is_explained_where_nobody_knows_what_is_free(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (
+            errno.ENOSPC,
+            "the disk is full; free some space or choose a folder on another disk.",
+        ),
+        (
+            errno.ESTALE,  # as the system calls it: nobody foresaw it
+            "Stale file handle, says the system; look at its log, or choose another disk.",
+        ),
+    ],
+)
+def test_a_refusal_is_explained_where_nobody_knows_what_is_free(tmp_path, number, reason):
     with pytest.raises(ResourceError) as caught, explain_failures(tmp_path / "gone" / "x"):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    assert str(caught.value) == (
-        f"cannot write {tmp_path}/gone/x; the disk is full; free some space or choose a folder "
-        "on another disk."
-    )
-
-
-def test_what_else_a_disk_refuses_is_said_in_the_words_of_the_system(tmp_path):
-    with pytest.raises(ResourceError) as caught, explain_failures(tmp_path / "gone" / "x"):
-        raise OSError(errno.ESTALE, "Stale file handle")
-    assert str(caught.value) == (
-        f"cannot write {tmp_path}/gone/x; Stale file handle, says the system; look at its log, or "
-        "choose another disk."
-    )
+        raise OSError(number, os.strerror(number))
+    assert str(caught.value) == f"cannot write {tmp_path}/gone/x; {reason}"
 
 
 def test_writing_where_one_may_not_go_is_explained(no_rights):
