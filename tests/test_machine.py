@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt.config.training import TrainingConfig
-from nmt.machine import has_fast_bf16, keep_memory
+from nmt.machine import has_fast_bf16, keep_memory, wait_briefly
 from nmt.training.gradients import Objective
 
 CPU = torch.device("cpu")
@@ -51,6 +51,48 @@ def test_the_environment_of_the_user_stands(monkeypatch):
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
     keep_memory()
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"
+
+
+WAITING = """
+import os, sys
+class Torch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT", "as it is"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Torch())
+from nmt.cli.main import main
+main()
+"""
+
+
+def waiting_of(*arguments: str, **environment: str) -> str:
+    """Return what OpenMP is told about waiting when a command comes to import torch."""
+    plain = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**plain, "PYTHONPATH": os.getcwd(), **environment},
+    )
+    return done.stdout.strip()
+
+
+def test_threads_wait_briefly_in_training_alone(tmp_path):
+    """A search, whose steps are short, is faster if they stay awake."""
+    train = ("train", "recipes/toy/config.toml", "--run", str(tmp_path / "run"))
+    assert waiting_of(*train) == "10000"
+    assert waiting_of(*train, GOMP_SPINCOUNT="7") == "7"
+    assert waiting_of("translate", str(tmp_path)) == "as it is"
+
+
+def test_the_users_policy_of_waiting_stands(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    wait_briefly()
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 @pytest.mark.parametrize(("avx", "amx"), [(False, False), (True, False), (False, True)])

@@ -5,14 +5,17 @@ import sys
 from dataclasses import asdict
 
 from nmt.errors import NmtError
-from nmt.machine import keep_memory
+from nmt.machine import keep_memory, wait_briefly
 
 if __name__ == "__main__":
+    task = json.loads(sys.argv[1])
     keep_memory()
+    if task["part"] == "train":
+        wait_briefly()
     try:
         from nmt.benchmark.part import Task, run_part
 
-        for figure in run_part(Task(**json.loads(sys.argv[1]))):
+        for figure in run_part(Task(**task)):
             print(json.dumps(asdict(figure)), flush=True)
     except NmtError as error:
         print(f"error: {error}", file=sys.stderr)

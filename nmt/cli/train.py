@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from nmt.machine import wait_briefly
+
 
 def train(
     config: Annotated[Path, typer.Argument(help="Configuration file (TOML).", show_default=False)],
@@ -40,6 +42,7 @@ def train(
     if dry_run:
         typer.echo(dump(experiment), nl=False)
         return 0
+    wait_briefly()
     from nmt.training.run import RunOptions, run_training
 
     folder = run or Path("runs") / default_name(config)
