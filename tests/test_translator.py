@@ -236,6 +236,29 @@ def test_low_precisions_translate_much_the_same(precision, model_folder, transla
         assert close.log_prob == pytest.approx(exact.log_prob, abs=0.1)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("native", [True, False])
+def test_low_precisions_know_every_cell(cell, precision, native, make_model_folder, monkeypatch):
+    """With sizes that there are kernels for, in each half of the model."""
+    for module in ("layers.compiled", "layers.attention", "layers.products"):
+        if not native:
+            monkeypatch.setattr(f"nmt.{module}.kernels", lambda: None)
+    changes = {
+        "encoder": {"hidden_size": 16, "cell": cell, "layers": 2},
+        "decoder": {"hidden_size": 32, "cell": cell, "layers": 2},
+        "initialization": {"kind": "uniform", "scale": 0.3},
+    }
+    folder = make_model_folder(model=changes)
+    lines = some_lines(5)
+    rough = Translator.load(folder, precision=precision)
+    texts = [found.text for found in rough.translate(lines, options=SearchOptions(beam=3))]
+    pairs = list(zip(lines, texts, strict=True))
+    exact = Translator.load(folder).score(pairs)
+    for found, expected in zip(rough.score(pairs), exact, strict=True):
+        assert found.log_prob == pytest.approx(expected.log_prob, rel=0.02)
+
+
 def shortlisted(translator: Translator) -> Translator:
     """Return the translator with some knowledge of its pieces, all of it made up."""
     vocab = translator.target.vocab_size

@@ -126,7 +126,8 @@ class GruCell(nn.Module):
         if self.reset == "after":
             recurrent = self.multiply(read, self.weight_hidden)  # [rows, 3 * hidden]
             if compiled := CompiledCell.of(self.compiled, hidden, projected, recurrent):
-                return compiled.step(projected, recurrent, hidden)[1:]
+                summed_up = compiled.step(projected, recurrent, hidden)[1]  # float32
+                return (summed_up.to(self.weight_hidden.dtype),)
             hidden_r, hidden_z, hidden_n = recurrent.chunk(3, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + r * hidden_n)
