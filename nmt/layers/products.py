@@ -65,7 +65,7 @@ class MultiplyInt8:
     """
 
     def __init__(self) -> None:
-        self._rounded: dict[tuple[int, torch.Size], _Rounded] = {}
+        self._rounded: dict[_Place, _Rounded] = {}
 
     def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `Multiply`."""
@@ -86,8 +86,11 @@ class MultiplyInt8:
         return self._rounded[place]
 
 
-def _place(weight: Tensor) -> tuple[int, torch.Size]:
-    return weight.data_ptr(), weight.shape
+_Place = tuple[int, torch.Size, tuple[int, ...]]
+
+
+def _place(weight: Tensor) -> _Place:
+    return weight.data_ptr(), weight.shape, weight.stride()
 
 
 class _Rounded:

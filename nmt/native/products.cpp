@@ -12,18 +12,23 @@ constexpr long kWorthThreads = 1 << 16;  // values; below, waking a thread takes
 
 typedef uint8_t Bytes __attribute__((vector_size(kWidth)));
 
-// A row as whole numbers from -127 to 127 around 128; returns the scale that gives it back.
+// A row as whole numbers from -127 to 127 around 128; returns the scale that gives it back, NaN if
+// there is one in the row.
 inline float round_row(long size, const float *inputs, uint8_t *bytes) {
   const long whole = size / kWidth * kWidth;
   Lanes most{};
+  Integers no_numbers{};
   for (long j = 0; j < whole; j += kWidth) {
     Lanes value = load(inputs + j);
     most = larger(most, value < 0.0f ? -value : value);
+    no_numbers |= value != value;
   }
   float largest_value = largest(most);
+  bool has_nan = any(no_numbers);
   for (long j = whole; j < size; ++j) {
     float value = fabsf(inputs[j]);
     largest_value = value > largest_value ? value : largest_value;
+    has_nan |= value != value;
   }
   const float scale = largest_value / 127 > 1e-12f ? largest_value / 127 : 1e-12f;
   for (long j = 0; j < whole; j += kWidth) {
@@ -32,7 +37,7 @@ inline float round_row(long size, const float *inputs, uint8_t *bytes) {
     memcpy(bytes + j, &rounded, sizeof rounded);
   }
   for (long j = whole; j < size; ++j) bytes[j] = uint8_t(int(inputs[j] / scale + 128.5f));
-  return scale;
+  return has_nan ? NAN : scale;
 }
 
 void to_bytes(long rows, long size, const float *inputs, uint8_t *bytes, float *scales) {

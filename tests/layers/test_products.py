@@ -69,6 +69,28 @@ def test_a_row_is_the_same_bits_in_any_company():
         assert torch.equal(alone, together[first:last])
 
 
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("size", [32, 35])
+def test_what_is_no_number_stays_none(size):
+    """A search looks for it, and says that the model is damaged."""
+    weight, bias = torch.rand(7, size), torch.randn(7)
+    multiply = MultiplyInt8()
+    for position in (0, 20, size - 1):
+        inputs = torch.rand(3, size)
+        inputs[1, position] = torch.nan
+        product = multiply(inputs, weight, bias)
+        assert product[1].isnan().all()
+        assert product[[0, 2]].isfinite().all()
+
+
+def test_a_square_matrix_and_its_transpose_are_two():
+    torch.manual_seed(0)
+    inputs, weight, multiply = torch.randn(4, 16), torch.randn(16, 16), MultiplyInt8()
+    for matrix in (weight, weight.t()):
+        error = multiply(inputs, matrix) - multiply_plainly(inputs, matrix)
+        assert error.abs().max() < 0.3
+
+
 def test_leading_dimensions_and_rows_of_zeros_are_kept():
     weight, bias = torch.randn(7, 16), torch.randn(7)
     product = MultiplyInt8()(torch.zeros(2, 3, 16), weight, bias)
