@@ -7,13 +7,17 @@ would end the process without a word, is compiled anew.
 
 import contextlib
 import hashlib
+import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 SWITCH = "NMT_NATIVE"
 """Environment variable; "off" leaves the kernels alone."""
@@ -21,8 +25,14 @@ SWITCH = "NMT_NATIVE"
 _FOLDER = Path(__file__).parent
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ["-std=gnu++17", "-O3", "-fno-math-errno", "-fno-exceptions", "-shared", "-fPIC"]
-_VARIANTS: tuple[list[str], ...] = (["-march=native", "-fopenmp"], ["-mcpu=native"], [])
-"""What is tried, in order: not every compiler knows every machine, and not each has OpenMP."""
+_VARIANTS: tuple[list[str], ...] = (
+    ["-march=native", "-fopenmp"],
+    ["-march=native"],
+    ["-mcpu=native", "-fopenmp"],
+    ["-mcpu=native"],
+)
+"""What is tried, in order: not each compiler has OpenMP, or calls the machine by the same name.
+Kernels for any machine at all would be slower than torch."""
 _PATIENCE = 120.0
 """Seconds that one variant may take."""
 _SCRATCH = "compiling-"
@@ -30,11 +40,16 @@ _SCRATCH = "compiling-"
 
 
 def compile_kernels() -> Path | None:
-    """Return the shared library, compiled now if need be; None if that cannot be done."""
-    compiler = _find_compiler()
-    if compiler is None or os.environ.get(SWITCH) == "off":
+    """Return the shared library, compiled now if need be; None if that cannot be done.
+
+    Where there is a compiler, the reason is logged.
+    """
+    if os.environ.get(SWITCH) == "off":
         return None
     try:
+        compiler = _find_compiler()
+        if compiler is None:
+            return None
         folder = _cache()
         name = f"kernels-{_fingerprint(compiler)}"
         for library in folder.glob(f"{name}.*.so"):
@@ -43,13 +58,36 @@ def compile_kernels() -> Path | None:
             library.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         return _compile(compiler, folder, name)
-    except (OSError, RuntimeError, subprocess.SubprocessError):
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        logger.warning(
+            "the kernels were not compiled (%s); going on without them, which is slower. Mend it, "
+            "or set %s=off and nothing is tried.",
+            *(_reason(error), SWITCH),
+        )
         return None
 
 
-def _find_compiler() -> str | None:
-    names = (os.environ["CXX"],) if os.environ.get("CXX") else _COMPILERS
-    return next((path for name in names if (path := shutil.which(name))), None)
+def _reason(error: Exception) -> str:
+    """Return the compiler's first complaint, or what else went wrong, in one line."""
+    if not isinstance(error, subprocess.CalledProcessError):
+        return " ".join(str(error).split())
+    said: list[str] = error.stderr.decode(errors="replace").split("\n")
+    complaint = next((line.strip() for line in said if "error" in line), f"code {error.returncode}")
+    return f"{error.cmd[0]}: {complaint}"
+
+
+def _find_compiler() -> list[str] | None:
+    """Return the beginning of its command: what `CXX` says, which may have arguments.
+
+    Raises:
+        ValueError: there is no such program.
+    """
+    if given := os.environ.get("CXX", "").strip():
+        program, *arguments = shlex.split(given)
+        if (path := shutil.which(program)) is None:
+            raise ValueError(f"there is no program {program}, which CXX names")
+        return [path, *arguments]
+    return next(([path] for name in _COMPILERS if (path := shutil.which(name))), None)
 
 
 def _cache() -> Path:
@@ -66,12 +104,12 @@ def _sources() -> list[Path]:
     return sorted(_FOLDER.glob("*.cpp"))
 
 
-def _fingerprint(compiler: str) -> str:
+def _fingerprint(compiler: list[str]) -> str:
     """Return what changes if the library must be another: sources, flags, compiler or CPU."""
     digest = hashlib.sha256()
     for path in sorted([*_sources(), *_FOLDER.glob("*.h")]):
         digest.update(path.read_bytes())
-    program = os.stat(compiler)
+    program = os.stat(compiler[0])
     digest.update(repr((_FLAGS, _VARIANTS, compiler, program.st_size, program.st_mtime)).encode())
     digest.update(_processor())
     return digest.hexdigest()[:16]
@@ -91,7 +129,7 @@ def _digest(library: Path) -> str:
     return hashlib.sha256(library.read_bytes()).hexdigest()[:16]
 
 
-def _compile(compiler: str, folder: Path, name: str) -> Path:
+def _compile(compiler: list[str], folder: Path, name: str) -> Path:
     """Write the library under another name first: several processes may be at it.
 
     Returns:
@@ -103,13 +141,14 @@ def _compile(compiler: str, folder: Path, name: str) -> Path:
     """
     _sweep(folder)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
-        made = Path(scratch, name)
+        made, failures = Path(scratch, name), []
         for variant in _VARIANTS:
-            command = [compiler, *_FLAGS, *variant, *map(str, _sources()), "-o", str(made)]
+            command = [*compiler, *_FLAGS, *variant, *map(str, _sources()), "-o", str(made)]
             finished = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
             if finished.returncode == 0:
                 return made.replace(folder / f"{name}.{_digest(made)}.so")
-    raise subprocess.CalledProcessError(finished.returncode, command)
+            failures.append((finished.returncode, command, None, finished.stderr))
+    raise subprocess.CalledProcessError(*failures[0])
 
 
 def _sweep(cache: Path) -> None:

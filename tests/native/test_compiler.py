@@ -73,14 +73,50 @@ def test_without_a_compiler_there_are_none(monkeypatch, tmp_path):
     assert compile_kernels() is None
 
 
-def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path, own_cache):
+def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path, own_cache, caplog):
     broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho so >&2\necho sorry, error 7 >&2\nexit 1\n")
     broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("CXX", str(broken))
 
     assert compile_kernels() is None
     assert list(own_cache.iterdir()) == []
+    assert f"the kernels were not compiled ({broken}: sorry, error 7); going on" in caplog.text
+    assert f"Mend it, or set {SWITCH}=off and nothing is tried." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("no-such-compiler -m64", "there is no program no-such-compiler, which CXX names"),
+        ("g++ '", "No closing quotation"),
+    ],
+)
+def test_a_compiler_that_is_not_there_is_named(given, why, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", given)
+
+    assert compile_kernels() is None
+    assert f"the kernels were not compiled ({why})" in caplog.text
+
+
+@needs_compiler
+def test_a_compiler_may_have_arguments_and_no_openmp(monkeypatch, tmp_path):
+    """Without OpenMP the kernels are still for this very machine."""
+    compilers = (shutil.which(name) for name in ("c++", "g++", "clang++"))
+    real = next(filter(None, compilers))
+    picky, calls = tmp_path / "picky", tmp_path / "calls"
+    picky.write_text(
+        f'#!/bin/sh\necho "$@" >> {calls}\n'
+        f'case "$*" in *-fopenmp*) exit 1;; esac\nshift\nexec {real} "$@"\n'
+    )
+    picky.chmod(picky.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("CXX", f"{picky} --its-own")
+
+    assert ctypes.CDLL(str(compile_kernels())).to_bytes_float32
+    first, second = calls.read_text().splitlines()
+    assert first.startswith("--its-own ")
+    assert first.replace(" -fopenmp", "").rsplit(" -o ")[0] == second.rsplit(" -o ")[0]
+    assert "-march=native" in second
 
 
 @needs_compiler
@@ -97,8 +133,9 @@ def test_what_a_killed_compiler_left_is_swept_once_it_is_old(own_cache):
 
 @needs_compiler
 @pytest.mark.skipif(os.name != "posix", reason="a file for a folder")
-def test_a_cache_that_cannot_be_written_is_no_failure(own_cache):
+def test_a_cache_that_cannot_be_written_is_no_failure(own_cache, caplog):
     own_cache.parent.mkdir(parents=True)
     own_cache.write_text("not a folder")
 
     assert compile_kernels() is None
+    assert str(own_cache) in caplog.text
