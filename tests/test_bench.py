@@ -424,6 +424,43 @@ def test_a_peer_that_cannot_be_installed_is_reported_and_never_guessed(
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("windows", 0, "0 is too small; at least 1"),
+        ("sentences", 0, "0 is too small; at least 1"),
+        ("sentences-alone", -3, "-3 is too small; at least 1"),
+        ("model-updates", 0, "0 is too small; at least 1"),
+        ("shortlist", -5, "-5 is too small; at least 0"),
+        ("threads", 100000, "100000 is too large; at most 1,024"),
+        ("systems", "marian,nmt2", "unknown nmt2; known: nmt, "),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_installed(
+    option: str, value: object, complaint: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", f"--{option}={value}", f"--cache={tmp_path / 'cache'}"],
+        cwd=ROOT / "recipes", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"--{option}: {complaint}" in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_system_whose_log_nobody_understands_is_reported_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(tmp_path / "figures.jsonl", threads=2)
+    with journal.watching({"system": "odd"}):
+        float("1,000 tok/s")
+    assert json.loads(capsys.readouterr().out) == {
+        "figure": "unavailable",
+        "system": "odd",
+        "reason": "ValueError: could not convert string to float: '1,000 tok/s'",
+    }
+
+
 def test_make_hands_its_variables_on() -> None:
     done = subprocess.run(
         ["make", "-n", "-C", "recipes/bench", "PYTHON=python", "SYSTEMS=nmt joeynmt", "WINDOWS=7",

@@ -46,12 +46,14 @@ def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:
 
     Raises:
         ResourceError: a part could not be measured.
+        UsageError: there is nothing to measure.
     """
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
         folder = Path(name)
+        tasks = plan(options, folder)
         logger.info("%s: setting up a corpus and a model", options.config)
         set_up(folder, experiment_of(options.config, folder))
-        yield from relate(run_tasks(plan(options, folder)))
+        yield from relate(run_tasks(tasks))
 
 
 def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:

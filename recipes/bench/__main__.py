@@ -14,10 +14,17 @@ from bench.corpus import ROOT
 from bench.run import Bench, Options
 from bench.systems.all import SYSTEMS
 from nmt.benchmark.sizes import Size
+from nmt.machine import MOST_THREADS
 
 SIZES: tuple[Size, ...] = get_args(Size)
 TASKS = ("startup", "train", "translate")
 PRECISIONS = ("fp32", "bf16", "int8")
+LEAST = {
+    **dict.fromkeys(("windows", "warmup", "updates", "model_updates", "threads"), 1),
+    **dict.fromkeys(("sentences", "sentences_alone"), 1),
+    "shortlist": 0,
+}
+"""What may be asked for, at least."""
 
 
 def words(text: str) -> list[str]:
@@ -50,8 +57,12 @@ def parse() -> Options:
         if wrong := [word for word in getattr(given, name) if word not in names]:
             parser.error(f"--{name}: unknown {wrong[0]}; known: {', '.join(names)}")
     given.cache = given.cache.resolve()
-    if given.windows < 1 or given.updates < 1 or given.warmup < 1 or given.threads < 1:
-        parser.error("--windows, --updates, --warmup and --threads must be at least 1")
+    for name, least in LEAST.items():
+        if getattr(given, name) < least:
+            option = name.replace("_", "-")
+            parser.error(f"--{option}: {getattr(given, name)} is too small; at least {least}")
+    if given.threads > MOST_THREADS:
+        parser.error(f"--threads: {given.threads} is too large; at most {MOST_THREADS:,}")
     return Options(**vars(given))
 
 

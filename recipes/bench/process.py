@@ -32,8 +32,6 @@ class Command:
     """Working folder, which exists."""
     environment: Mapping[str, str]
     """Variables beside those of this process."""
-    input: Path | None = None
-    """Standard input."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +112,18 @@ def watch(command: Command, parse: Callable[[str], Progress | None], *, updates:
 
 def _start(command: Command) -> "tuple[subprocess.Popen[str], queue.Queue[str | None]]":
     """Start a command in a process group of its own; its lines arrive in the queue, then None."""
-    with contextlib.ExitStack() as files:
-        source = files.enter_context(command.input.open()) if command.input else subprocess.DEVNULL
-        process = subprocess.Popen(
-            list(command.arguments),
-            cwd=command.folder,
-            env={**os.environ, **command.environment},
-            stdin=source,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        list(command.arguments),
+        cwd=command.folder,
+        env={**os.environ, **command.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
     arrived: queue.Queue[str | None] = queue.Queue()
 
     def listen() -> None:

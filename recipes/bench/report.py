@@ -47,8 +47,11 @@ class Journal:
         """Report a system that is unavailable, and go on with the others."""
         try:
             yield
-        except (UnavailableError, OSError) as error:
+        except UnavailableError as error:
             self.write({"figure": "unavailable", **about, "reason": str(error)})
+        except Exception as error:  # hours of the others are worth more
+            reason = f"{type(error).__name__}: {error}"
+            self.write({"figure": "unavailable", **about, "reason": reason})
 
     def write(self, figure: Figure) -> None:
         """Write a figure as it is."""

@@ -121,6 +121,12 @@ def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(t
         plan(BenchmarkOptions(only="train", precisions=("int8",)), tmp_path)
 
 
+def test_nothing_is_set_up_where_there_is_nothing_to_measure(monkeypatch):
+    monkeypatch.setattr(run, "set_up", lambda *_: pytest.fail("set up"))
+    with pytest.raises(UsageError, match="int8 is a precision of translation, not of train"):
+        next(run_benchmark(BenchmarkOptions(precisions=("int8",), only="train")))
+
+
 def test_parts_run_in_processes_of_their_own_and_leave_nothing_behind(
     monkeypatch, tiny_folder, tmp_path
 ):

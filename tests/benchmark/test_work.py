@@ -63,7 +63,9 @@ def test_longer_sources_are_more_work_for_the_encoder_alone():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_rate_of_the_matrix_products_is_that_of_some_machine(dtype):
+@pytest.mark.parametrize("onednn", [False, True])
+def test_the_rate_of_the_matrix_products_is_that_of_some_machine(dtype, onednn, monkeypatch):
+    monkeypatch.setattr("nmt.benchmark.matrix.prefers_onednn", lambda: onednn)
     config = ModelConfig(
         embedding=EmbeddingConfig(size=8),
         encoder=EncoderConfig(hidden_size=8),
