@@ -1,4 +1,4 @@
-"""Row T8: attention weights."""
+"""Attention weights."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Rows T1-T4: each cell is torch's own, and does what its equations say at the extremes."""
+"""Each cell is torch's own, and does what its equations say at the extremes."""
 
 import pytest
 import torch

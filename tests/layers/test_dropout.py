@@ -1,4 +1,4 @@
-"""Row T17: dropout of values and of words."""
+"""Dropout of values and of words."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Rows T2, T5, T6, T17: layers and stacks over whole sentences."""
+"""Layers and stacks over whole sentences."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Rows T7-T10: the whole-sequence path and the step path of the encoder-decoder are one model."""
+"""The whole-sequence path and the step path of the encoder-decoder are one model."""
 
 import contextlib
 import itertools

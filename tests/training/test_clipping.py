@@ -21,7 +21,6 @@ def flat(parameters):
 
 
 def test_a_large_gradient_keeps_its_direction_and_gets_the_norm():
-    """Row T11 of the techniques."""
     clipped = parameters([3.0, -4.0], [[12.0]])
     before = flat(clipped)
     assert clip_gradients(clipped, 2.0) == pytest.approx(13.0, abs=1e-12)

@@ -25,7 +25,7 @@ def letters(count: int, shortest: int, longest: int, seed: int) -> list[str]:
 
 @pytest.mark.slow
 def test_reversing_is_learned_through_the_last_state_alone(tmp_path):
-    """Row T7: without attention, 5 to 10 letters come back reversed, at least 99 % exact."""
+    """Without attention, 5 to 10 letters come back reversed, at least 99 % exact."""
     write_corpus(tmp_path, pairs=40_000, task="reverse", shortest=5, longest=10)
     experiment = tiny(
         tmp_path,
@@ -51,7 +51,7 @@ def test_reversing_is_learned_through_the_last_state_alone(tmp_path):
 
 
 def test_weight_decay_shortens_the_memory_of_a_recurrent_network():
-    """Row T17: the stronger the penalty, the smaller the radius and the lag-20 contribution."""
+    """The stronger the penalty, the smaller the radius and the lag-20 contribution."""
     radii, contributions = [], []
     for strength in (0.0, 0.02, 0.2):
         torch.manual_seed(1)
@@ -78,7 +78,7 @@ def test_weight_decay_shortens_the_memory_of_a_recurrent_network():
 
 @pytest.mark.slow
 def test_scheduled_sampling_trains_as_well_as_teacher_forcing_on_copying(tmp_path):
-    """Row T10: the schedule runs down to 0.5 and the task is still learned."""
+    """The schedule runs down to 0.5 and the task is still learned."""
     write_corpus(tmp_path, pairs=2000)
     common = (
         "training.max_updates=600",

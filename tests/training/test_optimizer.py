@@ -16,7 +16,7 @@ def quadratic(weight, bias):
 
 
 def test_sgd_weight_decay_is_the_l2_penalty():
-    """Row T17 of the techniques: the same weights after 20 steps, biases included."""
+    """The same weights after 20 steps, biases included."""
     decayed = [parameter(0.5, -2.0), parameter(0.3)]
     penalised = [parameter(0.5, -2.0), parameter(0.3)]
     with_decay = build_optimizer(SgdConfig(momentum=0.5, weight_decay=0.1), decayed, 0.01)
