@@ -72,8 +72,9 @@ def _reason(error: Exception) -> str:
     if not isinstance(error, subprocess.CalledProcessError):
         return " ".join(str(error).split())
     said: list[str] = error.stderr.decode(errors="replace").split("\n")
-    complaint = next((line.strip() for line in said if "error" in line), f"code {error.returncode}")
-    return f"{error.cmd[0]}: {complaint}"
+    code = error.returncode
+    end = f"code {code}" if code > 0 else f"signal {-code}"
+    return f"{error.cmd[0]}: {next((line.strip() for line in said if 'error' in line), end)}"
 
 
 def _find_compiler() -> list[str] | None:
