@@ -57,6 +57,16 @@ def has_fast_bf16() -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
+def has_fast_int8() -> bool:
+    """Say whether the CPU adds up products of 8-bit integers, by AVX-512-VNNI or the like.
+
+    Elsewhere this is slower, and sums of two products may not fit.
+    """
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
+
+
 @cache
 def has_amx() -> bool:
     """Say whether the CPU multiplies whole tiles of a matrix at once."""

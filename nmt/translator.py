@@ -19,7 +19,7 @@ from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import ModelError, UsageError, explain_lack_of_memory
 from nmt.layers.products import can_quantize, quantize
-from nmt.machine import MOST_THREADS
+from nmt.machine import MOST_THREADS, has_fast_int8
 from nmt.models.folder import LoadedModel, load_model_folder
 from nmt.models.shortlist import Choice, Shortlist
 from nmt.models.translation import TranslationModel
@@ -154,7 +154,7 @@ class Translator:
         paths: Path | str | Sequence[Path | str],
         *,
         device: str = "auto",
-        precision: Precision = "fp32",
+        precision: Precision | Literal["auto"] = "fp32",
         threads: int = 0,
     ) -> "Translator":
         """Load a model, or several as an ensemble.
@@ -163,7 +163,7 @@ class Translator:
             paths: model folder, or run folder with one inside; several: an ensemble.
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
             precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
-                has instructions for them.
+                has instructions for them. "auto" is "int8" on such a CPU, else "fp32".
             threads: CPU threads of this process; 0 leaves them as they are.
 
         Raises:
@@ -176,7 +176,9 @@ class Translator:
         if threads:
             torch.set_num_threads(threads)
         where = choose_device(device)
-        if precision == "int8":
+        if precision == "auto":
+            precision = choose_precision(where)
+        elif precision == "int8":
             require_int8(where)
         folders = [paths] if isinstance(paths, Path | str) else list(paths)
         loaded = [load_model_folder(Path(folder)) for folder in folders]
@@ -458,6 +460,11 @@ def choose_device(device: str) -> torch.device:
     if device not in ("cpu", "cuda") or (device == "cuda" and not has_gpu):
         raise UsageError(f'device: "{device}" is not available here; choose "cpu" or "auto".')
     return torch.device(device)
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """Return in what a device translates best: much faster, with hardly another result."""
+    return "int8" if device.type == "cpu" and can_quantize() and has_fast_int8() else "fp32"
 
 
 def require_int8(device: torch.device) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt.config.training import TrainingConfig
-from nmt.machine import has_fast_bf16, keep_memory, wait_briefly
+from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
 from nmt.training.gradients import Objective
 
 CPU = torch.device("cpu")
@@ -103,3 +103,10 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amx):
     assert Objective.of(TrainingConfig(), CPU).bf16 is (avx or amx)
     assert not Objective.of(TrainingConfig(precision="fp32"), CPU).bf16
     assert Objective.of(TrainingConfig(precision="bf16"), CPU).bf16
+
+
+def test_a_torch_that_cannot_tell_has_no_fast_int8(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    assert has_fast_int8()
+    monkeypatch.delattr(torch.cpu, "_is_vnni_supported")
+    assert not has_fast_int8()

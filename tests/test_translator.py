@@ -7,10 +7,11 @@ import torch
 
 from nmt import translator as translator_module
 from nmt.errors import ModelError, UsageError
+from nmt.layers.products import MultiplyInt8
 from nmt.models.shortlist import Shortlist
 from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS, PAD
-from nmt.translator import ScoredPair, Translator
+from nmt.translator import ScoredPair, Translator, choose_precision
 
 WORDS = ["a", "cat", "eats", "the", "small", "mouse", "sleeps", "two", "birds,", "and", "dog."]
 
@@ -325,6 +326,16 @@ def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
     text = r'precision: "int8" is not available on cpu with torch .*; choose "bf16" or "fp32"'
     with pytest.raises(UsageError, match=text):
         Translator.load(model_folder, precision="int8", device="cpu")
+
+
+@pytest.mark.parametrize(("has_products", "is_fast"), [(True, True), (True, False), (False, True)])
+def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "can_quantize", lambda: has_products)
+    monkeypatch.setattr(translator_module, "has_fast_int8", lambda: is_fast)
+    found = Translator.load(model_folder, precision="auto", device="cpu").models[0]
+    is_int8 = isinstance(found.decoder.multiply, MultiplyInt8)
+    assert is_int8 is (has_products and is_fast)
+    assert choose_precision(torch.device("cuda")) == "fp32"
 
 
 @pytest.mark.parametrize("threads", [-1, 100000])

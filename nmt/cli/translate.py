@@ -115,9 +115,9 @@ def translate(
         bool, typer.Option("--exact", help="The same bits in any batch and order; slower.")
     ] = False,
     precision: Annotated[
-        Literal["fp32", "bf16", "int8"],
-        typer.Option(help="Of the matrix products; bf16 and int8 are faster on new CPUs."),
-    ] = "fp32",
+        Literal["auto", "fp32", "bf16", "int8"],
+        typer.Option(help="Of matrix products; auto = int8 on CPUs that are fast at it, or fp32."),
+    ] = "auto",
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",

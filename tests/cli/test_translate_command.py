@@ -41,7 +41,7 @@ def nmt(monkeypatch, capsysbinary):
 
 @pytest.fixture
 def expected(model_folder) -> list[Translation]:
-    return list(Translator.load(model_folder).translate(LINES, align=True))
+    return list(Translator.load(model_folder, precision="auto").translate(LINES, align=True))
 
 
 def test_lines_from_stdin_come_out_translated_in_order(nmt, model_folder, expected):
@@ -114,7 +114,7 @@ def test_json_lines_say_everything(nmt, model_folder, expected):
 def test_search_options_of_the_command_line_come_before_the_models(nmt, model_folder):
     arguments = ["--max-length-factor", 0, "--max-length-offset", 3, "--beam", 2, "--format=jsonl"]
     _, lines, _ = nmt("translate", model_folder, *arguments, lines=LINES[:1])
-    translator = Translator.load(model_folder)
+    translator = Translator.load(model_folder, precision="auto")
     options = replace(translator.options, max_length_factor=0.0, max_length_offset=3, beam=2)
     (found,) = translator.translate(LINES[:1], options=options)
     assert json.loads(lines[0])["text"] == found.text
