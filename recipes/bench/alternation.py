@@ -1,4 +1,4 @@
-"""Windows of all systems in turn, so that whatever else the machine does hits all alike."""
+"""Windows of all systems in turn, so that a machine whose speed changes is the same for all."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
