@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from nmt import machine
 from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
 from nmt.training.gradients import Objective
@@ -95,12 +96,21 @@ def test_the_users_policy_of_waiting_stands(monkeypatch):
     assert "GOMP_SPINCOUNT" not in os.environ
 
 
-@pytest.mark.parametrize(("avx", "amx"), [(False, False), (True, False), (False, True)])
-def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amx):
+@pytest.mark.parametrize(
+    ("avx", "amd", "amx", "is_fast"),
+    [
+        (False, True, False, False),
+        (True, True, False, True),
+        (True, False, False, False),  # twice as long for an instruction
+        (True, False, True, True),
+    ],
+)
+def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is_fast):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert has_fast_bf16() is (avx or amx)
-    assert Objective.of(TrainingConfig(), CPU).bf16 is (avx or amx)
+    monkeypatch.setattr(machine, "has_amx", lambda: amx)
+    monkeypatch.setattr(machine, "_is_amd", lambda: amd)
+    assert has_fast_bf16() is is_fast
+    assert Objective.of(TrainingConfig(), CPU).bf16 is is_fast
     assert not Objective.of(TrainingConfig(precision="fp32"), CPU).bf16
     assert Objective.of(TrainingConfig(precision="bf16"), CPU).bf16
 
