@@ -9,7 +9,7 @@ from pathlib import Path
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT = 1 << 30  # bytes
 _PRIMITIVES = "64"
-_SPINS = "10000"  # half a millisecond; by default 300,000
+_SPINS = "10000"  # by default 300,000
 
 MOST_THREADS = 1024
 """More CPU threads than this are a mistake; torch would end without a word when it starts them. It
@@ -38,10 +38,9 @@ def keep_memory() -> None:
 def wait_briefly() -> None:
     """Let threads that wait for each other soon give up their cores; call it as `keep_memory`.
 
-    By default a thread of GNU OpenMP that waits keeps its core busy for some milliseconds, also
-    while the thread it waits for has no core to run on: beside another program, training goes at
-    a third of its rate on two cores. Waiting for less costs training nothing, but a search, whose
-    steps are short, some of its rate.
+    By default a thread of GNU OpenMP that waits keeps its core busy for long, also while the
+    thread it waits for has no core to run on, which slows training beside another program. To
+    wait for less costs training nothing, but a search, whose steps are short, some of its rate.
 
     What the user has set in the environment stands. Other OpenMP libraries do not read it.
     """
@@ -52,8 +51,8 @@ def wait_briefly() -> None:
 def has_fast_bf16() -> bool:
     """Say whether the CPU multiplies faster in bfloat16 than in float32.
 
-    With AMX it does. With AVX-512-bf16 alone AMD's processors do, whereas Intel's need twice as
-    long for such an instruction and lose by the conversions.
+    With AMX it does. With AVX-512-bf16 alone AMD's processors do, and Intel's do not; figures of
+    both stand in recipes/bench/README.md.
     """
     import torch
 
