@@ -1,7 +1,7 @@
 """LSTM and GRU by compiled kernels, with gradients: one step, or a whole sequence.
 
-The kernels do the gates; the products stay with torch. Outputs, and what is kept for the way back,
-have the type of the products; what a cell sums up over time is float32.
+The kernels do the gates; products are done as the cell does them. Outputs, and what is kept for the
+way back, have the type of the products; what a cell sums up over time is float32.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nmt.layers.products import multiply_forward
+from nmt.layers.products import Multiply
 from nmt.native.kernels import WIDTH, Kernels, Kind, kernels, knows
 
 
@@ -44,17 +44,38 @@ class CompiledCell:
             recurrent: the last output's share, [rows, gates * hidden].
             state: the cell of an LSTM, the state of a GRU, [rows, hidden].
         """
+        if not torch.is_grad_enabled():
+            return self.make_step(projected, recurrent, state, None)
         both: tuple[Tensor, Tensor] = _Step.apply(  # type: ignore[no-untyped-call]
             self, projected, recurrent, state
         )
         return both
 
+    def make_step(
+        self, projected: Tensor, recurrent: Tensor, state: Tensor, kept: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Do the same without a gradient; `kept` is filled with what the way back needs."""
+        projected = projected if projected.stride(-1) == 1 else projected.contiguous()
+        recurrent, before = recurrent.contiguous(), state.float().contiguous()
+        output, after = recurrent.new_empty(before.shape), torch.empty_like(before)
+        self.kernels.forward(
+            self.kind, projected, recurrent, before, output=output, after=after, kept=kept
+        )
+        return output, after
+
     def unroll(
-        self, projected: Tensor, weight: Tensor, output: Tensor, state: Tensor, counts: list[int]
+        self,
+        multiply: Multiply,
+        projected: Tensor,
+        weight: Tensor,
+        output: Tensor,
+        state: Tensor,
+        counts: list[int],
     ) -> Tensor:
         """Return the outputs of a whole sequence, [words, hidden].
 
         Args:
+            multiply: the last output with `weight`; plainly, if gradients are wanted.
             projected: the input's share of the gates, packed (see `packing`), [words, gates *
                 hidden].
             weight: of the last output, [gates * hidden, hidden].
@@ -63,7 +84,7 @@ class CompiledCell:
             counts: rows at each position, never more than at the one before; batch at the first.
         """
         outputs: Tensor = _Unroll.apply(  # type: ignore[no-untyped-call]
-            self, projected, weight, output, state, _steps(counts)
+            self, multiply, projected, weight, output, state, _steps(counts)
         )
         return outputs
 
@@ -75,18 +96,14 @@ class _Step(torch.autograd.Function):
     def forward(
         ctx: Any, cell: CompiledCell, projected: Tensor, recurrent: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
-        projected = projected if projected.stride(-1) == 1 else projected.contiguous()
-        recurrent, before = recurrent.contiguous(), state.float().contiguous()
-        output, after = recurrent.new_empty(before.shape), torch.empty_like(before)
-        kept = None
+        before, kept = state.float().contiguous(), None
         if any(ctx.needs_input_grad):
             kept = recurrent.new_empty(before.shape[0], 4 * before.shape[1])
+        output, after = cell.make_step(projected, recurrent, before, kept)
+        if kept is not None:
             ctx.save_for_backward(before, after, kept)
         ctx.cell, ctx.dtype, ctx.shape = cell, state.dtype, recurrent.shape
         ctx.set_materialize_grads(False)
-        cell.kernels.forward(
-            cell.kind, projected, recurrent, before, output=output, after=after, kept=kept
-        )
         return output, after
 
     @staticmethod
@@ -135,6 +152,7 @@ class _Unroll(torch.autograd.Function):
     def forward(
         ctx: Any,
         cell: CompiledCell,
+        multiply: Multiply,
         projected: Tensor,
         weight: Tensor,
         output: Tensor,
@@ -150,7 +168,7 @@ class _Unroll(torch.autograd.Function):
         wanted = any(ctx.needs_input_grad)
         kept = projected.new_empty(words if wanted else 0, 4 * hidden)
         for step in steps:
-            recurrent = multiply_forward(outputs[step.before], low)
+            recurrent = multiply(outputs[step.before], low)
             cell.kernels.forward(
                 *(cell.kind, projected[step.words], recurrent, states[step.before]),
                 output=outputs_after[step.words],
@@ -187,4 +205,5 @@ class _Unroll(torch.autograd.Function):
         before = torch.cat([outputs[step.before] for step in ctx.steps])  # [words, hidden]
         of_weight = of_recurrent.t() @ before
         weight, output, state = ctx.dtypes
-        return None, of_projected, of_weight.to(weight), later.to(output), of_state.to(state), None
+        of_outside = later.to(output), of_state.to(state)
+        return None, None, of_projected, of_weight.to(weight), *of_outside, None

@@ -69,9 +69,11 @@ class MultiplyInt8:
 
     def __call__(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `Multiply`."""
+        rounded = self._round(weight)
+        if inputs.dim() == 2:
+            return rounded.multiply(inputs.contiguous(), bias)
         rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
-        product = self._round(weight).multiply(rows, bias)
-        return product.view(*inputs.shape[:-1], -1)
+        return rounded.multiply(rows, bias).view(*inputs.shape[:-1], -1)
 
     def narrow(self, weight: Tensor, outputs: Tensor, part: Tensor) -> "MultiplyInt8":
         """Return what multiplies with the `outputs` [kept] of `weight`, which are `part`."""

@@ -1,7 +1,7 @@
 """Unroll cells over a sequence: one layer, both directions, many layers.
 
-Three paths give the same result. The compiled path does gates by kernels of our own and products
-by torch; the fused path hands a whole sequence to torch's kernel. Both need a cell that they know
+Three paths give the same result. The compiled path does gates by kernels of our own; the fused
+path hands a whole sequence to torch's kernel, products included. Both need a cell that they know
 and an undisturbed recurrence. The step path calls the cell once per position and can do everything.
 """
 
@@ -66,7 +66,9 @@ def unroll_compiled(cell: Cell, inputs: Tensor, state: State) -> Tensor | None:
         return None
     batch, length = inputs.shape[:2]
     projected = cell.project(inputs.transpose(0, 1)).flatten(0, 1)  # [length * batch, gates]
-    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1], [batch] * length)
+    outputs = compiled.unroll(
+        *(cell.multiply, projected, cell.weight_hidden, state[0], state[-1], [batch] * length)
+    )
     return outputs.view(length, batch, -1).transpose(0, 1)
 
 
@@ -83,7 +85,9 @@ def unroll_packed(
     The rows of `state` are in the order of the packed sentences.
     """
     projected = cell.project(pack(inputs, places))  # [words, gates * hidden]
-    outputs = compiled.unroll(projected, cell.weight_hidden, state[0], state[-1], counts)
+    outputs = compiled.unroll(
+        *(cell.multiply, projected, cell.weight_hidden, state[0], state[-1], counts)
+    )
     return unpack(outputs, places, *inputs.shape[:2])
 
 
@@ -147,10 +151,9 @@ class RecurrentLayer(nn.Module):
         return cast(Cell, self.cells[0])
 
     @property
-    def _is_plain(self) -> bool:
-        """Whether nothing comes between a product and the next."""
-        disturbed = self.recurrent_dropout > 0.0 and self.training
-        return self.cell.multiply is multiply_plainly and not disturbed
+    def _is_undisturbed(self) -> bool:
+        """Whether a state gets to the next step as it is."""
+        return self.recurrent_dropout == 0.0 or not self.training
 
     def start(self, rows: int, direction: int = 0) -> State:
         """Return the state before the first position, for `rows` rows."""
@@ -160,10 +163,11 @@ class RecurrentLayer(nn.Module):
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
         """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
-        cell, is_plain = cast(Cell, self.cells[direction]), self._is_plain
-        if is_plain and (outputs := unroll_compiled(cell, inputs, state)) is not None:
+        cell, is_undisturbed = cast(Cell, self.cells[direction]), self._is_undisturbed
+        if is_undisturbed and (outputs := unroll_compiled(cell, inputs, state)) is not None:
             return outputs
-        if is_plain and cell.kernel is not None and inputs.shape[-1] > 0:
+        can_fuse = is_undisturbed and cell.multiply is multiply_plainly
+        if can_fuse and cell.kernel is not None and inputs.shape[-1] > 0:
             return unroll_fused(cell, inputs, state)
         return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 
@@ -196,7 +200,7 @@ class RecurrentLayer(nn.Module):
         other sentences are: nor do their last bits then.
         """
         compiled = CompiledCell.of(self.cell.compiled, self.start(1)[-1], inputs)
-        if compiled is None or not self._is_plain or not torch.is_grad_enabled():
+        if compiled is None or not self._is_undisturbed or not torch.is_grad_enabled():
             return None
         if not mask[:, 0].all():
             return None

@@ -13,7 +13,7 @@ from nmt.layers.products import (
     multiply_plainly,
     quantize,
 )
-from nmt.layers.recurrent import RecurrentLayer
+from nmt.layers.recurrent import RecurrentLayer, unroll_steps
 
 pytestmark = pytest.mark.skipif(not can_quantize(), reason="this torch has no 8-bit products")
 
@@ -126,6 +126,21 @@ def test_a_quantized_layer_reads_as_the_plain_one(make):
     torch.testing.assert_close(found.outputs, plain.outputs, rtol=0, atol=0.03)
     torch.testing.assert_close(found.last, plain.last, rtol=0, atol=0.03)
     torch.testing.assert_close(alone.outputs[0], found.outputs[1, :5], rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("make", [GruCell, LstmCell])
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_a_quantized_sentence_is_read_at_once_as_step_by_step(make, batch):
+    torch.manual_seed(0)
+    layer = RecurrentLayer(lambda: make(12, 32)).eval()
+    for parameter in layer.parameters():
+        torch.nn.init.uniform_(parameter, -0.3, 0.3)
+    quantize(layer)
+    inputs = torch.randn(batch, 9, 12)
+    state = tuple(torch.randn(batch, 32) for _ in range(layer.cell.states))
+    with torch.no_grad():
+        found, steps = layer.unroll(inputs, state), unroll_steps(layer.cell, inputs, state)
+    torch.testing.assert_close(found, steps, rtol=0, atol=0)
 
 
 def test_a_torch_without_them_is_known(monkeypatch):
