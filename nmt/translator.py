@@ -382,15 +382,15 @@ class Translator:
                 "--max-source or --beam."
             )
 
-        training = [model.training for model in self.models]
+        in_training = [model for model in self.models if model.training]
         try:
-            for model in self.models:
+            for model in in_training:
                 model.eval()
             with torch.inference_mode(), explain_lack_of_memory(explain):
                 yield
         finally:
-            for model, was_training in zip(self.models, training, strict=True):
-                model.train(was_training)
+            for model in in_training:
+                model.train()
 
     def _write(
         self, line: str, ids: list[int], hypotheses: list[Hypothesis] | None, *, align: bool

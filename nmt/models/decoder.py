@@ -202,7 +202,10 @@ class RecurrentDecoder(nn.Module):
             memory: the source sentences.
         """
         inputs = self.embedding.step(tokens)
-        own = self._project_embedded(inputs) if self._table is None else self._table[tokens]
+        if self._table is None:
+            own = self._project_embedded(inputs)
+        else:
+            own = self._table.index_select(0, tokens)
         return self._advance(inputs, own, state, memory, StepMasks())
 
     @torch.no_grad()

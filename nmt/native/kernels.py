@@ -59,9 +59,7 @@ def kernels() -> "Kernels | None":
 def knows(*tensors: Tensor) -> bool:
     """Say whether the kernels take these tensors together: one known type, on the CPU."""
     dtype = tensors[0].dtype
-    return dtype in _SUFFIX and all(
-        tensor.dtype == dtype and tensor.device.type == "cpu" for tensor in tensors
-    )
+    return dtype in _SUFFIX and all(tensor.is_cpu and tensor.dtype == dtype for tensor in tensors)
 
 
 class Kernels:

@@ -63,11 +63,8 @@ class Candidates:
     def first_alive(self, beam: int) -> "Candidates":
         """Return the best `beam` that do not end."""
         order = np.argsort(self.piece == EOS, axis=1, kind="stable")[:, :beam]
-        return Candidates(
-            np.take_along_axis(self.log_prob, order, axis=1),
-            np.take_along_axis(self.parent, order, axis=1),
-            np.take_along_axis(self.piece, order, axis=1),
-        )
+        places = np.arange(len(order))[:, None], order
+        return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
 
 
 class BeamSearch:
