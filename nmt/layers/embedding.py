@@ -56,12 +56,9 @@ class Embedding(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map `ids` [batch, length] to vectors [batch, length, size], times a drawn mask."""
-        embedded = self._look_up(ids)
+        embedded = F.embedding(ids, self.weight) * math.sqrt(self.size)
         return embedded if mask is None else embedded * mask
 
     def step(self, ids: Tensor) -> Tensor:
         """Map `ids` [rows] to vectors [rows, size], without dropout."""
-        return self._look_up(ids)
-
-    def _look_up(self, ids: Tensor) -> Tensor:
-        return F.embedding(ids, self.weight) * math.sqrt(self.size)
+        return self.weight.index_select(0, ids) * math.sqrt(self.size)

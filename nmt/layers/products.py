@@ -83,9 +83,10 @@ class MultiplyInt8:
 
     def _round(self, weight: Tensor) -> "_Rounded":
         place = _place(weight)
-        if place not in self._rounded:
-            self._rounded[place] = _Rounded.of(weight)
-        return self._rounded[place]
+        rounded = self._rounded.get(place)
+        if rounded is None:
+            rounded = self._rounded[place] = _Rounded.of(weight)
+        return rounded
 
 
 _Place = tuple[int, torch.Size, tuple[int, ...]]

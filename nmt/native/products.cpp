@@ -1,5 +1,7 @@
 // Products of 8-bit integers, see nmt/layers/products.py.
 
+#include <vector>
+
 #include "vectors.h"
 
 #ifdef __AVX512VNNI__
@@ -143,10 +145,16 @@ void multiply_blocks(const Weights &weights, long block, long rows, const uint8_
   }
 }
 
-// Rounds the inputs [rows, size] into `bytes` [rows, padded_size] and `scales` [rows], and
-// multiplies them with the weights.
+// Rounds the inputs [rows, size], and multiplies them with the weights.
 void multiply_int8(long rows, long size, const float *inputs, const Weights &weights,
-                   const float *bias, uint8_t *bytes, float *scales, float *product) {
+                   const float *bias, float *product) {
+  // Kept for the next product; within the loops, every thread needs those of this one.
+  static thread_local std::vector<uint8_t> rounded;
+  static thread_local std::vector<float> row_scales;
+  rounded.resize(rows * weights.padded_size);
+  row_scales.resize(rows);
+  uint8_t *const bytes = rounded.data();
+  float *const scales = row_scales.data();
   const long blocks = (weights.outputs + kWidth - 1) / kWidth;
   const long groups = (blocks + kTileBlocks - 1) / kTileBlocks;
 #pragma omp parallel if (rows * weights.outputs * size > kWorthTwo)
@@ -189,9 +197,8 @@ extern "C" void scale_rows_float32(long rows, long outputs, float *product, cons
 extern "C" void multiply_int8_float32(long rows, long size, const float *inputs, long outputs,
                                       long padded_size, const int8_t *values,
                                       const float *weight_scales, const int32_t *offsets,
-                                      const float *bias, uint8_t *bytes, float *scales,
-                                      float *product) {
+                                      const float *bias, float *product) {
   nmt::multiply_int8(rows, size, inputs, {outputs, padded_size, values, weight_scales, offsets},
-                     bias, bytes, scales, product);
+                     bias, product);
 }
 #endif

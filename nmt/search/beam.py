@@ -163,7 +163,7 @@ class BeamSearch:
             if len(finished) >= count:
                 wanted[sentence] = finished[count - 1].score
         best = alive.log_prob[:, 0]
-        dead = np.isneginf(best)
+        dead = best == -np.inf
         settled = wanted >= self.lengths.best_possible(best, self.number)
         at_limit = step + 1 >= longest
         done = self.active & (full | dead | settled | at_limit)

@@ -116,16 +116,17 @@ def best_continuations(
     relative = torch.from_numpy(sums).to(step.log_mass)  # [batch, copies]
     native = kernels() if knows(step.scores) and count <= _MOST_INSERTED else None
     if native is not None:
-        is_open = torch.zeros(len(may_end), len(SPECIAL_PIECES), dtype=torch.bool)
-        is_open[:, EOS] = torch.from_numpy(may_end)
-        scores = step.scores.contiguous()
-        found = native.best_continuations(scores, step.log_mass, relative, is_open, count)
-        values, indices = found[0].double().numpy(), found[1].numpy()
+        is_open = np.zeros((len(may_end), len(SPECIAL_PIECES)), dtype=np.bool_)
+        is_open[:, EOS] = may_end
+        found = native.best_continuations(
+            step.scores.contiguous(), step.log_mass, relative, torch.from_numpy(is_open), count
+        )
+        values, indices = found[0].numpy().astype(np.float64), found[1].numpy()
     else:
         scores = step.log_probs.view(*relative.shape, -1) + relative.unsqueeze(2)
         forbid(scores, may_end)
         values, indices = top_candidates(scores.flatten(1), count)
-    stuck = np.isneginf(values[:, 0]) & np.isfinite(sums[:, 0])
+    stuck = (values[:, 0] == -np.inf) & np.isfinite(sums[:, 0])
     if stuck.any():
         rows = torch.from_numpy(stuck).to(step.scores.device)
         own = step.log_probs.view(*relative.shape, -1)[rows]  # [stuck, copies, vocab]

@@ -92,11 +92,11 @@ class SingleWriter:
         forbid(scores.unsqueeze(1), may_end)
         best: FloatArray = scores.amax(dim=1).double().cpu().numpy()
         require_numbers(best[self.alive], step)
-        stuck: BoolArray = np.isneginf(best)
+        stuck: BoolArray = best == -np.inf
         if stuck.any():
             rows = torch.from_numpy(stuck).to(self.device)
             scores[rows, UNK] = log_probs[rows, UNK]
-            stuck &= np.isneginf(scores[:, UNK].cpu().numpy())
+            stuck &= scores[:, UNK].cpu().numpy() == -np.inf
         return scores, stuck
 
     def _record(self, log_probs: Tensor, stuck: BoolArray, step: int) -> None:
