@@ -9,7 +9,6 @@ That text is cut as before, piece for piece. Text that is met later is cut into 
 seen in training, where the whole model might have taken one that was not.
 """
 
-import random
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,7 +49,7 @@ class UsedPieces:
         if self._model.kind == "bpe":
             merge = BpeDropout(table, rate=0.0)
             for piece in self._model.pieces(self._ids):
-                steps = merge.steps(piece, random.Random())
+                steps = merge.steps(piece)
                 needed.update(table.ids[step] for step in steps if step in table.ids)
         return needed
 

@@ -142,16 +142,33 @@ class UnigramSampler:
         self._lattices[word] = lattice
 
 
+@dataclass(frozen=True)
+class _Undropped:
+    """What becomes of a word if no merge is dropped.
+
+    Attributes:
+        places: before which symbol each merge in turn lies.
+        ids: of the pieces at the end.
+    """
+
+    places: list[int]
+    ids: list[int]
+
+
 class BpeDropout:
     """Byte-pair encoding where each merge is skipped now and then (Provilkov et al., 2020, alg. 1).
 
     At every step each possible merge of a word is dropped with probability `rate`; the best of
     the others is made; when none is left, the word is done. Rate 0 gives the usual segmentation.
+
+    While the best merge stays, it does not matter which others are dropped: up to there a word
+    takes the usual way, which is kept.
     """
 
     def __init__(self, pieces: PieceTable, rate: float) -> None:
         self._pieces = pieces
         self._rate = rate
+        self._known: dict[str, _Undropped] = {}
 
     def __call__(self, word: str, generator: random.Random) -> list[int]:
         """Return the ids of a random segmentation of `word`.
@@ -159,39 +176,81 @@ class BpeDropout:
         It takes time with the square of its length; so a longer one than any writing has is merged
         in parts.
         """
-        ids = []
-        for begin in range(0, len(word), _LONGEST_MERGED):
-            symbols = list(word[begin : begin + _LONGEST_MERGED])
-            for _ in self._merges(symbols, generator):
-                pass
-            for symbol in symbols:
-                piece = self._pieces.ids.get(symbol)
-                ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
-        return ids
+        if len(word) > _LONGEST_CACHED_WORD:
+            parts = (word[at : at + _LONGEST_MERGED] for at in range(0, len(word), _LONGEST_MERGED))
+            return [piece for part in parts for piece in self._merge(list(part), generator)]
+        usual = self._known.get(word) or self._keep(word)
+        for step, best in enumerate(usual.places):
+            if generator.random() < self._rate:
+                symbols = list(word)
+                for place in usual.places[:step]:
+                    _join(symbols, place)
+                return self._merge(symbols, generator, dropped=best)
+        return [*usual.ids]
 
-    def steps(self, word: str, generator: random.Random) -> set[str]:
-        """Return every piece that stands in `word` at some time, from characters to the end."""
+    def steps(self, word: str) -> set[str]:
+        """Return every piece that stands in `word` at some time if no merge is dropped."""
         symbols = list(word)
-        return {*symbols, *self._merges(symbols, generator)}
+        return {*symbols, *(_join(symbols, place) for place in self._best_merges(symbols))}
 
-    def _merges(self, symbols: list[str], generator: random.Random) -> Iterator[str]:
-        """Merge `symbols` in place until nothing is left to merge; yield what each merge makes."""
-        while len(symbols) > 1:
+    def _keep(self, word: str) -> _Undropped:
+        symbols, places = list(word), []
+        for place in self._best_merges(symbols):
+            _join(symbols, place)
+            places.append(place)
+        if len(self._known) >= _CACHED_WORDS:
+            self._known.clear()
+        self._known[word] = _Undropped(places, self._spell(symbols))
+        return self._known[word]
+
+    def _merge(
+        self, symbols: list[str], generator: random.Random, dropped: int | None = None
+    ) -> list[int]:
+        """Merge `symbols` in place until nothing is left to merge, and return the ids.
+
+        The merge at `dropped` has been dropped from the first step already.
+        """
+        place = self._best_merge(symbols, generator, dropped)
+        while place is not None:
+            _join(symbols, place)
             place = self._best_merge(symbols, generator)
-            if place is None:
-                break
-            merged = symbols[place] + symbols[place + 1]
-            symbols[place : place + 2] = [merged]
-            yield merged
+        return self._spell(symbols)
 
-    def _best_merge(self, symbols: list[str], generator: random.Random) -> int | None:
-        """Return where the first of the best merges begins that were not dropped."""
+    def _best_merges(self, symbols: list[str]) -> Iterator[int]:
+        """Yield where the best merge begins until none is left; the caller makes it."""
+        while (place := self._best_merge(symbols)) is not None:
+            yield place
+
+    def _best_merge(
+        self,
+        symbols: list[str],
+        generator: random.Random | None = None,
+        dropped: int | None = None,
+    ) -> int | None:
+        """Return where the first of the best merges begins that were not dropped.
+
+        Without a `generator` that is none, with one any, and `dropped` for sure.
+        """
         best, best_score = None, -math.inf
         known, scores, rate = self._pieces.ids, self._pieces.scores, self._rate
         for place in range(len(symbols) - 1):
             piece = known.get(symbols[place] + symbols[place + 1])
-            if piece is None or generator.random() < rate:
+            if piece is None or place == dropped or (generator and generator.random() < rate):
                 continue
             if scores[piece] > best_score:
                 best, best_score = place, scores[piece]
         return best
+
+    def _spell(self, symbols: list[str]) -> list[int]:
+        ids = []
+        for symbol in symbols:
+            piece = self._pieces.ids.get(symbol)
+            ids.extend(self._pieces.spell(symbol) if piece is None else [piece])
+        return ids
+
+
+def _join(symbols: list[str], place: int) -> str:
+    """Merge the symbols at `place` and behind it, in place, and return what they give."""
+    merged = symbols[place] + symbols[place + 1]
+    symbols[place : place + 2] = [merged]
+    return merged

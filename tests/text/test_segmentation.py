@@ -1,10 +1,12 @@
 import math
 import random
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from nmt.text import segmentation
 from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import UNK
@@ -77,6 +79,53 @@ def test_bpe_dropout_drops_merges_as_often_as_it_should():
     sampler, generator = BpeDropout(pieces, 0.3), random.Random(0)
     whole = sum(len(sampler("ab", generator)) == 1 for _ in range(10_000))
     assert abs(whole - 7000) < 4 * math.sqrt(10_000 * 0.3 * 0.7)
+
+
+def dropout_probabilities(
+    symbols: tuple[str, ...], pieces: PieceTable, rate: float
+) -> dict[tuple[str, ...], float]:
+    """Return how likely each end is, from every subset of merges that may be dropped."""
+    places = [p for p in range(len(symbols) - 1) if symbols[p] + symbols[p + 1] in pieces.ids]
+    ends: dict[tuple[str, ...], float] = {}
+    for dropped in product([True, False], repeat=len(places)):
+        share = math.prod(rate if drop else 1 - rate for drop in dropped)
+        left = [place for place, drop in zip(places, dropped, strict=True) if not drop]
+        if not left:
+            ends[symbols] = ends.get(symbols, 0.0) + share
+            continue
+        best = max(left, key=lambda p: (pieces.scores[pieces.ids[symbols[p] + symbols[p + 1]]], -p))
+        merged = (*symbols[:best], symbols[best] + symbols[best + 1], *symbols[best + 2 :])
+        for end, probability in dropout_probabilities(merged, pieces, rate).items():
+            ends[end] = ends.get(end, 0.0) + share * probability
+    return ends
+
+
+def test_bpe_dropout_draws_each_segmentation_as_often_as_the_algorithm_of_the_paper():
+    scores = {"a": -9.0, "b": -9.0, "ab": -1.0, "ba": -2.0, "aba": -3.0, "abab": -4.0}
+    pieces, draws = table(scores), 20_000
+    expected = dropout_probabilities(tuple("ababa"), pieces, 0.3)
+    assert len(expected) > 5
+    sampler, generator = BpeDropout(pieces, 0.3), random.Random(0)
+    seen = Counter(tuple(sampler("ababa", generator)) for _ in range(draws))
+
+    for end, probability in expected.items():
+        count = seen.pop(tuple(pieces.ids[symbol] for symbol in end), 0)
+        spread = math.sqrt(draws * probability * (1 - probability))
+        assert abs(count - draws * probability) < 4.5 * spread, end
+    assert not seen
+
+
+def test_bpe_dropout_draws_the_same_when_it_forgets_words_in_between(monkeypatch):
+    pieces = table({"a": -9.0, "b": -9.0, "ab": -1.0, "ba": -2.0, "aba": -3.0})
+    words = ["abab", "aabba", "baba"] * 50
+
+    def drawn() -> list[list[int]]:
+        sampler, generator = BpeDropout(pieces, 0.3), random.Random(1)
+        return [sampler(word, generator) for word in words]
+
+    kept = drawn()
+    monkeypatch.setattr(segmentation, "_CACHED_WORDS", 2)
+    assert drawn() == kept
 
 
 TEXTS = [
