@@ -19,6 +19,7 @@ lower piece id. All decisions about a sentence use that sentence's numbers alone
 
 from bisect import insort
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,8 +63,17 @@ class Candidates:
 
     def first_alive(self, beam: int) -> "Candidates":
         """Return the best `beam` that do not end."""
-        order = np.argsort(self.piece == EOS, axis=1, kind="stable")[:, :beam]
-        places = np.arange(len(order))[:, None], order
+        is_end = self.piece == EOS
+        if not is_end[:, :beam].any():
+            return self._at(np.s_[:, :beam])
+        order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
+        return self._at((np.arange(len(order))[:, None], order))
+
+    def of(self, sentences: IntArray) -> "Candidates":
+        """Return the candidates of these sentences alone."""
+        return self._at(sentences)
+
+    def _at(self, places: Any) -> "Candidates":
         return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
 
 
@@ -154,7 +164,22 @@ class BeamSearch:
 
     def _close_sentences(self, alive: Candidates, step: int) -> None:
         """Settle the sentences that are done; `alive` is what would live on."""
-        longest = self.lengths.longest[self.number]
+        best = alive.log_prob[:, 0]
+        done = (best == -np.inf) | (step + 1 >= self.lengths.longest[self.number])
+        if any(self.finished):
+            done |= self._are_settled(best)
+        done &= self.active
+        if not done.any():
+            return
+        for sentence in np.flatnonzero(done).tolist():
+            number = int(self.number[sentence])
+            endings = self.finished[number] or self._unfinished(sentence, alive, step)
+            chosen = endings[: self.options.n_best]
+            self.results[number] = [self.trace.read(ending) for ending in chosen]
+        self.active = self.active & ~done
+
+    def _are_settled(self, best: FloatArray) -> BoolArray:
+        """Return which sentences need no more, where `best` [batch] is the sum of a live one."""
         count, wanted = self.options.n_best, np.full(len(self.number), -np.inf)
         full = np.zeros(len(self.number), dtype=np.bool_)
         for sentence, number in enumerate(self.number.tolist()):
@@ -162,16 +187,8 @@ class BeamSearch:
             full[sentence] = len(finished) >= self.beam
             if len(finished) >= count:
                 wanted[sentence] = finished[count - 1].score
-        best = alive.log_prob[:, 0]
-        dead = best == -np.inf
-        settled = wanted >= self.lengths.best_possible(best, self.number)
-        at_limit = step + 1 >= longest
-        done = self.active & (full | dead | settled | at_limit)
-        for sentence in np.flatnonzero(done).tolist():
-            number = int(self.number[sentence])
-            endings = self.finished[number] or self._unfinished(sentence, alive, step)
-            self.results[number] = [self.trace.read(ending) for ending in endings[:count]]
-        self.active = self.active & ~done
+        settled: BoolArray = full | (wanted >= self.lengths.best_possible(best, self.number))
+        return settled
 
     def _unfinished(self, sentence: int, alive: Candidates, step: int) -> list[Ending]:
         """Return the live hypotheses of a sentence as they stand, best first."""
@@ -188,22 +205,23 @@ class BeamSearch:
 
     def _advance(self, scored: ScorerStep, alive: Candidates) -> None:
         """Go on with the `alive` candidates of the sentences that are not done."""
-        kept: IntArray = np.arange(len(self.number))
-        everyone = self.options.fixed_shape or bool(self.active.all())
-        if not everyone:
+        first_rows = np.arange(len(self.number)) * self.beam
+        kept: IntArray | None = None
+        if not (self.options.fixed_shape or self.active.all()):
             kept = np.flatnonzero(self.active)
-        rows = (kept[:, None] * self.beam + alive.parent[kept]).reshape(-1)
-        pieces = alive.piece[kept].reshape(-1)
-        self.log_prob = alive.log_prob[kept]
-        self.number, self.active = self.number[kept], self.active[kept]
+            first_rows, alive = first_rows[kept], alive.of(kept)
+            self.number, self.active = self.number[kept], self.active[kept]
+        rows = (first_rows[:, None] + alive.parent).reshape(-1)
+        pieces = alive.piece.reshape(-1)
+        self.log_prob = alive.log_prob
         self.trace.add_rows(pieces, rows)
         self.block.add(pieces, rows)
-        if not len(kept):
+        if not len(rows):
             return
         self.tokens = torch.from_numpy(pieces).to(self.device)
         chosen = torch.from_numpy(rows).to(self.device)
         self.coverage.select(chosen)
-        if everyone:
+        if kept is None:
             self.state = scored.state.select(chosen)
         else:
             sentences = torch.from_numpy(kept).to(self.device)
