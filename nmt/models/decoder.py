@@ -201,12 +201,13 @@ class RecurrentDecoder(nn.Module):
             state: where the rows stand.
             memory: the source sentences.
         """
-        inputs = self.embedding.step(tokens)
         if self._table is None:
-            own = self._project_embedded(inputs)
+            embedded = self.embedding.step(tokens)
+            own = self._project_embedded(embedded)
         else:
-            own = self._table.index_select(0, tokens)
-        return self._advance(inputs, own, state, memory, StepMasks())
+            row, size = self._table.index_select(0, tokens), self.embedding.size
+            embedded, own = row[:, :size], row[:, size:]
+        return self._advance(embedded, own, state, memory, StepMasks())
 
     @torch.no_grad()
     def tabulate(self, most_bytes: int = 1 << 28) -> None:
@@ -218,9 +219,10 @@ class RecurrentDecoder(nn.Module):
         self._extra_weight = weight[
             :, self.embedding.size if self.shape.reads_previous else 0 :
         ].contiguous()
-        if self.embedding.weight.shape[0] * weight.shape[0] * weight.element_size() <= most_bytes:
-            pieces = torch.arange(self.embedding.weight.shape[0], device=weight.device)
-            self._table = self._project_embedded(self.embedding.step(pieces))
+        vocab, size = self.embedding.weight.shape
+        if vocab * (size + weight.shape[0]) * weight.element_size() <= most_bytes:
+            embedded = self.embedding.step(torch.arange(vocab, device=weight.device))
+            self._table = torch.cat([embedded, self._project_embedded(embedded)], dim=1)
 
     def _project_embedded(self, embedded: Tensor) -> Tensor:
         """The embedding's share of the first layer's product, [..., gates * hidden]."""

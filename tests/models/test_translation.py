@@ -111,7 +111,8 @@ def test_a_table_of_what_is_made_of_each_piece_changes_nothing(decoder):
     model = make(**decoder)
     memory = model.encode(*source_batch())
     plain = stepwise(model, memory, TARGET_IN)
-    table_bytes = VOCAB * model.decoder.stack.first.cell.bias.numel() * 8
+    width = model.decoder.embedding.size + model.decoder.stack.first.cell.bias.numel()
+    table_bytes = VOCAB * width * 8
     model.decoder.tabulate(most_bytes=table_bytes - 1)
     assert model.decoder._table is None
     model.decoder.tabulate(most_bytes=table_bytes)
