@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt.layers.products import Multiply
-from nmt.native.kernels import WIDTH, Kernels, Kind, kernels, knows
+from nmt.native.kernels import WIDTH, Kernels, Kind, PackedWeights, kernels, knows
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,28 @@ class CompiledCell:
             self, multiply, projected, weight, output, state, _steps(counts)
         )
         return outputs
+
+    def unroll_int8(
+        self, weights: PackedWeights, projected: Tensor, output: Tensor, state: Tensor
+    ) -> Tensor:
+        """Do the same in 8-bit integers, without gradients, for sentences of one length.
+
+        Args:
+            weights: of the last output.
+            projected: the input's share of the gates, [length, batch, gates * hidden].
+            output: before the first position, [batch, hidden].
+            state: the cell of an LSTM, the state of a GRU, [batch, hidden].
+
+        Returns:
+            [length, batch, hidden].
+        """
+        outputs = projected.new_empty(1 + len(projected), *output.shape)
+        states = torch.empty_like(outputs)
+        outputs[0], states[0] = output, state
+        self.kernels.unroll_int8(
+            self.kind, projected.contiguous(), weights, outputs=outputs, states=states
+        )
+        return outputs[1:]
 
 
 class _Step(torch.autograd.Function):

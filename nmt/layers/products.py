@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.machine import has_amx, prefers_onednn
-from nmt.native.kernels import PackedWeights, kernels, knows
+from nmt.native.kernels import Kernels, PackedWeights, kernels, knows
 
 _LARGEST = 127.0
 _ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions want
@@ -75,6 +75,13 @@ class MultiplyInt8:
         rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
         return rounded.multiply(rows, bias).view(*inputs.shape[:-1], -1)
 
+    def pack(self, weight: Tensor, inputs: Tensor) -> PackedWeights | None:
+        """Return what our own kernel multiplies `inputs` [rows, size] with; None: it does not."""
+        native = _kernels_for(inputs)
+        if native is None or not _is_best(native, inputs):
+            return None
+        return self._round(weight).packed
+
     def narrow(self, weight: Tensor, outputs: Tensor, part: Tensor) -> "MultiplyInt8":
         """Return what multiplies with the `outputs` [kept] of `weight`, which are `part`."""
         narrow = MultiplyInt8()
@@ -120,10 +127,9 @@ class _Rounded:
 
     def multiply(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
         """Multiply `inputs` [rows, size] with the matrix, transposed, and add `bias` [outputs]."""
-        native = kernels() if inputs.dtype == torch.float32 and knows(inputs) else None
-        suits = len(inputs) <= _FEW_ROWS or not has_amx()
-        if native is not None and native.multiplies_int8 and suits:
-            return native.multiply_int8(inputs, self._packed, bias)
+        native = _kernels_for(inputs)
+        if native is not None and _is_best(native, inputs):
+            return native.multiply_int8(inputs, self.packed, bias)
         if native is not None:
             as_bytes, row_scales = native.to_bytes(inputs)
             product = self._multiply_onednn(as_bytes)
@@ -135,7 +141,8 @@ class _Rounded:
         return product if bias is None else product.add_(bias)
 
     @cached_property
-    def _packed(self) -> PackedWeights:
+    def packed(self) -> PackedWeights:
+        """What our own kernel wants to have."""
         return PackedWeights.of(self._whole, self._scales)
 
     @cached_property
@@ -155,6 +162,15 @@ class _Rounded:
             *("none", [], ""),  # nothing is applied to them
         )
         return product
+
+
+def _kernels_for(inputs: Tensor) -> Kernels | None:
+    return kernels() if inputs.dtype == torch.float32 and knows(inputs) else None
+
+
+def _is_best(native: Kernels, inputs: Tensor) -> bool:
+    """Say whether our own kernel multiplies `inputs` [rows, size] faster than oneDNN."""
+    return native.multiplies_int8 and (inputs.shape[0] <= _FEW_ROWS or not has_amx())
 
 
 def quantize(model: nn.Module) -> None:

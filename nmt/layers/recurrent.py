@@ -16,7 +16,7 @@ from nmt.layers.cells import Cell, State, zero_state
 from nmt.layers.compiled import CompiledCell
 from nmt.layers.dropout import drop, dropout_mask
 from nmt.layers.packing import Packing, pack, reversal, unpack
-from nmt.layers.products import multiply_plainly
+from nmt.layers.products import MultiplyInt8, multiply_plainly
 from nmt.layers.shared_products import shared_products
 
 
@@ -65,9 +65,15 @@ def unroll_compiled(cell: Cell, inputs: Tensor, state: State) -> Tensor | None:
     if compiled is None:
         return None
     batch, length = inputs.shape[:2]
-    projected = cell.project(inputs.transpose(0, 1)).flatten(0, 1)  # [length * batch, gates]
+    projected = cell.project(inputs.transpose(0, 1))  # [length, batch, gates * hidden]
+    if isinstance(cell.multiply, MultiplyInt8):
+        weights = cell.multiply.pack(cell.weight_hidden, state[0])
+        if weights is not None:
+            outputs = compiled.unroll_int8(weights, projected, state[0], state[-1])
+            return outputs.transpose(0, 1)
+    words, counts = projected.flatten(0, 1), [batch] * length
     outputs = compiled.unroll(
-        *(cell.multiply, projected, cell.weight_hidden, state[0], state[-1], [batch] * length)
+        *(cell.multiply, words, cell.weight_hidden, state[0], state[-1], counts)
     )
     return outputs.view(length, batch, -1).transpose(0, 1)
 

@@ -29,11 +29,14 @@ Kind = Literal["lstm", "gru"]
 
 _FORWARD = [_LONG, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 5]
 _BACKWARD = [_LONG, _LONG, *[_ADDRESS] * 8]
+_UNROLL_INT8 = [*[_LONG] * 3, _ADDRESS, _LONG, _LONG, *[_ADDRESS] * 5]
 _SIGNATURES = {
     "lstm_forward": _FORWARD,
     "lstm_backward": _BACKWARD,
     "gru_forward": _FORWARD,
     "gru_backward": _BACKWARD,
+    "lstm_unroll_int8": _UNROLL_INT8,
+    "gru_unroll_int8": _UNROLL_INT8,
     "cross_entropy": [_LONG, _LONG, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 2],
     "sum_rows": [_LONG, _LONG, _ADDRESS, _ADDRESS],
     "log_sum_exp": [_LONG, _LONG, _ADDRESS, _ADDRESS],
@@ -292,6 +295,33 @@ class Kernels:
             product.data_ptr(),
         )
         return product
+
+    def unroll_int8(
+        self,
+        kind: Kind,
+        projected: Tensor,
+        weights: "PackedWeights",
+        *,
+        outputs: Tensor,
+        states: Tensor,
+    ) -> None:
+        """Make all steps of a cell, float32, with the last outputs multiplied by `multiply_int8`.
+
+        Args:
+            kind: of the cell.
+            projected: the input's share of the gates, [positions, rows, gates * hidden].
+            weights: of the last output, [gates * hidden, hidden].
+            outputs: those before the first position; the rest is filled, [1 + positions, rows,
+                hidden].
+            states: what the cell sums up, in the same way.
+        """
+        positions, rows, gates = projected.shape
+        padded = weights.values.shape[1] * _FOUR
+        self._functions[f"{kind}_unroll_int8", projected.dtype](
+            *(positions, rows, outputs.shape[2], projected.data_ptr(), gates, padded),
+            *(weights.values.data_ptr(), weights.scales.data_ptr(), weights.offsets.data_ptr()),
+            *(outputs.data_ptr(), states.data_ptr()),
+        )
 
 
 @dataclass(frozen=True)

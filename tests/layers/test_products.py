@@ -130,7 +130,12 @@ def test_a_quantized_layer_reads_as_the_plain_one(make):
 
 @pytest.mark.parametrize("make", [GruCell, LstmCell])
 @pytest.mark.parametrize("batch", [1, 3, 40])
-def test_a_quantized_sentence_is_read_at_once_as_step_by_step(make, batch):
+@pytest.mark.parametrize("in_one_call", [True, False])
+def test_a_quantized_sentence_is_read_at_once_as_step_by_step(
+    make, batch, in_one_call, monkeypatch
+):
+    if not in_one_call:
+        monkeypatch.setattr(MultiplyInt8, "pack", lambda *_: None)
     torch.manual_seed(0)
     layer = RecurrentLayer(lambda: make(12, 32)).eval()
     for parameter in layer.parameters():

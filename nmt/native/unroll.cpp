@@ -1,0 +1,40 @@
+// A whole sequence of a cell whose products are in 8-bit integers: its steps, one after the other.
+
+#ifdef __AVX512VNNI__
+
+#include <cstdint>
+#include <vector>
+
+extern "C" {
+void multiply_int8_float32(long rows, long size, const float *inputs, long outputs,
+                           long padded_size, const int8_t *values, const float *weight_scales,
+                           const int32_t *offsets, const float *bias, float *product);
+void lstm_forward_float32(long rows, long hidden, const float *projected, long projected_stride,
+                          const float *recurrent, const float *before, float *output, float *after,
+                          float *kept);
+void gru_forward_float32(long rows, long hidden, const float *projected, long projected_stride,
+                         const float *recurrent, const float *before, float *output, float *after,
+                         float *kept);
+}
+
+// `projected` is the input's share of the gates, [positions, rows, gates]. `outputs` and `states`,
+// [1 + positions, rows, hidden], begin with those before the first position; the others are filled.
+#define NMT_UNROLL_INT8(kind)                                                                     \
+  extern "C" void kind##_unroll_int8_float32(                                                     \
+      long positions, long rows, long hidden, const float *projected, long gates,                 \
+      long padded_size, const int8_t *values, const float *scales, const int32_t *offsets,        \
+      float *outputs, float *states) {                                                            \
+    std::vector<float> recurrent(rows * gates);                                                   \
+    for (long position = 0; position < positions; ++position) {                                   \
+      multiply_int8_float32(rows, hidden, outputs, gates, padded_size, values, scales, offsets,   \
+                            nullptr, recurrent.data());                                           \
+      kind##_forward_float32(rows, hidden, projected, gates, recurrent.data(), states,            \
+                             outputs + rows * hidden, states + rows * hidden, nullptr);           \
+      projected += rows * gates, outputs += rows * hidden, states += rows * hidden;               \
+    }                                                                                             \
+  }
+
+NMT_UNROLL_INT8(lstm)
+NMT_UNROLL_INT8(gru)
+
+#endif  // __AVX512VNNI__
