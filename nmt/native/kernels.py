@@ -40,7 +40,7 @@ _SIGNATURES = {
     "cross_entropy": [_LONG, _LONG, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 2],
     "sum_rows": [_LONG, _LONG, _ADDRESS, _ADDRESS],
     "log_sum_exp": [_LONG, _LONG, _ADDRESS, _ADDRESS],
-    "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 2],
+    "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 3],
     "to_bytes": [_LONG, _LONG, *[_ADDRESS] * 3],
     "scale_rows": [_LONG, _LONG, *[_ADDRESS] * 3],
     "attend": [*[_LONG] * 5, *[_ADDRESS] * 4, _FLOAT, *[_ADDRESS] * 2],
@@ -235,28 +235,29 @@ class Kernels:
 
     def best_continuations(
         self, scores: Tensor, log_masses: Tensor, sums: Tensor, is_open: Tensor, count: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return values, float32, and indices of the best of each sentence, [sentences, count].
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the best of each sentence, [sentences, count]: log-probability, parent and piece.
 
-        The value of hypothesis k continued by piece j is (scores - log_masses) + sums, its index
-        k * vocab + j; ties go to the lower one. NaN comes first, missing ones are -inf.
+        Hypothesis k continued by piece j has the log-probability (scores - log_masses) + sums,
+        which is float64, but is compared in float32, relative to the sentence's first sum. Ties go
+        to the lower k, then j. NaN comes first, missing ones are -inf.
 
         Args:
             scores: [sentences * copies, vocab].
             log_masses: float32, [sentences * copies].
-            sums: log-probabilities of the hypotheses, float32, [sentences, copies].
+            sums: log-probabilities of the hypotheses, float64, [sentences, copies].
             is_open: which of the first pieces are allowed, bool, [sentences, special pieces].
             count: how many; sorted by insertion, so not too many.
         """
         sentences, copies = sums.shape
-        values = torch.empty(sentences, count)
-        indices = torch.empty(sentences, count, dtype=torch.int64)
+        log_probs = torch.empty(sentences, count, dtype=torch.float64)
+        parents, pieces = torch.empty(2, sentences, count, dtype=torch.int64)
         self._functions["best_continuations", scores.dtype](
             *(sentences, copies, scores.shape[1], scores.data_ptr(), log_masses.data_ptr()),
-            *(sums.data_ptr(), is_open.shape[1], is_open.data_ptr()),
-            *(count, values.data_ptr(), indices.data_ptr()),
+            *(sums.data_ptr(), is_open.shape[1], is_open.data_ptr(), count),
+            *(log_probs.data_ptr(), parents.data_ptr(), pieces.data_ptr()),
         )
-        return values, indices
+        return log_probs, parents, pieces
 
     def to_bytes(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return `inputs` [rows, size] in whole numbers around 128, uint8, and scales [rows]."""

@@ -32,54 +32,61 @@ void log_sum_exp(long rows, long vocab, const T *scores, float *log_masses) {
   }
 }
 
-// The `count` best continuations of each sentence, best first, ties by lower index: hypothesis k of
-// `copies` by piece j has the value
+// The `count` best continuations of each sentence, best first, ties by lower parent, then piece:
+// hypothesis k of `copies` by piece j has the log-probability
 //
 //     (scores_kj - log_masses_k) + sums_k
 //
-// and the index k * vocab + j. Of the first `specials` pieces, `open` says which are allowed,
-// [sentences, specials]. Where fewer are left, the value is -inf and the index 0. NaN in a living
-// hypothesis makes the sentence's first value NaN.
+// where sums are compared relative to the sentence's first, in float, and given back as they were,
+// in double. Of the first `specials` pieces, `open` says which are allowed, [sentences, specials].
+// Where fewer are left, the log-probability is -inf, parent and piece are 0. NaN in a living
+// hypothesis makes the sentence's first log-probability NaN.
 template <typename T>
 void best_continuations(long sentences, long copies, long vocab, const T *scores,
-                        const float *log_masses, const float *sums, long specials,
-                        const uint8_t *open, long count, float *values, int64_t *indices) {
+                        const float *log_masses, const double *sums, long specials,
+                        const uint8_t *open, long count, double *log_probs, int64_t *parents,
+                        int64_t *pieces) {
   const long whole = vocab / kWidth * kWidth;
 #pragma omp parallel for schedule(dynamic) if (sentences * copies * vocab > kWorthThreads)
   for (long sentence = 0; sentence < sentences; ++sentence) {
-    float *best = values + sentence * count;
-    int64_t *where = indices + sentence * count;
-    for (long i = 0; i < count; ++i) best[i] = -INFINITY, where[i] = 0;
+    double *best = log_probs + sentence * count;  // relative to `base` until the end
+    int64_t *parent = parents + sentence * count, *piece = pieces + sentence * count;
+    for (long i = 0; i < count; ++i) best[i] = -INFINITY, parent[i] = 0, piece[i] = 0;
+    const double first = sums[sentence * copies], base = std::isfinite(first) ? first : 0;
+    float least = -INFINITY;  // the last of the best
     bool has_nan = false;
 
-    auto insert = [&](float value, long row, long j) {
+    auto insert = [&](float value, long k, long j) {
       if (j < specials && !open[sentence * specials + j]) return;
       long i = count - 1;
-      for (; i > 0 && best[i - 1] < value; --i) best[i] = best[i - 1], where[i] = where[i - 1];
-      best[i] = value, where[i] = row * vocab + j;
+      for (; i > 0 && best[i - 1] < value; --i) {
+        best[i] = best[i - 1], parent[i] = parent[i - 1], piece[i] = piece[i - 1];
+      }
+      best[i] = value, parent[i] = k, piece[i] = j;
+      least = best[count - 1];
     };
 
     for (long k = 0; k < copies; ++k) {
       const long row = sentence * copies + k;
       const T *of_row = scores + row * vocab;
-      const float log_mass = log_masses[row], so_far = sums[row];
+      const float log_mass = log_masses[row], so_far = sums[row] - base;
       if (so_far == -INFINITY) continue;
       Integers broken{};
       for (long j = 0; j < whole; j += kWidth) {
         Lanes value = (load(of_row + j) - log_mass) + so_far;
         broken |= value != value;
-        Integers better = value > best[count - 1];
-        if (!any(better)) continue;
+        if (!any(value > least)) continue;
         for (long lane = 0; lane < kWidth; ++lane)
-          if (value[lane] > best[count - 1]) insert(value[lane], k, j + lane);
+          if (value[lane] > least) insert(value[lane], k, j + lane);
       }
       for (long j = whole; j < vocab; ++j) {
         float value = (load_one(of_row + j) - log_mass) + so_far;
         has_nan |= std::isnan(value);
-        if (value > best[count - 1]) insert(value, k, j);
+        if (value > least) insert(value, k, j);
       }
       has_nan |= any(broken);
     }
+    for (long i = 0; i < count; ++i) best[i] += base;
     if (has_nan) best[0] = NAN;
   }
 }
@@ -93,10 +100,10 @@ void best_continuations(long sentences, long copies, long vocab, const T *scores
   }                                                                                               \
   extern "C" void best_continuations_##suffix(                                                    \
       long sentences, long copies, long vocab, const T *scores, const float *log_masses,          \
-      const float *sums, long specials, const uint8_t *open, long count, float *values,           \
-      int64_t *indices) {                                                                         \
+      const double *sums, long specials, const uint8_t *open, long count, double *log_probs,      \
+      int64_t *parents, int64_t *pieces) {                                                        \
     nmt::best_continuations<T>(sentences, copies, vocab, scores, log_masses, sums, specials,      \
-                               open, count, values, indices);                                     \
+                               open, count, log_probs, parents, pieces);                          \
   }
 
 NMT_SEARCH(float, float32)

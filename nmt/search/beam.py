@@ -18,14 +18,12 @@ lower piece id. All decisions about a sentence use that sentence's numbers alone
 """
 
 from bisect import insort
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.search.candidates import best_continuations, require_numbers
+from nmt.search.candidates import Candidates, best_continuations, require_numbers
 from nmt.search.coverage import Coverage
 from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis, IntArray, Trace
 from nmt.search.lengths import Lengths
@@ -48,33 +46,6 @@ def beam_search(
         options: beam, limits, penalties and what to keep.
     """
     return BeamSearch(scorer, source, source_mask, options).run()
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Continuations of each sentence, best first; each array [batch, count]."""
-
-    log_prob: FloatArray
-    """Sum with the new piece; -inf where there is no candidate left."""
-    parent: IntArray
-    """The hypothesis that is continued, 0 to beam - 1."""
-    piece: IntArray
-    """What it is continued by."""
-
-    def first_alive(self, beam: int) -> "Candidates":
-        """Return the best `beam` that do not end."""
-        is_end = self.piece == EOS
-        if not is_end[:, :beam].any():
-            return self._at(np.s_[:, :beam])
-        order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
-        return self._at((np.arange(len(order))[:, None], order))
-
-    def of(self, sentences: IntArray) -> "Candidates":
-        """Return the candidates of these sentences alone."""
-        return self._at(sentences)
-
-    def _at(self, places: Any) -> "Candidates":
-        return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
 
 
 class BeamSearch:
@@ -117,15 +88,12 @@ class BeamSearch:
 
     def _best_candidates(self, scored: ScorerStep, step: int) -> Candidates:
         """Return the best 2 x beam continuations of each sentence."""
-        vocab = scored.scores.shape[1]
-        # Sums are kept relative to the sentence's best, where single precision is finest.
-        base = np.where(np.isfinite(self.log_prob[:, :1]), self.log_prob[:, :1], 0.0)
         may_end = self.lengths.shortest[self.number] <= step + 1
-        count = min(2 * self.beam, self.beam * vocab)
+        count = min(2 * self.beam, self.beam * scored.scores.shape[1])
         scored = self.block.apply(scored, may_end)
-        values, indices = best_continuations(scored, self.log_prob - base, may_end, count)
-        require_numbers(values[self.active, 0], step)
-        return Candidates(values + base, indices // vocab, indices % vocab)
+        candidates = best_continuations(scored, self.log_prob, may_end, count)
+        require_numbers(candidates.log_prob[self.active, 0], step)
+        return candidates
 
     def _collect_finished(self, candidates: Candidates, step: int) -> None:
         """Keep the ends among the first `beam` candidates of each sentence, by score."""

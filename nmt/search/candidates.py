@@ -1,5 +1,9 @@
 """What may follow, and which candidates are best: the rules that all searches share."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -96,12 +100,40 @@ def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
     return values[:, :count], indices[:, :count]
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Continuations of each sentence, best first; each array [batch, count]."""
+
+    log_prob: FloatArray
+    """Sum with the new piece; -inf where there is no candidate left."""
+    parent: IntArray
+    """The hypothesis that is continued, 0 to beam - 1."""
+    piece: IntArray
+    """What it is continued by."""
+
+    def first_alive(self, beam: int) -> "Candidates":
+        """Return the best `beam` that do not end."""
+        is_end = self.piece == EOS
+        if not is_end[:, :beam].any():
+            return self._at(np.s_[:, :beam])
+        order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
+        return self._at((np.arange(len(order))[:, None], order))
+
+    def of(self, sentences: IntArray) -> "Candidates":
+        """Return the candidates of these sentences alone."""
+        return self._at(sentences)
+
+    def _at(self, places: Any) -> "Candidates":
+        return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
+
+
 def best_continuations(
     step: ScorerStep, sums: FloatArray, may_end: BoolArray, count: int
-) -> tuple[FloatArray, IntArray]:
-    """Return the best continuations of each sentence's hypotheses, best first, ties by lower index.
+) -> Candidates:
+    """Return the best continuations of each sentence's hypotheses.
 
-    UNK is generated where nothing else is open.
+    Ties go to the better ranked parent, then to the lower piece. Sums are compared relative to the
+    sentence's first, where single precision is finest. UNK is generated where nothing else is open.
 
     Args:
         step: what the scorer says; a sentence's rows are next to each other.
@@ -110,27 +142,39 @@ def best_continuations(
         count: how many; at most `copies` x vocab.
 
     Returns:
-        Log-probabilities, and indices copy x vocab + piece, [batch, count]. NaN comes first; -inf
-        where there are no more.
+        [batch, count]; NaN comes first.
     """
-    relative = torch.from_numpy(sums).to(step.log_mass)  # [batch, copies]
     native = kernels() if knows(step.scores) and count <= _MOST_INSERTED else None
     if native is not None:
         is_open = np.zeros((len(may_end), len(SPECIAL_PIECES)), dtype=np.bool_)
         is_open[:, EOS] = may_end
+        so_far = torch.from_numpy(np.ascontiguousarray(sums))
         found = native.best_continuations(
-            step.scores.contiguous(), step.log_mass, relative, torch.from_numpy(is_open), count
+            step.scores.contiguous(), step.log_mass, so_far, torch.from_numpy(is_open), count
         )
-        values, indices = found[0].numpy().astype(np.float64), found[1].numpy()
+        best = Candidates(*(part.numpy() for part in found))
     else:
-        scores = step.log_probs.view(*relative.shape, -1) + relative.unsqueeze(2)
-        forbid(scores, may_end)
-        values, indices = top_candidates(scores.flatten(1), count)
-    stuck = (values[:, 0] == -np.inf) & np.isfinite(sums[:, 0])
+        best = _rank_plainly(step, sums, lambda scores: forbid(scores, may_end), count)
+    stuck = (best.log_prob[:, 0] == -np.inf) & np.isfinite(sums[:, 0])
     if stuck.any():
-        rows = torch.from_numpy(stuck).to(step.scores.device)
-        own = step.log_probs.view(*relative.shape, -1)[rows]  # [stuck, copies, vocab]
-        scores = torch.full_like(own, -torch.inf)
-        scores[..., UNK] = own[..., UNK] + relative[rows]
-        values[stuck], indices[stuck] = top_candidates(scores.flatten(1), count)
-    return values, indices
+        unknown = _rank_plainly(step, sums, _forbid_all_but_unknown, count)
+        best.log_prob[stuck] = unknown.log_prob[stuck]
+        best.parent[stuck], best.piece[stuck] = unknown.parent[stuck], unknown.piece[stuck]
+    return best
+
+
+def _rank_plainly(
+    step: ScorerStep, sums: FloatArray, close: Callable[[Tensor], None], count: int
+) -> Candidates:
+    """Do the same without a kernel; `close` rules out pieces of scores [batch, copies, vocab]."""
+    base = np.where(np.isfinite(sums[:, :1]), sums[:, :1], 0.0)
+    relative = torch.from_numpy(sums - base).to(step.log_mass)  # [batch, copies]
+    scores = step.log_probs.view(*relative.shape, -1) + relative.unsqueeze(2)
+    close(scores)
+    values, indices = top_candidates(scores.flatten(1), count)
+    return Candidates(values + base, *np.divmod(indices, scores.shape[2]))
+
+
+def _forbid_all_but_unknown(scores: Tensor) -> None:
+    unknown = scores[..., UNK].clone()
+    scores.fill_(-torch.inf)[..., UNK] = unknown

@@ -53,10 +53,11 @@ def test_best_continuations_are_those_of_the_plain_path(beam, count, vocab, leve
     monkeypatch.setattr(candidates, "kernels", lambda: None)
     plain = best_continuations(step, sums, may_end, count)
 
-    np.testing.assert_array_equal(fast[0], plain[0])
-    finite = np.isfinite(plain[0])
-    np.testing.assert_array_equal(fast[1][finite], plain[1][finite])
-    assert not ((fast[1] % vocab == EOS) & ~may_end[:, None])[finite].any()
+    np.testing.assert_array_equal(fast.log_prob, plain.log_prob)
+    finite = np.isfinite(plain.log_prob)
+    np.testing.assert_array_equal(fast.parent[finite], plain.parent[finite])
+    np.testing.assert_array_equal(fast.piece[finite], plain.piece[finite])
+    assert not ((fast.piece == EOS) & ~may_end[:, None])[finite].any()
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -67,13 +68,13 @@ def test_unk_is_written_where_nothing_else_is_open(fast, monkeypatch):
     scores[:, UNK] = 1.0
     scores[2:, 7] = 0.5
 
-    values, indices = best_continuations(
+    found = best_continuations(
         step_of(scores), np.array([[0.0, -1.0], [0.0, -1.0]]), np.array([False, False]), 3
     )
 
-    np.testing.assert_allclose(values[0], [0.0, -1.0, -np.inf])
-    assert indices[0, :2].tolist() == [UNK, 20 + UNK]
-    assert indices[1, :2].tolist() == [7, 20 + 7]
+    np.testing.assert_allclose(found.log_prob[0], [0.0, -1.0, -np.inf])
+    assert found.parent[:, :2].tolist() == [[0, 1], [0, 1]]
+    assert found.piece[:, :2].tolist() == [[UNK, UNK], [7, 7]]
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -83,10 +84,10 @@ def test_nan_comes_first(fast, monkeypatch):
     scores = torch.zeros(4, 20)
     scores[3, 5] = torch.nan
 
-    values, _ = best_continuations(step_of(scores), np.zeros((2, 2)), np.array([True, True]), 3)
+    found = best_continuations(step_of(scores), np.zeros((2, 2)), np.array([True, True]), 3)
 
-    assert np.isfinite(values[0]).all()
-    assert np.isnan(values[1, 0])
+    assert np.isfinite(found.log_prob[0]).all()
+    assert np.isnan(found.log_prob[1, 0])
 
 
 def test_bytes_are_rounded_to_the_nearest():
