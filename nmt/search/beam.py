@@ -177,7 +177,7 @@ class BeamSearch:
         kept: IntArray | None = None
         if not (self.options.fixed_shape or self.active.all()):
             kept = np.flatnonzero(self.active)
-            first_rows, alive = first_rows[kept], alive.of(kept)
+            first_rows, alive = first_rows[kept], alive.at(kept)
             self.number, self.active = self.number[kept], self.active[kept]
         rows = (first_rows[:, None] + alive.parent).reshape(-1)
         pieces = alive.piece.reshape(-1)

@@ -115,15 +115,12 @@ class Candidates:
         """Return the best `beam` that do not end."""
         is_end = self.piece == EOS
         if not is_end[:, :beam].any():
-            return self._at(np.s_[:, :beam])
+            return self.at(np.s_[:, :beam])
         order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
-        return self._at((np.arange(len(order))[:, None], order))
+        return self.at((np.arange(len(order))[:, None], order))
 
-    def of(self, sentences: IntArray) -> "Candidates":
-        """Return the candidates of these sentences alone."""
-        return self._at(sentences)
-
-    def _at(self, places: Any) -> "Candidates":
+    def at(self, places: Any) -> "Candidates":
+        """Return those at the `places` that an index of numpy names."""
         return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
 
 
