@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +34,7 @@ class Embedding(nn.Module):
         variational: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.normal_(Tensor(vocab_size, size), std=size**-0.5))
+        self.weight = nn.Parameter(nn.init.normal_(torch.empty(vocab_size, size), std=size**-0.5))
         self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
 
     @property

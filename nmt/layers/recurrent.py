@@ -34,11 +34,18 @@ class Unrolled:
 def unroll_fused(cell: Cell, inputs: Tensor, state: State) -> Tensor:
     """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden].
 
+    On a GPU it computes in the precision of the weights: what autocast hands to cuDNN is float16,
+    whatever precision was asked for, and in float16 small gradients become zero.
+
     Raises:
         ValueError: torch has no kernel for this cell.
     """
     if cell.kernel is None:
         raise ValueError(f"torch has no kernel for {cell}")
+    device, own = inputs.device.type, cell.weight_hidden.dtype
+    if device != "cpu" and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return unroll_fused(cell, inputs.to(own), tuple(part.to(own) for part in state))
     weights = [cell.weight_input, cell.weight_hidden, cell.bias, torch.zeros_like(cell.bias)]
     first = [part.unsqueeze(0).contiguous() for part in state]  # each [1, batch, hidden]
     layers, rate, both_ways, batch_first = 1, 0.0, False, True

@@ -24,8 +24,9 @@ _BYTES = re.compile("([0-9a-f]{2})+")
 def gather_random_states(world: World) -> list[RandomState]:
     """Return the state of every rank, in order of rank; all ranks must call."""
     state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
-    if world.device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(world.device).numpy().tobytes().hex()
+    kind = world.device.type
+    if kind != "cpu":
+        state[kind] = getattr(torch, kind).get_rng_state(world.device).numpy().tobytes().hex()
     return gather_objects(state, world)
 
 
@@ -59,8 +60,8 @@ def restore_random_states(states: Sequence[RandomState], world: World) -> None:
         own = states[world.rank]
         try:
             torch.set_rng_state(_tensor(own["cpu"]))
-            if "cuda" in own:
-                torch.cuda.set_rng_state(_tensor(own["cuda"]), world.device)
+            for kind in kinds - {"cpu"}:
+                getattr(torch, kind).set_rng_state(_tensor(own[kind]), world.device)
         except RuntimeError as error:  # of another size, or none
             raise ModelError(
                 f"the saved random_states of process {world.rank} are damaged ({error}); "

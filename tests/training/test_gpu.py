@@ -1,0 +1,188 @@
+"""On a second device everything is as on the CPU; see `imagined_gpu`."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from imagined_gpu import OnGpu
+from imagined_gpu import gpu as gpu  # a fixture
+from tiny import tiny
+
+from nmt.config.model import ModelConfig
+from nmt.data.batch import Batch, make_batch
+from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
+from nmt.layers.recurrent import unroll_fused
+from nmt.models.build import build_model
+from nmt.models.shortlist import Shortlist
+from nmt.models.translation import ScheduledSampling, TranslationModel
+from nmt.search.forced import score_targets
+from nmt.search.options import SearchOptions
+from nmt.search.scorer import EnsembleScorer, ModelScorer
+from nmt.search.search import search
+from nmt.text.vocabulary import EOS
+from nmt.training import distributed
+from nmt.training.distributed import World
+from nmt.training.gradients import Objective, accumulate_gradients
+from nmt.training.run import RunOptions, run_training
+
+CPU, VOCAB = torch.device("cpu"), 11
+SENTENCES = ([4, 5, 6, 7, EOS], [9, 4, EOS], [10, 8, 8, EOS])
+
+CELLS = ["rnn", "lstm", "gru", {"kind": "gru", "reset": "before"}]
+ATTENTIONS = ["none", "dot", "general", {"kind": "additive", "hidden_size": 5}]
+DECODERS = [
+    {"cell": cell, "attention": attention, "input_feeding": feed, **rest}
+    for cell, attention, feed, rest in itertools.product(
+        CELLS,
+        ATTENTIONS,
+        [True, False],
+        [{}, {"readout": "deep", "bridge": "mean", "residual": True, "attend": "before"}],
+    )
+    if attention != "none" or not (feed or rest)
+]
+
+
+def build(device: torch.device, decoder: dict[str, Any] | None = None) -> TranslationModel:
+    """Return a model with the same weights on any device: two layers of each."""
+    decoder = decoder or {}
+    sizes = {"layers": 2, "cell": decoder.get("cell", "lstm")}
+    config = ModelConfig.model_validate(
+        {
+            "embedding": {"size": 6, "tied": "target"},
+            "encoder": {"hidden_size": 16, "init_state": "learned", **sizes},
+            "decoder": {"hidden_size": 32, "readout_size": 6, **sizes, **decoder},
+            "initialization": {"kind": "uniform", "scale": 0.5},
+        }
+    )
+    torch.manual_seed(1)
+    return build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(device)
+
+
+def batch() -> Batch:
+    ids = [np.array(sentence) for sentence in SENTENCES]
+    return make_batch(list(zip(ids, reversed(ids), strict=True)), range(len(ids)))
+
+
+def gradients(
+    device: torch.device, decoder: dict[str, Any], sampling: ScheduledSampling | None = None
+) -> dict[str, torch.Tensor]:
+    """Return loss and gradients of one batch, in fp32."""
+    model = build(device, decoder).train()
+    torch.manual_seed(2)
+    nll = accumulate_gradients(
+        model,
+        [batch()],
+        Objective(smoothing=0.1, l1=0.01, l2=0.01),
+        tokens=batch().tokens,
+        sampling=sampling,
+        world=World(device=device),
+    )
+    found = {name: weight.grad for name, weight in model.named_parameters()}
+    assert all(isinstance(grad, OnGpu) is (device != CPU) for grad in found.values())
+    return {"loss": torch.tensor(nll)} | {name: grad.cpu() for name, grad in found.items()}
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
+def test_gradients_are_those_of_the_cpu(gpu, decoder):
+    torch.testing.assert_close(
+        gradients(gpu, decoder), gradients(CPU, decoder), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("pick", ["sample", "argmax"])
+def test_scheduled_sampling_draws_on_the_gpu(gpu, pick):
+    both = [gradients(device, {}, ScheduledSampling(0.5, pick)) for device in (gpu, CPU)]
+    torch.testing.assert_close(*both, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam": 1},
+        {"beam": 3, "n_best": 2, "coverage_penalty": 0.2, "no_repeat_ngram": 2},
+        {"beam": 2, "keep_attention": True, "fixed_shape": True},
+        {"beam": 1, "sample": True, "top_k": 5, "top_p": 0.9},
+        {"beam": 2, "shortlist": 5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("members", [1, 2])
+def test_searches_find_what_they_find_on_the_cpu(gpu, options, members):
+    options = SearchOptions(**options)
+    shortlist = Shortlist(torch.arange(VOCAB).flip(0), torch.arange(VOCAB).view(VOCAB, 1))
+
+    def find(device: torch.device) -> Any:
+        scorers = [ModelScorer(build(device, {"attention": kind}).eval()) for kind in ATTENTIONS]
+        here, choice = batch().to(device), None
+        if options.shortlist:
+            choice = shortlist.choose(here.source, options.shortlist)
+        scorer = scorers[2] if members == 1 else EnsembleScorer(scorers[1:3])
+        found = search(scorer, here.source, here.source_mask, options, choice=choice)
+        return [[(one.tokens, one.attention) for one in each] for each in found]
+
+    for there, here in zip(find(gpu), find(CPU), strict=True):
+        assert [tokens for tokens, _ in there] == [tokens for tokens, _ in here]
+        torch.testing.assert_close([a for _, a in there], [a for _, a in here])
+
+
+def test_given_translations_score_the_same(gpu):
+    def score(device: torch.device) -> torch.Tensor:
+        here, scorer = batch().to(device), ModelScorer(build(device).eval())
+        return score_targets(
+            scorer, here.source, here.source_mask, here.target_out, here.target_mask
+        ).cpu()
+
+    torch.testing.assert_close(score(gpu), score(CPU))
+
+
+@pytest.mark.parametrize("make_cell", [LstmCell, GruCell, RnnCell])
+def test_cudnn_never_computes_in_float16(gpu, make_cell):
+    """Autocast would have it do so, also where bfloat16 is asked for."""
+    cell, inputs = make_cell(3, 4), torch.randn(2, 5, 3)
+    for weight in cell.parameters():
+        torch.nn.init.normal_(weight)
+    cell, inputs = cell.to(gpu), inputs.to(gpu, torch.bfloat16)
+    with torch.autocast(gpu.type, torch.bfloat16):
+        state = tuple(part.bfloat16() for part in zero_state(cell, 2))
+        outputs = unroll_fused(cell, inputs, state)
+        assert torch.is_autocast_enabled(gpu.type)
+    expected = unroll_fused(cell, inputs.float(), zero_state(cell, 2))
+    assert outputs.dtype == torch.float32
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=0)
+
+
+def train(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device, *overrides: str
+) -> list[dict[str, Any]]:
+    """Train the tiny experiment; return what the run says of itself."""
+    monkeypatch.setattr(distributed, "_device", lambda wanted, rank: device)
+    run = folder / device.type
+    assert run_training(tiny(folder, *overrides), run, RunOptions()) == 0
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-3)])
+def test_a_run_that_is_stopped_and_resumed_is_that_of_the_cpu(
+    gpu, tmp_path, monkeypatch, precision, tolerance
+):
+    """Training, validation and checkpoints; 12 updates, and 8 more after going on."""
+    overrides = (
+        f"training.precision={precision}",
+        "training.ema=0.9",
+        "training.accumulate=2",
+        'training.scheduled_sampling={kind = "constant", probability = 0.5}',
+        "model.dropout.recurrent=0.1",
+        "validation.every=10",
+    )
+    for device in (gpu, CPU):
+        train(tmp_path, monkeypatch, device, *overrides, "training.max_updates=12")
+    there, here = (train(tmp_path, monkeypatch, device, *overrides) for device in (gpu, CPU))
+    named = [(line["kind"], line["update"]) for line in there]
+    assert [number for kind, number in named if kind == "update"] == list(range(1, 21))
+    assert named == [(line["kind"], line["update"]) for line in here]
+    for one, other in zip(there, here, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=tolerance)
