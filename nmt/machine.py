@@ -5,6 +5,10 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT = 1 << 30  # bytes
@@ -48,14 +52,16 @@ def wait_briefly() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
-def has_fast_bf16() -> bool:
-    """Say whether the CPU multiplies faster in bfloat16 than in float32.
+def has_fast_bf16(device: "torch.device | None" = None) -> bool:
+    """Say whether a device, by itself the CPU, multiplies faster in bfloat16 than in float32.
 
-    With AMX it does. With AVX-512-bf16 alone AMD's processors do, and Intel's do not; figures of
-    both stand in recipes/bench/README.md.
+    A CPU with AMX does. With AVX-512-bf16 alone AMD's do, and Intel's do not; figures of both stand
+    in recipes/bench/README.md. GPUs do from compute capability 8 on; older ones only imitate it.
     """
     import torch
 
+    if device is not None and device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     has_instructions = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return has_amx() or (_is_amd() and bool(has_instructions()))
 

@@ -112,6 +112,14 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
     assert Objective.of(TrainingConfig(precision="bf16"), CPU).bf16
 
 
+@pytest.mark.parametrize(
+    ("capability", "is_fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)]
+)
+def test_auto_is_bf16_on_gpus_that_do_not_imitate_it(monkeypatch, capability, is_fast):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert Objective.of(TrainingConfig(), torch.device("cuda")).bf16 is is_fast
+
+
 def test_a_torch_that_cannot_tell_has_no_fast_int8(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
     assert has_fast_int8()

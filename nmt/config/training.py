@@ -223,8 +223,9 @@ class TrainingConfig(Section):
     seed: int = Field(default=1, ge=0)
     """Everything random follows from it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the matrix products; "auto" = bf16 where that is faster (CUDA; a CPU with AMX, or AMD's
-    with AVX-512-bf16), else fp32. Weights, sums and the optimizer are fp32 either way."""
+    """Of the matrix products; "auto" = bf16 where that is faster (a GPU of compute capability 8 or
+    more; a CPU with AMX, or AMD's with AVX-512-bf16), else fp32. Weights, sums and the optimizer
+    are fp32 either way."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto" = CUDA if there is a GPU."""
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)

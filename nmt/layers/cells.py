@@ -120,7 +120,7 @@ class GruCell(nn.Module):
 
         `dropped` replaces the state inside the recurrent products (recurrent dropout).
         """
-        hidden = state[0]  # [rows, hidden]
+        hidden = state[0].to(self.bias.dtype)  # [rows, hidden]; it is a sum over the steps
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
@@ -177,7 +177,7 @@ class LstmCell(nn.Module):
 
         `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
-        hidden, cell = state  # each [rows, hidden]
+        hidden, cell = state[0], state[1].to(self.bias.dtype)  # each [rows, hidden]; c is a sum
         read = hidden if dropped is None else dropped
         recurrent = self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
         if compiled := CompiledCell.of(self.compiled, cell, projected, recurrent):

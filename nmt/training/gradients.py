@@ -35,7 +35,7 @@ class Objective:
     @classmethod
     def of(cls, config: TrainingConfig, device: torch.device) -> "Objective":
         """Take it from the configuration; "auto" precision is bf16 where that is fast."""
-        auto = "bf16" if device.type == "cuda" or has_fast_bf16() else "fp32"
+        auto = "bf16" if has_fast_bf16(device) else "fp32"
         precision = auto if config.precision == "auto" else config.precision
         return cls(config.label_smoothing, config.l1, config.l2, bf16=precision == "bf16")
 

@@ -216,3 +216,15 @@ def test_gradients_of_a_cell_are_right(cell):
     inputs = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
 
     assert gradcheck(lambda x: run(cell, x), inputs)
+
+
+@pytest.mark.parametrize("make_cell", [GruCell, LstmCell])
+def test_sums_over_steps_stay_in_float32(make_cell):
+    """Also from a state in bf16, which a bridge hands over, and where no kernel does the gates."""
+    cell = make_cell(3, 4)
+    nn.init.normal_(cell.weight_hidden)
+    with torch.autocast("cpu", torch.bfloat16):
+        state = tuple(torch.ones(2, 4, dtype=torch.bfloat16) for _ in range(cell.states))
+        for position in cell.project(torch.randn(2, 5, 3)).unbind(dim=1):
+            state = cell(position, state)
+    assert [part.dtype for part in state] == [torch.float32] * cell.states
