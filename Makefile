@@ -61,7 +61,7 @@ recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=date
 	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN)
 
 bench: $(INSTALLED) ## compare with other toolkits: make bench SYSTEMS="nmt joeynmt" CONFIGS=small
-	@$(MAKE) --no-print-directory -C recipes/bench PYTHON=$(abspath $(BIN))/python
+	@$(MAKE) --no-print-directory -f recipes/bench/Makefile PYTHON=$(abspath $(BIN))/python
 
 curves: $(INSTALLED) ## draw how time grows: make curves VARIED="length beam" PRECISION=bf16
 	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || \

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from bench.measure import (  # noqa: E402
     training_speed,
 )
 from bench.process import Command, Finished, finish, thread_settings, watch  # noqa: E402
-from bench.report import Figure, Journal, ratio_table, write_figure  # noqa: E402
+from bench.report import Figure, Journal, limits_table, ratio_table, write_figure  # noqa: E402
 from bench.run import Bench, Options  # noqa: E402
 from bench.systems import Training, Translating  # noqa: E402
 from bench.systems import nmt as nmt_system  # noqa: E402
@@ -43,6 +44,7 @@ from bench.systems.joeynmt import training_config  # noqa: E402
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.config.load import load  # noqa: E402
 from nmt.data.binary import Corpus as Prepared  # noqa: E402
+from nmt.errors import DataError  # noqa: E402
 from nmt.text.subword import load_subwords  # noqa: E402
 
 MULTI30K = TextCounts(
@@ -369,12 +371,27 @@ def test_ratios_are_ours_over_theirs_in_our_precision_or_their_only_one() -> Non
     figures = [
         figure("nmt", 3000), figure("nmt", 6000, "bf16"),
         figure("fairseq", 2000), figure("joeynmt", 1000), figure("joeynmt", 4000, "bf16"),
-        figure("machine", 300, name="matrix_gflops"), figure("opennmt", 2, name="startup_seconds"),
+        figure("machine", 300, name="matrix_gflops"), figure("opennmt", 2, name="help_seconds"),
     ]  # fmt: skip
     assert [line.split() for line in ratio_table(figures)] == [
         ["figure", "work", "nmt", "/", "fairseq", "/", "joeynmt", "/", "opennmt"],
         [TRAINED, "small,", "fp32", "3,000", "1.50", "3.00", "-"],
         [TRAINED, "small,", "bf16", "6,000", "3.00", "1.50", "-"],
+    ]
+
+
+def test_limits_show_the_machine_and_how_near_each_system_comes() -> None:
+    near = "train_fraction_of_floor"
+    figures = [
+        figure("machine", 318.4, name="matrix_gflops"), figure("nmt", 3000),
+        figure("nmt", 0.91, name=near), figure("nmt", 0.5, "bf16", near),
+        figure("opennmt", 0.52, name=near),
+    ]  # fmt: skip
+    assert [line.split() for line in limits_table(figures)] == [
+        ["limit", "work", "machine", "nmt", "opennmt"],
+        ["matrix_gflops", "small,", "fp32", "318.4", "-", "-"],
+        [near, "small,", "fp32", "-", "0.91", "0.52"],
+        [near, "small,", "bf16", "-", "0.5", "-"],
     ]
 
 
@@ -433,7 +450,9 @@ def test_a_peer_that_cannot_be_installed_is_reported_and_never_guessed(
         ("model-updates", 0, "0 is too small; at least 1"),
         ("shortlist", -5, "-5 is too small; at least 0"),
         ("threads", 100000, "100000 is too large; at most 1,024"),
-        ("systems", "marian,nmt2", "unknown nmt2; known: nmt, "),
+        ("systems", "nmt2", "invalid choice: 'nmt2' (choose from "),
+        ("configs", "", "invalid choice: '' (choose from "),
+        ("precisions", "int8", "nobody trains in int8; add fp32, or leave train out of --tasks"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_installed(
@@ -446,6 +465,38 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_installed(
     assert done.returncode == 2
     assert f"--{option}: {complaint}" in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("missing", ["multi30k", "multi30k/dev.de"])
+def test_a_corpus_that_is_asked_for_is_never_exchanged_for_another(
+    missing: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "multi30k"
+    if missing != "multi30k":
+        folder.mkdir()
+        for name in ("train.en", "train.de", "dev.en"):
+            (folder / name).touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", f"--cache={tmp_path / 'cache'}"],
+        cwd=ROOT / "recipes", capture_output=True, text=True, check=False,
+        env={**os.environ, "NMT_DATA": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    first = folder / ("train.en" if missing == "multi30k" else "dev.de")
+    assert f'NMT_DATA is "{tmp_path}", but {first} is not there' in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_files_that_cannot_be_prepared_end_the_run_with_what_is_wrong_with_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "dev"):
+        for language in ("en", "de"):
+            (tmp_path / f"{part}.{language}").write_text("")
+    languages = Languages("multi30k", tmp_path, "en", "de")
+    with pytest.raises(DataError, match="said above"):
+        prepare_corpus(languages, tmp_path / "cache")
+    assert "train.en" in capfd.readouterr().err
 
 
 def test_a_system_whose_log_nobody_understands_is_reported_as_well(
@@ -461,11 +512,23 @@ def test_a_system_whose_log_nobody_understands_is_reported_as_well(
     }
 
 
-def test_make_hands_its_variables_on() -> None:
-    done = subprocess.run(
-        ["make", "-n", "-C", "recipes/bench", "PYTHON=python", "SYSTEMS=nmt joeynmt", "WINDOWS=7",
-         "MODEL_UPDATES=3"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+def make_bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "-n", "-f", "recipes/bench/Makefile", "PYTHON=python", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "THREADS": "7", "NMT_DATA": "there"},
     )  # fmt: skip
-    command = 'python -m bench --systems "nmt joeynmt" --windows "7" --model-updates "3"'
-    assert command in " ".join(done.stdout.split())
+
+
+def test_make_hands_its_variables_on_but_none_of_the_environment() -> None:
+    done = make_bench("SYSTEMS=nmt joeynmt", "WINDOWS=7", "MODEL_UPDATES=3", "CACHE=mine")
+    assert done.stdout.split() == [
+        "cd", "recipes", "&&", f'NMT_DATA="{ROOT / "there"}"', "python", "-m", "bench", "--systems",
+        "nmt", "joeynmt", "--windows", "7", "--model-updates", "3", "--cache", f'"{ROOT / "mine"}"',
+    ]  # fmt: skip
+
+
+def test_make_knows_its_variables() -> None:
+    done = make_bench("CONFIG=small")
+    assert done.returncode == 2
+    assert "nothing is called CONFIG; known: SYSTEMS CONFIGS" in done.stderr

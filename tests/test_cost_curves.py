@@ -265,5 +265,5 @@ def test_make_hands_its_variables_on() -> None:
          "WINDOWS=7", "SVG=a.svg"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    command = f"python -m curves --varied length beam --windows 7 --svg {ROOT / 'a.svg'}"
+    command = f'python -m curves --varied length beam --windows 7 --svg "{ROOT / "a.svg"}"'
     assert command in " ".join(done.stdout.replace("\\\n", " ").split())

@@ -35,8 +35,8 @@ class Figure:
     """Sizes of the model."""
     precision: str
     """Of the matrix products: fp32, bf16 or, in translation, int8."""
-    part: str | None = None
-    """Part of the benchmark that needed this memory."""
+    task: str | None = None
+    """What needed this memory."""
     beam: int | None = None
     """Hypotheses kept; 1 = greedy."""
     batch: int | None = None
@@ -55,13 +55,14 @@ class Figure:
         """Return the line for programs."""
         told = {"figure": self.figure, "system": "nmt"}
         told |= {name: value for name, value in self._known().items() if value is not None}
-        return json.dumps(told | {"value": rounded(self.value)})
+        windows = [rounded(value) for value in self.values]
+        return json.dumps(told | {"value": rounded(self.value), "windows": windows})
 
     def describe(self) -> str:
         """Return the line for people."""
         known = self._known()
         what = [self.figure.replace("_", " "), str(known["precision"])]
-        what += [f"{key} {known[key]}" for key in ("part", "beam", "batch") if known[key]]
+        what += [f"{key} {known[key]}" for key in ("task", "beam", "batch") if known[key]]
         text = f"{', '.join(what)}: {rounded(self.value):,}"
         if len(self.values) > 1:
             text += f"   ({rounded(min(self.values)):,} to {rounded(max(self.values)):,})"

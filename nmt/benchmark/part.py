@@ -130,7 +130,7 @@ def _startup(task: Task) -> Iterator[Figure]:
 
 
 def _peak(task: Task) -> Figure:
-    return replace(_figure(task, "peak_rss_mb", [peak_memory()]), part=task.part)
+    return replace(_figure(task, "peak_rss_mb", [peak_memory()]), task=task.part)
 
 
 def _figure(task: Task, name: Name, values: Sequence[float]) -> Figure:

@@ -52,7 +52,7 @@ def bench(
     train_fraction_of_floor_with_optimizer
                                    and to the second
     translate_tokens_per_second    speed of translation, by beam and batch
-    peak_rss_mb                    most memory, in 10^6 bytes, by part
+    peak_rss_mb                    most memory, in 10^6 bytes, by task
     startup_seconds                from `nmt translate` to its first line
 
     Tokens are target pieces with end symbols and without padding. The floors are those of the

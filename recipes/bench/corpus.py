@@ -12,6 +12,8 @@ from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
 from nmt.config.model import EmbeddingConfig, ModelConfig
+from nmt.errors import DataError, UsageError
+from nmt.storage.folders import make_folder
 from nmt.text.lines import read_lines
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import JOINT_FILE, Subword
@@ -98,11 +100,22 @@ class Corpus:
 
 
 def find_languages() -> Languages:
-    """Return Multi30k from $NMT_DATA if it is there, else the corpus of the project."""
-    folder = Path(os.environ.get("NMT_DATA") or "/nonexistent") / "multi30k"
-    if (folder / "train.de").is_file():
-        return Languages("multi30k", folder.resolve(), "en", "de")
-    return Languages("toy", ROOT / "data" / "toy", "en", "it")
+    """Return Multi30k from $NMT_DATA, or the corpus of the project if that is not set.
+
+    Raises:
+        UsageError: $NMT_DATA is set, and a file of Multi30k is not there.
+    """
+    data = os.environ.get("NMT_DATA")
+    if not data:
+        return Languages("toy", ROOT / "data" / "toy", "en", "it")
+    found = Languages("multi30k", Path(data).resolve() / "multi30k", "en", "de")
+    for file in (*found.both("train"), *found.both("dev")):
+        if not Path(file).is_file():
+            raise UsageError(
+                f'NMT_DATA is "{data}", but {file} is not there; correct it, or unset it to '
+                "measure on the corpus of the project."
+            )
+    return found
 
 
 def experiment_on(languages: Languages, model: ModelConfig) -> Experiment:
@@ -117,11 +130,16 @@ def experiment_on(languages: Languages, model: ModelConfig) -> Experiment:
 
 
 def prepare_corpus(languages: Languages, folder: Path) -> Corpus:
-    """Let nmt learn joint BPE pieces from `train` as it always does, cut both parts, and count."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Let nmt learn joint BPE pieces from `train` as it always does, cut both parts, and count.
+
+    Raises:
+        DataError: files of the corpus are not as they should be.
+    """
+    make_folder(folder)
     (folder / CONFIG).write_text(dump(experiment_on(languages, WHOLE)), encoding="utf-8")
     prepare = (sys.executable, "-m", "nmt.cli", "prepare", CONFIG, "--run", RUN)
-    subprocess.run(prepare, cwd=folder, check=True, stdout=sys.stderr)
+    if subprocess.run(prepare, cwd=folder, stdout=sys.stderr, check=False).returncode:
+        raise DataError(f"{languages.folder}: what is wrong with its files is said above.")
     subword = Subword.load(folder / RUN / "data" / JOINT_FILE)
     lengths = {}
     for language in (languages.source, languages.target):

@@ -15,7 +15,8 @@ Value = str | int | float | list[float]
 Figure = Mapping[str, Value]
 
 COMPARED = ("train_tokens_per_second", "translate_tokens_per_second", "peak_rss_mb",
-            "startup_seconds")  # fmt: skip
+            "help_seconds", "startup_seconds")  # fmt: skip
+LIMITS = ("matrix_gflops", "train_fraction_of_floor", "train_fraction_of_floor_with_optimizer")
 WORK = ("config", "task", "beam", "batch")
 """What must be the same for two systems to be compared."""
 
@@ -85,6 +86,20 @@ def ratio_table(figures: Iterable[Figure], *, ours: str = "nmt") -> list[str]:
             rows.append([str(figure["figure"]), _work(figure), f"{float(figure['value']):,.4g}"])  # type: ignore[arg-type]
             rows[-1] += [_ratio(figure, _match(listed, figure, peer)) for peer in peers]
     return _aligned(rows)
+
+
+def limits_table(figures: Iterable[Figure]) -> list[str]:
+    """Return the lines of a table: how fast the machine multiplies, and how near systems get."""
+    listed = [figure for figure in figures if figure["figure"] in LIMITS]
+    systems = list(dict.fromkeys(str(figure["system"]) for figure in listed))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for figure in listed:
+        row = rows.setdefault((str(figure["figure"]), _work(figure)), {})
+        row[str(figure["system"])] = f"{float(figure['value']):,.4g}"  # type: ignore[arg-type]
+    return _aligned(
+        [["limit", "work", *systems]]
+        + [[*what, *(row.get(system, "-") for system in systems)] for what, row in rows.items()]
+    )
 
 
 def _work(figure: Figure) -> str:

@@ -12,14 +12,17 @@ from bench.environment import Environment
 from bench.floor import Floors
 from bench.measure import Window, count_tokens, training_speed
 from bench.process import Command, finish, thread_settings, watch
-from bench.report import Journal, Value, ratio_table
+from bench.report import Journal, Value, limits_table, ratio_table
 from bench.systems import System, Training, Translating
 from bench.systems.all import SYSTEMS
 from nmt.benchmark.sizes import Size, model_of
 from nmt.config.training import ValidationConfig
+from nmt.storage.folders import make_folder
 
 SEARCHES = ((5, 64), (1, 64), (5, 1))
 """Beam and batch of each translation."""
+FIRST_LINE = (5, 1)
+"""Likewise, of the one line whose translation is waited for from the start of the process."""
 INSTALLED = "installed"
 """A file in an environment that is complete."""
 
@@ -61,21 +64,26 @@ class Bench:
         self.journal = Journal(options.cache / "figures.jsonl", threads=options.threads)
 
     def run(self) -> int:
-        """Measure everything; return 0, also when peers are unavailable."""
-        self.options.cache.mkdir(parents=True, exist_ok=True)
+        """Measure everything; return 0, also when peers are unavailable.
+
+        Raises:
+            NmtError: the corpus or the cache is not what it should be.
+        """
         languages = find_languages()
+        make_folder(self.options.cache)
         self.journal.tell(f"corpus {languages.name}, {self.options.threads} threads")
         self.corpus = prepare_corpus(languages, self.options.cache / "corpus" / languages.name)
         self.ready = self._install()
         if "startup" in self.options.tasks:
-            self._start_up()
+            self._help()
         for size in self.options.configs:
             if "train" in self.options.tasks:
                 self._train(size)
             if "translate" in self.options.tasks:
                 self._translate(size)
         shutil.rmtree(self.scratch, ignore_errors=True)
-        print("", *ratio_table(self.journal.figures), sep="\n", file=sys.stderr)
+        figures = self.journal.figures
+        print("", *ratio_table(figures), "", *limits_table(figures), sep="\n", file=sys.stderr)
         return 0
 
     def _install(self) -> list[Ready]:
@@ -95,12 +103,12 @@ class Bench:
 
     # Tasks
 
-    def _start_up(self) -> None:
+    def _help(self) -> None:
         entries = [
-            Entry({"system": ready.system.name}, self._start_window(ready)) for ready in self.ready
+            Entry({"system": ready.system.name}, self._help_window(ready)) for ready in self.ready
         ]
         for entry in self._alternate(entries, "startup"):
-            self.journal.report("startup_seconds", entry.about, entry.speeds)
+            self.journal.report("help_seconds", entry.about, entry.speeds)
 
     def _train(self, size: Size) -> None:
         entries = [
@@ -129,28 +137,41 @@ class Bench:
         models = {ready.system.name: self._model(ready, size) for ready in self.ready}
         for beam, batch in SEARCHES:
             count = self.options.sentences_alone if batch == 1 else self.options.sentences
-            text = self._excerpt(count)
-            entries = []
-            for ready in self.ready:
-                model = models[ready.system.name]
-                for precision, shortlist in self._ways(ready.system):
-                    if model is None:
-                        continue
-                    job = Translating(
-                        model=model, precision=precision, source=text[0], plain=text[1],
-                        folder=self.scratch / "job", beam=beam, batch=batch,
-                        threads=self.options.threads, shortlist=shortlist,
-                    )  # fmt: skip
-                    about: dict[str, Value] = {
-                        "system": ready.system.name, "config": size,
-                        "precision": precision, "beam": beam, "batch": batch,
-                    }  # fmt: skip
-                    if shortlist:
-                        about["shortlist"] = shortlist
-                    entries.append(Entry(about, self._translation_window(ready, job)))
+            entries = [
+                Entry(about, self._translation_window(ready, job))
+                for about, ready, job in self._translations(models, size, beam, batch, count)
+            ]
             for entry in self._alternate(entries, f"translate {size}, beam {beam}, batch {batch}"):
                 self.journal.report("translate_tokens_per_second", entry.about, entry.speeds)
                 entry.report_memory("translate", self.journal)
+        entries = [
+            Entry(about, self._first_line_window(ready, job))
+            for about, ready, job in self._translations(models, size, *FIRST_LINE, count=1)
+        ]
+        for entry in self._alternate(entries, f"start {size}"):
+            self.journal.report("startup_seconds", entry.about, entry.speeds)
+
+    def _translations(
+        self, models: dict[str, Training | None], size: Size, beam: int, batch: int, count: int
+    ) -> Iterator[tuple[dict[str, Value], Ready, Translating]]:
+        """Yield the translation of so many lines by each system in each way it can."""
+        source, plain = self._excerpt(count)
+        for ready in self.ready:
+            model = models[ready.system.name]
+            for precision, shortlist in self._ways(ready.system):
+                if model is None:
+                    continue
+                about: dict[str, Value] = {
+                    "system": ready.system.name, "config": size,
+                    "precision": precision, "beam": beam, "batch": batch,
+                }  # fmt: skip
+                if shortlist:
+                    about["shortlist"] = shortlist
+                yield about, ready, Translating(
+                    model=model, precision=precision, source=source, plain=plain,
+                    folder=self.scratch / "job", beam=beam, batch=batch,
+                    threads=self.options.threads, shortlist=shortlist,
+                )  # fmt: skip
 
     def _ways(self, system: System) -> Iterator[tuple[str, int]]:
         """Yield each precision and shortlist that the system can translate with."""
@@ -169,7 +190,7 @@ class Bench:
             entries, what, windows=self.options.windows, journal=self.journal, between=between
         )
 
-    def _start_window(self, ready: Ready) -> Callable[[int], Window]:
+    def _help_window(self, ready: Ready) -> Callable[[int], Window]:
         command = Command(
             ready.system.help(ready.environment),
             self.options.cache,
@@ -204,6 +225,15 @@ class Bench:
             done = finish(last)
             found = ready.system.translated(fresh, done)
             return Window(count_tokens(found.lines) / found.seconds, done.peak_mb)
+
+        return measure
+
+    def _first_line_window(self, ready: Ready, job: Translating) -> Callable[[int], Window]:
+        def measure(_: int) -> Window:
+            fresh = replace(job, folder=self._fresh("job"))
+            done = [finish(command) for command in ready.system.translate(ready.environment, fresh)]
+            peak_mb = max(one.peak_mb for one in done)
+            return Window(sum(one.seconds for one in done), peak_mb)
 
         return measure
 

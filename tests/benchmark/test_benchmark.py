@@ -61,7 +61,7 @@ def test_training_is_measured_by_real_updates(tiny_folder, precision):
     assert speed.figure == "train_tokens_per_second"
     assert speed.precision == precision
     assert speed.value > 0
-    assert memory.part == "train"
+    assert memory.task == "train"
     assert 50 < memory.value < 100_000
 
 
@@ -69,7 +69,7 @@ def test_translation_is_measured_for_each_beam_and_batch(tiny_folder):
     *speeds, memory = run_part(task(tiny_folder, "translate", windows=1))
     assert [(speed.batch, speed.beam) for speed in speeds] == [(1, 1), (1, 5), (64, 1), (64, 5)]
     assert all(speed.value > 0 for speed in speeds)
-    assert memory.part == "translate"
+    assert memory.task == "translate"
 
 
 @pytest.mark.parametrize("beam", [1, 5])

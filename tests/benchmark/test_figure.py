@@ -23,6 +23,7 @@ def test_a_figure_is_one_line_of_json_with_what_it_belongs_to():
         "precision": "bf16",
         "threads": 2,
         "value": 9969,
+        "windows": [9969],
     }
     assert "\n" not in trained(9968.6).as_json()
 
