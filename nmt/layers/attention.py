@@ -78,7 +78,28 @@ def attention_kernels(query: Tensor, keys: Tensor, states: Tensor) -> Kernels | 
     return kernels() if fits else None
 
 
-class DotAttention(nn.Module):
+class ProductAttention(nn.Module):
+    """score = q . k / temperature; who derives from it says what the keys k are."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Weigh `keys` [batch, src_len, query] for `query` [batch, queries, query].
+
+        Returns weights [batch, queries, src_len]; `mask` [batch, src_len].
+        """
+        return normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
+
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
+        return attend(query, keys, states, mask, self.temperature)
+
+
+class DotAttention(ProductAttention):
     """score(q, h) = q . h (Luong et al., 2015, sec. 3.1).
 
     Args:
@@ -88,32 +109,18 @@ class DotAttention(nn.Module):
     """
 
     def __init__(self, query_size: int, memory_size: int, *, temperature: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(temperature)
         if query_size != memory_size:
             raise ValueError(
                 f"dot attention needs equal sizes, got query {query_size}, memory {memory_size}"
             )
-        self.temperature = temperature
 
     def keys(self, memory: Tensor) -> Tensor:
         """Return `memory` [batch, src_len, memory] itself."""
         return memory
 
-    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Weigh `keys` [batch, src_len, query] for `query` [batch, queries, query].
 
-        Returns weights [batch, queries, src_len]; `mask` [batch, src_len].
-        """
-        return normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
-
-    def attend(
-        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
-        return attend(query, keys, states, mask, self.temperature)
-
-
-class GeneralAttention(nn.Module):
+class GeneralAttention(ProductAttention):
     """score(q, h) = q . W h (Luong et al., 2015, sec. 3.1).
 
     Args:
@@ -123,27 +130,13 @@ class GeneralAttention(nn.Module):
     """
 
     def __init__(self, query_size: int, memory_size: int, *, temperature: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(temperature)
         self.multiply: Multiply = multiply_plainly
         self.project_memory = nn.Linear(memory_size, query_size, bias=False)
-        self.temperature = temperature
 
     def keys(self, memory: Tensor) -> Tensor:
         """Project `memory` [batch, src_len, memory] once a sentence -> [batch, src_len, query]."""
         return self.multiply(memory, self.project_memory.weight)
-
-    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Weigh `keys` [batch, src_len, query] for `query` [batch, queries, query].
-
-        Returns weights [batch, queries, src_len]; `mask` [batch, src_len].
-        """
-        return normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
-
-    def attend(
-        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
-        return attend(query, keys, states, mask, self.temperature)
 
 
 class AdditiveAttention(nn.Module):

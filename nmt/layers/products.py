@@ -50,7 +50,7 @@ def multiply_plainly(inputs: Tensor, weight: Tensor, bias: Tensor | None = None)
 def multiply_forward(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Do the same without a gradient, by the library that is fastest at it on this machine."""
     is_fp32 = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    # With parts of a larger matrix, oneDNN is hundreds of times slower.
+    # oneDNN has no fast way for parts of a larger matrix.
     is_whole = inputs.shape[-1] > 0 and (weight.is_contiguous() or weight.t().is_contiguous())
     if is_fp32 and is_whole and inputs.device.type == "cpu" and prefers_onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")

@@ -1,8 +1,9 @@
 """Unroll cells over a sequence: one layer, both directions, many layers.
 
-Three paths give the same result. The compiled path does gates by kernels of our own; the fused
-path hands a whole sequence to torch's kernel, products included. Both need a cell that they know
-and an undisturbed recurrence. The step path calls the cell once per position and can do everything.
+Several paths give the same result. The compiled path does gates by kernels of our own, and leaves
+padding out where gradients are wanted; the fused path hands a whole sequence to torch's kernel,
+products included. They need a cell that they know and an undisturbed recurrence. The step path
+calls the cell once per position and can do everything.
 """
 
 from collections.abc import Callable
