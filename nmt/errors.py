@@ -66,8 +66,11 @@ class DivergenceError(NmtError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that no memory was left; torch has no class for that on CPUs."""
-    signs = ("DefaultCPUAllocator", "Storage size calculation overflowed")
+    """Say whether an error means that no memory was left.
+
+    torch has a class for that on GPUs, but not on CPUs nor in the libraries of GPUs.
+    """
+    signs = ("DefaultCPUAllocator", "Storage size calculation overflowed", "STATUS_ALLOC_FAILED")
     is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return is_named or (isinstance(error, RuntimeError) and any(s in str(error) for s in signs))
 

@@ -234,9 +234,18 @@ def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, mon
     assert len(written) == 10 + 1
 
 
-def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(
+    complaint, tmp_path, monkeypatch
+):
     def refuse(*_: object, **__: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+        raise RuntimeError(complaint)
 
     monkeypatch.setattr(TranslationModel, "decode", refuse)
     text = (
