@@ -175,6 +175,12 @@ def all_reduce_sum(values: Sequence[float], world: World) -> list[float]:
     return [float(value) for value in total.tolist()]
 
 
+def agree(of_any: Sequence[float], of_main: Sequence[bool], world: World) -> list[float]:
+    """Return the same on every rank: sums over all ranks, then what the main rank alone decides."""
+    decided = [float(world.is_main and wish) for wish in of_main]
+    return all_reduce_sum([*of_any, *decided], world)
+
+
 def broadcast_object(value: Any, world: World) -> Any:
     """Return rank 0's `value` on every rank; it must be plain JSON (tuples become lists)."""
     if world.size == 1:

@@ -6,7 +6,7 @@ from typing import Literal
 from nmt.data.loader import Update
 from nmt.models.translation import ScheduledSampling
 from nmt.training.clipping import clip_gradients
-from nmt.training.distributed import all_reduce_sum
+from nmt.training.distributed import agree
 from nmt.training.divergence import diverged
 from nmt.training.gradients import accumulate_gradients
 from nmt.training.meter import Meter
@@ -35,16 +35,9 @@ def train(trainer: Trainer, stop: GracefulStop, deadline: Deadline) -> Ending:
             reload_best(trainer)
         update = next(updates)
         nll, norm = make_update(trainer, update)
-        nll, is_asked_to_stop, must_validate, must_save, is_out_of_time = all_reduce_sum(
-            [nll, float(stop.requested is not None)]  # of any rank
-            + [
-                float(trainer.world.is_main and wish)  # the main rank decides for all
-                for wish in (
-                    validation.is_due(state.update),
-                    saving.is_due(state.update),
-                    deadline.has_passed,
-                )
-            ],
+        nll, is_asked_to_stop, must_validate, must_save, is_out_of_time = agree(
+            [nll, stop.requested is not None],
+            [validation.is_due(state.update), saving.is_due(state.update), deadline.has_passed],
             trainer.world,
         )
         if (report := meter.count(update, nll=nll, norm=norm)) is not None:

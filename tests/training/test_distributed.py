@@ -26,7 +26,8 @@ import torch
 from torch import nn
 from nmt.errors import NmtError
 from nmt.training.distributed import (
-    all_reduce_gradients, all_reduce_sum, await_main, broadcast_object, gather_objects, start_world,
+    agree, all_reduce_gradients, all_reduce_sum, await_main, broadcast_object, gather_objects,
+    start_world,
 )
 from nmt.training.randomness import gather_random_states, restore_random_states
 
@@ -47,6 +48,7 @@ with start_world("cpu", timeout=30) as world:
         "size": world.size,
         "gradients": [p.grad.flatten().tolist() for p in (weight, bias, unused)],
         "sum": all_reduce_sum([world.rank + 0.5, 1e16, 1.0], world),
+        "agreed": agree([1.0], [world.is_main, not world.is_main], world),
         "broadcast": broadcast_object({"from": world.rank, "text": "e" * 50 * world.rank}, world),
         "gathered": gather_objects(["x" * world.rank, None], world),
         "awaited": [await_main(world)] * 2,
@@ -94,6 +96,7 @@ def test_two_processes_sum_broadcast_and_gather(tmp_path):
             "size": 2,
             "gradients": [[0.0, 3.0, 6.0, 9.0, 12.0, 15.0], [5.0], [0.0] * 4],
             "sum": [2.0, 2e16, 2.0],
+            "agreed": [2.0, 1.0, 0.0],
             "broadcast": {"from": 0, "text": ""},
             "gathered": [["", None], ["x", None]],
             "awaited": [None, None],
