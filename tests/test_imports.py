@@ -97,3 +97,14 @@ def test_commands_do_not_import_slow_libraries():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, f"imported by nmt.cli: {done.stderr}"
+
+
+def test_translating_does_not_import_the_compiler_of_torch(model_folder):
+    """That alone would take longer than all the rest until the first line."""
+    program = (
+        "import sys\nfrom nmt.translator import Translator\n"
+        f"next(Translator.load({str(model_folder)!r}, precision='auto').translate(['a cat']))\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

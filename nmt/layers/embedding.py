@@ -34,7 +34,9 @@ class Embedding(nn.Module):
         variational: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(nn.init.normal_(torch.empty(vocab_size, size), std=size**-0.5))
+        self.weight = nn.Parameter(torch.empty(vocab_size, size))
+        if not self.weight.is_meta:  # there, torch would import its compiler only to draw nothing
+            nn.init.normal_(self.weight, std=size**-0.5)
         self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
 
     @property
