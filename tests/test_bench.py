@@ -514,7 +514,8 @@ def test_a_system_whose_log_nobody_understands_is_reported_as_well(
 
 def make_bench(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["make", "-n", "-f", "recipes/bench/Makefile", "PYTHON=python", *words],
+        ["make", "-n", "--no-print-directory", "-f", "recipes/bench/Makefile", "PYTHON=python",
+         *words],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "THREADS": "7", "NMT_DATA": "there"},
     )  # fmt: skip
