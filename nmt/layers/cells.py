@@ -177,14 +177,19 @@ class LstmCell(nn.Module):
 
         `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
-        hidden, cell = state[0], state[1].to(self.bias.dtype)  # each [rows, hidden]; c is a sum
+        hidden, cell = state[0], _widened(state[1])  # each [rows, hidden]; c is a sum over steps
         read = hidden if dropped is None else dropped
         recurrent = self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
         if compiled := CompiledCell.of(self.compiled, cell, projected, recurrent):
             return compiled.step(projected, recurrent, cell)
         i, f, g, o = (projected + recurrent).chunk(4, dim=-1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        return (torch.sigmoid(o) * torch.tanh(cell)).to(projected.dtype), cell
+
+
+def _widened(values: Tensor) -> Tensor:
+    """Return `values` in float32, or in float64 if they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 Cell = RnnCell | GruCell | LstmCell

@@ -92,6 +92,8 @@ def limits_table(figures: Iterable[Figure]) -> list[str]:
     """Return the lines of a table: how fast the machine multiplies, and how near systems get."""
     listed = [figure for figure in figures if figure["figure"] in LIMITS]
     systems = list(dict.fromkeys(str(figure["system"]) for figure in listed))
+    if not listed:
+        return []
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for figure in listed:
         row = rows.setdefault((str(figure["figure"]), _work(figure)), {})

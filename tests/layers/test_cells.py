@@ -227,4 +227,13 @@ def test_sums_over_steps_stay_in_float32(make_cell):
         state = tuple(torch.ones(2, 4, dtype=torch.bfloat16) for _ in range(cell.states))
         for position in cell.project(torch.randn(2, 5, 3)).unbind(dim=1):
             state = cell(position, state)
-    assert [part.dtype for part in state] == [torch.float32] * cell.states
+    assert state[-1].dtype == torch.float32
+
+
+def test_an_lstm_whose_weights_are_bf16_still_adds_up_in_float32():
+    cell = LstmCell(3, 4).bfloat16()
+    nn.init.normal_(cell.weight_hidden)
+    state = zero_state(cell, 2)
+    for position in cell.project(torch.randn(2, 5, 3).bfloat16()).unbind(dim=1):
+        state = cell(position, state)
+    assert [part.dtype for part in state] == [torch.bfloat16, torch.float32]
