@@ -70,7 +70,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     torch has a class for that on GPUs, but not on CPUs nor in the libraries of GPUs.
     """
-    signs = ("DefaultCPUAllocator", "Storage size calculation overflowed", "STATUS_ALLOC_FAILED")
+    signs = (
+        "DefaultCPUAllocator",
+        "Storage size calculation overflowed",
+        "STATUS_ALLOC_FAILED",
+        "CUDA error: out of memory",
+    )
     is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return is_named or (isinstance(error, RuntimeError) and any(s in str(error) for s in signs))
 

@@ -517,15 +517,18 @@ def make_bench(*words: str) -> subprocess.CompletedProcess[str]:
         ["make", "-n", "--no-print-directory", "-f", "recipes/bench/Makefile", "PYTHON=python",
          *words],
         cwd=ROOT, capture_output=True, text=True, check=False,
-        env={**os.environ, "THREADS": "7", "NMT_DATA": "there"},
+        env={**os.environ, "THREADS": "7", "NMT_DATA": "over there", "MAKEFLAGS": ""},
     )  # fmt: skip
 
 
 def test_make_hands_its_variables_on_but_none_of_the_environment() -> None:
-    done = make_bench("SYSTEMS=nmt joeynmt", "WINDOWS=7", "MODEL_UPDATES=3", "CACHE=mine")
+    done = make_bench(
+        "SYSTEMS=nmt joeynmt", "WINDOWS=7", "MODEL_UPDATES=3", "CACHE=mine", "CONFIGS="
+    )
     assert done.stdout.split() == [
-        "cd", "recipes", "&&", f'NMT_DATA="{ROOT / "there"}"', "python", "-m", "bench", "--systems",
-        "nmt", "joeynmt", "--windows", "7", "--model-updates", "3", "--cache", f'"{ROOT / "mine"}"',
+        "cd", "recipes", "&&", *f'NMT_DATA="{ROOT / "over there"}"'.split(), "python", "-m",
+        "bench", "--systems", "nmt", "joeynmt", "--windows", "7", "--model-updates", "3",
+        "--cache", f'"{ROOT / "mine"}"',
     ]  # fmt: skip
 
 

@@ -120,7 +120,7 @@ class GruCell(nn.Module):
 
         `dropped` replaces the state inside the recurrent products (recurrent dropout).
         """
-        hidden = state[0].to(self.bias.dtype)  # [rows, hidden]; it is a sum over the steps
+        hidden = state[0].to(self.bias.dtype)  # [rows, hidden]; fp32 under autocast
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":

@@ -1,6 +1,6 @@
 """`make bench`: install the peers, let all do the same work in turn, print figures and ratios.
 
-JSON lines go to standard output, what is going on and the table of ratios to standard error.
+JSON lines go to standard output, progress and the tables of ratios and limits to standard error.
 """
 
 import argparse

@@ -111,22 +111,30 @@ def _cast(arguments: Any, dtype: torch.dtype) -> Any:
 class _Module(backend_registration._DummyBackendModule):
     """What torch asks of `torch.imagined`."""
 
+    def __init__(self) -> None:
+        self.restored: list[Tensor] = []
+        """Every state that was set."""
+
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         """Return what autocast may cast to."""
         return [torch.bfloat16, torch.float16]
 
     def get_rng_state(self, device: torch.device) -> Tensor:
-        """Return the state of the generator, which is that of the CPU."""
-        return torch.get_rng_state()
+        """Return the state of the generator; it draws by that of the CPU, and has one byte more."""
+        return torch.cat([torch.get_rng_state(), torch.ones(1, dtype=torch.uint8)])
 
     def set_rng_state(self, state: Tensor, device: torch.device) -> None:
         """Go on as the generator would have from there."""
-        torch.set_rng_state(state)
+        torch.set_rng_state(state[:-1])
+        self.restored.append(state)
 
 
 @cache
 def _register() -> list[torch.library.Library]:
-    """Make the device known to torch, once in a process."""
+    """Make the device known to torch, once and for all in a process.
+
+    From then on `torch.accelerator` names it, and `pin_memory` would look for it.
+    """
     backend_registration._setup_privateuseone_for_python_backend(NAME, _Module())
     operations = torch.library.Library("aten", "IMPL")
     everything = torch.library.Library("_", "IMPL")

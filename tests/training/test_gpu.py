@@ -180,7 +180,11 @@ def test_a_run_that_is_stopped_and_resumed_is_that_of_the_cpu(
     )
     for device in (gpu, CPU):
         train(tmp_path, monkeypatch, device, *overrides, "training.max_updates=12")
+    restored = len(torch.imagined.restored)
     there, here = (train(tmp_path, monkeypatch, device, *overrides) for device in (gpu, CPU))
+    assert [len(state) for state in torch.imagined.restored[restored:]] == [
+        len(torch.get_rng_state()) + 1
+    ]
     named = [(line["kind"], line["update"]) for line in there]
     assert [number for kind, number in named if kind == "update"] == list(range(1, 21))
     assert named == [(line["kind"], line["update"]) for line in here]

@@ -239,6 +239,7 @@ def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, mon
     [
         "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory",
     ],
 )
 def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(
