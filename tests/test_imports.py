@@ -100,7 +100,7 @@ def test_commands_do_not_import_slow_libraries():
 
 
 def test_translating_does_not_import_the_compiler_of_torch(model_folder):
-    """That alone would take longer than all the rest until the first line."""
+    """It is large, and nothing of it is used."""
     program = (
         "import sys\nfrom nmt.translator import Translator\n"
         f"next(Translator.load({str(model_folder)!r}, precision='auto').translate(['a cat']))\n"

@@ -120,7 +120,7 @@ class GruCell(nn.Module):
 
         `dropped` replaces the state inside the recurrent products (recurrent dropout).
         """
-        hidden = state[0].to(self.bias.dtype)  # [rows, hidden]; fp32 under autocast
+        hidden = state[0]  # [rows, hidden]
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
@@ -138,7 +138,7 @@ class GruCell(nn.Module):
             hidden_r, hidden_z = self.multiply(read, gates).chunk(2, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + self.multiply(r * read, candidate))
-        return (n + z * (hidden - n),)
+        return (n + z * (hidden.to(self.bias.dtype) - n),)  # in fp32 under autocast
 
 
 class LstmCell(nn.Module):
@@ -177,13 +177,13 @@ class LstmCell(nn.Module):
 
         `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
-        hidden, cell = state[0], _widened(state[1])  # each [rows, hidden]; c is a sum over steps
+        hidden, cell = state  # each [rows, hidden]
         read = hidden if dropped is None else dropped
         recurrent = self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
         if compiled := CompiledCell.of(self.compiled, cell, projected, recurrent):
             return compiled.step(projected, recurrent, cell)
         i, f, g, o = (projected + recurrent).chunk(4, dim=-1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        cell = torch.sigmoid(f) * _widened(cell) + torch.sigmoid(i) * torch.tanh(g)
         return (torch.sigmoid(o) * torch.tanh(cell)).to(projected.dtype), cell
 
 

@@ -13,8 +13,7 @@ from torch import Tensor
 def keep_mask(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
     """Draw booleans of `shape`, False at `rate`, which is met to 2^-16.
 
-    Sixteen random bits a value are enough, and one draw of the generator gives sixty-four; on a
-    CPU, drawing is most of the work.
+    Sixteen random bits a value are enough, and one draw of the generator gives sixty-four.
     """
     size = math.prod(shape)
     draws = torch.empty((size + 3) // 4, dtype=torch.int64, device=device)
