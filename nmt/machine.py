@@ -1,4 +1,4 @@
-"""What a process asks of its machine before it computes."""
+"""Process settings and CPU features that affect speed."""
 
 import contextlib
 import ctypes
@@ -12,23 +12,24 @@ if TYPE_CHECKING:
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 _KEPT = 1 << 30  # bytes
-_PRIMITIVES = "64"
-_SPINS = "10000"  # by default 300,000
+_PRIMITIVES = "512"
+_SPINS = "10000"  # GNU OpenMP's default is 300,000
 
 MOST_THREADS = 1024
-"""More CPU threads than this are a mistake; torch would end without a word when it starts them. It
-is no fewer on a small machine, where a configuration of a large one has to work, too."""
+"""Most CPU threads accepted; torch crashes silently above this. The limit does not depend on the
+machine, so a configuration made for a large one also works on a small one."""
 
 
 def keep_memory() -> None:
-    """Let the process reuse its memory; call it before torch is imported.
+    """Make the process reuse its memory; call this before torch is imported.
 
-    Training asks for the same large blocks at each update. By default glibc gives them back to
-    the kernel each time, and the kernel fills them with zeros anew. And oneDNN, which torch
-    computes with on CPUs, keeps 1,024 prepared kernels, one for each shape it has met; with
-    batches of all shapes these are gigabytes, and hardly one is used again.
+    Training allocates the same large blocks in each update. By default, glibc returns them to the
+    operating system each time, which zeroes the pages again. oneDNN, which torch uses on CPUs,
+    caches 1,024 compiled kernels, one for each shape; half as many are enough for the shapes of
+    `nmt.fast.shapes` and take less memory.
 
-    What the user has set in the environment stands. Does nothing where there is no glibc.
+    Environment variables set by the user take precedence. The allocator settings need glibc and
+    are skipped without it.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _PRIMITIVES)
     with contextlib.suppress(OSError, AttributeError, TypeError):
@@ -40,23 +41,24 @@ def keep_memory() -> None:
 
 
 def wait_briefly() -> None:
-    """Let threads that wait for each other soon give up their cores; call it as `keep_memory`.
+    """Make waiting threads release their cores soon; call this before torch is imported.
 
-    By default a thread of GNU OpenMP that waits keeps its core busy for long, also while the
-    thread it waits for has no core to run on, which slows training beside another program. To
-    wait for less costs training nothing, but a search, whose steps are short, some of its rate.
+    By default, a waiting GNU OpenMP thread spins for a long time, even if the thread it waits for
+    has no core to run on. This slows training down when other programs are running. A shorter spin
+    costs training nothing, but slows search, whose steps are short.
 
-    What the user has set in the environment stands. Other OpenMP libraries do not read it.
+    Environment variables set by the user take precedence. Other OpenMP libraries ignore this
+    setting.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def has_fast_bf16(device: "torch.device | None" = None) -> bool:
-    """Say whether a device, by itself the CPU, multiplies faster in bfloat16 than in float32.
+    """Whether a device (default: the CPU) multiplies faster in bfloat16 than in float32.
 
-    A CPU with AMX does. With AVX-512-bf16 alone AMD's do, and Intel's do not; figures of both stand
-    in recipes/bench/README.md. GPUs do from compute capability 8 on; older ones only imitate it.
+    CPUs with AMX do. With only AVX-512-bf16, AMD's do and Intel's do not; recipes/bench/README.md
+    has figures for both. GPUs do from compute capability 8; older ones only emulate bfloat16.
     """
     import torch
 
@@ -66,10 +68,17 @@ def has_fast_bf16(device: "torch.device | None" = None) -> bool:
     return has_amx() or (_is_amd() and bool(has_instructions()))
 
 
-def has_fast_int8() -> bool:
-    """Say whether the CPU adds up products of 8-bit integers, by AVX-512-VNNI or the like.
+def has_int8() -> bool:
+    """Whether torch supports products of 8-bit integers on this CPU."""
+    import torch
 
-    Elsewhere this is slower, and sums of two products may not fit.
+    return hasattr(torch.ops.onednn, "qlinear_pointwise")
+
+
+def has_fast_int8() -> bool:
+    """Whether the CPU has instructions that accumulate 8-bit products, such as AVX-512-VNNI.
+
+    Without them, int8 is slower, and the sum of two products may overflow.
     """
     import torch
 
@@ -78,7 +87,7 @@ def has_fast_int8() -> bool:
 
 @cache
 def has_amx() -> bool:
-    """Say whether the CPU multiplies whole tiles of a matrix at once."""
+    """Whether the CPU has AMX, which multiplies whole tiles of a matrix at once."""
     import torch
 
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
@@ -86,9 +95,9 @@ def has_amx() -> bool:
 
 @cache
 def prefers_onednn() -> bool:
-    """Say whether oneDNN multiplies in fp32 faster than what torch takes by itself.
+    """Whether oneDNN is faster in fp32 than MKL, torch's default.
 
-    That is MKL, which leaves AVX-512 unused on other processors than Intel's.
+    MKL uses AVX-512 on Intel processors only.
     """
     import torch
 

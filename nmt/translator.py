@@ -18,8 +18,7 @@ from torch import Tensor
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import ModelError, UsageError, explain_lack_of_memory
-from nmt.layers.products import can_quantize, quantize
-from nmt.machine import MOST_THREADS, has_fast_int8
+from nmt.machine import MOST_THREADS, has_fast_int8, has_int8
 from nmt.models.folder import LoadedModel, load_model_folder
 from nmt.models.shortlist import Choice, Shortlist
 from nmt.models.translation import TranslationModel
@@ -156,6 +155,7 @@ class Translator:
         device: str = "auto",
         precision: Precision | Literal["auto"] = "fp32",
         threads: int = 0,
+        fast: bool = True,
     ) -> "Translator":
         """Load a model, or several as an ensemble.
 
@@ -165,6 +165,8 @@ class Translator:
             precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
                 has instructions for them. "auto" is "int8" on such a CPU, else "fp32".
             threads: CPU threads of this process; 0 leaves them as they are.
+            fast: exchange modules for fast ones (`nmt.fast.accelerate`); False computes the plain
+                equations, slowly, in fp32 or bf16.
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
@@ -177,18 +179,19 @@ class Translator:
             torch.set_num_threads(threads)
         where = choose_device(device)
         if precision == "auto":
-            precision = choose_precision(where)
+            precision = choose_precision(where) if fast else "fp32"
         elif precision == "int8":
-            require_int8(where)
+            require_int8(where, fast=fast)
         folders = [paths] if isinstance(paths, Path | str) else list(paths)
         loaded = [load_model_folder(Path(folder)) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
         models = [member.model.to(where, DTYPES[precision]) for member in loaded]
-        for model in models:
-            model.decoder.tabulate()
-            if precision == "int8":
-                quantize(model)
+        if fast:
+            from nmt.fast.accelerate import accelerate
+
+            for model in models:
+                accelerate(model, "search", int8=precision == "int8")
         return cls(
             models,
             source=first.source,
@@ -464,16 +467,21 @@ def choose_device(device: str) -> torch.device:
 
 def choose_precision(device: torch.device) -> Precision:
     """Return in what a device translates best: much faster, with hardly another result."""
-    return "int8" if device.type == "cpu" and can_quantize() and has_fast_int8() else "fp32"
+    return "int8" if device.type == "cpu" and has_int8() and has_fast_int8() else "fp32"
 
 
-def require_int8(device: torch.device) -> None:
+def require_int8(device: torch.device, *, fast: bool) -> None:
     """Refuse products of 8-bit integers where there are none.
 
     Raises:
-        UsageError: on a GPU, or with a torch that lacks them.
+        UsageError: on a GPU, with a torch that lacks them, or without fast modules.
     """
-    if device.type != "cpu" or not can_quantize():
+    if not fast:
+        raise UsageError(
+            'precision: "int8" exists in fast modules only; choose "fp32" or "bf16", or leave '
+            "--plain out."
+        )
+    if device.type != "cpu" or not has_int8():
         raise UsageError(
             f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
             'choose "bf16" or "fp32".'

@@ -2,9 +2,9 @@
 
     python recipes/fetch.py NAME
 
-A corpus is taken from $NMT_DATA/<folder> if it is there (as links), and downloaded otherwise.
-Either way every file is held against its sha256, that of the plain text the recipe was measured
-on. Exit codes: 0 done, 2 unknown recipe, 3 the corpus is missing, damaged or cannot be had.
+If $NMT_DATA/<folder> exists, the corpus is linked from there; otherwise it is downloaded. In both
+cases every file must have the sha256 of the plain text the recipe was measured on.
+Exit codes: 0 done, 2 unknown recipe, 3 corpus missing, damaged or unavailable.
 """
 
 import argparse
@@ -24,28 +24,28 @@ from pathlib import Path
 RECIPES = Path(__file__).resolve().parent
 ATTEMPTS = 4
 PAUSE = 1.0
-"""Seconds before the second attempt; doubled before each further one."""
+"""Seconds before the second attempt; doubled before each further attempt."""
 TIMEOUT = 60.0
-"""Seconds without a byte after which an attempt is given up."""
+"""Seconds without data after which an attempt is abandoned."""
 CHUNK = 1 << 20
 
 
 class FetchError(Exception):
-    """The corpus cannot be had: says which file, why, and what to do."""
+    """The corpus is unavailable; the message says which file, why, and what to do."""
 
 
 class _Interrupted(Exception):
-    """An attempt failed in a way that another may not."""
+    """An attempt failed in a way that may be temporary."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A file to download, and how to read the texts of the corpus out of its bytes."""
+    """A file to download, and how to extract the texts of the corpus from it."""
 
     url: str
     read: Callable[[bytes], list[bytes]]
     names: tuple[str, ...]
-    """File names in the recipe, as many as `read` returns texts."""
+    """File names in the recipe, one for each text returned by `read`."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,20 @@ class Corpus:
     sums: dict[str, str]
     """sha256 of each text file."""
     origins: tuple[Origin, ...] = ()
-    """Empty where the files cannot be made from what is public; `note` says why."""
+    """Empty if the files cannot be made from public data; `note` explains why."""
     note: str = ""
 
 
-# Readers: from the bytes of a download to the bytes of text files
+# Readers: convert the bytes of a download to the bytes of text files
 
 
 def gunzipped(content: bytes) -> list[bytes]:
-    """Return the one text inside a gzip file."""
+    """Return the text in a gzip file."""
     return [gzip.decompress(content)]
 
 
 def words_and_sounds(content: bytes) -> list[bytes]:
-    """Split lines "word TAB sounds" into the letters of the word, spaced, and the sounds."""
+    """Split lines "word TAB sounds" into space-separated letters, and sounds."""
     rows = [line.split("\t") for line in content.decode("utf-8").split("\n") if line]
     letters = "".join(" ".join(word) + "\n" for word, _ in rows)
     sounds = "".join(sound + "\n" for _, sound in rows)
@@ -135,7 +135,7 @@ CORPORA = {
         },
         note="The pairs are those of deu-eng.zip (ManyThings.org / Tatoeba, 2018-05-13, CC BY 2.0)"
         "\nin github.com/rioyshky/translation at de48b7027f7318d77010a6e08ed928c10748c23d, but"
-        "\nthe split into train, dev and test was made once and is not published with them.",
+        "\nthe split into train, dev and test is not published with them.",
     ),
     "dates": Corpus(
         "dates-en-iso",
@@ -178,16 +178,16 @@ CORPORA = {
 
 
 def fetch(corpus: Corpus, out: Path, *, local: Path | None, report: Callable[[str], None]) -> None:
-    """Make `out` hold the files of the corpus.
+    """Put the files of the corpus into `out`.
 
     Args:
         corpus: what to fetch.
-        out: folder of the files; what is there and right is kept.
-        local: the folder $NMT_DATA, where the corpus is looked for first.
-        report: gets one line for each thing done.
+        out: folder for the files; a complete and correct corpus in it is kept.
+        local: the folder $NMT_DATA, searched first.
+        report: called with one line for each action.
 
     Raises:
-        FetchError: if a file cannot be had, or has the wrong content.
+        FetchError: a file is unavailable or has the wrong content.
     """
     missing = [name for name in corpus.sums if not (out / name).exists()]
     if not missing:
@@ -207,7 +207,7 @@ def fetch(corpus: Corpus, out: Path, *, local: Path | None, report: Callable[[st
         where = f"{local} has no folder {corpus.folder}" if local else "NMT_DATA is not set"
         raise FetchError(
             f"{out}: this corpus cannot be downloaded, and {where}.\n{corpus.note}\n"
-            f"Set NMT_DATA to a folder that holds {corpus.folder}/ with the files "
+            f"Set NMT_DATA to a folder that contains {corpus.folder}/ with the files "
             f"{', '.join(corpus.sums)}."
         )
 
@@ -239,12 +239,13 @@ def _compare(found: str, expected: str, shown: str, advice: str) -> None:
 
 
 def _download(origin: Origin, sums: dict[str, str], out: Path) -> None:
-    """Write the texts of one origin; no file appears under its name before it is right."""
+    """Write the texts of one origin; a file gets its final name only after verification."""
     try:
         texts = origin.read(_bytes_of(origin.url))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise FetchError(
-            f"{origin.url}: what came is not what was expected there: {error}"
+            f"{origin.url}: the download has unexpected content ({error}); try again, or set "
+            "NMT_DATA to a folder that contains the corpus"
         ) from None
     out.mkdir(parents=True, exist_ok=True)
     for name, text in zip(origin.names, texts, strict=True):
@@ -252,7 +253,7 @@ def _download(origin: Origin, sums: dict[str, str], out: Path) -> None:
             hashlib.sha256(text).hexdigest(),
             sums[name],
             f"{name} from {origin.url}",
-            "the file there has changed: nothing was written",
+            "the file on the server has changed; nothing was written",
         )
         temporary = out / f".{name}.part"
         temporary.write_bytes(text)
@@ -260,7 +261,7 @@ def _download(origin: Origin, sums: dict[str, str], out: Path) -> None:
 
 
 def _bytes_of(url: str) -> bytes:
-    """Download a file, again after a pause where that may help."""
+    """Download a file, retrying after temporary failures."""
     pause = PAUSE
     for _ in range(ATTEMPTS - 1):
         try:
@@ -273,7 +274,7 @@ def _bytes_of(url: str) -> bytes:
     except _Interrupted as error:
         raise FetchError(
             f"{url}: cannot be downloaded: {error} ({ATTEMPTS} attempts); "
-            "check the network, or set NMT_DATA to a folder that holds the corpus"
+            "check the network, or set NMT_DATA to a folder that contains the corpus"
         ) from None
 
 
@@ -281,15 +282,15 @@ def _attempt(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "nmt-recipes"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            content: bytes = response.read()  # a few MB at most; raises if it ends too early
+            content: bytes = response.read()  # a few MB at most; raises if incomplete
             return content
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (408, 429) or error.code >= 500:
             raise _Interrupted(f"HTTP {error.code} {error.reason}") from None
         raise FetchError(
-            f"{url}: HTTP {error.code} {error.reason}; the file is no longer there: "
-            "set NMT_DATA to a folder that holds the corpus"
+            f"{url}: HTTP {error.code} {error.reason}; the file is not available, so "
+            "set NMT_DATA to a folder that contains the corpus"
         ) from None
     except urllib.error.URLError as error:
         raise _Interrupted(str(error.reason)) from None
@@ -306,7 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0  # its corpus is part of the project
     if name not in CORPORA:
         known = ", ".join(["toy", *CORPORA])
-        print(f"no recipe {name!r}; there are: {known}", file=sys.stderr)
+        print(f"no recipe {name!r}; known recipes: {known}", file=sys.stderr)
         return 2
     local = Path(os.environ["NMT_DATA"]) if os.environ.get("NMT_DATA") else None
 

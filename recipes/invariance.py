@@ -1,11 +1,11 @@
-"""Show that a translation does not depend on what else is in its batch.
+"""Check that a translation does not depend on the other sentences in its batch.
 
     .venv/bin/python recipes/invariance.py runs/multi30k-en-de recipes/multi30k-en-de/data/test.en
     .venv/bin/python recipes/invariance.py RUN FILE int8
 
 Translates a file with batches of 1, 7 and 64 sentences and in shuffled order, greedily and with a
-beam of 5, in the default mode and exactly, and counts the lines that come out the same every time.
-A line that differs must be a near-tie: two translations whose scores are closer than 1e-5.
+beam of 5, in default and exact mode, and counts the lines that are the same every time. A line that
+differs must be a near-tie: translations whose scores differ by at most 1e-5.
 """
 
 import random
@@ -23,7 +23,7 @@ NEAR_TIE = 1e-5
 def variants(
     translator: Translator, lines: list[str], *, beam: int, exact: bool
 ) -> list[list[Translation]]:
-    """Translate with each batch size, and once more in another order."""
+    """Translate with each batch size, and once in shuffled order."""
     options = replace(translator.options, beam=beam)
     found = [
         list(translator.translate(lines, options=options, batch_size=size, exact=exact))
@@ -50,7 +50,7 @@ def main() -> int:
             log_prob = max(max(t.log_prob for t in r) - min(t.log_prob for t in r) for r in same)
             print(
                 f"{'exact' if exact else 'default'}  beam {beam}  identical {len(same)} of "
-                f"{len(lines)}  largest difference of log-probability {log_prob:.2e}"
+                f"{len(lines)}  largest difference in log-probability {log_prob:.2e}"
             )
             for row in differing:
                 scores = [t.score for t in row]

@@ -1,11 +1,11 @@
-# Turns `make bench NAME=value` into options of a program: --name value for each name that is in
-# OPTIONS, and for those in PATHS with the path from where make was called. Only what stands on the
-# command line counts, nothing and no value is the same, and a name that nothing knows ends make.
+# Turns `make bench NAME=value` into program options: --name value for each name in OPTIONS and
+# PATHS. Values of PATHS are relative to the folder in which make was called. Only variables from the
+# command line count. An empty value means the default, and an unknown name is an error.
 
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$(if $(strip $($v)),$v)))
 unknown := $(filter-out $(OPTIONS) $(PATHS) NMT_DATA PYTHON VENV BIN,$(given))
 ifneq ($(unknown),)
-$(error nothing is called $(unknown); known: $(OPTIONS) $(PATHS))
+$(error unknown option $(unknown); known: $(OPTIONS) $(PATHS))
 endif
 
 name = --$(subst _,-,$(shell printf %s '$(1)' | tr A-Z a-z))

@@ -1,9 +1,9 @@
-"""Print how many lines of a file equal those of another.
+"""Count how many lines of a file equal those of a reference.
 
     python recipes/score_exact.py HYPOTHESIS REFERENCE
 
-One line is one item (a date, the sounds of a word) with one right answer, so the word error rate
-is the share of lines with any error. Exit codes: 0 done, 2 usage, 3 the files do not fit.
+Each line is one item (a date, the pronunciation of a word) with one right answer, so the word error
+rate is the share of lines with any error. Exit codes: 0 done, 2 usage, 3 unusable files.
 """
 
 import argparse
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 file; a line is what ends in a line feed."""
+    """Return the lines of a UTF-8 file; only a line feed ends a line."""
     lines = path.read_bytes().decode("utf-8").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def report(hypotheses: list[str], references: list[str]) -> str:
-    """Return the line that is printed; both lists have the same length, above 0."""
+    """Return the line to print; both lists must have the same length, above 0."""
     right = sum(map(str.__eq__, hypotheses, references))
     total = len(references)
     exact = 100 * right / total
@@ -28,8 +28,8 @@ def report(hypotheses: list[str], references: list[str]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Compare two files; return the exit code."""
     parser = argparse.ArgumentParser(description="Count the lines that are exactly right.")
-    parser.add_argument("hypothesis", type=Path, help="what the model wrote")
-    parser.add_argument("reference", type=Path, help="what is right")
+    parser.add_argument("hypothesis", type=Path, help="output of the model")
+    parser.add_argument("reference", type=Path, help="right answers")
     options = parser.parse_args(arguments)
     try:
         hypotheses, references = read_lines(options.hypothesis), read_lines(options.reference)

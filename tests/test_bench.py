@@ -304,7 +304,7 @@ def test_training_that_ends_early_is_unavailable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        ("", "it failed without a word"),
+        ("", "it failed without any output"),
         ("one\ntwo\n\n", "two"),
         ("  ERROR: Failed building wheel\nnote: This error is not a problem with pip.\nhint: see\n",
          "ERROR: Failed building wheel"),
@@ -452,7 +452,7 @@ def test_a_peer_that_cannot_be_installed_is_reported_and_never_guessed(
         ("threads", 100000, "100000 is too large; at most 1,024"),
         ("systems", "nmt2", "invalid choice: 'nmt2' (choose from "),
         ("configs", "", "invalid choice: '' (choose from "),
-        ("precisions", "int8", "nobody trains in int8; add fp32, or leave train out of --tasks"),
+        ("precisions", "int8", "no system trains in int8; add fp32, or omit train in --tasks"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_installed(
@@ -483,7 +483,7 @@ def test_a_corpus_that_is_asked_for_is_never_exchanged_for_another(
     )  # fmt: skip
     assert done.returncode == 2
     first = folder / ("train.en" if missing == "multi30k" else "dev.de")
-    assert f'NMT_DATA is "{tmp_path}", but {first} is not there' in done.stderr
+    assert f'NMT_DATA is "{tmp_path}", but {first} does not exist' in done.stderr
     assert not (tmp_path / "cache").exists()
 
 
@@ -535,4 +535,4 @@ def test_make_hands_its_variables_on_but_none_of_the_environment() -> None:
 def test_make_knows_its_variables() -> None:
     done = make_bench("CONFIG=small")
     assert done.returncode == 2
-    assert "nothing is called CONFIG; known: SYSTEMS CONFIGS" in done.stderr
+    assert "unknown option CONFIG; known: SYSTEMS CONFIGS" in done.stderr

@@ -239,8 +239,8 @@ def test_what_is_not_given_is_measured_in_full() -> None:
         ("--seconds nan", "--seconds: nan must be above 0; try 1.0"),
         ("--precision int8", "invalid choice: 'int8'"),
         ("--varied length width", "invalid choice: 'width'"),
-        ("--svg a.png", "--svg: a.png would not be drawn as SVG; end its name in .svg"),
-        ("--svg no/a.svg", "--svg: there is no folder no; make it first"),
+        ("--svg a.png", "--svg: a.png is not an SVG file; choose a name that ends in .svg"),
+        ("--svg no/a.svg", "--svg: there is no folder no; create it first"),
     ],
 )
 def test_impossible_options_are_refused(

@@ -197,7 +197,7 @@ def test_another_content_is_refused_with_both_sums(
         download(corpus, tmp_path)
     assert str(caught.value) == (
         f"train.de from {server.url}/a.de.gz: sha256 is {sha256(other)}, "
-        f"expected {sha256(TEXT)}; the file there has changed: nothing was written"
+        f"expected {sha256(TEXT)}; the file on the server has changed; nothing was written"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -236,7 +236,7 @@ def test_in_the_end_it_says_what_went_wrong(
 
 def test_a_truncated_archive_is_no_archive(corpus: Corpus, server: Server, tmp_path: Path) -> None:
     server.answers["/a.de.gz"] = [serves(gzip.compress(TEXT)[:-9])]
-    with pytest.raises(FetchError, match=r"a\.de\.gz: what came is not what was expected there"):
+    with pytest.raises(FetchError, match=r"a\.de\.gz: the download has unexpected content"):
         download(corpus, tmp_path)
 
 
@@ -313,12 +313,12 @@ def test_a_corpus_that_cannot_be_downloaded_says_so(
     message = capsys.readouterr().err
     assert "this corpus cannot be downloaded, and NMT_DATA is not set" in message
     assert "github.com/" in message
-    assert f"Set NMT_DATA to a folder that holds {fetch.CORPORA[name].folder}/" in message
+    assert f"Set NMT_DATA to a folder that contains {fetch.CORPORA[name].folder}/" in message
 
 
 def test_an_unknown_recipe_exits_with_2(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch.main(["klingon"]) == 2
-    assert "no recipe 'klingon'; there are: toy, multi30k-en-de" in capsys.readouterr().err
+    assert "no recipe 'klingon'; known recipes: toy, multi30k-en-de" in capsys.readouterr().err
 
 
 def test_toy_needs_nothing_fetched(recipes: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random choices that are the same on every machine and every version of Python."""
+"""Random choices that are the same on every machine and in every version of Python."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Random choices made of `random()` alone, which Python promises never to change."""
+    """Random choices based only on `random()`, which Python guarantees never to change."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
@@ -22,7 +22,7 @@ class Dice:
         return options[int(self._random() * len(options))]
 
     def weigh(self, options: Sequence[tuple[T, float]]) -> T:
-        """Return one of the options, each as likely as its weight."""
+        """Return one of the options, with probability proportional to its weight."""
         left = self._random() * sum(weight for _, weight in options)
         for option, weight in options:
             left -= weight

@@ -1,11 +1,11 @@
-"""Write the toy corpus: sentences drawn from the grammar by a seed, the same bytes every time.
+"""Write the toy corpus: sentences drawn from the grammar with a fixed seed, byte for byte the same.
 
-    python data/toy/generate.py              rewrite train, dev and test beside this file
-    python data/toy/generate.py --check      only compare them with what would be written
+    python data/toy/generate.py              rewrite train, dev and test next to this file
+    python data/toy/generate.py --check      only compare the files with what would be written
 
-No English sentence occurs twice in the whole corpus and no Italian one either, so nothing of dev
-or test is in train. A draw that would give a known English sentence a second translation is an
-error of the grammar and stops the program.
+No English or Italian sentence occurs twice in the whole corpus, so no dev or test sentence is in
+train. A second translation of the same English sentence would be a bug in the grammar, and stops
+the program.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from speaker import Speaker
 
 SEED = 1
 SIZES = {"test": 500, "dev": 500, "train": 20_000}
-"""Pairs per part, in the order in which they are drawn."""
+"""Pairs per part, in the order they are drawn."""
 
 EXAMPLE = grammar.statement(
     grammar.clause(
@@ -35,7 +35,7 @@ EXAMPLE = grammar.statement(
 
 
 def sentences(seed: int) -> Iterator[Phrase]:
-    """Yield sentences without end; none shares a side with an earlier one."""
+    """Yield an endless stream of sentence pairs; both sides differ from those of earlier pairs."""
     speaker = Speaker(Dice(seed))
     translations, italian = {EXAMPLE.english: EXAMPLE.italian}, {EXAMPLE.italian}
     yield EXAMPLE
@@ -51,7 +51,7 @@ def sentences(seed: int) -> Iterator[Phrase]:
 
 
 def corpus(seed: int = SEED) -> dict[str, bytes]:
-    """Return the content of each file of the corpus by its name."""
+    """Return the content of each corpus file by name."""
     stream = sentences(seed)
     files = {}
     for part, size in SIZES.items():
@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent, help="default: beside this program"
+        "--out", type=Path, default=Path(__file__).parent, help="default: folder of this program"
     )
     options = parser.parse_args()
     for name, content in corpus(options.seed).items():

@@ -1,8 +1,8 @@
-"""The rules of the toy grammar: each builds its English and its Italian side together.
+"""The rules of the toy grammar: each builds its English and Italian side together.
 
-This is a synchronous grammar: a rule takes phrases that are pairs already, or words of the lexicon,
-and returns a longer pair. Where the sides differ in order, number of words or form, the difference
-is written in one rule only:
+This is a synchronous grammar: a rule takes phrase pairs or words from the lexicon and returns a
+longer pair. Each difference between the languages in order, number of words or form is handled by
+exactly one rule:
 
     noun_phrase   the big cats                 i gatti grandi              noun before adjective
                   my house, my mother          la mia casa, mia madre      article or none
@@ -14,7 +14,7 @@ is written in one rule only:
     statement     he slept yesterday           ieri lui ha dormito         time comes first
     inverted      where does the king sleep?   dove dorme il re?           subject last
 
-Rules choose nothing: `generate.py` does. Nothing here is random.
+Rules make no choices: `speaker.py` does. Nothing here is random.
 """
 
 from dataclasses import dataclass
@@ -55,14 +55,14 @@ from morphology import (
 
 @dataclass(frozen=True)
 class NounPhrase(Phrase):
-    """A noun with all that belongs to it, and what agrees with it."""
+    """A noun with its determiner and modifiers, and the features others agree with."""
 
     agreement: Agreement
 
 
 Keyword = Literal["the", "a", "this", "that", "some", "many", "every", "none"]
 Determiner = Keyword | Pronoun | NounPhrase
-"""An article or the like, "my" (a pronoun), or "the girl's" (a noun phrase)."""
+"""An article or similar word, "my" (a pronoun), or "the girl's" (a noun phrase)."""
 
 _POSSESSIVE_PLURALS = {"mio": "miei", "suo": "suoi"}
 
@@ -94,11 +94,11 @@ def noun_phrase(
 
     Args:
         noun: the head.
-        determiner: what stands first; "none" only with `count`.
-        number: of the head; a count makes it plural.
+        determiner: first word; "none" only with `count`.
+        number: number of the head; always plural if there is a count.
         count: from 2 to 99, or 0 for none.
-        adjectives: in English order; Italian has them behind the noun, mirrored.
-        modifier: a relative clause or a phrase with a preposition.
+        adjectives: in English order; in Italian they follow the noun in reverse order.
+        modifier: a relative clause or prepositional phrase.
     """
     number = "plural" if count else number
     agreement = noun.agreement(number)
@@ -126,7 +126,7 @@ def noun_phrase(
 def _determine(
     determiner: Determiner, english: str, italian: str, agreement: Agreement, bare_kin: bool
 ) -> NounPhrase:
-    """Put the determiner before both sides."""
+    """Prepend the determiner to both sides."""
     plural = agreement.number == "plural"
     if isinstance(determiner, NounPhrase):
         english = f"{determiner.english}'s {english}"
@@ -172,7 +172,7 @@ def both(left: NounPhrase, right: NounPhrase) -> NounPhrase:
 
 
 def prepositional(preposition: Phrase | tuple[str, str], noun: NounPhrase) -> Phrase:
-    """PP -> P NP, with the Italian article melted into the preposition."""
+    """PP -> P NP, with the Italian preposition and article contracted."""
     english, italian = (
         (preposition.english, preposition.italian)
         if isinstance(preposition, Phrase)
@@ -196,10 +196,10 @@ _REFLEXIVE = ("mi", "si", "ci", "si")
 
 
 class VerbPhrase(Protocol):
-    """What can be said of a subject."""
+    """A predicate."""
 
     def finite(self, agreement: Agreement) -> Phrase:
-        """Return what stands after the subject."""
+        """Return the text after the subject."""
 
     def asked(self, agreement: Agreement) -> tuple[str, str]:
         """Return the English verb that moves before the subject, and the rest."""
@@ -220,7 +220,7 @@ class Action:
     negative: bool = False
 
     def finite(self, agreement: Agreement) -> Phrase:
-        """Return what stands after the subject."""
+        """Return the text after the subject."""
         return Phrase(
             _words(*self._english(agreement, is_question=False)), self._italian(agreement)
         )
@@ -288,7 +288,7 @@ class Action:
         return self.recipient.dative if isinstance(self.recipient, Pronoun) else ""
 
     def _participle_agreement(self, subject: Agreement) -> Agreement:
-        """With essere the subject, with avere a preceding lo, la or li, else nothing."""
+        """Return what it agrees with: essere, the subject; avere, a preceding lo, la or li."""
         if self.verb.auxiliary == "essere":
             return subject
         if isinstance(self.direct, Pronoun) and self.direct.agreement.person == 3:
@@ -314,7 +314,7 @@ class State:
     negative: bool = False
 
     def finite(self, agreement: Agreement) -> Phrase:
-        """Return what stands after the subject."""
+        """Return the text after the subject."""
         forms = _WAS if self.tense == "past" else _BE
         italian = _words(
             "non" if self.negative else "",
@@ -359,7 +359,7 @@ class Saying:
     tense: Tense = "present"
 
     def finite(self, agreement: Agreement) -> Phrase:
-        """Return what stands after the subject."""
+        """Return the text after the subject."""
         head = Action(self.verb, tense=self.tense).finite(agreement)
         return Phrase(
             f"{head.english} that {self.said.english}", f"{head.italian} che {self.said.italian}"
@@ -379,14 +379,14 @@ class Sequence:
     second: Action
 
     def finite(self, agreement: Agreement) -> Phrase:
-        """Return what stands after the subject."""
+        """Return the text after the subject."""
         first, second = self.first.finite(agreement), self.second.finite(agreement)
         return Phrase(
             f"{first.english} and {second.english}", and_italian(first.italian, second.italian)
         )
 
     def asked(self, agreement: Agreement) -> tuple[str, str]:
-        """Return the English auxiliary and the rest; both verbs stand under it."""
+        """Return the English auxiliary, shared by both verbs, and the rest."""
         auxiliary, rest = self.first.asked(agreement)
         return auxiliary, f"{rest} and {self.second.asked(agreement)[1]}"
 
@@ -414,14 +414,14 @@ def there_is(subject: NounPhrase, place: Phrase, tense: Tense, *, is_question: b
 
 
 def subject_relative(antecedent: Noun, number: Number, verb: VerbPhrase) -> Phrase:
-    """Rel -> who VP | che VP, the verb agreeing with the noun before it."""
+    """Rel -> who VP | che VP, where the verb agrees with the preceding noun."""
     word = "who" if antecedent.kind in ("person", "kin") else "that"
     said = verb.finite(antecedent.agreement(number))
     return Phrase(f"{word} {said.english}", f"che {said.italian}")
 
 
 def object_relative(subject: NounPhrase, verb: Action) -> Phrase:
-    """Rel -> that NP VP | che NP VP, the verb without its object."""
+    """Rel -> that NP VP | che NP VP, where the verb lacks its object."""
     said = clause(subject, verb)
     return Phrase(f"that {said.english}", f"che {said.italian}")
 
@@ -493,7 +493,7 @@ def statement(said: Phrase, time: Phrase | None = None) -> Phrase:
 
 
 def question(said: Phrase) -> Phrase:
-    """Sentence -> S ?, for clauses that are asked already."""
+    """Sentence -> S ?, for clauses that are already in question form."""
     return _sentence(said.english, said.italian, "?")
 
 

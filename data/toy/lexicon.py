@@ -1,9 +1,9 @@
-"""The words of the toy grammar, each English word with its one Italian translation.
+"""The words of the toy grammar, each English word with its only Italian translation.
 
-No English word has two readings here: verbs whose past looks like their present ("put"), nouns
-without a plural form ("sheep"), "you" and "it" are left out, so that an English sentence always has
-exactly one Italian translation. Where English does not tell a gender ("I am tired", "they went"),
-the Italian is masculine.
+No English word is ambiguous: verbs whose past equals their present ("put"), nouns without a
+distinct plural ("sheep"), "you" and "it" are omitted, so an English sentence always has exactly one
+Italian translation. If English does not mark gender ("I am tired", "they went"), the Italian is
+masculine.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from morphology import (
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun: spelled out plurals are irregular; a feminine plural may belong to a masculine."""
+    """A noun; only irregular plurals are given, and the plural may differ in gender."""
 
     english: str
     italian: str
@@ -34,10 +34,10 @@ class Noun:
     italian_plural: str = ""
     plural_gender: Gender | None = None
     preposition: tuple[str, str] | None = None
-    """How one is at this place: ("in", "in") or ("on", "su"); None for what is no place."""
+    """Preposition for being at this place: ("in", "in") or ("on", "su"); None if not a place."""
 
     def agreement(self, number: Number) -> Agreement:
-        """Return what adjectives and verbs take over from this noun."""
+        """Return the features that adjectives and verbs agree with."""
         if number == "plural" and self.plural_gender:
             return Agreement(self.plural_gender, number)
         return Agreement(self.gender, number)
@@ -65,7 +65,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Adjective:
-    """An adjective that follows its Italian noun; `kinds` are the nouns it goes with."""
+    """An adjective that follows its Italian noun; `kinds` are the kinds of noun it can modify."""
 
     english: str
     italian: str
@@ -74,7 +74,7 @@ class Adjective:
 
 @dataclass(frozen=True)
 class Pronoun:
-    """A personal pronoun; the Italian object forms stand before the verb."""
+    """A personal pronoun; Italian object forms precede the verb."""
 
     english: str
     english_object: str
@@ -90,7 +90,7 @@ class Pronoun:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb: spelled out Italian forms are irregular."""
+    """A verb; only irregular Italian forms are given."""
 
     english: str
     past: str
@@ -102,9 +102,9 @@ class Verb:
     auxiliary: str = "avere"
     reflexive: bool = False
     path: tuple[str, str] | None = None
-    """Preposition of the place that a verb of motion leads to or from, in both languages."""
+    """Preposition for the place that a verb of motion leads to or from, in both languages."""
     manner: bool = False
-    """Whether one can do it slowly."""
+    """Whether it can take an adverb of manner, such as "slowly"."""
 
     def in_english(self, tense: Tense, agreement: Agreement) -> str:
         """Return the finite English form."""
@@ -118,7 +118,7 @@ class Verb:
         return (self.present or present_italian(self.italian))[agreement.slot]
 
     def italian_participle(self, agreement: Agreement) -> str:
-        """Return the past participle that agrees."""
+        """Return the past participle, inflected for agreement."""
         return inflect(self.participle or participle_italian(self.italian), agreement)
 
 
@@ -271,7 +271,7 @@ ADJECTIVES = [
 ]
 
 COLOURS = frozenset({"black", "white", "red", "green", "yellow"})
-"""Adjectives that stand nearest to the noun when there are two."""
+"""Adjectives that come closest to the noun when there are two."""
 
 _MALE, _FEMALE = Agreement("m"), Agreement("f")
 _I, _WE = Agreement("m", "singular", 1), Agreement("m", "plural", 1)
@@ -357,12 +357,12 @@ KNOW = Verb("know", "knew", "sapere", _PEOPLE, present=("so", "sa", "sappiamo", 
 
 @dataclass(frozen=True)
 class Modal:
-    """A verb before an infinitive; English may need "does" to deny or ask it."""
+    """A verb before an infinitive; English may need "does" to negate it or form a question."""
 
     english: str
     italian: tuple[str, str, str, str]
     negative: str = ""
-    """The denied form of a verb without "does"."""
+    """Negated form of a verb that does not take "does"."""
 
 
 CAN = Modal("can", ("posso", "può", "possiamo", "possono"), "cannot")

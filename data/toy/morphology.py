@@ -1,7 +1,7 @@
-"""Word forms of the toy grammar: what English and Italian spelling asks of neighbouring words.
+"""Word forms of the toy grammar: inflection, articles, contractions and numbers.
 
-Everything here is a pure function of strings, so that each rule can be tested by itself. Only the
-regular patterns are rules; exceptions are written out in `lexicon.py`.
+Everything here is a pure function of strings, so each rule can be tested alone. Only regular
+patterns are rules; exceptions are listed in `lexicon.py`.
 """
 
 import re
@@ -15,7 +15,7 @@ Tense = Literal["present", "past"]
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a verb or an adjective takes over from its noun."""
+    """The features in which a verb or adjective agrees with its noun."""
 
     gender: Gender = "m"
     number: Number = "singular"
@@ -43,7 +43,7 @@ def plural_english(noun: str) -> str:
 
 
 def third_person_english(verb: str) -> str:
-    """Return the form after "she"; of a verb with a particle the first word changes."""
+    """Return the form after "she"; if a verb has a particle, only the first word changes."""
     head, *particle = verb.split()
     if re.search(r"[^aeiou]y$", head):
         head = head[:-1] + "ies"
@@ -52,7 +52,7 @@ def third_person_english(verb: str) -> str:
     return " ".join([head, *particle])
 
 
-# Italian: articles and what they melt into
+# Italian: articles and contractions
 
 
 def _is_vowel(following: str) -> bool:
@@ -60,7 +60,7 @@ def _is_vowel(following: str) -> bool:
 
 
 def _takes_lo(following: str) -> bool:
-    """Whether a masculine word asks for lo, gli, uno: s + consonant, z, ps, gn."""
+    """Whether a masculine word takes lo, gli, uno: s + consonant, z, ps, gn."""
     return re.match(r"s[^aeiou]|z|ps|gn", following) is not None
 
 
@@ -101,9 +101,9 @@ _ENDINGS = {"il": "l", "lo": "llo", "la": "lla", "i": "i", "gli": "gli", "le": "
 
 
 def contract(preposition: str, phrase: str) -> str:
-    """Return `phrase` after `preposition`, melted with a definite article: in + il -> nel.
+    """Return `phrase` after `preposition`, contracted with a definite article: in + il -> nel.
 
-    The last word of a longer preposition is the one that melts: vicino a + lo -> vicino allo.
+    Only the last word of a longer preposition is contracted: vicino a + lo -> vicino allo.
     """
     *before, last = preposition.split()
     stem = _CONTRACTED.get(last)
@@ -128,7 +128,7 @@ def and_italian(left: str, right: str) -> str:
 
 
 def plural_italian(noun: str) -> str:
-    """Return the regular plural: gatti, mele, cani, specchi, mucche; an accent does not change."""
+    """Return the regular plural: gatti, mele, cani, specchi, mucche; città is invariant."""
     if noun.endswith("io"):
         return noun[:-1]
     if re.search(r"[cg][oa]$", noun):
@@ -138,7 +138,7 @@ def plural_italian(noun: str) -> str:
 
 
 def inflect(adjective: str, agreement: Agreement) -> str:
-    """Return the form of a masculine singular adjective or participle that agrees."""
+    """Inflect an adjective or participle, given in the masculine singular, for agreement."""
     if adjective.endswith("o") and agreement.gender == "f":
         adjective = adjective[:-1] + "a"
     return plural_italian(adjective) if agreement.number == "plural" else adjective
@@ -202,7 +202,7 @@ def number_english(value: int) -> str:
 
 
 def number_italian(value: int) -> str:
-    """Return a number from 2 to 99 in words: ventitré; before uno and otto a vowel falls."""
+    """Return a number from 2 to 99 in words: ventitré; before uno and otto, a vowel is dropped."""
     if value < 20:
         return _SMALL[value][1]
     tens, unit = divmod(value, 10)

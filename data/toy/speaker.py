@@ -1,7 +1,7 @@
-"""Chooses what to say: draws phrases and sentences of the toy grammar.
+"""Choose what to say: draw phrases and sentences from the toy grammar.
 
-Whether a choice is sensible (cats eat food, not bridges) is decided here and by the kinds in
-`lexicon.py`; how it is said, in both languages, is up to `grammar.py`.
+This module and the kinds in `lexicon.py` decide what is sensible (cats eat food, not bridges);
+`grammar.py` decides how it is expressed in both languages.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,13 @@ from morphology import Number, Tense
 
 @dataclass(frozen=True)
 class Band:
-    """A range of English lengths in words, its share of the corpus, and how rich it is."""
+    """A range of English lengths in words, its share of the corpus, and its complexity."""
 
     shortest: int
     longest: int
     share: float
     richness: float
-    """Probability that a phrase gets one more part."""
+    """Probability that a phrase is extended by another part."""
     clauses: float
     """Probability of a sentence with several clauses."""
 
@@ -38,19 +38,19 @@ PERSONS = frozenset({"person", "kin"})
 ANIMATE = PERSONS | {"animal"}
 INANIMATE = frozenset({"thing", "text", "food", "drink", "place", "part"})
 SOUGHT = frozenset({"person", "animal", "thing", "text"})
-"""Nouns of which one says, or asks, where they are."""
+"""Kinds of nouns whose location is stated or asked for."""
 OWNED = frozenset({"kin", "part"})
-"""Nouns that always have an owner: "my mother", "the girl's hand"."""
+"""Kinds of nouns that always have an owner: "my mother", "the girl's hand"."""
 SINGLE = [lexicon.noun("mother"), lexicon.noun("father")]
-"""Nouns of which one has one."""
+"""Nouns that are never plural, because everybody has only one."""
 WEIGHTS = {"part": 4.0, "drink": 1.5, "food": 1.4}
-"""How much more often than others a noun of this kind is drawn where it fits: few verbs take it."""
+"""Relative frequency of nouns of these kinds, raised because few verbs take them."""
 SUPPORTS = [noun for noun in NOUNS if noun.preposition]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A noun phrase with what the choice of its verb depends on."""
+    """A noun phrase and its kind, which determines the possible verbs."""
 
     phrase: NounPhrase
     kind: str
@@ -58,7 +58,7 @@ class Subject:
 
 @dataclass
 class Speaker:
-    """Chooses what to say; the grammar knows how."""
+    """Draws random sentences from the grammar."""
 
     dice: Dice
     band: Band = field(default=BANDS[0])
@@ -77,10 +77,10 @@ class Speaker:
         """Draw a noun phrase.
 
         Args:
-            kinds: of the noun.
-            is_place: whether a preposition comes before it, which "some" does not follow.
-            is_last: whether it may end in a relative clause.
-            depth: number of clauses and phrases around it; the deeper, the simpler.
+            kinds: possible kinds of the noun.
+            is_place: True after a preposition, where "some" is not allowed.
+            is_last: True if it may end in a relative clause.
+            depth: number of enclosing clauses and phrases; the deeper, the simpler.
         """
         noun = self.noun(kinds)
         return self.noun_phrase_of(noun, is_place=is_place, is_last=is_last, depth=depth)
@@ -133,7 +133,7 @@ class Speaker:
         return self.dice.pick(range(low, high + 1))
 
     def _owner(self) -> NounPhrase:
-        """Draw who something belongs to: one person or animal."""
+        """Draw the owner of something: a single person."""
         draw = self.dice.weigh([("name", 45), ("person", 35), ("kin", 20)])
         if draw == "name":
             return grammar.name(self.dice.pick(lexicon.NAMES))
@@ -154,7 +154,7 @@ class Speaker:
         return first, self.dice.pick(colours)
 
     def _modifier(self, noun: Noun, number: Number, depth: int) -> Phrase:
-        """Draw a relative clause or a phrase that tells where something is."""
+        """Draw a relative clause or a phrase of place."""
         tense = self._tense()
         draw = self.dice.weigh([("subject", 40), ("object", 30), ("place", 30)])
         if draw == "place":
@@ -172,7 +172,7 @@ class Speaker:
         return grammar.object_relative(subject.phrase, self._gapped(subject, noun, tense))
 
     def _gapped(self, subject: Subject, noun: Noun, tense: Tense) -> Action:
-        """Draw a verb for "the mouse that the cat ate": its object is the noun before."""
+        """Draw a verb whose object is the preceding noun, as in "the mouse that the cat ate"."""
         verbs = [
             verb
             for verb in lexicon.TRANSITIVE
@@ -181,7 +181,7 @@ class Speaker:
         return Action(self.dice.pick(verbs), tense=tense, negative=self.dice.chance(0.08))
 
     def subject(self, kinds: frozenset[str], *, depth: int = 0) -> Subject:
-        """Draw a subject: a pronoun, a name, a noun phrase or two."""
+        """Draw a subject: a pronoun, a name, or one or two noun phrases."""
         options = [("noun", 55.0)]
         if kinds & PERSONS:
             options += [("pronoun", 34.0), ("name", 15.0), ("two", 30 * self.band.richness)]
@@ -210,7 +210,7 @@ class Speaker:
         return "past" if self.dice.chance(0.42) else "present"
 
     def _verb(self, verbs: list[Verb], subject: Subject) -> Verb:
-        """Draw a verb; what only people do gets its fair share."""
+        """Draw a verb; those for persons only are drawn more often."""
         return self.dice.weigh(
             [
                 (verb, 1.5 if verb.subjects == PERSONS else 1.0)
@@ -220,7 +220,7 @@ class Speaker:
         )
 
     def place(self, depth: int) -> Phrase:
-        """Draw where something is or happens."""
+        """Draw a phrase of place."""
         noun = self.dice.pick(SUPPORTS)
         phrase = self.noun_phrase_of(noun, is_place=True, is_last=depth < 2, depth=depth + 1)
         own = noun.preposition
@@ -229,7 +229,7 @@ class Speaker:
         return grammar.prepositional(self.dice.pick(lexicon.PREPOSITIONS), phrase)
 
     def company(self, subject: Subject, depth: int) -> Phrase:
-        """Draw with whom, or for whom, something is done."""
+        """Draw a phrase for the person with whom, or for whom, something is done."""
         preposition = self.dice.pick(lexicon.COMPANY)
         if self.dice.chance(0.35):
             return grammar.with_pronoun(preposition, self._other_pronoun(subject))
@@ -239,7 +239,7 @@ class Speaker:
         )
 
     def _other_pronoun(self, subject: Subject, *, is_dative: bool = False) -> Pronoun:
-        """Draw an object pronoun: nobody sees himself here."""
+        """Draw an object pronoun that does not refer to the subject."""
         person = subject.phrase.agreement.person
         return self.dice.pick(
             [
@@ -250,13 +250,13 @@ class Speaker:
         )
 
     def verb_phrase(self, subject: Subject, tense: Tense, *, depth: int = 0) -> VerbPhrase:
-        """Draw what a person or an animal does or is."""
+        """Draw an action or state of a person or animal."""
         if self.dice.chance(0.17):
             return self.state(subject, tense, depth)
         return self.action(subject, tense, depth)
 
     def action(self, subject: Subject, tense: Tense, depth: int) -> Action:
-        """Draw what a person or an animal does."""
+        """Draw an action of a person or animal."""
         options = [("transitive", 50), ("intransitive", 22), ("motion", 16)]
         if subject.kind in PERSONS:
             options.append(("giving", 14))
@@ -270,7 +270,7 @@ class Speaker:
         return self.intransitive(subject, tense, depth)
 
     def _extras(self, verb: Verb, tense: Tense, depth: int) -> Action:
-        """Draw modal, negation and adverbs of an action that has no object yet."""
+        """Draw modal, negation and adverbs of an action, without an object."""
         modal, frequency, manner, is_negative = None, None, None, False
         draw = self.dice.weigh([("plain", 66), ("negative", 13), ("modal", 12), ("frequency", 9)])
         if draw == "modal" and tense == "present":
@@ -334,7 +334,7 @@ class Speaker:
         return self.place(depth)
 
     def state(self, subject: Subject, tense: Tense, depth: int) -> State:
-        """Draw what somebody or something is, or where."""
+        """Draw a property or location of the subject."""
         is_negative = self.dice.chance(0.12)
         if self.dice.chance(0.25):
             return State(place=self.place(depth), tense=tense, negative=is_negative)
@@ -360,7 +360,7 @@ class Speaker:
         return grammar.clause(subject.phrase, verb)
 
     def simple(self) -> Phrase:
-        """Draw a statement of one clause, perhaps with a time."""
+        """Draw a single-clause statement, optionally with a time."""
         tense = self._tense()
         if self.dice.chance(0.06):
             return grammar.statement(self._existence(tense, is_question=False))
@@ -394,7 +394,7 @@ class Speaker:
         return grammar.ago(self.dice.pick(range(2, 31)), self.dice.pick(lexicon.UNITS))
 
     def question(self) -> Phrase:
-        """Draw a question of one clause."""
+        """Draw a single-clause question."""
         tense = self._tense()
         draw = self.dice.weigh(
             [("yes or no", 40), ("where", 10), ("where is", 5), ("when", 8), ("what", 10),
@@ -458,7 +458,7 @@ class Speaker:
         return grammar.statement(grammar.clause(subject.phrase, saying))
 
     def sentence(self) -> Phrase:
-        """Draw a sentence whose English length lies in a band drawn first."""
+        """Draw a band, then a sentence whose English length is within it."""
         self.band = self.dice.weigh([(band, band.share) for band in BANDS])
         while True:
             if self.dice.chance(self.band.clauses):
@@ -474,16 +474,16 @@ class Speaker:
 
 
 _INDEFINITE: list[tuple[Determiner, float]] = [("a", 50), ("none", 25), ("some", 12), ("many", 13)]
-"""What follows "there is": "none" goes with a number."""
+"""Determiners after "there is"; "none" is used with a number."""
 _COMPARED = frozenset({"famous", "intelligent", "curious", "tired", "expensive", "quiet"})
-"""Adjectives whose comparative has "more"."""
+"""Adjectives that form their comparative with "more"."""
 
 
 def _affirmed(verb: VerbPhrase) -> VerbPhrase:
-    """Return the verb phrase without "not", as it is asked."""
+    """Return the verb phrase without negation, for use in a question."""
     return replace(verb, negative=False) if isinstance(verb, Action | State) else verb
 
 
 def _bare(action: Action) -> Action:
-    """Return the action without what would stand between it and a second one."""
+    """Return the action without modal, adverbs and negation, so that it can be combined."""
     return replace(action, modal=None, frequency=None, manner=None, negative=False)

@@ -1,1 +1,1 @@
-"""How fast this machine trains and translates, and how near to its limit: `nmt bench`."""
+"""How fast this machine trains and translates, and how close to its limit: `nmt bench`."""

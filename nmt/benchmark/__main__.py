@@ -1,4 +1,4 @@
-"""Measure one part of the benchmark: a `Task` as JSON comes in, a `Figure` as JSON a line."""
+"""Measure one part of the benchmark: takes a `Task` as JSON, prints one JSON `Figure` per line."""
 
 import json
 import sys

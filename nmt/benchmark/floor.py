@@ -1,4 +1,4 @@
-"""How fast training could be here, if only what nobody can leave out took time."""
+"""Upper bounds on training speed, if only the unavoidable arithmetic took time."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,8 @@ from nmt.benchmark.matrix import best_time, measure_rate
 from nmt.benchmark.sizes import TRAINING
 from nmt.benchmark.work import Sample, work_of
 from nmt.config.model import ModelConfig
+from nmt.fast.kernels import kernels
 from nmt.models.build import build_model
-from nmt.native.kernels import kernels
 from nmt.training.optimizer import build_optimizer
 
 
@@ -22,15 +22,15 @@ def measure_floor(
     dtype: torch.dtype,
     seconds: float = 0.05,
 ) -> dict[Name, float]:
-    """Return the rate of the matrix products and the two floors that follow, by figure.
+    """Return the rate of the matrix products and the two floors derived from it, by figure name.
 
     Args:
-        model: as `work_of` takes it.
-        source_vocab: source pieces.
-        target_vocab: target pieces.
-        sample: what an update consists of.
-        dtype: of the matrix products and of the logits; weights and optimizer are fp32.
-        seconds: everything is repeated for so long.
+        model: a configuration that `work_of` supports.
+        source_vocab: number of source pieces.
+        target_vocab: number of target pieces.
+        sample: composition of an update.
+        dtype: type of the matrix products and logits; weights and optimizer are fp32.
+        seconds: minimum time for which each operation is repeated.
     """
     work = work_of(model, target_vocab=target_vocab, sample=sample)
     rate = measure_rate(work, dtype, seconds=seconds)
@@ -47,11 +47,11 @@ def measure_floor(
 
 @torch.inference_mode()
 def _time_loss(rows: int, vocab: int, dtype: torch.dtype, least: float) -> float:
-    """Return the seconds of softmax and cross-entropy, forward and backward, for an update.
+    """Return the seconds per update for softmax and cross-entropy, forward and backward.
 
-    The gradient of the scores is softmax - one-hot. It takes the place of the log-probabilities,
-    and all memory lies ready: new pages from the kernel would cost more than the arithmetic. The
-    faster of torch and nmt's own kernel counts.
+    The gradient of the logits is softmax - one-hot. It overwrites the log-probabilities, and all
+    memory is allocated beforehand: new pages from the operating system would cost more than the
+    arithmetic. Returns the faster of torch and nmt's own kernel.
     """
     scores = torch.randn(rows, vocab, dtype=dtype)
     gold = torch.arange(rows), torch.randint(vocab, (rows,))
@@ -73,7 +73,7 @@ def _time_loss(rows: int, vocab: int, dtype: torch.dtype, least: float) -> float
 def _time_optimizer(
     model: ModelConfig, source_vocab: int, target_vocab: int, least: float
 ) -> float:
-    """Return the seconds in which the optimizer changes every weight once."""
+    """Return the seconds for one optimizer step over all weights."""
     built = build_model(model, source_vocab=source_vocab, target_vocab=target_vocab)
     for weight in built.parameters():
         weight.grad = torch.randn_like(weight)

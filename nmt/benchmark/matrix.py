@@ -1,4 +1,4 @@
-"""How fast the machine multiplies the matrices of a model: the limit of any implementation."""
+"""Rate at which this machine multiplies a model's matrices, the limit of any implementation."""
 
 import time
 from collections.abc import Callable
@@ -7,23 +7,24 @@ import torch
 from torch import Tensor
 
 from nmt.benchmark.work import PASSES, Product, Work
-from nmt.layers.products import multiply_forward
+from nmt.fast.linear import multiply
 from nmt.machine import prefers_onednn
 
-_TIMES = 3  # everything is done at least so often
+_TIMES = 3  # minimum number of repetitions
 
 
 @torch.inference_mode()
 def measure_rate(work: Work, dtype: torch.dtype, *, seconds: float = 0.05) -> float:
-    """Return the GFLOP/s at which the matrix products of an update run, if nothing else is done.
+    """Return the GFLOP/s of an update's matrix products if nothing else is done.
 
-    Each is timed by itself, forward and backward, on operands that lie ready, with as many rows
-    as there can be at a time. The best of several times counts, by its share in an update.
+    Each product is timed alone, forward and backward, on operands already in memory, with as many
+    rows as are available at once. The best of several times is weighted by the product's share of
+    an update.
 
     Args:
-        work: which products.
-        dtype: of the operands.
-        seconds: each product is repeated for so long.
+        work: the products.
+        dtype: type of the operands.
+        seconds: minimum time for which each product is repeated.
     """
     flop = sum(product.flop for product in work.products)
     times = {
@@ -38,9 +39,9 @@ def _shape(product: Product) -> tuple[int, int, int, int]:
 
 
 def _time(product: Product, dtype: torch.dtype, least: float) -> float:
-    """Return the seconds that an update spends in all products with one matrix of weights.
+    """Return the seconds per update for all products with one weight matrix.
 
-    The gradient of the weights can wait until the gradients of all positions are known.
+    The weight gradient is one product, computed once the gradients of all positions are known.
     """
     weight = torch.randn(product.columns, product.inner).to(dtype)
     inputs = torch.randn(product.positions, product.inner).to(dtype)
@@ -53,21 +54,21 @@ def _time(product: Product, dtype: torch.dtype, least: float) -> float:
 
 
 def _time_product(left: Tensor, right: Tensor, least: float) -> float:
-    """Return the seconds of a product into memory that lies ready, as new pages take time.
+    """Return the seconds of one product, written to memory that is already allocated.
 
-    Where another library multiplies in fp32 as well, the faster one counts.
+    Where oneDNN may beat `torch.mm` in fp32, the faster one counts.
     """
     out = left.new_empty(left.shape[0], right.shape[1])
     of_torch = best_time(lambda: torch.mm(left, right, out=out), least)
     if left.dtype != torch.float32 or not prefers_onednn():
         return of_torch
-    return min(of_torch, best_time(lambda: multiply_forward(left, right.t()), least))
+    return min(of_torch, best_time(lambda: multiply(left, right.t()), least))
 
 
 def best_time(work: Callable[[], object], least: float) -> float:
-    """Return the seconds of the fastest of several calls, which take at least `least` together.
+    """Return the seconds of the fastest of several calls that together take at least `least`.
 
-    One more call before them prepares what is needed.
+    One untimed call precedes them, so that kernels and caches are warm.
     """
     work()
     times: list[float] = []

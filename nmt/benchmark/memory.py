@@ -1,4 +1,4 @@
-"""How much memory a process has needed."""
+"""Peak memory of a process."""
 
 import resource
 import sys
@@ -8,9 +8,10 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory() -> float:
-    """Return the most memory this process has had, in MB (10^6 bytes).
+    """Return the peak resident memory of this process, in MB (10^6 bytes).
 
-    On Linux `getrusage` would also count what the process that started this one had by then.
+    On Linux, `getrusage` would also include what the parent process used before it started this
+    one.
     """
     if _STATUS.exists():
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
@@ -21,6 +22,6 @@ def peak_memory() -> float:
 
 
 def resident_mb(usage: resource.struct_rusage) -> float:
-    """Return the largest memory that a system's report tells of, in MB (10^6 bytes)."""
+    """Convert the peak memory in `usage` to MB (10^6 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024
     return usage.ru_maxrss * unit / 1e6

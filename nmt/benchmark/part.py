@@ -1,6 +1,6 @@
-"""One part of the benchmark, in a process of its own: `python -m nmt.benchmark TASK`.
+"""One part of the benchmark, run in its own process: `python -m nmt.benchmark TASK`.
 
-So the peak of memory is that of the part, and no part inherits warm caches or a heap in pieces.
+Peak memory is then that of the part alone, and no part inherits warm caches or a fragmented heap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from nmt.benchmark.figure import Figure, Name
+from nmt.benchmark.kernels import log_compilations
 from nmt.benchmark.memory import peak_memory
 from nmt.benchmark.setup import CONFIG
 from nmt.benchmark.startup import measure_startup
@@ -24,35 +25,35 @@ from nmt.text.lines import read_lines
 from nmt.text.subword import load_subwords
 from nmt.translator import DTYPES, Precision, Translator
 
-Part = Literal["matrix", "train", "translate", "startup"]
-_STARTS = 3  # of `nmt translate`, at most
-_REPETITIONS = 40  # of products and other things that the floor consists of, about
+Part = Literal["matrix", "train", "kernels", "translate", "startup"]
+_STARTS = 3  # starts of `nmt translate`, at most
+_REPETITIONS = 40  # approximate number of operations timed for the floor
 _SEARCHES = len(BEAMS) * len(BATCHES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What one process measures."""
+    """Instructions for one measuring process."""
 
     part: Part
-    """Which part of the benchmark."""
+    """Part of the benchmark to run."""
     folder: str
-    """What `set_up` made."""
+    """The folder prepared by `set_up`."""
     config: str
-    """What the figures call the model."""
+    """Name of the model size, as reported in figures."""
     precision: Precision
-    """Of the matrix products."""
+    """Precision of the matrix products."""
     threads: int = 0
     """CPU threads; 0 = all cores."""
     windows: int = 5
-    """Of each speed, at most; the median counts."""
+    """Maximum number of windows per speed; the median is reported."""
     seconds: float = 1.5
-    """Least length of a window of training; all searches together get as much, the floor about
-    half of it."""
+    """Minimum length of a training window; all searches together get the same, the floor about
+    half."""
 
 
 def run_part(task: Task) -> Iterator[Figure]:
-    """Measure, and yield each figure as soon as it is known."""
+    """Run the task and yield each figure as soon as it is measured."""
     if task.threads:
         torch.set_num_threads(task.threads)
     match task.part:
@@ -60,6 +61,8 @@ def run_part(task: Task) -> Iterator[Figure]:
             yield from _matrix(task)
         case "train":
             yield from _train(task)
+        case "kernels":
+            yield from _kernels(task)
         case "translate":
             yield from _translate(task)
         case "startup":
@@ -67,7 +70,7 @@ def run_part(task: Task) -> Iterator[Figure]:
 
 
 def _matrix(task: Task) -> Iterator[Figure]:
-    from nmt.benchmark.floor import measure_floor  # memory that the others do not need
+    from nmt.benchmark.floor import measure_floor  # here, so that other parts save the memory
 
     experiment, prepared = _experiment(task), Path(task.folder) / "data"
     source, target = load_subwords(prepared)
@@ -90,13 +93,29 @@ def _matrix(task: Task) -> Iterator[Figure]:
 
 
 def _train(task: Task) -> Iterator[Figure]:
-    from nmt.benchmark.training import measure_training  # memory that the others do not need
+    from nmt.benchmark import training  # here, so that other parts save the memory
 
-    speeds = measure_training(
-        _experiment(task), Path(task.folder), windows=task.windows, seconds=task.seconds
-    )
+    experiment, run = _experiment(task), Path(task.folder)
+    windows, seconds = task.windows, task.seconds
+    speeds = training.measure_training(experiment, run, windows=windows, seconds=seconds)
     yield _figure(task, "train_tokens_per_second", speeds)
     yield _peak(task)
+    small = training.with_small_updates(experiment)
+    speeds = training.measure_training(small, run, windows=windows, seconds=seconds)
+    figure = _figure(task, "train_tokens_per_second", speeds)
+    yield replace(figure, update_tokens=training.SMALL_UPDATE)
+
+
+def _kernels(task: Task) -> Iterator[Figure]:
+    log_compilations()
+    from nmt.benchmark import training
+
+    run = Path(task.folder)
+    for experiment in (_experiment(task), training.with_small_updates(_experiment(task))):
+        count = training.measure_compilations(experiment, run)
+        figure = _figure(task, "kernels_compiled_per_update", [count])
+        is_small = experiment.training.batch_tokens == training.SMALL_UPDATE
+        yield replace(figure, update_tokens=training.SMALL_UPDATE if is_small else None)
 
 
 def _translate(task: Task) -> Iterator[Figure]:

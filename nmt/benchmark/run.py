@@ -1,4 +1,4 @@
-"""The whole benchmark: set up, measure part by part, put the figures in relation."""
+"""The whole benchmark: set up, measure each part, compute ratios."""
 
 import json
 import logging
@@ -27,22 +27,22 @@ _NEEDED: dict[Part, tuple[Part, ...]] = {"train": ("matrix", "train")}
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkOptions:
-    """What is measured, and how thoroughly."""
+    """What to measure, and how thoroughly."""
 
     config: Size = "small"
-    """Which of the two models."""
+    """Model size."""
     precisions: Sequence[Precision] = ("fp32",)
-    """Everything but the start is measured in each, in int8 only search; the start in the first."""
+    """Precisions to measure; startup only in the first, and int8 only in translation."""
     threads: int = 0
     """CPU threads; 0 = all cores."""
     windows: int = 5
-    """Of each speed, at most; the median counts."""
+    """Maximum number of windows per speed; the median is reported."""
     only: Part | None = None
-    """This part alone, with what it is held against; None = all."""
+    """Measure only this part and what it is compared with; None = all parts."""
 
 
 def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:
-    """Set up in a temporary folder, measure, and yield each figure as soon as it is known.
+    """Set up in a temporary folder, measure, and yield each figure as soon as it is available.
 
     Raises:
         ResourceError: a part could not be measured.
@@ -57,10 +57,10 @@ def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:
 
 
 def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:
-    """Return what is measured, in order: what is compared stands side by side.
+    """Return the tasks in order, those to be compared next to each other.
 
     Raises:
-        UsageError: nothing is.
+        UsageError: there is nothing to measure.
     """
     only, first = options.only, options.precisions[0]
     parts = PARTS if only is None else _NEEDED.get(only, (only,))
@@ -85,7 +85,7 @@ def plan(options: BenchmarkOptions, folder: Path) -> list[Task]:
 
 
 def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
-    """Measure each task in a process of its own, and yield its figures as they come.
+    """Run each task in its own process and yield its figures as they arrive.
 
     Raises:
         ResourceError: a process ended before it was done.
@@ -97,7 +97,7 @@ def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
             try:
                 for line in process.stdout or ():
                     yield Figure(**json.loads(line))
-            except BaseException:  # nobody wants the rest
+            except BaseException:  # the remaining figures are not needed
                 process.kill()
                 raise
         if process.returncode != 0:
@@ -109,7 +109,7 @@ def run_tasks(tasks: Iterable[Task]) -> Iterator[Figure]:
 
 
 def _describe_end(code: int) -> str:
-    """Say how a process ended, from the code that Python gives it."""
+    """Describe how a process ended, given its return code."""
     if code >= 0:
         return f"ended with code {code}"
     often = "; often for lack of memory" if code == -signal.SIGKILL else ""
@@ -117,13 +117,13 @@ def _describe_end(code: int) -> str:
 
 
 def relate(figures: Iterable[Figure]) -> Iterator[Figure]:
-    """Pass figures on, and add the share of each floor that a training speed reaches."""
+    """Pass figures on and add the ratio of each training speed to each floor."""
     floors: dict[tuple[str, Name], float] = {}
     for figure in figures:
         yield figure
         if figure.figure in FRACTIONS:
             floors[figure.precision, FRACTIONS[figure.figure]] = figure.value
-        if figure.figure == "train_tokens_per_second":
+        if figure.figure == "train_tokens_per_second" and figure.update_tokens is None:
             for (precision, share), floor in floors.items():
                 if precision == figure.precision:
                     yield replace(figure, figure=share, values=[figure.value / floor])

@@ -1,7 +1,8 @@
-"""A folder with all that is measured on: a corpus, prepared, and a model that nobody trained.
+"""Create the folder that is measured: a prepared corpus and an untrained model.
 
-Speed depends on lengths and on which pieces occur, not on what they mean. So the text is drawn,
-always the same, with the measures of Multi30k English-German in 8,000 joint BPE pieces.
+Speed depends on sentence lengths and piece frequencies, not on meaning. The text is therefore
+generated, always the same, with the statistics of Multi30k English-German in 8,000 joint BPE
+pieces.
 """
 
 from dataclasses import dataclass
@@ -22,31 +23,31 @@ from nmt.text.vocabulary import SPECIAL_PIECES
 
 CONFIG = "config.toml"
 _SEED = 1
-_MEAN_SOURCE, _MEAN_TARGET = 14.33, 14.84  # pieces of a sentence, without the end symbol
-_SPREAD = 0.32  # standard deviation of the logarithm of a source's length
-_SPREAD_OF_RATIO = 0.18  # of the logarithm of target over source
+_MEAN_SOURCE, _MEAN_TARGET = 14.33, 14.84  # pieces per sentence, without the end symbol
+_SPREAD = 0.32  # standard deviation of log source length
+_SPREAD_OF_RATIO = 0.18  # standard deviation of log (target length / source length)
 _SHORTEST, _LONGEST = 2, 50
-_USED = 2 / 3  # share of the joint pieces that occur in one language
+_USED = 2 / 3  # share of the joint pieces that occur in each language
 
 
 @dataclass(frozen=True)
 class CorpusSize:
-    """How many sentence pairs are drawn."""
+    """Number of sentence pairs to generate."""
 
     train: int = 29_000
-    """Pairs to learn from; as many as Multi30k has."""
+    """Training pairs, as many as in Multi30k."""
     valid: int = 1_000
-    """Pairs whose sources are translated."""
+    """Validation pairs, whose sources are translated."""
 
 
 def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None) -> None:
     """Write text, prepared data, a model folder with untrained weights, and the configuration.
 
     Args:
-        folder: exists; it then looks like a run folder, with the text files beside.
-        experiment: its data are the files of `folder`; its vocabulary is joint and its embeddings
-            are not, so that each side keeps the pieces that it uses.
-        size: of the corpus; None = that of Multi30k.
+        folder: an existing folder; becomes a run folder that also holds the text files.
+        experiment: its data files are in `folder`; the vocabulary is joint but the embeddings are
+            not tied, so each side keeps only the pieces it uses.
+        size: corpus size; None = that of Multi30k.
     """
     size = size or CorpusSize()
     data = experiment.data
@@ -72,7 +73,7 @@ def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None)
 
 
 def draw_lengths(pairs: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return words of the source and the target of each pair, [2, pairs]."""
+    """Draw the number of source and target words of each pair, [2, pairs]."""
     source = _log_normal(_MEAN_SOURCE, _SPREAD, pairs, generator)
     target = source * _log_normal(_MEAN_TARGET / _MEAN_SOURCE, _SPREAD_OF_RATIO, pairs, generator)
     rounded: npt.NDArray[np.int64] = np.rint([source, target]).astype(np.int64)
@@ -88,20 +89,20 @@ def _log_normal(
 def draw_text(
     lengths: npt.NDArray[np.int64], words: int, side: int, generator: np.random.Generator
 ) -> str:
-    """Return a line of words for each length; the r-th word is as frequent as 1 / r (Zipf).
+    """Draw a line of words for each length; the r-th word has frequency ~ 1 / r (Zipf).
 
     Args:
-        lengths: words of each line.
-        words: how many there are in both languages together; each language has two thirds.
-        side: 0 = source, has the first of them; 1 = target, has the last.
-        generator: what decides.
+        lengths: number of words in each line.
+        words: vocabulary size of both languages together; each language has two thirds of it.
+        side: 0 = source, which has the first two thirds; 1 = target, which has the last.
+        generator: source of randomness.
     """
     used = round(words * _USED)
     first = 0 if side == 0 else words - used
     frequencies = 1.0 / np.arange(1, used + 1)
     total = int(lengths.sum())
     drawn = generator.choice(used, size=total, p=frequencies / frequencies.sum())
-    # Each word occurs, so that the vocabulary has the size it is meant to have.
+    # Every word occurs at least once, so that the vocabulary has the intended size.
     every = generator.permutation(total)[:used]
     drawn[every] = np.arange(len(every))
     names = [f"w{first + word}" for word in range(used)]

@@ -1,7 +1,7 @@
-"""The two models that are measured. They never change, so that figures of years compare.
+"""The two benchmark models. They never change, so figures stay comparable over the years.
 
 Both are LSTMs with Luong's attention and input feeding, 8,000 joint pieces, of which each side
-keeps those that it uses, and updates of 4,096 target tokens.
+keeps those it uses, and updates of 4,096 target tokens.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ Size = Literal["small", "big"]
 
 
 def model_of(size: Size) -> ModelConfig:
-    """Return the parts of a size."""
+    """Return the model configuration of a size."""
     units, layers = (256, 1) if size == "small" else (512, 2)
     return ModelConfig(
         embedding=EmbeddingConfig(size=units, tied="none"),
@@ -52,17 +52,17 @@ TRAINING = TrainingConfig(
     label_smoothing=0.1,
     device="cpu",
 )
-"""How both are trained."""
+"""Training settings of both sizes."""
 
 SAME_LENGTH = SearchConfig(
     min_length_factor=1.0, min_length_offset=1, max_length_factor=1.0, max_length_offset=1
 )
-"""Untrained weights do not know where to end: every translation gets one piece more than its
-source, about what German is longer than English."""
+"""An untrained model cannot tell where to stop, so every translation is one piece longer than its
+source: roughly how much longer German is than English."""
 
 
 def experiment_of(size: Size, folder: Path) -> Experiment:
-    """Return the whole configuration of a size, for the text files of `folder`."""
+    """Return the complete configuration of a size, for the text files in `folder`."""
     return Experiment(
         data=data_in(folder),
         tokenizer=TokenizerConfig(kind="word", vocab_size=8000, joint=True, byte_fallback=False),
@@ -73,7 +73,7 @@ def experiment_of(size: Size, folder: Path) -> Experiment:
 
 
 def data_in(folder: Path) -> DataConfig:
-    """Return the names of the text files in `folder`."""
+    """Return the data configuration for the text files in `folder`."""
     train, valid = (
         (str(folder / f"{part}.source"), str(folder / f"{part}.target"))
         for part in ("train", "valid")

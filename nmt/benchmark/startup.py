@@ -1,4 +1,4 @@
-"""How long somebody waits for the first translated line."""
+"""Time from starting the command to the first translated line."""
 
 import subprocess
 import sys
@@ -12,17 +12,17 @@ from nmt.errors import ResourceError
 def measure_startup(
     folder: Path, line: str, *, precision: str, threads: int, times: int
 ) -> list[float]:
-    """Return the seconds from calling `nmt translate` to its first line, each time.
+    """Return the seconds from starting `nmt translate` to its first line, for each start.
 
     Args:
-        folder: of a model, or of a run with one inside.
-        line: what is translated.
-        precision: of the matrix products.
+        folder: a model folder, or a run folder that contains one.
+        line: the sentence to translate.
+        precision: precision of the matrix products.
         threads: CPU threads; 0 = all cores.
-        times: how often.
+        times: number of starts.
 
     Raises:
-        ResourceError: the command gave no line.
+        ResourceError: the command printed no line.
     """
     options = ["--precision", precision, "--threads", str(threads), "--device", "cpu"]
     command = [sys.executable, "-m", "nmt.cli", "translate", str(folder), *options]

@@ -1,27 +1,55 @@
-"""How fast a model is trained, by the very updates that `nmt train` makes."""
+"""Training speed, measured on the same updates that `nmt train` performs."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from nmt.benchmark.kernels import count_compilations
 from nmt.benchmark.windows import measure
 from nmt.config.experiment import Experiment
 from nmt.training.distributed import World
 from nmt.training.loop import make_update
 from nmt.training.run import assemble
 
-_WARM_UP = 2  # updates; kernels are prepared, and the optimizer gets its memory
+_WARM_UP = 2  # updates; kernels are compiled and optimizer state is allocated
+
+
+SMALL_UPDATE = 512
+"""Target tokens per small update, as in the preset "tiny"."""
 
 
 def measure_training(
     experiment: Experiment, run: Path, *, windows: int, seconds: float
 ) -> list[float]:
-    """Return target tokens per second in each window, end symbols included, padding left out.
+    """Return target tokens per second in each window, with end symbols, without padding.
 
     Args:
-        experiment: what is trained.
-        run: the folder that `set_up` made.
-        windows: how many; `seconds` long at least, of whole updates.
-        seconds: see `windows`.
+        experiment: what to train.
+        run: the folder prepared by `set_up`.
+        windows: number of windows.
+        seconds: minimum length of a window, which consists of whole updates.
     """
+    with _updates(experiment, run) as work:
+        for _ in range(_WARM_UP):
+            work()
+        return measure(work, windows=windows, seconds=seconds)
+
+
+def measure_compilations(experiment: Experiment, run: Path) -> float:
+    """Return the number of kernels oneDNN compiles per update; see `count_compilations`."""
+    with _updates(experiment, run) as work:
+        return count_compilations(work)
+
+
+def with_small_updates(experiment: Experiment) -> Experiment:
+    """Return the experiment with updates of `SMALL_UPDATE` tokens."""
+    training = experiment.training.model_copy(update={"batch_tokens": SMALL_UPDATE})
+    return experiment.model_copy(update={"training": training})
+
+
+@contextmanager
+def _updates(experiment: Experiment, run: Path) -> Iterator[Callable[[], int]]:
+    """Yield a function that performs one update and returns its number of target tokens."""
     trainer = assemble(experiment, run, None, World(), None)
     with trainer.loader as updates:
 
@@ -30,6 +58,4 @@ def measure_training(
             make_update(trainer, update)
             return update.tokens
 
-        for _ in range(_WARM_UP):
-            work()
-        return measure(work, windows=windows, seconds=seconds)
+        yield work

@@ -1,4 +1,4 @@
-"""How fast a model translates, from text to text."""
+"""Translation speed, from text to text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from nmt.benchmark.windows import measure
 from nmt.translator import Translator
 
 BEAMS, BATCHES = (1, 5), (1, 64)
-_BATCHES_AT_ONCE = 2  # lines are sorted by length across batches, as in a long file
+_BATCHES_AT_ONCE = 2  # lines are sorted by length across these batches, as in a long file
 _LEAST_LINES = 8
 
 
@@ -21,15 +21,15 @@ def measure_translation(
     windows: int,
     seconds: float,
 ) -> list[float]:
-    """Return target tokens per second in each window, end symbols included.
+    """Return target tokens per second in each window, with end symbols.
 
     Args:
-        translator: of words, so that the words of a translation are its pieces.
-        lines: text; begun anew when it is used up.
-        beam: hypotheses kept; 1 = greedy.
+        translator: uses word pieces, so a translation has as many pieces as words.
+        lines: text to translate, repeated when it is exhausted.
+        beam: beam size; 1 = greedy.
         batch: sentences translated together.
-        windows: how many; `seconds` long at least, of whole batches.
-        seconds: see `windows`.
+        windows: number of windows.
+        seconds: minimum length of a window, which consists of whole batches.
     """
     options = replace(translator.options, beam=beam)
     rest = cycle(lines)
@@ -41,5 +41,5 @@ def measure_translation(
             for translation in translator.translate(some, options=options, batch_size=batch)
         )
 
-    work()  # kernels are prepared
+    work()  # warm-up: kernels are compiled
     return measure(work, windows=windows, seconds=seconds)

@@ -1,18 +1,19 @@
-"""Speed, measured window by window: one that something disturbed does not move the median."""
+"""Speed in several windows: the median is robust against a disturbance in one of them."""
 
 import time
 from collections.abc import Callable
 
-_PATIENCE = 3  # times as long as all windows should take, before the last ones are left out
+_PATIENCE = 3  # the remaining windows are skipped after this multiple of the intended time
 
 
 def measure(work: Callable[[], int], *, windows: int, seconds: float) -> list[float]:
-    """Return how many tokens a second were worked off in each window.
+    """Return the tokens per second in each window.
 
     Args:
-        work: does a piece of work and returns its tokens.
-        windows: how many; fewer, but at least one, where a piece takes much longer than a window.
-        seconds: least length of a window; the work that is under way at its end still counts.
+        work: does one unit of work and returns its number of tokens.
+        windows: number of windows; fewer, but at least one, if a unit takes much longer than a
+            window.
+        seconds: minimum length of a window; a unit in progress at its end is finished and counted.
     """
     end = time.perf_counter() + _PATIENCE * windows * seconds
     speeds = [_speed(work, seconds)]

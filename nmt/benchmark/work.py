@@ -1,10 +1,10 @@
-"""How much a model must compute for each target token: what no implementation can save.
+"""The computation per target token that no implementation can avoid.
 
-Counted are the products with matrices of weights, and the attention. A product of [rows, inner]
-with [inner, columns] is 2 x rows x inner x columns floating-point operations. The backward pass
-takes the same product twice more, once for the gradient of each factor.
+Products with weight matrices and the attention are counted. A product of [rows, inner] with
+[inner, columns] takes 2 x rows x inner x columns floating-point operations. The backward pass
+needs two more products of the same size, one for the gradient of each factor.
 
-Left out is what is done once per sentence or element by element: below a hundredth.
+Work done once per sentence or element by element is left out: it is below one percent.
 """
 
 from collections.abc import Iterator
@@ -14,68 +14,68 @@ from typing import Literal
 from nmt.config.model import ModelConfig
 
 PASSES = 3
-"""Products of a training step for each one of the forward pass."""
-_GATES = 4  # of an LSTM cell, its candidate included
+"""Products in a training step for each product in the forward pass."""
+_GATES = 4  # gates of an LSTM cell, including the candidate
 
 Station = Literal["encoder", "keys", "gates", "combine", "attention", "logits"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What an update consists of; lengths count the end symbol."""
+    """Composition of an update; lengths include the end symbol."""
 
     source_length: float
-    """Mean pieces of a source."""
+    """Mean number of pieces per source."""
     target_length: float
-    """Mean pieces of a target."""
+    """Mean number of pieces per target."""
     target_tokens: int
-    """Of one update."""
+    """Target tokens per update."""
 
     @property
     def sentences(self) -> int:
-        """Pairs of an update."""
+        """Sentence pairs per update."""
         return max(1, round(self.target_tokens / self.target_length))
 
     @property
     def source_tokens(self) -> int:
-        """Of one update."""
+        """Source tokens per update."""
         return max(1, round(self.target_tokens * self.source_length / self.target_length))
 
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix of weights [columns, inner] and how an update uses it."""
+    """A weight matrix [columns, inner] and how an update uses it."""
 
     station: Station
-    """Where on the way from source to loss."""
+    """Part of the model between source and loss."""
     inner: int
-    """Values of an input."""
+    """Input size."""
     columns: int
-    """Values of an output."""
+    """Output size."""
     rows: int
-    """Inputs that are known at the same time; a recurrent product has those of one step."""
+    """Inputs available at the same time; for a recurrent product, those of one time step."""
     positions: int
-    """Inputs of a whole update."""
+    """Inputs in a whole update."""
 
     @property
     def flop(self) -> float:
-        """Floating-point operations of an update's forward pass."""
+        """Floating-point operations in an update's forward pass."""
         return 2.0 * self.inner * self.columns * self.positions
 
 
 @dataclass(frozen=True)
 class Work:
-    """What an update must compute."""
+    """The computation in an update."""
 
     sample: Sample
-    """Of which sentences."""
+    """Composition of the update."""
     products: tuple[Product, ...]
-    """All with weights."""
+    """All products with weights."""
     attention: float
-    """MFLOP per target token of scores and contexts, where no weights take part."""
+    """MFLOP per target token for attention scores and contexts, which involve no weights."""
 
     def by_station(self) -> dict[Station, float]:
-        """Return the MFLOP per target token of the forward pass."""
+        """Return the MFLOP per target token in the forward pass of each part of the model."""
         megaflop: dict[Station, float] = {}
         for product in self.products:
             share = product.flop / self.sample.target_tokens / 1e6
@@ -84,23 +84,23 @@ class Work:
 
     @property
     def forward(self) -> float:
-        """MFLOP per target token of the forward pass."""
+        """MFLOP per target token in the forward pass."""
         return sum(self.by_station().values())
 
     @property
     def training(self) -> float:
-        """MFLOP per target token of forward and backward pass."""
+        """MFLOP per target token in the forward and backward pass."""
         return PASSES * self.forward
 
 
 def work_of(model: ModelConfig, *, target_vocab: int, sample: Sample) -> Work:
-    """Return what training on updates like `sample` must compute.
+    """Return the computation needed to train on updates like `sample`.
 
     Args:
-        model: of LSTM cells, with "general" attention after them, input feeding and a simple
+        model: must have LSTM cells followed by "general" attention, input feeding and a simple
             readout of the decoder's size.
-        target_vocab: pieces of the output layer.
-        sample: how long sentences are.
+        target_vocab: pieces in the output layer.
+        sample: composition of an update.
     """
     states = _memory_size(model) + model.decoder.hidden_size
     return Work(
@@ -122,12 +122,12 @@ def _products(model: ModelConfig, target_vocab: int, sample: Sample) -> Iterator
     units = model.decoder.hidden_size
     yield Product("keys", memory, units, source, source)
     yield Product("gates", embedding, _GATES * units, target, target)
-    for _ in range(model.decoder.layers):  # what is fed or comes from below, and the layer's state
+    for _ in range(model.decoder.layers):  # input from feeding or the layer below, and own state
         yield Product("gates", 2 * units, _GATES * units, sentences, target)
     yield Product("combine", memory + units, units, sentences, target)
     yield Product("logits", units, target_vocab, target, target)
 
 
 def _memory_size(model: ModelConfig) -> int:
-    """Return the values of the encoder's output at a position."""
+    """Return the size of the encoder's output at each position."""
     return model.encoder.hidden_size * (2 if model.encoder.bidirectional else 1)

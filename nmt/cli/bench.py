@@ -74,10 +74,9 @@ def bench(
 
 
 def _precisions(wanted: "Precision | Literal['auto']") -> "list[Precision]":
-    from nmt.layers.products import can_quantize
-    from nmt.machine import has_fast_bf16
+    from nmt.machine import has_fast_bf16, has_int8
 
     if wanted != "auto":
         return [wanted]
-    can: dict[Precision, bool] = {"fp32": True, "bf16": has_fast_bf16(), "int8": can_quantize()}
+    can: dict[Precision, bool] = {"fp32": True, "bf16": has_fast_bf16(), "int8": has_int8()}
     return [precision for precision, here in can.items() if here]

@@ -77,6 +77,16 @@ class EncoderConfig(Section):
     init_state: Literal["zero", "learned"] = "zero"
     """State before the first word."""
 
+    @property
+    def output_size(self) -> int:
+        """Values of a source state."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
+
+    def describe(self) -> str:
+        """Return such as "2 × bidirectional lstm, 256 units"."""
+        direction = "bidirectional " if self.bidirectional else ""
+        return f"{self.layers} × {direction}{self.cell.kind}, {self.hidden_size} units"
+
 
 class NoAttentionConfig(Section):
     """No attention."""
@@ -128,6 +138,8 @@ AttentionConfig = Annotated[
 class DecoderConfig(Section):
     """Writes the target sentence."""
 
+    kind: Literal["recurrent"] = "recurrent"
+    """Stacked recurrent layers, one piece after the other."""
     cell: CellConfig = LstmCellConfig()
     """"rnn", "gru" or "lstm", or a table with that kind and its options."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
@@ -147,12 +159,28 @@ class DecoderConfig(Section):
     attend: Literal["after", "before"] = "after"
     """Attend with the new state (Luong et al., 2015) or with the one before, so that the
     context is read by the cell (Bahdanau et al., 2015)."""
-    input_feeding: bool = True
+    input_feeding: bool = False
     """Only with attend = "after": the cell also reads the last attentional vector."""
     readout: Literal["simple", "deep"] = "simple"
     """What the output layer sees: state and context, or the previous piece as well (deep)."""
     readout_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
     """Values of the readout; 0 = hidden_size."""
+
+    def describe(self) -> str:
+        """Return such as "1 × lstm, 512 units, attention general"."""
+        size = f"{self.hidden_size} units, attention {self.attention.kind}"
+        return f"{self.layers} × {self.cell.kind}, {size}"
+
+
+class OutputConfig(Section):
+    """Gives the next piece a probability."""
+
+    kind: Literal["softmax"] = "softmax"
+    """Softmax of a linear layer over the vocabulary."""
+
+    def describe(self) -> str:
+        """Return such as "softmax"."""
+        return self.kind
 
 
 class DropoutConfig(Section):
@@ -245,6 +273,7 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
+    output: OutputConfig = OutputConfig()
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()

@@ -226,6 +226,8 @@ class TrainingConfig(Section):
     """Of the matrix products; "auto" = bf16 where that is faster (a GPU of compute capability 8 or
     more; a CPU with AMX, or AMD's with AVX-512-bf16), else fp32. Weights, sums and the optimizer
     are fp32 either way."""
+    fast: bool = True
+    """Exchange modules for fast ones (`nmt.fast`); false = the plain equations, slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto" = CUDA if there is a GPU."""
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)

@@ -1,29 +1,25 @@
-"""One step of a recurrent layer: the reference that every faster path is tested against.
+"""One time step of a recurrent layer: the equations, and nothing else.
 
-A cell maps an input and a state to the next state. Its state is a tuple of tensors, each
-[rows, hidden], of which the first is what the layer shows to the outside. The product with the
-input is a method of its own, `project`, because it can be taken for a whole sequence at once;
-`forward` is what has to wait for the step before.
+A cell maps an input x and a state to the next state. The state is a tuple of tensors, each
+[rows, hidden]; the first is the output h. The product with the input, `project`, is a method of
+its own because it can be computed for a whole sequence at once; `forward` is what has to wait for
+the previous step.
 
-`kernel` is what torch has for a whole sequence, or None; `compiled` names what
-`nmt.layers.compiled` has; `slopes` are the largest slopes of the
-gates' activations, in the order of their blocks.
+All gates share one matrix, block after block in torch's order, so that the weights of a torch
+layer can be copied as they are. One bias is enough: torch's second one adds nothing but another
+name for the same number (and, in the GRU, a bias inside the reset gate, which the published
+equations do not have).
 
-All gates share one weight matrix, block after block in the order that torch uses, so that the
-fused kernels of torch run on the very same parameters. One bias is enough: torch's second one
-adds nothing but a second name for the same number (and, in the GRU, a bias inside the reset
-gate, which the published equations do not have).
+`slopes` are the largest derivatives of the gates' activations, in the order of their blocks
+(gamma of Pascanu et al., 2013).
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.compiled import CompiledCell
-from nmt.layers.products import Multiply, multiply_plainly
-from nmt.native.kernels import Kind
+from nmt.layers.linear import Linear
 
 State = tuple[Tensor, ...]
 """What a cell carries from step to step: tensors [rows, hidden]; the first is the output."""
@@ -34,16 +30,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda x: x,
 }
-Kernel = Callable[..., Any] | None
-"""What torch computes a whole sequence with; None where it has nothing."""
-
-KERNELS: dict[str, Kernel] = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
 SLOPES = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25, "identity": 1.0}
-"""Largest derivative of each activation: gamma of Pascanu et al. (2013)."""
 
 
 class RnnCell(nn.Module):
-    """h' = phi(W_x x + W_h h + b) (Elman, 1990).
+    """h' = phi(W x + U h + b) (Elman, 1990).
 
     Args:
         input_size: values of the input.
@@ -55,28 +46,23 @@ class RnnCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh") -> None:
         super().__init__()
-        self.multiply: Multiply = multiply_plainly
-        self.hidden_size = hidden_size
-        self.activation = activation
-        self.kernel = KERNELS.get(activation)
-        self.compiled: Kind | None = None
+        self.hidden_size, self.activation = hidden_size, activation
         self.slopes = (SLOPES[activation],)
-        self.weight_input = nn.Parameter(torch.empty(hidden_size, input_size))
-        self.weight_hidden = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(hidden_size))
+        self.input = Linear(input_size, hidden_size)
+        self.recurrent = Linear(hidden_size, hidden_size, bias=False)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Map inputs [..., input] to their share of the step, [..., hidden]."""
-        return self.multiply(inputs, self.weight_input, self.bias)
+        """Return W x + b of inputs x [..., input], [..., hidden]."""
+        projected: Tensor = self.input(inputs)
+        return projected
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next state from `project`'s output [rows, hidden] and the state.
 
-        `dropped` replaces the state inside the recurrent product (recurrent dropout).
+        `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
         hidden = state[0] if dropped is None else dropped  # [rows, hidden]
-        total = projected + self.multiply(hidden, self.weight_hidden)  # [rows, hidden]
-        return (ACTIVATIONS[self.activation](total),)
+        return (ACTIVATIONS[self.activation](projected + self.recurrent(hidden)),)
 
 
 class GruCell(nn.Module):
@@ -88,8 +74,8 @@ class GruCell(nn.Module):
         n = tanh(W_n x + U_n (r * h) + b_n)         reset "before" the product
         h' = (1 - z) * n + z * h
 
-    Papers in which z writes (Chung et al., 2014; Bahdanau et al., 2015) are the same cell with
-    W_z, U_z and b_z negated.
+    Papers in which z writes (Chung et al., 2014; Bahdanau et al., 2015) describe the same cell
+    with W_z, U_z and b_z negated.
 
     Args:
         input_size: values of the input.
@@ -102,43 +88,32 @@ class GruCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, reset: str = "after") -> None:
         super().__init__()
-        self.multiply: Multiply = multiply_plainly
-        self.hidden_size = hidden_size
-        self.reset = reset
-        self.kernel: Kernel = torch.gru if reset == "after" else None
-        self.compiled: Kind | None = "gru" if reset == "after" else None
-        self.weight_input = nn.Parameter(torch.empty(3 * hidden_size, input_size))
-        self.weight_hidden = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
+        self.hidden_size, self.reset = hidden_size, reset
+        self.input = Linear(input_size, 3 * hidden_size)
+        self.recurrent = Linear(hidden_size, 3 * hidden_size, bias=False)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Map inputs [..., input] to their share of the gates, [..., 3 * hidden]."""
-        return self.multiply(inputs, self.weight_input, self.bias)
+        """Return W x + b of inputs x [..., input], [..., 3 * hidden]."""
+        projected: Tensor = self.input(inputs)
+        return projected
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next state from `project`'s output [rows, 3 * hidden] and the state.
 
-        `dropped` replaces the state inside the recurrent products (recurrent dropout).
+        `dropped` replaces h inside the recurrent products (recurrent dropout).
         """
         hidden = state[0]  # [rows, hidden]
         read = hidden if dropped is None else dropped
         input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
-            recurrent = self.multiply(read, self.weight_hidden)  # [rows, 3 * hidden]
-            if compiled := CompiledCell.of(self.compiled, hidden, projected, recurrent):
-                summed_up = compiled.step(projected, recurrent, hidden)[1]  # float32
-                return (summed_up.to(self.weight_hidden.dtype),)
-            hidden_r, hidden_z, hidden_n = recurrent.chunk(3, dim=-1)
+            hidden_r, hidden_z, hidden_n = self.recurrent(read).chunk(3, dim=-1)
             r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
             n = torch.tanh(input_n + r * hidden_n)
         else:
-            gates, candidate = torch.split(
-                self.weight_hidden, [2 * self.hidden_size, self.hidden_size]
-            )
-            hidden_r, hidden_z = self.multiply(read, gates).chunk(2, dim=-1)
-            r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
-            n = torch.tanh(input_n + self.multiply(r * read, candidate))
-        return (n + z * (hidden.to(self.bias.dtype) - n),)  # in fp32 under autocast
+            u_r, u_z, u_n = self.recurrent.weight.chunk(3)  # each [hidden, hidden]
+            r, z = torch.sigmoid(input_r + read @ u_r.t()), torch.sigmoid(input_z + read @ u_z.t())
+            n = torch.tanh(input_n + (r * read) @ u_n.t())
+        return (n + z * (hidden - n),)
 
 
 class LstmCell(nn.Module):
@@ -150,7 +125,7 @@ class LstmCell(nn.Module):
     Args:
         input_size: values of the input.
         hidden_size: values of the state.
-        forget_bias: first value of the forget gate's bias.
+        forget_bias: initial bias of the forget gate.
     """
 
     states = 2
@@ -158,38 +133,27 @@ class LstmCell(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
         super().__init__()
-        self.multiply: Multiply = multiply_plainly
         self.hidden_size = hidden_size
-        self.kernel: Kernel = torch.lstm
-        self.compiled: Kind | None = "lstm"
-        self.weight_input = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.weight_hidden = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
+        self.input = Linear(input_size, 4 * hidden_size)
+        self.recurrent = Linear(hidden_size, 4 * hidden_size, bias=False)
         with torch.no_grad():
-            self.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
+            self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Map inputs [..., input] to their share of the gates, [..., 4 * hidden]."""
-        return self.multiply(inputs, self.weight_input, self.bias)
+        """Return W x + b of inputs x [..., input], [..., 4 * hidden]."""
+        projected: Tensor = self.input(inputs)
+        return projected
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """Return the next (h, c) from `project`'s output [rows, 4 * hidden] and the state.
 
         `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
-        hidden, cell = state  # each [rows, hidden]
+        hidden, memory = state  # h and c, each [rows, hidden]
         read = hidden if dropped is None else dropped
-        recurrent = self.multiply(read, self.weight_hidden)  # [rows, 4 * hidden]
-        if compiled := CompiledCell.of(self.compiled, cell, projected, recurrent):
-            return compiled.step(projected, recurrent, cell)
-        i, f, g, o = (projected + recurrent).chunk(4, dim=-1)
-        cell = torch.sigmoid(f) * _widened(cell) + torch.sigmoid(i) * torch.tanh(g)
-        return (torch.sigmoid(o) * torch.tanh(cell)).to(projected.dtype), cell
-
-
-def _widened(values: Tensor) -> Tensor:
-    """Return `values` in float32, or in float64 if they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+        i, f, g, o = (projected + self.recurrent(read)).chunk(4, dim=-1)  # each [rows, hidden]
+        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(memory), memory
 
 
 Cell = RnnCell | GruCell | LstmCell
@@ -197,4 +161,4 @@ Cell = RnnCell | GruCell | LstmCell
 
 def zero_state(cell: Cell, rows: int) -> State:
     """Return the all-zero state of `rows` rows."""
-    return tuple(cell.weight_hidden.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))
+    return tuple(cell.input.bias.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))

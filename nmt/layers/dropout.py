@@ -1,7 +1,7 @@
-"""Dropout as masks that are drawn before they are used.
+"""Dropout by masks that are drawn in advance.
 
-A mask holds 0 or 1 / (1 - rate). Drawing it for all positions at once is cheaper than step by
-step, and a mask that is drawn once can be kept for a whole sentence (variational dropout).
+A mask contains 0 or 1 / (1 - rate). Drawing it for all positions at once is cheaper than drawing
+it step by step, and a mask can be kept for a whole sentence (variational dropout).
 """
 
 import math
@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 def keep_mask(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
-    """Draw booleans of `shape`, False at `rate`, which is met to 2^-16.
+    """Draw booleans of `shape` that are False with probability `rate`, accurate to 2^-16.
 
-    Sixteen random bits a value are enough, and one draw of the generator gives sixty-four.
+    Each value needs 16 random bits, and each draw of the generator yields 64.
     """
     size = math.prod(shape)
     draws = torch.empty((size + 3) // 4, dtype=torch.int64, device=device)
@@ -22,18 +22,19 @@ def keep_mask(shape: tuple[int, ...], rate: float, device: torch.device) -> Tens
 
 
 def dropout_mask(like: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:
-    """Draw a mask of `shape` with the type and device of `like`: 0 at `rate`, else scaled up."""
+    """Draw a mask of `shape` with the type and device of `like`: 0 or 1 / (1 - rate)."""
     return keep_mask(shape, rate, like.device).to(like.dtype).mul_(1.0 / (1.0 - rate))
 
 
 def drop(inputs: Tensor, rate: float, *, training: bool, variational: bool = False) -> Tensor:
-    """Drop values of `inputs` [batch, length, size] (Srivastava et al., 2014).
+    """Apply dropout to `inputs` [batch, length, size] (Srivastava et al., 2014).
 
     Args:
-        inputs: what to thin out.
-        rate: share of values set to 0; the others are scaled up by 1 / (1 - rate).
-        training: nothing is dropped outside training.
-        variational: the same values at every position of a sentence (Gal and Ghahramani, 2016).
+        inputs: values to drop from.
+        rate: probability of setting a value to 0; the others are scaled by 1 / (1 - rate).
+        training: False returns `inputs` unchanged.
+        variational: True drops the same values at every position of a sentence (Gal and
+            Ghahramani, 2016).
     """
     if not training or rate == 0.0:
         return inputs
@@ -42,9 +43,9 @@ def drop(inputs: Tensor, rate: float, *, training: bool, variational: bool = Fal
 
 
 def word_mask(like: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:
-    """Draw a mask of `shape` for whole words: 0 at `rate`, else 1.
+    """Draw a mask of `shape` for whole words: 0 with probability `rate`, else 1.
 
-    Unlike `dropout_mask` it does not scale the others up: a missing word leaves a hole, it does
-    not make its neighbours louder (Sennrich et al., 2016, sec. 2.3).
+    Unlike in `dropout_mask`, the remaining values are not scaled: a missing word should not
+    amplify its neighbours (Sennrich et al., 2016, sec. 2.3).
     """
     return keep_mask(shape, rate, like.device).to(like.dtype)

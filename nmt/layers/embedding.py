@@ -1,4 +1,4 @@
-"""Vectors of pieces."""
+"""Embeddings of subword pieces."""
 
 import math
 
@@ -12,16 +12,17 @@ from nmt.layers.dropout import dropout_mask, word_mask
 class Embedding(nn.Module):
     """Look up one vector per piece: sqrt(size) times E times a one-hot vector.
 
-    E has variance 1 / size, as an output layer that shares it needs; what is read has variance 1
-    (Vaswani et al., 2017, sec. 3.4). Without the factor a recurrent layer starts with inputs so
-    small that its states hardly differ, and attention takes several epochs to find its place.
+    E is initialized with variance 1 / size, as an output layer that shares it requires; the
+    embeddings have variance 1 (Vaswani et al., 2017, sec. 3.4). Without the factor, inputs are so
+    small at first that recurrent states hardly differ, and attention takes several epochs to learn
+    where to look.
 
     Args:
         vocab_size: number of pieces.
-        size: values per piece.
-        dropout: rate of values dropped in training.
-        word_dropout: rate of whole pieces dropped in training.
-        variational: one dropout mask per sentence.
+        size: embedding size.
+        dropout: dropout rate of single values.
+        word_dropout: dropout rate of whole pieces.
+        variational: True if all positions of a sentence share one dropout mask.
     """
 
     def __init__(
@@ -35,17 +36,17 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
-        if not self.weight.is_meta:  # there, torch would import its compiler only to draw nothing
+        if not self.weight.is_meta:  # on meta tensors, `normal_` would only import torch's compiler
             nn.init.normal_(self.weight, std=size**-0.5)
         self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
 
     @property
     def size(self) -> int:
-        """Values per piece."""
+        """Embedding size."""
         return self.weight.shape[1]
 
     def draw_mask(self, ids: Tensor) -> Tensor | None:
-        """Draw what training drops of `ids` [batch, length]: [batch, length, size], or None."""
+        """Draw a dropout mask for `ids` [batch, length] -> [batch, length, size], or None."""
         if not self.training or self.dropout == self.word_dropout == 0.0:
             return None
         batch, length = ids.shape
@@ -58,10 +59,10 @@ class Embedding(nn.Module):
         return mask.expand(batch, length, self.size)
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map `ids` [batch, length] to vectors [batch, length, size], times a drawn mask."""
+        """Embed `ids` [batch, length] -> [batch, length, size], times `mask` if there is one."""
         embedded = F.embedding(ids, self.weight) * math.sqrt(self.size)
         return embedded if mask is None else embedded * mask
 
     def step(self, ids: Tensor) -> Tensor:
-        """Map `ids` [rows] to vectors [rows, size], without dropout."""
+        """Embed `ids` [rows] -> [rows, size], without dropout."""
         return self.weight.index_select(0, ids) * math.sqrt(self.size)

@@ -1,7 +1,7 @@
-"""First values of weights.
+"""Initialization of weights.
 
-Recurrent weights are treated gate by gate: a cell's matrices stack one block per gate, and each
-block is a map of its own. Biases keep what their layer gave them (zeros, or the forget bias).
+A cell's weight matrices stack one block per gate, and each block is initialized separately. Biases
+keep the values set by their layer (zeros, or the forget bias).
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ def cells_of(model: nn.Module) -> Iterator[Cell]:
 def recurrent_blocks(model: nn.Module) -> Iterator[tuple[Tensor, float]]:
     """Yield each gate's recurrent weights [hidden, hidden] and its activation's largest slope."""
     for cell in cells_of(model):
-        yield from zip(cell.weight_hidden.chunk(len(cell.slopes)), cell.slopes, strict=True)
+        yield from zip(cell.recurrent.weight.chunk(len(cell.slopes)), cell.slopes, strict=True)
 
 
 @torch.no_grad()
 def initialize_uniform(model: nn.Module, scale: float) -> None:
-    """Draw every weight from [-scale, scale]; biases stay as they are."""
+    """Draw every weight uniformly from [-scale, scale]; biases are unchanged."""
     for parameter in model.parameters():
         if parameter.dim() == 2:
             parameter.uniform_(-scale, scale)
@@ -36,15 +36,16 @@ def initialize_uniform(model: nn.Module, scale: float) -> None:
 
 @torch.no_grad()
 def initialize_xavier(model: nn.Module) -> None:
-    """Draw matrices by fan-in and fan-out (Glorot and Bengio, 2010), gate by gate.
+    """Draw matrices by fan-in and fan-out, gate by gate (Glorot and Bengio, 2010).
 
-    Embeddings, also where an output layer shares them, keep their normal values of variance
-    1 / size.
+    Embeddings keep their normal distribution with variance 1 / size, even if tied to an output
+    layer.
     """
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, Embedding)}
     blocks: dict[int, int] = {}
     for cell in cells_of(model):
-        blocks[id(cell.weight_input)] = blocks[id(cell.weight_hidden)] = len(cell.slopes)
+        for matrix in (cell.input.weight, cell.recurrent.weight):
+            blocks[id(matrix)] = len(cell.slopes)
     for parameter in model.parameters():
         if parameter.dim() != 2 or parameter.numel() == 0 or id(parameter) in embeddings:
             continue
@@ -54,7 +55,7 @@ def initialize_xavier(model: nn.Module) -> None:
 
 @torch.no_grad()
 def initialize_orthogonal(model: nn.Module) -> None:
-    """As xavier, but with orthogonal recurrent weights, gate by gate (Saxe et al., 2014)."""
+    """Like Xavier, but with orthogonal recurrent weights, gate by gate (Saxe et al., 2014)."""
     initialize_xavier(model)
     for block, _ in recurrent_blocks(model):
         nn.init.orthogonal_(block)
@@ -62,10 +63,10 @@ def initialize_orthogonal(model: nn.Module) -> None:
 
 @torch.no_grad()
 def initialize_spectral(model: nn.Module, c: float) -> None:
-    """As xavier, but recurrent weights have spectral radius c / gamma (Pascanu et al., 2013).
+    """Like Xavier, but recurrent weights have spectral radius c / gamma (Pascanu et al., 2013).
 
-    gamma is the largest slope of the gate's activation: 1 for tanh and relu, 1/4 for sigmoid.
-    A radius above 1 / gamma is necessary, not sufficient, for gradients to survive.
+    gamma is the largest slope of the gate's activation: 1 for tanh and ReLU, 1/4 for sigmoid.
+    A radius above 1 / gamma is necessary, but not sufficient, for gradients not to vanish.
     """
     initialize_xavier(model)
     for block, slope in recurrent_blocks(model):
@@ -74,15 +75,15 @@ def initialize_spectral(model: nn.Module, c: float) -> None:
 
 @torch.no_grad()
 def initialize_sparse(model: nn.Module, *, nonzeros: int, radius: float) -> None:
-    """As xavier, but each unit listens to few others, with a given spectral radius.
+    """Like Xavier, but with sparse recurrent weights of a given spectral radius.
 
-    Each row of a gate's block has `nonzeros` normal values at random places, or is full where it
-    is no longer than that; then the block is scaled to `radius`, whatever its activation. What
-    the values' own scale was cancels in this, so it is no option.
+    Each row of a gate's block has `nonzeros` normally distributed values at random positions, or
+    is dense if it has no more columns than that. The block is then scaled to `radius`, whatever
+    its activation. The scale of the drawn values cancels out, so it is not an option.
 
-    15 incoming weights per unit are from Martens (2010), for recurrent networks from Martens and
-    Sutskever (2011). As in Sutskever et al. (2013), where the radius is 1.1, and in the
-    "smart tanh" of Pascanu et al. (2013), where it is 0.95, only recurrent weights are sparse.
+    15 incoming weights per unit come from Martens (2010), and for recurrent networks from Martens
+    and Sutskever (2011). Only recurrent weights are sparse, as in Sutskever et al. (2013), where
+    the radius is 1.1, and in the "smart tanh" of Pascanu et al. (2013), where it is 0.95.
     """
     initialize_xavier(model)
     for block, _ in recurrent_blocks(model):
@@ -93,7 +94,7 @@ def initialize_sparse(model: nn.Module, *, nonzeros: int, radius: float) -> None
 
 
 def scale_to_radius(block: Tensor, radius: float) -> None:
-    """Scale a square matrix in place to a spectral radius."""
+    """Scale a square matrix in place to spectral radius `radius`."""
     block.mul_(radius / spectral_radius(block))
 
 

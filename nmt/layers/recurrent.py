@@ -1,10 +1,4 @@
-"""Unroll cells over a sequence: one layer, both directions, many layers.
-
-Several paths give the same result. The compiled path does gates by kernels of our own, and leaves
-padding out where gradients are wanted; the fused path hands a whole sequence to torch's kernel,
-products included. They need a cell that they know and an undisturbed recurrence. The step path
-calls the cell once per position and can do everything.
-"""
+"""Cells unrolled over sequences: one layer, both directions, and stacks of layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
-from nmt.layers.compiled import CompiledCell
 from nmt.layers.dropout import drop, dropout_mask
-from nmt.layers.packing import Packing, pack, reversal, unpack
-from nmt.layers.products import MultiplyInt8, multiply_plainly
-from nmt.layers.shared_products import shared_products
 
 
 @dataclass(frozen=True)
@@ -32,83 +22,10 @@ class Unrolled:
     is bidirectional."""
 
 
-def unroll_fused(cell: Cell, inputs: Tensor, state: State) -> Tensor:
-    """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden].
-
-    On a GPU it computes in the precision of the weights: what autocast hands to cuDNN is float16,
-    whatever precision was asked for, and in float16 small gradients become zero.
-
-    Raises:
-        ValueError: torch has no kernel for this cell.
-    """
-    if cell.kernel is None:
-        raise ValueError(f"torch has no kernel for {cell}")
-    device, own = inputs.device.type, cell.weight_hidden.dtype
-    if device != "cpu" and torch.is_autocast_enabled(device):
-        with torch.autocast(device, enabled=False):
-            return unroll_fused(cell, inputs.to(own), tuple(part.to(own) for part in state))
-    weights = [cell.weight_input, cell.weight_hidden, cell.bias, torch.zeros_like(cell.bias)]
-    first = [part.unsqueeze(0).contiguous() for part in state]  # each [1, batch, hidden]
-    layers, rate, both_ways, batch_first = 1, 0.0, False, True
-    outputs: Tensor = cell.kernel(
-        inputs,
-        first if len(first) > 1 else first[0],
-        weights,
-        True,  # there are biases; torch's second one is zero
-        layers,
-        rate,
-        cell.training,
-        both_ways,
-        batch_first,
-    )[0]
-    return outputs
-
-
-def unroll_compiled(cell: Cell, inputs: Tensor, state: State) -> Tensor | None:
-    """Run compiled kernels over `inputs` [batch, length, input] -> [batch, length, hidden].
-
-    Returns None if there are none for this cell.
-    """
-    compiled = CompiledCell.of(cell.compiled, state[-1], inputs)
-    if compiled is None:
-        return None
-    batch, length = inputs.shape[:2]
-    projected = cell.project(inputs.transpose(0, 1))  # [length, batch, gates * hidden]
-    if isinstance(cell.multiply, MultiplyInt8):
-        weights = cell.multiply.pack(cell.weight_hidden, state[0])
-        if weights is not None:
-            outputs = compiled.unroll_int8(weights, projected, state[0], state[-1])
-            return outputs.transpose(0, 1)
-    words, counts = projected.flatten(0, 1), [batch] * length
-    outputs = compiled.unroll(
-        *(cell.multiply, words, cell.weight_hidden, state[0], state[-1], counts)
-    )
-    return outputs.view(length, batch, -1).transpose(0, 1)
-
-
-def unroll_packed(
-    compiled: CompiledCell,
-    cell: Cell,
-    inputs: Tensor,
-    state: State,
-    counts: list[int],
-    places: Tensor,
-) -> Tensor:
-    """Do the same at some `places` alone, in steps of `counts` rows, both as `Packing` names them.
-
-    The rows of `state` are in the order of the packed sentences.
-    """
-    projected = cell.project(pack(inputs, places))  # [words, gates * hidden]
-    outputs = compiled.unroll(
-        *(cell.multiply, projected, cell.weight_hidden, state[0], state[-1], counts)
-    )
-    return unpack(outputs, places, *inputs.shape[:2])
-
-
-def unroll_steps(
+def unroll_cell(
     cell: Cell, inputs: Tensor, state: State, *, recurrent_dropout: float = 0.0
 ) -> Tensor:
-    """Call the cell once per position: [batch, length, input] -> [batch, length, hidden].
+    """Apply a cell position by position: [batch, length, input] -> [batch, length, hidden].
 
     `recurrent_dropout` draws one mask per sentence and applies it to the state on its way into
     each recurrent product (Gal and Ghahramani, 2016).
@@ -118,11 +35,17 @@ def unroll_steps(
     if recurrent_dropout > 0.0 and cell.training:
         mask = dropout_mask(state[0], tuple(state[0].shape), recurrent_dropout)
     outputs = []
-    with shared_products():
-        for position in projected.unbind(dim=1):
-            state = cell(position, state, None if mask is None else state[0] * mask)
-            outputs.append(state[0])
+    for position in projected.unbind(dim=1):
+        state = cell(position, state, None if mask is None else state[0] * mask)
+        outputs.append(state[0])
     return torch.stack(outputs, dim=1)
+
+
+def reversal(mask: Tensor) -> Tensor:
+    """Return indices [batch, length] that reverse each sentence and leave its padding in place."""
+    lengths = mask.sum(dim=1, keepdim=True)  # [batch, 1]
+    positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)  # [1, length]
+    return torch.where(positions < lengths, lengths - 1 - positions, positions)
 
 
 def take(sequence: Tensor, indices: Tensor) -> Tensor:
@@ -164,11 +87,6 @@ class RecurrentLayer(nn.Module):
         """The cell that reads from left to right."""
         return cast(Cell, self.cells[0])
 
-    @property
-    def _is_undisturbed(self) -> bool:
-        """Whether a state gets to the next step as it is."""
-        return self.recurrent_dropout == 0.0 or not self.training
-
     def start(self, rows: int, direction: int = 0) -> State:
         """Return the state before the first position, for `rows` rows."""
         if self.initial_state is None:
@@ -176,14 +94,9 @@ class RecurrentLayer(nn.Module):
         return tuple(part.expand(rows, -1) for part in self.initial_state[direction])
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
-        """Run one direction over `inputs` [batch, length, input], by the fastest path that fits."""
-        cell, is_undisturbed = cast(Cell, self.cells[direction]), self._is_undisturbed
-        if is_undisturbed and (outputs := unroll_compiled(cell, inputs, state)) is not None:
-            return outputs
-        can_fuse = is_undisturbed and cell.multiply is multiply_plainly
-        if can_fuse and cell.kernel is not None and inputs.shape[-1] > 0:
-            return unroll_fused(cell, inputs, state)
-        return unroll_steps(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
+        """Run one direction over [batch, length, input] -> [batch, length, hidden]."""
+        cell = cast(Cell, self.cells[direction])
+        return unroll_cell(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
         """Read `inputs` [batch, length, input], of which `mask` [batch, length] is real.
@@ -192,13 +105,12 @@ class RecurrentLayer(nn.Module):
         backward reader gets each sentence reversed within its own length.
         """
         final = mask.sum(dim=1).sub(1).clamp(min=0).unsqueeze(1)  # [batch, 1]
-        read = self._read_packed(inputs, mask) or self._read_padded(inputs, mask)
-        forward, *backward = read  # each [batch, length, hidden]
+        forward, *backward = self.read(inputs, mask)
         last = [take(forward, final).squeeze(1), *(outputs[:, 0] for outputs in backward)]
-        return Unrolled(torch.cat(read, dim=-1), torch.cat(last, dim=-1))
+        return Unrolled(torch.cat([forward, *backward], dim=-1), torch.cat(last, dim=-1))
 
-    def _read_padded(self, inputs: Tensor, mask: Tensor) -> list[Tensor]:
-        """Return the outputs of each direction, padding computed and then set to zero."""
+    def read(self, inputs: Tensor, mask: Tensor) -> list[Tensor]:
+        """Return the outputs of each direction, zeros at padding, [batch, length, hidden] each."""
         batch, real = inputs.shape[0], mask.unsqueeze(-1)
         outputs = [self.unroll(inputs, self.start(batch, 0), 0) * real]
         if len(self.cells) == 2:
@@ -207,25 +119,20 @@ class RecurrentLayer(nn.Module):
             outputs.append(take(backward, order) * real)
         return outputs
 
-    def _read_packed(self, inputs: Tensor, mask: Tensor) -> list[Tensor] | None:
-        """Return the same without computing padding; None where that does not pay or work.
 
-        Without gradients, as in search, the shapes of products shall not depend on how long the
-        other sentences are: nor do their last bits then.
-        """
-        compiled = CompiledCell.of(self.cell.compiled, self.start(1)[-1], inputs)
-        if compiled is None or not self._is_undisturbed or not torch.is_grad_enabled():
-            return None
-        if not mask[:, 0].all():
-            return None
-        packing, batch, real = Packing.of(mask), inputs.shape[0], mask.unsqueeze(-1)
-        outputs = []
-        for direction, places in enumerate((packing.forward, packing.backward)[: len(self.cells)]):
-            cell = cast(Cell, self.cells[direction])
-            state = self.start(batch, direction)  # the same for all sentences, in whatever order
-            read = unroll_packed(compiled, cell, inputs, state, packing.counts, places)
-            outputs.append(read * real)
-        return outputs
+@dataclass(frozen=True)
+class StackMasks:
+    """Dropout masks of a stack that is moved step by step; empty outside training."""
+
+    between: tuple[Tensor, ...] = ()
+    """Between layers, [rows, length or 1, hidden]; of a single step [rows, hidden]."""
+    recurrent: tuple[Tensor, ...] = ()
+    """On each layer's state on its way to the next step, [rows, hidden]."""
+
+    def at(self, position: int) -> "StackMasks":
+        """Return the masks of one position."""
+        between = tuple(mask[:, min(position, mask.shape[1] - 1)] for mask in self.between)
+        return StackMasks(between, self.recurrent)
 
 
 class RecurrentStack(nn.Module):
@@ -237,7 +144,7 @@ class RecurrentStack(nn.Module):
         layers: how many.
         dropout: rate between layers.
         variational: one dropout mask per sentence.
-        residual: add a layer's input to what it hands on, where the sizes agree.
+        residual: add a layer's input to its output, where the sizes agree.
         linear_output: g is a linear map instead of the identity.
     """
 
@@ -264,8 +171,8 @@ class RecurrentStack(nn.Module):
             self.maps.append(nn.Linear(size, size) if linear_output else nn.Identity())
         self.output_size = size
 
-    def hand_on(self, index: int, inputs: Tensor, hidden: Tensor) -> Tensor:
-        """Return what layer `index` shows to the next, from what it read and its states."""
+    def output(self, index: int, inputs: Tensor, hidden: Tensor) -> Tensor:
+        """Return the output of layer `index` from its `inputs` and its states `hidden`."""
         output: Tensor = self.maps[index](hidden)
         if self.residual and inputs.shape == output.shape:
             output = output + inputs
@@ -279,7 +186,7 @@ class RecurrentStack(nn.Module):
                 inputs = self.drop(inputs)
             unrolled: Unrolled = layer(inputs, mask)
             last = unrolled.last
-            inputs = self.hand_on(index, inputs, unrolled.outputs)
+            inputs = self.output(index, inputs, unrolled.outputs)
         return Unrolled(inputs, last)
 
     def unroll(self, inputs: Tensor, states: tuple[State, ...]) -> Tensor:
@@ -291,12 +198,8 @@ class RecurrentStack(nn.Module):
             if index > 0:
                 inputs = self.drop(inputs)
             outputs = layer.unroll(inputs, state)
-            inputs = self.hand_on(index, inputs, outputs)
+            inputs = self.output(index, inputs, outputs)
         return inputs
-
-    def project(self, inputs: Tensor) -> Tensor:
-        """Return the first layer's product with `inputs` [..., input], for `step`."""
-        return self.first.cell.project(inputs)
 
     def each_layer(self) -> list[RecurrentLayer]:
         """Return the layers, lowest first."""
@@ -308,15 +211,15 @@ class RecurrentStack(nn.Module):
         return self.each_layer()[0]
 
     def step(
-        self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: "StepMasks"
+        self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: StackMasks
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Move all layers one position on.
+        """Move all layers one position forward.
 
         Args:
-            inputs: what the first layer reads, [rows, input]; used by the residual only.
-            projected: `project(inputs)`, [rows, gates * hidden].
+            inputs: input of the first layer, for its residual connection, [rows, input].
+            projected: product of the first layer's cell with it, [rows, gates * hidden].
             states: one state per layer.
-            masks: this step's dropout.
+            masks: dropout of this position.
 
         Returns:
             The top layer's output [rows, hidden] and the new states.
@@ -330,15 +233,15 @@ class RecurrentStack(nn.Module):
             dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
             state = layer.cell(projected, state, dropped)
             new_states.append(state)
-            inputs = self.hand_on(index, inputs, state[0])
+            inputs = self.output(index, inputs, state[0])
         return inputs, tuple(new_states)
 
     def drop(self, inputs: Tensor) -> Tensor:
         """Apply the dropout between layers to [batch, length, hidden]."""
         return drop(inputs, self.dropout, training=self.training, variational=self.variational)
 
-    def draw_masks(self, like: Tensor, rows: int, length: int) -> "SequenceMasks":
-        """Draw what a loop of `step` over `length` positions drops; empty outside training."""
+    def draw_masks(self, like: Tensor, rows: int, length: int) -> StackMasks:
+        """Draw the dropout of `length` steps, in the type of `like`; empty outside training."""
         between: list[Tensor] = []
         recurrent: list[Tensor] = []
         if self.training and self.dropout > 0.0:
@@ -351,27 +254,4 @@ class RecurrentStack(nn.Module):
                 recurrent.append(
                     dropout_mask(like, (rows, layer.output_size), self.first.recurrent_dropout)
                 )
-        return SequenceMasks(tuple(between), tuple(recurrent))
-
-
-@dataclass(frozen=True)
-class StepMasks:
-    """Dropout of one step: masks between layers [rows, hidden] and on states [rows, hidden]."""
-
-    between: tuple[Tensor, ...] = ()
-    recurrent: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class SequenceMasks:
-    """Dropout of a whole sequence: between layers [rows, length or 1, hidden], and on states."""
-
-    between: tuple[Tensor, ...] = ()
-    recurrent: tuple[Tensor, ...] = ()
-
-    def at(self, position: int) -> StepMasks:
-        """Return the masks of one position."""
-        if not self.between:
-            return StepMasks((), self.recurrent)
-        between = tuple(m[:, min(position, m.shape[1] - 1)] for m in self.between)
-        return StepMasks(between, self.recurrent)
+        return StackMasks(tuple(between), tuple(recurrent))

@@ -1,4 +1,4 @@
-"""Penalties on the size of weights."""
+"""L1 and L2 penalties on weights."""
 
 from collections.abc import Iterable
 
@@ -12,9 +12,9 @@ def l1_penalty(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
-    """Return half of sum w^2 over all parameters, a scalar; its gradient is w.
+    """Return sum w^2 / 2 over all parameters, a scalar; its gradient is w.
 
-    Times `weight_decay`, this is what SGD's weight decay adds to the loss.
+    Weight decay in SGD is equivalent to adding `weight_decay` times this penalty to the loss.
     """
     return _total([parameter.square().sum() / 2 for parameter in parameters])
 

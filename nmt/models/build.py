@@ -1,4 +1,4 @@
-"""The only place where configuration meets layers."""
+"""Build a model from its configuration; no layer reads a configuration itself."""
 
 import math
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from nmt.layers import initialization
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
 from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
 from nmt.layers.embedding import Embedding
+from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
@@ -33,12 +34,12 @@ from nmt.models.translation import TranslationModel
 
 
 def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> TranslationModel:
-    """Make a model with fresh weights from the global random generator.
+    """Build a model with new weights, drawn from the global random generator.
 
     Args:
-        config: the parts and their sizes.
-        source_vocab: source pieces, special pieces included.
-        target_vocab: target pieces; equal to `source_vocab` where all embeddings are tied.
+        config: architecture and sizes.
+        source_vocab: number of source pieces, including special pieces.
+        target_vocab: number of target pieces; equal to `source_vocab` if all embeddings are tied.
     """
     dropout = config.dropout
     source_embedding, target_embedding = (
@@ -58,15 +59,16 @@ def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) ->
         source_embedding.weight = target_embedding.weight
     encoder = build_encoder(config, source_embedding)
     decoder = build_decoder(config, target_embedding, encoder.output_size)
-    tied = None if config.embedding.tied == "none" else target_embedding.weight
-    output = OutputLayer(decoder.readout_size, target_vocab, tied=tied)
-    model = TranslationModel(encoder, decoder, output)
+    project = Linear(decoder.readout_size, target_vocab)
+    if config.embedding.tied != "none":
+        project.weight = target_embedding.weight
+    model = TranslationModel(encoder, decoder, OutputLayer(project))
     initialize(config.initialization, model)
     return model
 
 
 def build_encoder(config: ModelConfig, embedding: Embedding) -> RecurrentEncoder:
-    """Make the encoder that reads through `embedding`."""
+    """Build the encoder, with `embedding` as its input layer."""
     encoder, dropout = config.encoder, config.dropout
 
     def make_layer(input_size: int) -> RecurrentLayer:
@@ -92,7 +94,7 @@ def build_encoder(config: ModelConfig, embedding: Embedding) -> RecurrentEncoder
 
 
 def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> RecurrentDecoder:
-    """Make the decoder that reads through `embedding` and attends to states of `memory_size`."""
+    """Build the decoder, with `embedding` as its input layer, for states of `memory_size`."""
     decoder, dropout = config.decoder, config.dropout
     attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
     shape = decoder_shape(decoder, attends=attention is not None)
@@ -131,7 +133,7 @@ def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -
 
 
 def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
-    """Say how the parts of a decoder hang together; without attention nothing is fed back."""
+    """Return how the parts of a decoder are connected; input feeding requires attention."""
     return DecoderShape(
         reads_previous=config.input == "previous",
         attend=config.attend,
@@ -142,7 +144,7 @@ def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
 
 
 def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], Cell]:
-    """Return what makes the chosen cell: a new one at each call."""
+    """Return a function that makes a new cell of the configured kind at each call."""
     match config:
         case RnnCellConfig():
             return partial(RnnCell, input_size, hidden_size, activation=config.activation)
@@ -153,7 +155,7 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
 
 
 def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -> Attention | None:
-    """Make the chosen attention; None for "none"."""
+    """Build the configured attention; None for "none"."""
     match config:
         case DotAttentionConfig():
             temperature = config.temperature or math.sqrt(query_size)
@@ -173,7 +175,7 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
 
 
 def initialize(config: InitConfig, model: TranslationModel) -> None:
-    """Give the weights their first values."""
+    """Initialize the weights as configured."""
     match config:
         case UniformInitConfig():
             initialization.initialize_uniform(model, config.scale)

@@ -1,4 +1,4 @@
-"""What a model folder says of its model: all but the weights, checked, and without torch."""
+"""Read and check everything in a model folder except the weights, without importing torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,53 +16,53 @@ from nmt.storage.files import read_json
 from nmt.storage.manifest import verify_manifest
 from nmt.text.subword import PIECE_FILES, Subword, load_subwords
 
-FORMAT_VERSION = 1
-"""Goes up when an older nmt could no longer read the folder."""
+FORMAT_VERSION = 2
+"""Incremented when older versions of nmt can no longer read the folder."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 class FolderConfig(Section):
-    """What `config.json` holds."""
+    """Content of `config.json`."""
 
     format_version: int
     """See FORMAT_VERSION."""
     nmt_version: str
-    """Version that wrote the folder."""
+    """Version of nmt that wrote the folder."""
     source_language: str
-    """Language code."""
+    """Source language code."""
     target_language: str
-    """Language code."""
+    """Target language code."""
     source_vocab: int
     """Number of source pieces."""
     target_vocab: int
     """Number of target pieces."""
     model: ModelConfig
-    """Parts and sizes."""
+    """Architecture and sizes."""
     normalization: NormalizationConfig
-    """What happens to a line first."""
+    """Normalization applied to each line."""
     tokenizer: TokenizerConfig
-    """How it is cut into pieces."""
+    """Segmentation of a line into pieces."""
     search: SearchConfig
-    """How translations are found unless told otherwise."""
+    """Default search options."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a model folder holds beside weights."""
+    """The content of a model folder except the weights."""
 
     folder: Path
     config: FolderConfig
     source: Subword
-    """Pieces of the source side."""
+    """Subword model of the source side."""
     target: Subword
-    """Pieces of the target side; the same object if joint."""
+    """Subword model of the target side; the same object if joint."""
 
 
 def describe_model_folder(path: Path) -> Description:
     """Check every file of a model folder, or of the one inside a run folder, and describe it.
 
     Raises:
-        ModelError: it is missing, damaged, incomplete, or made by a newer version.
+        ModelError: the folder is missing, damaged, incomplete, or has another format version.
     """
     folder = find_model_folder(path)
     present = [name for name in PIECE_FILES if (folder / name).exists()]
@@ -82,10 +82,10 @@ def describe_model_folder(path: Path) -> Description:
 
 
 def find_model_folder(path: Path) -> Path:
-    """Return `path` if it is a model folder, or the `model` folder inside it.
+    """Return `path` if it is a model folder, else the `model` folder inside it.
 
     Raises:
-        ModelError: there is neither.
+        ModelError: neither exists.
     """
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file():
@@ -102,7 +102,7 @@ def read_config(path: Path) -> FolderConfig:
     """Read `config.json`.
 
     Raises:
-        ModelError: it is damaged or contradicts itself, or a version with another format made it.
+        ModelError: the file is damaged, inconsistent, or has another format version.
     """
     content = read_json(path)
     version = content.get("format_version") if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""Source ids to source states."""
+"""The encoder: from source ids to source states."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from nmt.layers.recurrent import RecurrentStack, Unrolled
 
 
 class RecurrentEncoder(nn.Module):
-    """Embed a sentence and read it with stacked recurrent layers.
+    """Embed a sentence and encode it with stacked recurrent layers.
 
     Args:
-        embedding: vectors of the source pieces.
-        stack: the layers.
-        dropout: rate of the outputs dropped in training.
-        variational: one dropout mask per sentence.
+        embedding: embeddings of the source pieces.
+        stack: the recurrent layers.
+        dropout: dropout rate of the outputs.
+        variational: True if all positions of a sentence share one dropout mask.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class RecurrentEncoder(nn.Module):
 
     @property
     def output_size(self) -> int:
-        """Values per source position."""
+        """Size of the encoder state at each source position."""
         return self.stack.output_size
 
     def forward(self, source: Tensor, mask: Tensor) -> Unrolled:
-        """Read `source` [batch, src_len], of which `mask` [batch, src_len] is real."""
+        """Encode `source` [batch, src_len]; `mask` [batch, src_len] is True at real tokens."""
         embedded = self.embedding(source, self.embedding.draw_mask(source))
         read: Unrolled = self.stack(embedded, mask)
         outputs = drop(
@@ -47,6 +47,6 @@ class RecurrentEncoder(nn.Module):
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Average `states` [batch, src_len, enc] over the real positions of `mask` -> [batch, enc]."""
+    """Average `states` [batch, src_len, enc] where `mask` is True -> [batch, enc]."""
     weights = mask.to(states.dtype) / mask.sum(dim=1, keepdim=True)
     return torch.bmm(weights.unsqueeze(1), states).squeeze(1)

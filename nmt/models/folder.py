@@ -1,16 +1,16 @@
-"""The model folder: what is shared of a trained model, and all that translating needs.
+"""The model folder: the shareable form of a trained model, with everything translation needs.
 
-    config.json         format version, configuration, languages, sizes
-    model.safetensors   weights, tied ones once
-    subword.model       the pieces (or source.model and target.model)
-    README.md           the model card
+    config.json            format version, configuration, languages, sizes
+    model.safetensors      weights; tied weights are stored once
+    subword.model          the pieces (or source.model and target.model)
+    README.md              the model card
     shortlist.safetensors  which target pieces are frequent, or likely for a source piece
-    SHA256SUMS          checksums of the files above; written last
+    SHA256SUMS             checksums of the files above; written last
 
-Nothing in it is code, and loading it runs none.
+The folder contains no code, and loading it runs none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,34 +44,34 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model folder in memory."""
+    """The content of a model folder, loaded into memory."""
 
     model: TranslationModel
-    """In evaluation mode, on the CPU."""
+    """The model, in evaluation mode, on the CPU."""
     config: FolderConfig
-    """What the folder says about it."""
+    """Content of `config.json`."""
     source: Subword
-    """Pieces of the source side."""
+    """Subword model of the source side."""
     target: Subword
-    """Pieces of the target side; the same object if joint."""
+    """Subword model of the target side; the same object if joint."""
     shortlist: Shortlist | None
-    """What is known of the target pieces; None if the folder does not say."""
+    """Frequent and likely target pieces; None if the folder has no shortlist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a reader of the model's README wants to know and the weights do not tell."""
+    """Facts for the model's README that the weights and configuration do not contain."""
 
     date: str
-    """When training ended, for example "2026-11-20"."""
+    """Date on which training ended, for example "2026-11-20"."""
     train_pairs: int
-    """Sentence pairs that were learned from."""
+    """Number of training pairs."""
     valid_pairs: int
-    """Sentence pairs that chose the weights."""
+    """Number of validation pairs, on which the weights were selected."""
     updates: int
-    """Updates made."""
+    """Number of updates."""
     scores: Mapping[str, str] = field(default_factory=dict)
-    """Name of each score and its value, with sacrebleu's signature where there is one."""
+    """Name and value of each score, with sacreBLEU's signature if it has one."""
 
 
 def save_model_folder(
@@ -82,18 +82,18 @@ def save_model_folder(
     pieces: Path,
     card: ModelCard,
 ) -> None:
-    """Write a complete model folder, in place of one that may be there; all or nothing.
+    """Write a complete model folder atomically, replacing an existing one.
 
     Args:
-        folder: its name; the folder around it must exist.
-        model: the weights to ship.
-        experiment: what it was trained by.
-        pieces: folder with the subword models and, if there is one, the shortlist, as
-            `nmt.data.prepare` leaves it.
-        card: for the README.
+        folder: path of the model folder; its parent must exist.
+        model: the model whose weights are saved.
+        experiment: configuration of the training run.
+        pieces: folder with the subword models and, optionally, the shortlist, as written by
+            `nmt.data.prepare`.
+        card: facts for the README.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     source, target = load_subwords(pieces)
     config = FolderConfig(
@@ -118,15 +118,15 @@ def save_model_folder(
 
 
 def load_model_folder(path: Path) -> LoadedModel:
-    """Read a model folder, or the one inside a run folder.
+    """Load a model folder, or the one inside a run folder.
 
-    One that is replaced meanwhile, by a run that has found better weights, is read again.
+    If a training run replaces the folder during loading, the new one is loaded instead.
 
     Args:
-        path: the folder, or a run folder with `model/` in it.
+        path: a model folder, or a run folder that contains `model/`.
 
     Raises:
-        ModelError: it is missing, damaged, incomplete, or made by a newer version.
+        ModelError: the folder is missing, damaged, incomplete, or has another format version.
     """
     while True:
         before = _identity_of(path)
@@ -141,7 +141,7 @@ def load_model_folder(path: Path) -> LoadedModel:
 
 
 def _identity_of(path: Path) -> tuple[int, int, int] | None:
-    """Return what differs if another folder has the name of this one; None if there is none."""
+    """Return a value that changes when the folder is replaced; None if there is no folder."""
     try:
         found = find_model_folder(path).stat()
     except (ModelError, OSError):
@@ -154,10 +154,10 @@ def _load_once(path: Path) -> LoadedModel:
     folder, config = described.folder, described.config
     tensors = load_tensors(folder / WEIGHTS)
     require_plausible_sizes(config.model, tensors, folder)
-    # Fresh weights are about to be overwritten: draw them the cheapest way.
+    # The initial weights are overwritten at once, so the cheapest initialization will do.
     cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
     sizes = {"source_vocab": config.source_vocab, "target_vocab": config.target_vocab}
-    with torch.device("meta"):  # no memory is taken before the weights are known to fit
+    with torch.device("meta"):  # check shapes before allocating memory
         require_same_shapes(build_model(cheap, **sizes), tensors, folder / WEIGHTS)
     model = build_model(cheap, **sizes)
     set_weights(model, tensors, folder / WEIGHTS)
@@ -174,36 +174,33 @@ def _load_once(path: Path) -> LoadedModel:
 def require_plausible_sizes(
     config: ModelConfig, tensors: Mapping[str, Tensor], folder: Path
 ) -> None:
-    """Refuse sizes that the weights cannot have, before memory is taken for them.
+    """Refuse sizes that the weights cannot have, before a model of these sizes is built.
 
     Raises:
-        ModelError: a size of the configuration exceeds every dimension of the weights.
+        ModelError: a configured size exceeds every dimension of the weights.
     """
     filled = [tensor for tensor in tensors.values() if tensor.numel()]
     largest = max((size for tensor in filled for size in tensor.shape), default=0)
-    sizes = {
-        "embedding.size": config.embedding.size,
-        "encoder.hidden_size": config.encoder.hidden_size,
-        "decoder.hidden_size": config.decoder.hidden_size,
-        "decoder.readout_size": config.decoder.readout_size,
-        "decoder.attention.hidden_size": getattr(config.decoder.attention, "hidden_size", 0),
-    }
-    layers = {
-        "encoder.layers": config.encoder.layers,
-        "decoder.layers": config.decoder.layers,
-    }
-    for values, limit in ((sizes, largest), (layers, len(filled))):
-        for name, value in values.items():
-            if value > limit:
-                raise ModelError(
-                    f"{folder / CONFIG}: model.{name} is {value:,}, more than {WEIGHTS} can hold; "
-                    "files of two models are mixed."
-                )
+    for name, value in _sizes(config.model_dump()):
+        limit = len(filled) if name.endswith("layers") else largest
+        if value > limit:
+            raise ModelError(
+                f"{folder / CONFIG}: model.{name} is {value:,}, more than {WEIGHTS} can hold; "
+                "files of two models are mixed."
+            )
+
+
+def _sizes(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the name and value of each size and each number of layers in a configuration."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _sizes(value, f"{path}{key}.")
+        elif key.endswith("size") or (key == "layers" and isinstance(value, int)):
+            yield f"{path}{key}", value
 
 
 def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -> str:
     """Return the README of a model folder."""
-    encoder, decoder = config.model.encoder, config.model.decoder
     parameters = sum(weight.numel() for weight in model.parameters())
     languages = f"{config.source_language} → {config.target_language}"
     pieces = (
@@ -211,14 +208,12 @@ def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -
         if config.model.embedding.shares_vocabulary
         else f"{config.source_vocab:,} source, {config.target_vocab:,} target"
     )
-    direction = "bidirectional " if encoder.bidirectional else ""
     facts: dict[str, Any] = {
         "Languages": languages,
         "Parameters": f"{parameters:,}",
-        "Encoder": f"{encoder.layers} × {direction}{encoder.cell.kind}, "
-        f"{encoder.hidden_size} units",
-        "Decoder": f"{decoder.layers} × {decoder.cell.kind}, {decoder.hidden_size} units, "
-        f"attention {decoder.attention.kind}",
+        "Encoder": config.model.encoder.describe(),
+        "Decoder": config.model.decoder.describe(),
+        "Output": config.model.output.describe(),
         "Pieces": f"{pieces} ({config.tokenizer.kind})",
         "Training pairs": f"{card.train_pairs:,}",
         "Validation pairs": f"{card.valid_pairs:,}",
@@ -234,13 +229,14 @@ def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -
         f"| | |\n|---|---|\n{table}\n\n"
         f"## Scores\n\n{scores or 'None were measured.'}\n\n"
         "## Use\n\n"
-        "Raw text in, raw text out, one sentence per line. Write the path of this folder for "
-        "`MODEL`, and work in another one: Python runs code that lies where it is started.\n\n"
+        "Raw text in, raw text out, one sentence per line. Replace `MODEL` by the path of this "
+        "folder, and run the commands from another folder: Python imports modules from the folder "
+        "it is started in.\n\n"
         f"```\nnmt translate MODEL -i text.{source} -o text.{target}\n```\n\n"
         "```python\n"
         "from nmt.translator import Translator\n\n"
         'for translation in Translator.load("MODEL").translate(["..."]):\n'
         "    print(translation.text)\n"
         "```\n\n"
-        "`sha256sum -c SHA256SUMS` checks the files; loading does so, too.\n"
+        "`sha256sum -c SHA256SUMS` verifies the files. Loading verifies them as well.\n"
     )

@@ -1,7 +1,7 @@
 """The encoder-decoder: two paths through the same weights.
 
-`encode` and `decode` take whole sequences and are what training uses; `start` and `step` move one
-target position at a time and are what search uses. A test holds them equal.
+Training uses `encode` and `decode`, which take whole sequences. Search uses `start` and `step`,
+which advance one target position at a time. A test checks that both give equal results.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from nmt.models.state import DecoderState, Memory, Step
 
 @dataclass(frozen=True)
 class ScheduledSampling:
-    """Let the decoder read its own output now and then (Bengio et al., 2015)."""
+    """Feed the decoder its own predictions at random (Bengio et al., 2015)."""
 
     probability: float
-    """Of reading the reference, decided anew for every token."""
+    """Probability of reading the reference, drawn independently for every token."""
     pick: Literal["sample", "argmax"] = "sample"
-    """The model's own piece is drawn from its distribution, or its most likely one."""
+    """How to choose the model's prediction: draw it from its distribution, or take the best."""
 
 
 class TranslationModel(nn.Module):
-    """p(target | source), factorised from left to right.
+    """p(target | source), factorized from left to right.
 
     Args:
         encoder: reads the source.
@@ -42,7 +42,7 @@ class TranslationModel(nn.Module):
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
-        """Read `source` [batch, src_len], of which `source_mask` [batch, src_len] is real."""
+        """Encode `source` [batch, src_len]; `source_mask`, same shape, is True at real tokens."""
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
@@ -58,8 +58,8 @@ class TranslationModel(nn.Module):
         Args:
             memory: the source sentences.
             target_in: begin symbol and reference pieces, [batch, tgt_len].
-            sampling: read own output instead of the reference at its rate; None or a probability
-                of 1 is teacher forcing, bit for bit.
+            sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
+                bit-identical results.
         """
         if sampling is None or sampling.probability >= 1.0:
             return cast(Tensor, self.decoder(memory, target_in))
@@ -73,7 +73,7 @@ class TranslationModel(nn.Module):
 
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
-        """What the model itself would write next, [rows]; no gradient flows through it."""
+        """Return the piece the model would write next, [rows]; no gradient flows through it."""
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
             return log_probs.argmax(dim=-1)
@@ -84,5 +84,5 @@ class TranslationModel(nn.Module):
         return self.decoder.start(memory, copies=copies)
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
-        """Read one more piece per row: `tokens` [rows], rows of one sentence next to each other."""
+        """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
         return self.decoder.step(tokens, state, memory)

@@ -1,4 +1,4 @@
-"""A model's weights by name, out of it and into it."""
+"""Read and set a model's weights by name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,18 @@ from nmt.errors import ModelError
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights by name, each once: of tied ones the first name stands for all."""
+    """Return the weights by name; tied weights appear once, under their first name."""
     return {name: weight.detach() for name, weight in model.named_parameters()}
 
 
 @torch.no_grad()
 def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
-    """Copy `weights`, as `weights_of` names them, into a model of the same configuration.
+    """Copy `weights`, named as by `weights_of`, into a model of the same configuration.
 
     Args:
-        model: changed in place, or not at all.
-        weights: exactly one tensor for each of its own.
-        origin: where they come from, for the message.
+        model: changed in place, or left unchanged if an error is raised.
+        weights: exactly one tensor for each weight of the model.
+        origin: file the weights come from, for the error message.
 
     Raises:
         ModelError: names or shapes differ.
@@ -32,7 +32,7 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -
 
 
 def require_same_shapes(model: nn.Module, weights: Mapping[str, Tensor], origin: Path) -> None:
-    """Refuse weights that are not one tensor for each of a model's own; see `set_weights`.
+    """Check that `weights` match those of `model` in name and shape; see `set_weights`.
 
     Raises:
         ModelError: names or shapes differ.

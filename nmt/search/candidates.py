@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt.errors import ModelError
-from nmt.native.kernels import kernels, knows
+from nmt.fast.kernels import kernels, supports
 from nmt.search.hypothesis import BoolArray, FloatArray, IntArray
 from nmt.search.scorer import ScorerStep
 from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES, UNK
@@ -141,7 +141,7 @@ def best_continuations(
     Returns:
         [batch, count]; NaN comes first.
     """
-    native = kernels() if knows(step.scores) and count <= _MOST_INSERTED else None
+    native = kernels() if supports(step.scores) and count <= _MOST_INSERTED else None
     if native is not None:
         is_open = np.zeros((len(may_end), len(SPECIAL_PIECES)), dtype=np.bool_)
         is_open[:, EOS] = may_end

@@ -14,7 +14,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nmt.layers.output import log_sum_exp
 from nmt.models.shortlist import Choice
 from nmt.models.state import DecoderState, Memory
 from nmt.models.translation import TranslationModel
@@ -132,10 +131,13 @@ class ModelScorer:
         if self.choice is not None:
             tokens = self.choice.pieces[tokens]
         step = self.model.step(tokens, state.decoder, state.memory)
-        scores = self.output.scores(step.features, state.barred)
+        scores = self.output.scores(step.features)
+        if state.barred is not None:
+            per_sentence = scores.view(len(state.barred), -1, scores.shape[1])
+            scores = (per_sentence + state.barred.unsqueeze(1)).view_as(scores)
         return ScorerStep(
             scores=scores,
-            log_mass=log_sum_exp(scores),
+            log_mass=self.output.log_mass(scores),
             attention=step.attention,
             state=ModelState(state.memory, step.state, state.barred),
         )

@@ -75,11 +75,13 @@ def accumulate_gradients(
             with objective.autocast(world.device):
                 memory = model.encode(batch.source, batch.source_mask)
                 features = model.decode(memory, batch.target_in, sampling=sampling)
-                loss = model.output.loss(
-                    features, batch.target_out, batch.target_mask, smoothing=objective.smoothing
+                losses, nlls = model.output.losses(
+                    features[batch.target_mask],
+                    batch.target_out[batch.target_mask],
+                    smoothing=objective.smoothing,
                 )
-            (loss.total / tokens).backward()  # type: ignore[no-untyped-call]
-            nll += loss.nll
+            (losses.sum() / tokens).backward()  # type: ignore[no-untyped-call]
+            nll += nlls.sum()
     if world.is_main and (objective.l1 or objective.l2):
         penalty(model, objective).backward()  # type: ignore[no-untyped-call]
     if not math.isfinite(nll):

@@ -28,7 +28,6 @@ from nmt.data.prepared import TRAIN, VALID, Manifest, PreparedSummary
 from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
 from nmt.models.build import build_model
-from nmt.native.kernels import kernels
 from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import (
@@ -207,6 +206,10 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
+    if config.fast:
+        from nmt.fast.accelerate import accelerate
+
+        accelerate(model, "training")
     optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
     average = MovingAverage(model, config.ema) if config.ema else None
     trainee = Trainee(model, optimizer, average)
@@ -272,8 +275,11 @@ def describe(
     """Log what is about to happen, in one line."""
     parameters = sum(parameter.numel() for parameter in trainee.model.parameters())
     precision = "bf16" if objective.bf16 else "fp32"
-    if world.device.type == "cpu" and kernels() is not None:
-        precision += ", compiled kernels"
+    if experiment.training.fast:
+        from nmt.fast.kernels import kernels
+
+        if world.device.type == "cpu" and kernels() is not None:
+            precision += ", compiled kernels"
     ranks = f"{world.size} processes, " if world.size > 1 else ""
     resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
     logger.info(

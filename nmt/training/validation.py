@@ -65,8 +65,9 @@ def mean_loss(
             batch = batch.to(device)
             memory = model.encode(batch.source, batch.source_mask)
             features = model.decode(memory, batch.target_in)
-            loss = model.output.loss(features, batch.target_out, batch.target_mask)
-            nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
+            mask = batch.target_mask
+            _, nlls = model.output.losses(features[mask], batch.target_out[mask])
+            nll, tokens = nll + nlls.sum().item(), tokens + len(nlls)
     model.train(was_training)
     return nll / tokens if tokens else float("nan")
 

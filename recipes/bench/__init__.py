@@ -1,1 +1,1 @@
-"""Compare nmt with its peers on the same work; see README.md."""
+"""Compare nmt with other toolkits on the same work; see README.md."""

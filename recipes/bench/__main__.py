@@ -1,4 +1,4 @@
-"""`make bench`: install the peers, let all do the same work in turn, print figures and ratios.
+"""`make bench`: install other toolkits, run the same work in turn, print figures and ratios.
 
 JSON lines go to standard output, progress and the tables of ratios and limits to standard error.
 """
@@ -24,11 +24,11 @@ LEAST = {
     "windows": 1, "warmup": 1, "updates": 1, "model_updates": 1, "threads": 1,
     "sentences": 1, "sentences_alone": 1, "shortlist": 0,
 }  # fmt: skip
-"""What may be asked for, at least."""
+"""Minimum value of each option."""
 
 
 def parse() -> Options:
-    """Read the command line."""
+    """Parse the command line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(
         prog="bench",
@@ -40,21 +40,21 @@ def parse() -> Options:
     }  # fmt: skip
     for name, names in chosen.items():
         every = list(names)
-        parser.add_argument(f"--{name}", nargs="+", choices=every, default=every, help="Which.")
-    parser.add_argument("--windows", type=int, default=5, help="Of which the median is taken.")
-    parser.add_argument("--warmup", type=int, default=6, help="Updates before a window.")
-    parser.add_argument("--updates", type=int, default=12, help="Updates of a window.")
+        parser.add_argument(f"--{name}", nargs="+", choices=every, default=every, help="Selection.")
+    parser.add_argument("--windows", type=int, default=5, help="Windows; the median counts.")
+    parser.add_argument("--warmup", type=int, default=6, help="Updates before each window.")
+    parser.add_argument("--updates", type=int, default=12, help="Updates per window.")
     parser.add_argument("--model-updates", type=int, default=200, help="Before translating.")
     parser.add_argument("--sentences", type=int, default=1000, help="Translated in batches.")
     parser.add_argument("--sentences-alone", type=int, default=100, help="Translated one by one.")
-    parser.add_argument("--shortlist", type=int, default=2000, help="Of those who can; 0 = none.")
-    parser.add_argument("--threads", type=int, default=cores, help="Of each system.")
+    parser.add_argument("--shortlist", type=int, default=2000, help="Where supported; 0 = none.")
+    parser.add_argument("--threads", type=int, default=cores, help="CPU threads of each system.")
     parser.add_argument(
         "--cache", type=Path, default=ROOT / ".bench", help="Environments, models and figures."
     )
     given = parser.parse_args()
     if "train" in given.tasks and given.precisions == ["int8"]:
-        parser.error("--precisions: nobody trains in int8; add fp32, or leave train out of --tasks")
+        parser.error("--precisions: no system trains in int8; add fp32, or omit train in --tasks")
     given.cache = given.cache.resolve()
     for name, least in LEAST.items():
         if getattr(given, name) < least:

@@ -1,4 +1,4 @@
-"""Windows of all systems in turn, so that a machine whose speed changes is the same for all."""
+"""Measure windows of all systems in turn, so changes in machine speed affect all of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from bench.report import Journal, Value
 
 @dataclass
 class Entry:
-    """A system with one job, and what was measured of it."""
+    """A system with one job, and its measurements."""
 
     about: dict[str, Value]
     measure: Callable[[int], Window]
-    """Takes the number of the window."""
+    """Measures one window, given its number."""
     windows: list[Window] = field(default_factory=list)
     is_out: bool = False
 
     @property
     def speeds(self) -> list[float]:
-        """Of all windows."""
+        """Speed in each window."""
         return [window.speed for window in self.windows]
 
     def report_memory(self, task: str, journal: Journal) -> None:
-        """Report what a task has needed."""
+        """Report the peak memory of a task."""
         peaks = [window.peak_mb for window in self.windows]
         journal.report("peak_rss_mb", {**self.about, "task": task}, peaks)
 
@@ -36,12 +36,12 @@ def alternate(
     journal: Journal,
     between: Callable[[], None] = lambda: None,
 ) -> list[Entry]:
-    """Measure a window of each entry, then the next of each; `between` comes before each round.
+    """Measure one window of each entry, then the next of each; call `between` before each round.
 
-    A system that fails is reported and left out from then on.
+    A system that fails is reported and skipped from then on.
 
     Returns:
-        The entries that have all their windows.
+        The entries with all windows.
     """
     for number in range(windows):
         between()

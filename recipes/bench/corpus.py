@@ -1,4 +1,4 @@
-"""The text that all systems learn from: cut once, the same pieces for everyone."""
+"""The training text, segmented once, so that all systems get the same pieces."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ from nmt.text.vocabulary import SPECIAL_PIECES
 ROOT = Path(__file__).resolve().parents[2]
 TOKENIZER = TokenizerConfig(kind="bpe", vocab_size=8000, joint=True, byte_fallback=False)
 WHOLE = ModelConfig(embedding=EmbeddingConfig(tied="all"))
-"""A model for which `nmt prepare` keeps all joint pieces on both sides, as the peers do."""
+"""A model for which `nmt prepare` keeps all joint pieces on both sides, like the other toolkits."""
 CONFIG, RUN = "config.toml", "run"
-"""Of that preparation, in the folder of the corpus."""
+"""Configuration and run of that preparation, in the folder of the corpus."""
 
 
 @dataclass(frozen=True)
 class Languages:
-    """Where a corpus lies as plain text."""
+    """Location and languages of a plain-text corpus."""
 
     name: str
     folder: Path
@@ -47,18 +47,18 @@ class Languages:
 
 @dataclass(frozen=True, kw_only=True)
 class TextCounts:
-    """What the cost of a corpus depends on; tokens are pieces and end symbols."""
+    """Counts that determine the cost of a corpus; tokens are pieces and end symbols."""
 
     vocabulary: int
     sentences: int
     source_tokens: int
     target_tokens: int
     longer_side_tokens: int
-    """Of each pair the side with more tokens, added up."""
+    """Tokens on the longer side of each pair, summed over pairs."""
 
     @property
     def sample(self) -> Sample:
-        """What an update consists of, on average."""
+        """Average composition of an update."""
         return Sample(
             source_length=self.source_tokens / self.sentences,
             target_length=self.target_tokens / self.sentences,
@@ -67,17 +67,17 @@ class TextCounts:
 
     @property
     def longer_side_of_update(self) -> int:
-        """Tokens of the longer sides of pairs that have the target tokens of an update.
+        """Longer-side tokens of an average update.
 
-        Peers that fill a batch by its longer side get this number, so that their updates have as
-        many target tokens as those of the others.
+        Toolkits that limit a batch by its longer side get this number, so that their updates have
+        as many target tokens as those of the others.
         """
         return round(TRAINING.batch_tokens * self.longer_side_tokens / self.target_tokens)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus cut into pieces, `train` and `dev`, under `folder`."""
+    """A corpus segmented into pieces, `train` and `dev`, in `folder`."""
 
     languages: Languages
     folder: Path
@@ -86,24 +86,24 @@ class Corpus:
     """The vocabulary without special pieces."""
 
     def side(self, part: str, *, target: bool) -> Path:
-        """Return the file of cut text of one side."""
+        """Return the segmented file of one side."""
         language = self.languages.target if target else self.languages.source
         return self.folder / f"{part}.{language}"
 
     def prefix(self, part: str) -> str:
-        """Return the path of cut text without the language."""
+        """Return the path of the segmented files without the language."""
         return str(self.folder / part)
 
     def write_vocabulary(self, path: Path, suffix: str = "") -> None:
-        """Write the pieces, one a line, each followed by `suffix`."""
+        """Write the pieces, one per line, each followed by `suffix`."""
         path.write_text("".join(f"{piece}{suffix}\n" for piece in self.pieces), encoding="utf-8")
 
 
 def find_languages() -> Languages:
-    """Return Multi30k from $NMT_DATA, or the corpus of the project if that is not set.
+    """Return Multi30k from $NMT_DATA, or the toy corpus if that is not set.
 
     Raises:
-        UsageError: $NMT_DATA is set, and a file of Multi30k is not there.
+        UsageError: $NMT_DATA is set, but a file of Multi30k is missing.
     """
     data = os.environ.get("NMT_DATA")
     if not data:
@@ -112,14 +112,14 @@ def find_languages() -> Languages:
     for file in (*found.both("train"), *found.both("dev")):
         if not Path(file).is_file():
             raise UsageError(
-                f'NMT_DATA is "{data}", but {file} is not there; correct it, or unset it to '
-                "measure on the corpus of the project."
+                f'NMT_DATA is "{data}", but {file} does not exist; correct it, or unset it to '
+                "measure on the toy corpus."
             )
     return found
 
 
 def experiment_on(languages: Languages, model: ModelConfig) -> Experiment:
-    """Return the configuration with which nmt learns a model from a corpus."""
+    """Return the configuration for training a model on a corpus with nmt."""
     data = DataConfig(
         source=languages.source,
         target=languages.target,
@@ -130,16 +130,16 @@ def experiment_on(languages: Languages, model: ModelConfig) -> Experiment:
 
 
 def prepare_corpus(languages: Languages, folder: Path) -> Corpus:
-    """Let nmt learn joint BPE pieces from `train` as it always does, cut both parts, and count.
+    """Train joint BPE on `train` with `nmt prepare`, segment both parts, and count.
 
     Raises:
-        DataError: files of the corpus are not as they should be.
+        DataError: the files of the corpus are invalid.
     """
     make_folder(folder)
     (folder / CONFIG).write_text(dump(experiment_on(languages, WHOLE)), encoding="utf-8")
     prepare = (sys.executable, "-m", "nmt.cli", "prepare", CONFIG, "--run", RUN)
     if subprocess.run(prepare, cwd=folder, stdout=sys.stderr, check=False).returncode:
-        raise DataError(f"{languages.folder}: what is wrong with its files is said above.")
+        raise DataError(f"{languages.folder}: the files are invalid; see the errors above.")
     subword = Subword.load(folder / RUN / "data" / JOINT_FILE)
     lengths = {}
     for language in (languages.source, languages.target):

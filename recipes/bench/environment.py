@@ -1,4 +1,4 @@
-"""An environment of its own for each system, so that no one's requirements hurt another."""
+"""A separate environment for each system, so that their requirements cannot conflict."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ class Environment:
 
     @property
     def python(self) -> str:
-        """Its interpreter."""
+        """The path of the Python interpreter."""
         return self.program("python")
 
     def program(self, name: str) -> str:
-        """Return the path of one of its commands."""
+        """Return the path of an installed command."""
         return str(self.folder / "bin" / name)
 
     def package(self, name: str) -> Path:
@@ -30,11 +30,11 @@ class Environment:
         return next(self.folder.glob(f"lib/python*/site-packages/{name}"))
 
     def create(self) -> None:
-        """Make it anew, empty."""
+        """Create the environment, replacing an existing one."""
         self._run(sys.executable, "-m", "venv", "--clear", str(self.folder))
 
     def install(self, *arguments: str) -> None:
-        """Install with pip; torch is the version that nmt itself is tested with.
+        """Install with pip; torch is the version that nmt is tested with.
 
         Raises:
             UnavailableError: pip failed.

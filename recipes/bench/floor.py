@@ -1,8 +1,8 @@
-"""The floor of training, measured as the systems are: in a fresh process, with their threads.
+"""The training floor, measured like the systems: in a new process, with the same threads.
 
     python -m bench.floor TASK
 
-takes what `Floors` knows as JSON, and prints the figures as JSON.
+takes the task as JSON (see `Floors`) and prints the figures as JSON.
 """
 
 import json
@@ -21,13 +21,13 @@ from nmt.machine import keep_memory
 
 
 class Floors:
-    """What this machine could do of the work that the peers do: all joint pieces in the output.
+    """Upper bounds on training speed for the peers' work, with all joint pieces in the output.
 
     Args:
-        size: of the model.
-        text: what is learned from.
-        precisions: of the matrix products; int8 is none of training.
-        journal: where the figures go.
+        size: model size.
+        text: counts of the training text.
+        precisions: precisions of the matrix products; int8 is skipped, as it is not for training.
+        journal: receives the figures.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Floors:
         }
 
     def measure(self) -> None:
-        """Measure once more in each precision."""
+        """Measure once in each precision."""
         for precision, measured in self.rounds.items():
             about = {"system": "machine", "precision": precision, "task": "matrix"}
             with self.journal.watching(about):
                 measured.append(self._measure(precision))
 
     def report(self) -> dict[tuple[str, str], float]:
-        """Report rates and floors; return each floor by precision and the name of its fraction."""
+        """Report rates and floors; return the floors by precision and name of their fraction."""
         work = work_of(
             model_of(self.size), target_vocab=self.text.vocabulary, sample=self.text.sample
         )
@@ -78,7 +78,7 @@ class Floors:
 
 
 def main() -> None:
-    keep_memory()  # as the command nmt does, before torch is imported
+    keep_memory()  # before torch is imported, like the nmt command
     import torch
 
     from nmt.benchmark.floor import measure_floor

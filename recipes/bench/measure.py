@@ -1,4 +1,4 @@
-"""From the lines of a log to a speed: one definition for all systems."""
+"""Compute speed from log lines, with one definition for all systems."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 
 class UnavailableError(Exception):
-    """A system cannot be installed or run here; the message is the reason, one line."""
+    """A system cannot be installed or run here; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a line of a system's log says of one update."""
+    """The report on one update in a line of a system's log."""
 
     update: int
     tokens: float | None = None
-    """Target tokens of it with end symbols, without padding, if the line says so."""
+    """Target tokens of the update with end symbols, without padding, if reported."""
     rate: float | None = None
-    """Target tokens a second, if it says that instead."""
+    """Target tokens per second, if reported instead."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A line of the log, and when it came."""
+    """A log line and the time at which it arrived."""
 
     seconds: float
     progress: Progress
@@ -30,23 +30,23 @@ class Moment:
 
 @dataclass(frozen=True)
 class Window:
-    """What was measured in one go."""
+    """The result of one measurement."""
 
     speed: float
-    """Target tokens a second."""
+    """Target tokens per second; seconds in start-up tasks."""
     peak_mb: float
     """Largest resident memory of the process, in MB (10^6 bytes)."""
     update_tokens: float = 0.0
-    """Mean target tokens of an update; 0 in translation."""
+    """Mean target tokens per update; 0 except in training."""
 
 
 def training_speed(moments: Sequence[Moment], *, warmup: int) -> tuple[float, float]:
-    """Return target tokens a second, and an update, after the first `warmup` updates.
+    """Return target tokens per second, and per update, after the first `warmup` updates.
 
-    The seconds are those between the lines, by our clock.
+    Seconds are measured between log lines by this program's clock.
 
     Raises:
-        UnavailableError: there are too few lines.
+        UnavailableError: too few updates were reported.
     """
     kept = [moment for moment in moments if moment.progress.update >= warmup]
     if len(kept) < 2:
@@ -61,12 +61,12 @@ def training_speed(moments: Sequence[Moment], *, warmup: int) -> tuple[float, fl
 
 
 def count_tokens(translations: Iterable[str]) -> int:
-    """Return the pieces of translations and an end symbol each."""
+    """Return the number of pieces in the translations, plus one end symbol each."""
     return sum(len(line.split()) + 1 for line in translations)
 
 
 def last_error(output: str) -> str:
-    """Return the line of a failed command's output that says most: the last that names an error."""
+    """Return the most informative line of a failed command's output: the last with an error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() and not line.startswith("note:")]
-    return (telling or lines or ["it failed without a word"])[-1][:300]
+    return (telling or lines or ["it failed without any output"])[-1][:300]

@@ -1,4 +1,4 @@
-"""Run a command of a system: alone, with a given number of threads, under our clock."""
+"""Run and time a system's command with a given number of threads."""
 
 import contextlib
 import os
@@ -16,44 +16,44 @@ from bench.measure import Moment, Progress, UnavailableError, last_error
 from nmt.benchmark.memory import resident_mb
 
 RECIPES = Path(__file__).resolve().parents[1]
-"""Where a program of our own is found as `python -m bench.…`."""
+"""Folder from which `python -m bench.…` can be run."""
 TIMEOUT = 6 * 3600.0
-"""Seconds after which a command is given up."""
+"""Seconds after which a command is abandoned."""
 SILENCE = 900.0
-"""Seconds without a line of the log after which training is given up."""
+"""Seconds without a log line after which training is abandoned."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is run for a system."""
+    """A command of a system."""
 
     arguments: Sequence[str]
     folder: Path
-    """Working folder, which exists."""
+    """Working folder; must exist."""
     environment: Mapping[str, str]
-    """Variables beside those of this process."""
+    """Environment variables, in addition to those of this process."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left behind."""
+    """Result of a finished command."""
 
     output: str
-    """Standard output and standard error, as they came."""
+    """Standard output and standard error, interleaved."""
     seconds: float
     peak_mb: float
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A training that was stopped when it had been seen long enough."""
+    """Result of a training that was stopped after enough updates."""
 
     moments: list[Moment]
     peak_mb: float
 
 
 def thread_settings(threads: int) -> dict[str, str]:
-    """Return the variables that give a process so many threads, and let its log come at once."""
+    """Return environment variables that set the number of threads and unbuffer the log."""
     count = str(threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
@@ -87,10 +87,10 @@ def finish(command: Command) -> Finished:
 
 
 def watch(command: Command, parse: Callable[[str], Progress | None], *, updates: int) -> Watched:
-    """Run a training, note when each update was reported, and end it after so many.
+    """Run a training, record when each update is reported, and stop it after `updates` updates.
 
     Raises:
-        UnavailableError: it ended before, or fell silent.
+        UnavailableError: it ended too early, or stopped logging.
     """
     moments: list[Moment] = []
     lines: list[str] = []
@@ -111,7 +111,7 @@ def watch(command: Command, parse: Callable[[str], Progress | None], *, updates:
 
 
 def _start(command: Command) -> "tuple[subprocess.Popen[str], queue.Queue[str | None]]":
-    """Start a command in a process group of its own; its lines arrive in the queue, then None."""
+    """Start a command in a new process group; its lines arrive in the queue, followed by None."""
     process = subprocess.Popen(
         list(command.arguments),
         cwd=command.folder,
@@ -140,7 +140,7 @@ def _next(arrived: "queue.Queue[str | None]", patience: float) -> str | None:
     try:
         return arrived.get(timeout=max(patience, 0.001))
     except queue.Empty:
-        raise UnavailableError(f"error: nothing was heard for {patience:.0f} seconds") from None
+        raise UnavailableError(f"error: no output for {patience:.0f} seconds") from None
 
 
 def _end(process: "subprocess.Popen[str]", *, kill: bool) -> float:

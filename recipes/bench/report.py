@@ -18,15 +18,15 @@ COMPARED = ("train_tokens_per_second", "translate_tokens_per_second", "peak_rss_
             "help_seconds", "startup_seconds")  # fmt: skip
 LIMITS = ("matrix_gflops", "train_fraction_of_floor", "train_fraction_of_floor_with_optimizer")
 WORK = ("config", "task", "beam", "batch")
-"""What must be the same for two systems to be compared."""
+"""Keys that must be equal for two systems to be compared."""
 
 
 class Journal:
-    """Writes figures to standard output and to a file, and to standard error what is going on.
+    """Writes figures to standard output and to a file, and progress to standard error.
 
     Args:
-        file: to which every figure is added.
-        threads: of every measurement.
+        file: file to which every figure is appended.
+        threads: number of threads of every measurement.
     """
 
     def __init__(self, file: Path, *, threads: int) -> None:
@@ -34,7 +34,7 @@ class Journal:
         self.figures: list[Figure] = []
 
     def report(self, name: str, about: Mapping[str, Value], values: Sequence[float]) -> None:
-        """Write a figure, the median of values that were measured."""
+        """Write a figure: the median of the measured values, and the values."""
         self.write({
             "figure": name,
             **about,
@@ -45,12 +45,12 @@ class Journal:
 
     @contextlib.contextmanager
     def watching(self, about: Mapping[str, Value]) -> Iterator[None]:
-        """Report a system that is unavailable, and go on with the others."""
+        """Report a system that fails within the block, and continue with the others."""
         try:
             yield
         except UnavailableError as error:
             self.write({"figure": "unavailable", **about, "reason": str(error)})
-        except Exception as error:  # hours of the others are worth more
+        except Exception as error:  # a bug must not waste hours of measurements of other systems
             reason = f"{type(error).__name__}: {error}"
             self.write({"figure": "unavailable", **about, "reason": reason})
 
@@ -61,7 +61,7 @@ class Journal:
             write_figure(figure, sys.stdout, file)
 
     def tell(self, line: str) -> None:
-        """Say what is going on."""
+        """Print a progress message."""
         print(line, file=sys.stderr, flush=True)
 
 
@@ -73,10 +73,10 @@ def write_figure(figure: Figure, *files: TextIO) -> None:
 
 
 def ratio_table(figures: Iterable[Figure], *, ours: str = "nmt") -> list[str]:
-    """Return the lines of a table: our value of each figure divided by that of each peer.
+    """Return the lines of a table: our value of each figure divided by that of each other system.
 
-    A peer is met in our precision where it has it, else in fp32, its only one on CPUs. Where a
-    peer has no value the table has a dash.
+    Systems are compared in our precision if they support it, otherwise in fp32, their only one on
+    CPUs. A missing value is shown as a dash.
     """
     listed = [figure for figure in figures if figure["figure"] in COMPARED]
     peers = list(dict.fromkeys(str(f["system"]) for f in listed if f["system"] != ours))
@@ -89,7 +89,7 @@ def ratio_table(figures: Iterable[Figure], *, ours: str = "nmt") -> list[str]:
 
 
 def limits_table(figures: Iterable[Figure]) -> list[str]:
-    """Return the lines of a table: how fast the machine multiplies, and how near systems get."""
+    """Return the lines of a table: the machine's rate, and how close each system comes to it."""
     listed = [figure for figure in figures if figure["figure"] in LIMITS]
     systems = list(dict.fromkeys(str(figure["system"]) for figure in listed))
     if not listed:

@@ -1,4 +1,4 @@
-"""One run of the benchmark: who takes part, in which order, and what is made of it."""
+"""One run of the benchmark: install the systems, measure them in turn, report."""
 
 import shutil
 import sys
@@ -22,9 +22,9 @@ from nmt.storage.folders import make_folder
 SEARCHES = ((5, 64), (1, 64), (5, 1))
 """Beam and batch of each translation."""
 FIRST_LINE = (5, 1)
-"""Likewise, of the one line whose translation is waited for from the start of the process."""
+"""Beam and batch for the first line, timed from the start of the process."""
 INSTALLED = "installed"
-"""A file in an environment that is complete."""
+"""Stamp file of a complete environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Ready:
-    """A system that is installed and has read the corpus."""
+    """An installed system with its prepared corpus."""
 
     system: System
     environment: Environment
@@ -56,7 +56,7 @@ class Ready:
 
 
 class Bench:
-    """A run with these options."""
+    """One run of the benchmark with the given options."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -64,10 +64,10 @@ class Bench:
         self.journal = Journal(options.cache / "figures.jsonl", threads=options.threads)
 
     def run(self) -> int:
-        """Measure everything; return 0, also when peers are unavailable.
+        """Measure everything; return 0, even if some systems are unavailable.
 
         Raises:
-            NmtError: the corpus or the cache is not what it should be.
+            NmtError: the corpus or the cache is unusable.
         """
         languages = find_languages()
         make_folder(self.options.cache)
@@ -154,7 +154,7 @@ class Bench:
     def _translations(
         self, models: dict[str, Training | None], size: Size, beam: int, batch: int, count: int
     ) -> Iterator[tuple[dict[str, Value], Ready, Translating]]:
-        """Yield the translation of so many lines by each system in each way it can."""
+        """Yield a job to translate `count` lines for each system, precision and shortlist."""
         source, plain = self._excerpt(count)
         for ready in self.ready:
             model = models[ready.system.name]
@@ -174,7 +174,7 @@ class Bench:
                 )  # fmt: skip
 
     def _ways(self, system: System) -> Iterator[tuple[str, int]]:
-        """Yield each precision and shortlist that the system can translate with."""
+        """Yield each precision and shortlist that the system supports."""
         for precision in self.options.precisions:
             if precision in system.precisions:
                 yield precision, 0
@@ -240,7 +240,7 @@ class Bench:
     def _training(
         self, ready: Ready, size: Size, folder: Path, changes: dict[str, Value]
     ) -> Training:
-        """Return a job with these changes of `[training]`, which logs each update."""
+        """Return a job that logs each update, with the given changes to `[training]`."""
         experiment = experiment_on(self.corpus.languages, model_of(size))
         changes = {"threads": self.options.threads, "log_every": 1, **changes}
         training = experiment.training.model_copy(update=changes)
@@ -254,7 +254,7 @@ class Bench:
         )
 
     def _model(self, ready: Ready, size: Size) -> Training | None:
-        """Train a model to translate with, once; None if that fails."""
+        """Train a model for translation unless it exists; return None if training fails."""
         name = f"{self.corpus.languages.name}-{size}-{self.options.model_updates}"
         folder = self.options.cache / "models" / ready.system.name / name
         changes: dict[str, Value] = {
@@ -263,7 +263,7 @@ class Bench:
         job = self._training(ready, size, folder, changes)
         if (folder / "done").exists():
             return job
-        self.journal.tell(f"training {ready.system.name} {size} to translate with")
+        self.journal.tell(f"training a {size} {ready.system.name} model for translation")
         about: dict[str, Value] = {"system": ready.system.name, "config": size, "task": "model"}
         with self.journal.watching(about):
             shutil.rmtree(folder, ignore_errors=True)
@@ -274,7 +274,7 @@ class Bench:
         return None
 
     def _excerpt(self, count: int) -> tuple[Path, Path]:
-        """Write the first lines of `dev`, cut and plain; return both files."""
+        """Write the first lines of `dev`, segmented and plain; return both files."""
         languages = self.corpus.languages
         sources = (self.corpus.side("dev", target=False), languages.file("dev", languages.source))
         found = []
@@ -293,7 +293,7 @@ class Bench:
 
 
 def install_once(system: System, environment: Environment, tell: Callable[[str], None]) -> None:
-    """Install a system into its environment, unless that has been done."""
+    """Install a system into its environment, unless it is installed already."""
     stamp = environment.folder / INSTALLED
     if system.name == "nmt" or stamp.exists():
         return

@@ -1,1 +1,1 @@
-"""How the time of training and decoding grows with what is computed; see README.md."""
+"""Measure how training and decoding time grow with the size of the problem; see README.md."""

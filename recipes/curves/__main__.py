@@ -1,4 +1,4 @@
-"""`make curves`: measure how time grows with each quantity, print figures and slopes, draw.
+"""`make curves`: measure how time grows with each quantity, print figures and slopes, plot.
 
 JSON lines go to standard output, the table of slopes to standard error.
 """
@@ -11,7 +11,7 @@ from nmt.machine import keep_memory
 
 if __name__ == "__main__":
     options = parse(sys.argv[1:])
-    keep_memory()  # as the command nmt does, before torch is imported
+    keep_memory()  # before torch is imported, like the nmt command
     try:
         from curves.run import run
 

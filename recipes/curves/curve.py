@@ -10,34 +10,34 @@ from curves.points import Quantity, Task
 
 @dataclass(frozen=True)
 class Slope:
-    """The exponent p of time ~ quantity^p over a part of a curve."""
+    """The exponent p in time ~ quantity^p over part of a curve."""
 
     smallest: int
-    """First value of the part."""
+    """First value of this part."""
     largest: int
-    """Last value of the part."""
+    """Last value of this part."""
     measured: float
-    """Of the seconds."""
+    """Exponent of the measured seconds."""
     predicted: float
-    """Of the operations."""
+    """Exponent of the number of operations."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What was measured at each value of a quantity."""
+    """Measurements at each value of a quantity."""
 
     task: Task
     varied: Quantity
     at: Sequence[int]
-    """Values of the quantity, ascending, two at least."""
+    """Values of the quantity, ascending, at least two."""
     seconds: Sequence[float]
-    """Measured there."""
+    """Measured time at each value."""
     megaflop: Sequence[float]
-    """What had to be computed there, up to a factor."""
+    """Predicted operations at each value, up to a constant factor."""
 
     @property
     def slopes(self) -> tuple[Slope, Slope]:
-        """Of the whole curve, and between its two largest values, where overhead matters least."""
+        """Slope of the whole curve, and between its two largest values, with least overhead."""
         return self._slope(0), self._slope(-2)
 
     def _slope(self, first: int) -> Slope:
@@ -51,7 +51,7 @@ class Curve:
 
 
 def fit_slope(at: Sequence[float], values: Sequence[float]) -> float:
-    """Return the slope of the line nearest to the logarithms, by least squares."""
+    """Return the least-squares slope in log-log space."""
     return statistics.linear_regression(
         [math.log(x) for x in at], [math.log(value) for value in values]
     ).slope

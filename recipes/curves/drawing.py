@@ -1,4 +1,4 @@
-"""All curves in one picture: a panel for training, one for decoding."""
+"""Plot all curves in one figure: one panel for training, one for decoding."""
 
 import io
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ STYLES: dict[Quantity, str] = {
     "vocabulary": "D:",
     "beam": "x-",
 }
-"""Marker and line of each curve, which tell it from the others without its colour."""
+"""Marker and line style of each curve, so curves can be distinguished without colour."""
 
 
 def draw(curves: Sequence[Curve], base: Point, options: Options) -> None:
-    """Write the picture into `options.svg`.
+    """Write the plot to `options.svg`.
 
-    Each quantity is drawn in multiples of what it is in `base`: there the curves of a panel meet.
+    Each quantity is plotted as a multiple of its value in `base`, where the curves of a panel meet.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     about = f"nmt in {options.precision}, threads {options.threads}, sentences {options.sentences}"
@@ -41,7 +41,7 @@ def draw(curves: Sequence[Curve], base: Point, options: Options) -> None:
         panel.set_title(title)
         _draw_panel(panel, [curve for curve in curves if curve.task == task], base)
     picture = io.BytesIO()
-    # The same picture, the same bytes; and its words stay words.
+    # Equal plots give equal bytes, and text remains text.
     with matplotlib.rc_context({"svg.hashsalt": "nmt", "svg.fonttype": "none"}):
         figure.savefig(picture, format="svg", metadata={"Date": None})
     write_bytes(options.svg, picture.getvalue())
@@ -63,11 +63,11 @@ def _draw_panel(panel: Axes, curves: Sequence[Curve], base: Point) -> None:
         axis.set_major_formatter("{x:g}")
     panel.set_xlabel("value / value at the common point")
     panel.grid(color="0.9")
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12))  # beside the curves, not on them
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12))  # below the curves
 
 
 def _describe(curve: Curve) -> str:
-    """Return what the legend says of a curve."""
+    """Return the legend entry of a curve."""
     whole, last = curve.slopes
     values = f"{whole.smallest:,} to {whole.largest:,}"
     return f"{curve.varied} {values}: slope {whole.measured:.2f}, at the end {last.measured:.2f}"

@@ -1,4 +1,4 @@
-"""The seconds that an update or a translation takes, on ids that are drawn once."""
+"""Time of an update or a translation, on ids that are drawn once."""
 
 import statistics
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from nmt.training.optimizer import build_optimizer
 from nmt.translator import DTYPES
 
 _SEED = 1
-_WARM_UP = 2  # times; kernels are prepared, and the optimizer gets its memory
+_WARM_UP = 2  # calls; kernels are compiled and optimizer state is allocated
 
 
 def measure_seconds(task: Task, point: Point, options: Options) -> float:
-    """Return the seconds of an update, or of one sentence's translation: the median window."""
+    """Return the seconds per update, or per translated sentence: the median over windows."""
     model, batch = draw_model(point), draw_batch(point, options.sentences)
     if task == "train":
         return _median(updating(model, batch, options.precision), options)
@@ -36,13 +36,13 @@ def measure_seconds(task: Task, point: Point, options: Options) -> float:
 
 
 def draw_model(point: Point) -> TranslationModel:
-    """Return a model that nobody trained."""
+    """Return an untrained model."""
     torch.manual_seed(_SEED)
     return build_model(point.model, source_vocab=point.vocabulary, target_vocab=point.vocabulary)
 
 
 def draw_batch(point: Point, sentences: int) -> Batch:
-    """Return pairs of the length of `point`, so that nothing is padded."""
+    """Return random pairs, all of the length of `point`, so there is no padding."""
     shape = sentences, 2, point.length
     ids = np.random.default_rng(_SEED).integers(len(SPECIAL_PIECES), point.vocabulary, shape)
     ids[..., -1] = EOS
@@ -50,7 +50,10 @@ def draw_batch(point: Point, sentences: int) -> Batch:
 
 
 def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[[], int]:
-    """Return what makes one update, as `nmt.training.loop.make_update` does, and counts it."""
+    """Return a function that performs one update, like `nmt.training.loop.make_update`.
+
+    The function returns 1, the number of updates.
+    """
     world = World()
     config = TRAINING.model_copy(update={"precision": precision})
     objective = Objective.of(config, world.device)
@@ -70,7 +73,7 @@ def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[
 def translating(
     model: TranslationModel, batch: Batch, point: Point, precision: str
 ) -> Callable[[], int]:
-    """Return what translates the sources and counts them."""
+    """Return a function that translates the sources and returns their number."""
     scorer = ModelScorer(model.to(DTYPES[precision]).eval())
     options = fixed_length(point)
 
@@ -82,7 +85,7 @@ def translating(
 
 
 def fixed_length(point: Point) -> SearchOptions:
-    """Return a search that writes `length` pieces: untrained weights do not know where to end."""
+    """Return options for exactly `length` pieces; an untrained model cannot tell where to stop."""
     return SearchOptions(
         beam=point.beam,
         min_length_offset=point.length,

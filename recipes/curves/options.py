@@ -1,4 +1,4 @@
-"""What `python -m curves` may be told."""
+"""Command-line options of `python -m curves`."""
 
 import argparse
 import importlib.util
@@ -28,26 +28,26 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line; what cannot be done ends the program before anything is measured."""
+    """Parse the command line; impossible requests end the program before anything is measured."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(
         prog="curves",
-        description="Measure how the time of training and decoding grows, and draw it.",
+        description="Measure and plot how training and decoding time grow.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--varied", nargs="+", choices=RANGES, default=[*RANGES], help="One curve each."
+        "--varied", nargs="+", choices=RANGES, default=[*RANGES], help="Quantities to vary."
     )
     parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="Of products."
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="Precision of products."
     )
     parser.add_argument(
-        "--sentences", type=int, default=64, help="Of an update, or translated together."
+        "--sentences", type=int, default=64, help="Per update, or translated together."
     )
-    parser.add_argument("--windows", type=int, default=5, help="Of each point; the median counts.")
-    parser.add_argument("--seconds", type=float, default=1.0, help="Least length of a window.")
+    parser.add_argument("--windows", type=int, default=5, help="Per point; the median counts.")
+    parser.add_argument("--seconds", type=float, default=1.0, help="Minimum length of a window.")
     parser.add_argument("--threads", type=int, default=cores, help="CPU threads.")
-    parser.add_argument("--svg", type=Path, default=PICTURE, help="Where the picture goes.")
+    parser.add_argument("--svg", type=Path, default=PICTURE, help="File for the plot.")
     given = parser.parse_args(arguments)
     for name in ("sentences", "windows", "threads"):
         if getattr(given, name) < 1:
@@ -57,11 +57,11 @@ def parse(arguments: Sequence[str]) -> Options:
     if not given.seconds > 0.0:
         parser.error(f"--seconds: {given.seconds} must be above 0; try 1.0")
     if given.svg.suffix != ".svg":
-        parser.error(f"--svg: {given.svg} would not be drawn as SVG; end its name in .svg")
+        parser.error(f"--svg: {given.svg} is not an SVG file; choose a name that ends in .svg")
     if not given.svg.parent.is_dir():
-        parser.error(f"--svg: there is no folder {given.svg.parent}; make it first")
+        parser.error(f"--svg: there is no folder {given.svg.parent}; create it first")
     if importlib.util.find_spec("matplotlib") is None:
         parser.error(
-            "drawing needs matplotlib, which is not installed; run: pip install 'nmt[plot]'"
+            "plotting needs matplotlib, which is not installed; run: pip install 'nmt[plot]'"
         )
     return Options(**vars(given))

@@ -1,4 +1,4 @@
-"""What is varied, around which model, and how much arithmetic each point of a curve takes."""
+"""The quantities that are varied, the model around them, and the arithmetic at each point."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,37 +17,37 @@ RANGES: dict[Quantity, tuple[int, ...]] = {
     "vocabulary": (1_000, 2_000, 4_000, 8_000, 16_000, 32_000),
     "beam": (1, 2, 4, 8, 16),
 }
-"""The values of each quantity, ascending; all others are as `Point` has them meanwhile."""
+"""Values of each quantity, ascending; meanwhile, the others keep their default in `Point`."""
 VARIED: dict[Task, tuple[Quantity, ...]] = {
     "train": ("length", "hidden_size", "layers", "vocabulary"),
     "translate": ("length", "hidden_size", "layers", "vocabulary", "beam"),
 }
-"""What the time of each task depends on."""
-_ONCE = ("encoder", "keys")  # stations that a decoder passes for each sentence, not for each beam
+"""Quantities that each task's time depends on."""
+_ONCE = ("encoder", "keys")  # parts computed once per sentence, not once per hypothesis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A setting of all quantities; by default about the size "small" of `nmt bench`."""
+    """Values of all quantities; the defaults are close to the size "small" of `nmt bench`."""
 
     length: int = 20
-    """Pieces of every source and of every target, end symbol included."""
+    """Pieces in every source and target, end symbol included."""
     hidden_size: int = 512
-    """Units of a decoder's layer; the encoder has half of them in each direction."""
+    """Units per decoder layer; the encoder has half as many in each direction."""
     layers: int = 1
-    """Of the encoder and of the decoder."""
+    """Layers in the encoder and in the decoder."""
     vocabulary: int = 8_000
-    """Pieces of each side."""
+    """Pieces on each side."""
     beam: int = 4
-    """Hypotheses kept in decoding; 1 = greedy."""
+    """Beam size in decoding; 1 = greedy."""
 
     def at(self, varied: Quantity, value: int) -> "Point":
-        """Return the point where one quantity has another value."""
+        """Return a copy of this point with another value of one quantity."""
         return replace(self, **{varied: value})
 
     @property
     def model(self) -> ModelConfig:
-        """The size "small" with these units and layers; its embeddings stay as they are."""
+        """The size "small" with these numbers of units and layers; embeddings are unchanged."""
         small = model_of("small")
         encoder = {"hidden_size": self.hidden_size // 2, "layers": self.layers}
         decoder = {"hidden_size": self.hidden_size, "layers": self.layers}
@@ -59,7 +59,7 @@ class Point:
         )
 
     def megaflop(self, task: Task) -> float:
-        """Return the matrix products and attention of one sentence, in 10^6 operations."""
+        """Return the operations in matrix products and attention per sentence, in 10^6."""
         sample = Sample(self.length, self.length, target_tokens=self.length)
         work = work_of(self.model, target_vocab=self.vocabulary, sample=sample)
         if task == "train":

@@ -1,4 +1,4 @@
-"""One run: measure all curves, print figures and slopes, draw."""
+"""One run: measure all curves, print figures and slopes, plot."""
 
 import functools
 import json
@@ -18,14 +18,14 @@ BASE = Point()
 
 
 def run(options: Options, *, base: Point = BASE, ranges: Ranges = RANGES) -> None:
-    """Print each figure as a JSON line and the slopes as a table, and write the picture.
+    """Print each figure as a JSON line and the slopes as a table, and write the plot.
 
     Args:
-        options: what is measured, and how thoroughly.
-        base: what all quantities are while they are not varied.
-        ranges: the values of each quantity, ascending.
+        options: what to measure, and how thoroughly.
+        base: the common point, which holds the value of each quantity that is not varied.
+        ranges: values of each quantity, ascending.
     """
-    from curves.drawing import draw  # matplotlib, which measuring does not need
+    from curves.drawing import draw  # imports matplotlib, which measuring does not need
 
     torch.set_num_threads(options.threads)
     curves = list(measure_curves(options, base, ranges))
@@ -34,7 +34,7 @@ def run(options: Options, *, base: Point = BASE, ranges: Ranges = RANGES) -> Non
 
 
 def measure_curves(options: Options, base: Point, ranges: Ranges) -> Iterator[Curve]:
-    """Yield each curve once its figures are printed; a point of several is measured once."""
+    """Print figures and yield each curve; a point shared by several curves is measured once."""
 
     @functools.cache
     def seconds_at(task: Task, point: Point) -> float:
@@ -54,7 +54,7 @@ def measure_curves(options: Options, base: Point, ranges: Ranges) -> Iterator[Cu
 
 
 def report_slopes(curve: Curve, options: Options) -> None:
-    """Print a JSON line for each slope of a curve."""
+    """Print one JSON line for each slope of a curve."""
     for slope in curve.slopes:
         part = {"varied": curve.varied, "from": slope.smallest, "to": slope.largest}
         about = {**part, "predicted": rounded(slope.predicted)}
@@ -69,7 +69,7 @@ def report(name: str, about: Mapping[str, object], value: float, options: Option
 
 
 def slope_table(curves: Iterable[Curve]) -> Iterator[str]:
-    """Yield the lines of a table such as README.md has."""
+    """Yield the lines of a table like the one in README.md."""
     yield "| task | varied | values | slope | predicted | last two | predicted |"
     yield "|---|---|---|---|---|---|---|"
     for curve in curves:

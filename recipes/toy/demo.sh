@@ -1,6 +1,6 @@
 #!/bin/sh
-# Show what a trained toy model does: each sentence, and under it the translation with its
-# alignment (i-j: word i of the sentence gave word j of the translation, counted from 0).
+# Show translations by a trained toy model: each sentence, followed by its translation and alignment
+# (i-j: source word i is aligned to target word j, counted from 0).
 #
 #   sh recipes/toy/demo.sh .venv/bin/nmt runs/toy
 set -eu

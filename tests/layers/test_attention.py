@@ -1,4 +1,4 @@
-"""Attention weights."""
+"""Attention weights and contexts."""
 
 import pytest
 import torch
@@ -105,3 +105,16 @@ def test_additive_scores_follow_bahdanau():
 def test_dot_attention_refuses_unequal_sizes():
     with pytest.raises(ValueError, match="needs equal sizes, got query 4, memory 6"):
         DotAttention(4, 6)
+
+
+@KINDS
+def test_the_context_sums_the_states_with_the_weights_of_the_keys(kind):
+    attention, query = make(kind), query_for(kind, 3)
+    memory = torch.randn(2, 3, 6, dtype=torch.float64)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    keys = attention.keys(memory)
+
+    context, weights = attention.attend(query, keys, memory, mask)
+    assert torch.equal(weights, attention(query, keys, mask))
+    torch.testing.assert_close(context, weights @ memory)
+    torch.testing.assert_close(context[1], memory[1, :1].expand(3, -1))

@@ -1,4 +1,4 @@
-"""Each cell is torch's own, and does what its equations say at the extremes."""
+"""Cells equal torch's, and do at the extremes what their equations say."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def make(cell: Cell, scale: float = 0.5) -> Cell:
     """Give a cell random weights and biases in float64."""
     cell = cell.double()
     initialize_uniform(cell, scale)
-    nn.init.uniform_(cell.bias, -scale, scale)
+    nn.init.uniform_(cell.input.bias, -scale, scale)
     return cell
 
 
@@ -28,11 +28,11 @@ def run(cell: Cell, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def copy_into(cell: Cell, theirs: nn.RNNBase) -> None:
-    """Give torch's layer the cell's weights; its second bias, which we have not, stays zero."""
+    """Give torch's layer the cell's weights; its second bias, which ours has not, stays zero."""
     with torch.no_grad():
-        theirs.weight_ih_l0.copy_(cell.weight_input)
-        theirs.weight_hh_l0.copy_(cell.weight_hidden)
-        theirs.bias_ih_l0.copy_(cell.bias)
+        theirs.weight_ih_l0.copy_(cell.input.weight)
+        theirs.weight_hh_l0.copy_(cell.recurrent.weight)
+        theirs.bias_ih_l0.copy_(cell.input.bias)
         theirs.bias_hh_l0.zero_()
 
 
@@ -60,7 +60,7 @@ def test_rnn_bias_is_the_sum_of_torchs_two():
     copy_into(ours, theirs)
     with torch.no_grad():
         theirs.bias_hh_l0.copy_(torch.randn(4))
-        ours.bias += theirs.bias_hh_l0
+        ours.input.bias += theirs.bias_hh_l0
     inputs = torch.randn(2, 6, 3, dtype=torch.float64)
 
     torch.testing.assert_close(run(ours, inputs), theirs(inputs)[0], rtol=0, atol=1e-12)
@@ -80,8 +80,8 @@ def test_identity_rnn_computes_a_linear_recurrence():
     """f(n) = f(n-1) + f(n-2) + 2 from f(0) = 1, f(1) = 2 gives 1, 2, 5, 9, 16, 27."""
     cell = RnnCell(1, 2, activation="identity").double()
     with torch.no_grad():
-        cell.weight_hidden.copy_(torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
-        cell.weight_input.copy_(torch.tensor([[2.0], [0.0]]))
+        cell.recurrent.weight.copy_(torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+        cell.input.weight.copy_(torch.tensor([[2.0], [0.0]]))
     state = (torch.tensor([[2.0, 1.0]], dtype=torch.float64),)
     values = [1.0, 2.0]
     for _ in range(4):
@@ -102,9 +102,9 @@ def test_resetting_before_the_product_is_another_gru():
 def test_resetting_before_the_product_follows_cho():
     cell = make(GruCell(3, 4, reset="before"))
     x, h = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
-    w_r, w_z, w_n = cell.weight_input.chunk(3)
-    u_r, u_z, u_n = cell.weight_hidden.chunk(3)
-    b_r, b_z, b_n = cell.bias.chunk(3)
+    w_r, w_z, w_n = cell.input.weight.chunk(3)
+    u_r, u_z, u_n = cell.recurrent.weight.chunk(3)
+    b_r, b_z, b_n = cell.input.bias.chunk(3)
     r = torch.sigmoid(x @ w_r.T + h @ u_r.T + b_r)
     z = torch.sigmoid(x @ w_z.T + h @ u_z.T + b_z)
     expected = (1 - z) * torch.tanh(x @ w_n.T + (r * h) @ u_n.T + b_n) + z * h
@@ -120,7 +120,7 @@ def test_negating_the_update_gate_turns_keeping_into_writing():
         for parameter in negated.parameters():
             parameter[4:8] *= -1
     x, h = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
-    gates, recurrent = cell.project(x), h @ cell.weight_hidden.T
+    gates, recurrent = cell.project(x), h @ cell.recurrent.weight.T
     r, z = torch.sigmoid(gates + recurrent)[:, :8].chunk(2, dim=-1)
     n = torch.tanh(gates[:, 8:] + r * recurrent[:, 8:])
 
@@ -128,10 +128,10 @@ def test_negating_the_update_gate_turns_keeping_into_writing():
     torch.testing.assert_close(writes, z * n + (1 - z) * h, rtol=0, atol=1e-12)
 
 
-def test_gru_with_a_shut_update_gate_copies_its_state():
+def test_gru_with_a_closed_update_gate_copies_its_state():
     cell = make(GruCell(3, 4))
     with torch.no_grad():
-        cell.bias[4:8] = 1e3  # z -> 1
+        cell.input.bias[4:8] = 1e3  # z -> 1
     projected = cell.project(torch.randn(3, dtype=torch.float64))
     h = torch.randn(4, dtype=torch.float64)
 
@@ -143,7 +143,7 @@ def test_gru_jacobian_follows_the_closed_form():
     """J = D(z) + D(h-n)D(z(1-z))U_z + D(1-z)D(1-n^2)[D(r)U_n + D(U_n h)D(r(1-r))U_r]."""
     cell = make(GruCell(3, 4))
     gates, h = cell.project(torch.randn(3, dtype=torch.float64)), torch.randn(4).double()
-    u_r, u_z, u_n = cell.weight_hidden.chunk(3)
+    u_r, u_z, u_n = cell.recurrent.weight.chunk(3)
     g_r, g_z, g_n = gates.chunk(3)
     r, z = torch.sigmoid(g_r + u_r @ h), torch.sigmoid(g_z + u_z @ h)
     n = torch.tanh(g_n + r * (u_n @ h))
@@ -159,13 +159,13 @@ def test_gru_jacobian_follows_the_closed_form():
 
 
 def lstm_with_gates(*, forget: float, read: float) -> LstmCell:
-    """An LSTM whose forget and input gates are stuck open (1e3) or shut (-1e3)."""
+    """An LSTM whose forget and input gates are stuck open (1e3) or closed (-1e3)."""
     cell = LstmCell(3, 4).double()
     for parameter in cell.parameters():
         nn.init.zeros_(parameter)
     with torch.no_grad():
-        cell.bias[:4], cell.bias[4:8] = read, forget
-        nn.init.uniform_(cell.weight_input[8:12])
+        cell.input.bias[:4], cell.input.bias[4:8] = read, forget
+        nn.init.uniform_(cell.input.weight[8:12])
     return cell
 
 
@@ -194,8 +194,8 @@ def test_lstm_that_forgets_has_no_past():
     assert torch.equal(one[1], other[1])
 
 
-def test_forget_bias_is_the_first_value_of_the_forget_gate_only():
-    bias = LstmCell(3, 2, forget_bias=1.5).bias.tolist()
+def test_forget_bias_initializes_the_forget_gate_only():
+    bias = LstmCell(3, 2, forget_bias=1.5).input.bias.tolist()
 
     assert bias == [0, 0, 1.5, 1.5, 0, 0, 0, 0]
 
@@ -211,7 +211,7 @@ def test_forget_bias_is_the_first_value_of_the_forget_gate_only():
     ],
     ids=["tanh", "sigmoid", "gru", "gru-before", "lstm"],
 )
-def test_gradients_of_a_cell_are_right(cell):
+def test_gradients_of_a_cell_are_correct(cell):
     make(cell)
     inputs = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
 
@@ -219,21 +219,33 @@ def test_gradients_of_a_cell_are_right(cell):
 
 
 @pytest.mark.parametrize("make_cell", [GruCell, LstmCell])
-def test_sums_over_steps_stay_in_float32(make_cell):
-    """Also from a state in bf16, which a bridge hands over, and where no kernel does the gates."""
+def test_under_autocast_sums_over_steps_stay_in_float32(make_cell):
     cell = make_cell(3, 4)
-    nn.init.normal_(cell.weight_hidden)
+    nn.init.normal_(cell.input.weight)
+    nn.init.normal_(cell.recurrent.weight)
+    state = zero_state(cell, 2)
     with torch.autocast("cpu", torch.bfloat16):
-        state = tuple(torch.ones(2, 4, dtype=torch.bfloat16) for _ in range(cell.states))
         for position in cell.project(torch.randn(2, 5, 3)).unbind(dim=1):
+            assert position.dtype == torch.bfloat16
             state = cell(position, state)
     assert state[-1].dtype == torch.float32
 
 
-def test_an_lstm_whose_weights_are_bf16_still_adds_up_in_float32():
-    cell = LstmCell(3, 4).bfloat16()
-    nn.init.normal_(cell.weight_hidden)
-    state = zero_state(cell, 2)
-    for position in cell.project(torch.randn(2, 5, 3).bfloat16()).unbind(dim=1):
-        state = cell(position, state)
-    assert [part.dtype for part in state] == [torch.bfloat16, torch.float32]
+@pytest.mark.parametrize(
+    "cell",
+    [RnnCell(3, 4), GruCell(3, 4), GruCell(3, 4, reset="before"), LstmCell(3, 4)],
+    ids=["rnn", "gru", "gru-before", "lstm"],
+)
+def test_recurrent_dropout_replaces_the_state_in_the_recurrent_product_only(cell):
+    """With U = 0 the dropped state is never read; the state itself still is."""
+    make(cell)
+    projected = cell.project(torch.randn(2, 3, dtype=torch.float64))
+    state = tuple(torch.randn(2, 4, dtype=torch.float64) for _ in range(cell.states))
+    dropped = torch.randn(2, 4, dtype=torch.float64)
+
+    kept = cell(projected, state, state[0])
+    assert all(torch.equal(a, b) for a, b in zip(kept, cell(projected, state), strict=True))
+    assert not torch.equal(cell(projected, state, dropped)[0], kept[0])
+    nn.init.zeros_(cell.recurrent.weight)
+    unread = cell(projected, state, dropped)
+    assert all(torch.equal(a, b) for a, b in zip(unread, cell(projected, state), strict=True))

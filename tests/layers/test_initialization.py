@@ -1,4 +1,4 @@
-"""Row T18 and the other first values."""
+"""Initial values of weights: spectral, sparse, orthogonal, xavier and uniform."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ from nmt.layers.initialization import (
 def test_spectral_radius_of_every_gate_is_c_over_gamma(cell):
     initialize_spectral(cell.double(), 1.1)
 
-    blocks = cell.weight_hidden.chunk(len(cell.slopes))
+    blocks = cell.recurrent.weight.chunk(len(cell.slopes))
     for block, slope in zip(blocks, cell.slopes, strict=True):
         assert spectral_radius(block) == pytest.approx(1.1 / slope, abs=1e-10)
 
@@ -40,8 +40,8 @@ def test_sparse_units_have_15_recurrent_inputs_and_every_gate_the_same_radius(ce
     # In float32, one draw in 2 ** 24 is an exact zero: rare, but not never.
     initialize_sparse(cell.double(), nonzeros=15, radius=0.95)
 
-    assert ((cell.weight_hidden != 0).sum(dim=1) == 15).all()
-    for block in cell.weight_hidden.chunk(len(cell.slopes)):
+    assert ((cell.recurrent.weight != 0).sum(dim=1) == 15).all()
+    for block in cell.recurrent.weight.chunk(len(cell.slopes)):
         assert spectral_radius(block) == pytest.approx(0.95, abs=1e-4)
 
 
@@ -50,35 +50,35 @@ def test_sparse_rows_no_longer_than_their_nonzeros_are_full(hidden_size):
     cell = GruCell(5, hidden_size).double()
     initialize_sparse(cell, nonzeros=15, radius=0.95)
 
-    assert (cell.weight_hidden != 0).all()
+    assert (cell.recurrent.weight != 0).all()
     for block, _ in recurrent_blocks(cell):
         assert spectral_radius(block) == pytest.approx(0.95, abs=1e-4)
 
 
 def test_one_recurrent_input_per_unit_is_enough_for_a_radius():
-    # Following each unit's only input must end in a circle, so some eigenvalue is not 0.
+    # Following each unit's only input must end in a cycle, so some eigenvalue is not 0.
     cell = RnnCell(5, 8)
     for _ in range(20):
         initialize_sparse(cell, nonzeros=1, radius=0.95)
-        assert spectral_radius(cell.weight_hidden) == pytest.approx(0.95, abs=1e-4)
+        assert spectral_radius(cell.recurrent.weight) == pytest.approx(0.95, abs=1e-4)
 
 
-def test_sparse_weights_follow_from_the_seed_alone():
+def test_sparse_weights_depend_on_the_seed_alone():
     cells = [LstmCell(5, 40) for _ in range(3)]
     for cell, seed in zip(cells, [1, 1, 2], strict=True):
         torch.manual_seed(seed)
         initialize_sparse(cell, nonzeros=15, radius=0.95)
 
-    assert torch.equal(cells[0].weight_hidden, cells[1].weight_hidden)
-    assert not torch.equal(cells[0].weight_hidden != 0, cells[2].weight_hidden != 0)
+    assert torch.equal(cells[0].recurrent.weight, cells[1].recurrent.weight)
+    assert not torch.equal(cells[0].recurrent.weight != 0, cells[2].recurrent.weight != 0)
 
 
 def test_sparse_keeps_the_forget_bias():
     cell = LstmCell(5, 40, forget_bias=1.0)
-    before = cell.bias.detach().clone()
+    before = cell.input.bias.detach().clone()
     initialize_sparse(cell, nonzeros=15, radius=0.95)
 
-    assert torch.equal(cell.bias, before)
+    assert torch.equal(cell.input.bias, before)
 
 
 def test_slopes_are_the_largest_derivatives():
@@ -92,27 +92,26 @@ def test_orthogonal_recurrent_weights_keep_lengths_gate_by_gate():
     cell = LstmCell(5, 8).double()
     initialize_orthogonal(cell)
 
-    for block in cell.weight_hidden.chunk(4):
+    for block in cell.recurrent.weight.chunk(4):
         torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=torch.float64))
 
 
 class MguCell(nn.Module):
-    """What first values need of a cell that is yet to be written."""
+    """The attributes of a new kind of cell that initialization reads."""
 
     slopes = (0.25, 1.0)
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight_input = nn.Parameter(torch.empty(2 * 8, 5))
-        self.weight_hidden = nn.Parameter(torch.empty(2 * 8, 8))
+        self.input, self.recurrent = nn.Linear(5, 2 * 8), nn.Linear(8, 2 * 8, bias=False)
 
 
-def test_a_cell_gets_its_first_values_by_being_in_the_union(monkeypatch):
+def test_a_new_kind_of_cell_is_initialized_once_it_is_in_the_union(monkeypatch):
     monkeypatch.setattr(initialization, "Cell", Cell | MguCell)
     cell = MguCell().double()
     initialize_orthogonal(cell)
 
-    for block in cell.weight_hidden.chunk(2):
+    for block in cell.recurrent.weight.chunk(2):
         torch.testing.assert_close(block @ block.T, torch.eye(8, dtype=torch.float64))
 
 
@@ -121,7 +120,7 @@ def test_xavier_bounds_follow_the_size_of_a_gate_not_of_the_stack():
     initialize_xavier(cell)
 
     bound = (6 / (50 + 100)) ** 0.5
-    assert 0.9 * bound < cell.weight_input.detach().abs().max() <= bound
+    assert 0.9 * bound < cell.input.weight.detach().abs().max() <= bound
 
 
 def test_xavier_leaves_embeddings_alone():
@@ -136,5 +135,5 @@ def test_uniform_stays_within_its_scale_and_keeps_the_forget_bias():
     cell = LstmCell(5, 8, forget_bias=1.0)
     initialize_uniform(cell, 0.01)
 
-    assert cell.weight_hidden.detach().abs().max() <= 0.01
-    assert cell.bias.detach().sum() == 8.0
+    assert cell.recurrent.weight.detach().abs().max() <= 0.01
+    assert cell.input.bias.detach().sum() == 8.0

@@ -4,7 +4,7 @@ Nothing is shared with `nmt` but the names of the weights and the configuration.
 read one by one at their own lengths: there are no batches, no padding and no masks, no products
 over several positions. All functions are analytic, so that weights may be complex:
 the imaginary part of f(w + i h v) / h is the slope of f along v, exact to rounding (Squire and
-Trapp, 1998), which is how gradients are had without writing a backward pass.
+Trapp, 1998), which gives gradients without a backward pass.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +66,8 @@ class Weights:
 
 def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
     """One step of a cell from input [input] and state, each [hidden]."""
-    kernel, recurrent, bias = w["weight_input"], w["weight_hidden"], w["bias"]
+    kernel, bias = w["input.weight"], w["input.bias"]
+    recurrent = w["recurrent.weight"]
     hidden = state[0]
     size = len(hidden)
 
@@ -94,7 +95,7 @@ def zero_state(config: CellConfig, size: int) -> State:
 
 
 def hand_on(w: Weights, index: int, hidden: Array, inputs: Array, *, residual: bool) -> Array:
-    """What a layer shows to the next: its state or a map of it, and what it read itself."""
+    """Return the output of a layer: its state or a linear map of it, plus its input."""
     shown = w.linear(f"maps.{index}", hidden) if f"maps.{index}.weight" in w else hidden
     return shown + inputs if residual and shown.shape == inputs.shape else shown
 
@@ -108,7 +109,7 @@ def embed(w: Weights, piece: int) -> Array:
 
 
 def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list[Array], Array]:
-    """Read a sentence: its states, and the vector that the decoder starts from."""
+    """Return the states of a sentence, and the vector that the decoder starts from."""
     encoder, w = config.encoder, w.under("encoder")
     stack = w.under("stack")
     sequence = [embed(w, piece) for piece in source]
@@ -145,7 +146,7 @@ def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list
 
 
 def attend(config: ModelConfig, w: Weights, query: Array, memory: list[Array]) -> Array:
-    """The context: source states weighed by a softmax over their scores."""
+    """Return the context: source states weighted by a softmax over their scores."""
     attention, w = config.decoder.attention, w.under("decoder.attention")
     if attention.kind == "dot":  # Luong et al. (2015), section 3.1
         scores = [query @ state for state in memory]
@@ -175,7 +176,7 @@ def first_states(config: ModelConfig, w: Weights, summary: Array) -> list[State]
 def decode(
     config: ModelConfig, w: Weights, source: Sequence[int], target_in: Iterable[int]
 ) -> list[Array]:
-    """What the output layer sees at each target position, [readout] each."""
+    """Return the features of each target position, [readout] each."""
     memory, summary = encode(config, w, source)
     decoder, inner = config.decoder, w.under("decoder")
     stack = inner.under("stack")
@@ -211,7 +212,7 @@ def decode(
 
 
 def log_probs(w: Weights, feature: Array) -> Array:
-    return log_softmax(w["output.weight"] @ feature + w["output.bias"])
+    return log_softmax(w["output.project.weight"] @ feature + w["output.project.bias"])
 
 
 # --- loss and its slopes -----------------------------------------------------------------------
@@ -241,7 +242,7 @@ def slope(
     weights: Mapping[str, Array],
     direction: Mapping[str, Array],
 ) -> float:
-    """How fast `function` grows if the weights move along `direction`."""
+    """Return the derivative of `function` along `direction`."""
     moved = {
         name: value + 1j * _STEP * direction[name] if name in direction else value
         for name, value in weights.items()

@@ -7,7 +7,7 @@ import torch
 from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
 from nmt.models import folder as module
-from nmt.models.description import find_model_folder
+from nmt.models.description import FORMAT_VERSION, find_model_folder
 from nmt.models.folder import load_model_folder
 from nmt.storage.files import write_json
 from nmt.storage.manifest import write_manifest
@@ -100,7 +100,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(make_model_folder, model_fol
     )
     model = load_model_folder(folder).model
     assert model.encoder.embedding.weight is model.decoder.embedding.weight
-    assert model.output.weight is model.decoder.embedding.weight
+    assert model.output.project.weight is model.decoder.embedding.weight
     stored = (folder / "model.safetensors").stat().st_size
     assert stored < 4 * sum(weight.numel() for weight in model.parameters()) + 10_000
 
@@ -145,9 +145,11 @@ def test_a_file_without_a_checksum_is_refused(copied, name):
         load_model_folder(copied)
 
 
-def test_another_format_is_refused_with_the_version_that_reads_it(copied):
-    edit_config(copied, lambda config: config.update(format_version=2, nmt_version="0.9.0"))
-    with pytest.raises(ModelError, match=r"format version 2, .*reads version 1; .*\(0\.9\.0\)"):
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+def test_another_format_is_refused_with_the_version_that_reads_it(copied, version):
+    edit_config(copied, lambda config: config.update(format_version=version, nmt_version="0.9.0"))
+    text = rf"format version {version}, .*reads version {FORMAT_VERSION}; .*\(0\.9\.0\)"
+    with pytest.raises(ModelError, match=text):
         load_model_folder(copied)
 
 

@@ -15,9 +15,10 @@ from reference import BOS, Array, Pair, Weights, decode, log_probs, loss, slope
 from nmt.config.checks import model_disagreements
 from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.fast.accelerate import Purpose, accelerate
+from nmt.fast.kernels import kernels
 from nmt.models.build import build_model
 from nmt.models.translation import TranslationModel
-from nmt.native.kernels import kernels
 from nmt.search.beam import beam_search
 from nmt.search.options import SearchOptions
 from nmt.search.scorer import ModelScorer
@@ -32,19 +33,24 @@ class Path:
 
     dtype: torch.dtype
     hidden_size: int
-    """Of the encoder; the compiled kernels know only multiples of 16."""
-    closeness: float
-    fused: bool = False
-    """Whether torch's kernels may be taken."""
-    compiled: bool = False
-    """Whether our own may be taken."""
+    """Of the encoder; our own kernels support multiples of 16 in single precision."""
+    tolerance: float
+    purpose: Purpose | None = None
+    """What modules are exchanged for; None = the plain ones stay."""
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether our own kernels compute."""
+        return self.purpose is not None and self.hidden_size == 16
 
 
 PATHS = {
     "plain": Path(torch.float64, 3, 1e-12),
-    "fused": Path(torch.float64, 3, 1e-12, fused=True),
-    "fused in single precision": Path(torch.float32, 3, 1e-5, fused=True),
-    "compiled": Path(torch.float32, 16, 1e-5, compiled=True),
+    "torch kernels": Path(torch.float64, 3, 1e-12, "training"),
+    "torch kernels in single precision": Path(torch.float32, 3, 1e-5, "training"),
+    "own kernels": Path(torch.float32, 16, 1e-5, "training"),
+    "search": Path(torch.float64, 3, 1e-12, "search"),
+    "search with own kernels": Path(torch.float32, 16, 1e-5, "search"),
 }
 
 CELLS: list[Any] = [
@@ -59,7 +65,7 @@ ATTENTIONS: list[Any] = [
 
 @st.composite
 def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
-    """Any encoder-decoder that can be configured, small."""
+    """Draw any small encoder-decoder that can be configured."""
     both_ways = draw(st.booleans())
     cells = CELLS if hidden_size < 16 else ["lstm", "gru"]
     memory_size = hidden_size * (2 if both_ways else 1)
@@ -104,16 +110,12 @@ PAIRS = st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=3)
 
 
 def make(config: ModelConfig, path: Path, seed: int) -> TranslationModel:
-    """A model with random weights, biases and first states among them, that takes this path."""
+    """Return a plain model with random weights, biases and first states among them."""
     model = build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(path.dtype)
     generator = torch.Generator().manual_seed(seed)
     scale = path.hidden_size**-0.5  # sums then neither grow nor lose digits
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -scale, scale, generator=generator)
-    for module in model.modules():
-        if hasattr(module, "weight_hidden"):
-            module.kernel = module.kernel if path.fused else None
-            module.compiled = module.compiled if path.compiled else None
     return model
 
 
@@ -130,7 +132,7 @@ def padded(sentences: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def directions(model: TranslationModel, generator: np.random.Generator) -> Iterator[dict]:
-    """One direction of unit length for each weight; tied weights move together."""
+    """Yield a direction of unit length for each weight; tied weights move together."""
     names: dict[int, list[str]] = {}
     for name, value in model.state_dict().items():
         names.setdefault(value.data_ptr(), []).append(name)
@@ -140,9 +142,14 @@ def directions(model: TranslationModel, generator: np.random.Generator) -> Itera
         yield dict.fromkeys(names[parameter.data_ptr()], way)
 
 
-def check_features(config: ModelConfig, model: TranslationModel, pairs: list[Pair], within: float):
+def check_features(
+    config: ModelConfig,
+    model: TranslationModel,
+    pairs: list[Pair],
+    weights: Weights,
+    within: float,
+) -> None:
     """Hold the whole-sequence path and the loop of steps against the reference."""
-    weights = Weights(weights_of(model))
     memory = model.encode(*padded([source for source, _ in pairs]))
     target_in, mask = padded([[BOS, *target[:-1]] for _, target in pairs])
     at_once = model.decode(memory, target_in)
@@ -180,16 +187,17 @@ def check_gradients(
     target_in, _ = padded([[BOS, *target[:-1]] for _, target in pairs])
     target, target_mask = padded([target for _, target in pairs])
     features = model.decode(model.encode(source, source_mask), target_in)
-    found = model.output.loss(features, target, target_mask, smoothing=smoothing)
+    losses, nll = model.output.losses(
+        features[target_mask], target[target_mask], smoothing=smoothing
+    )
     gradients = torch.autograd.grad(
-        found.total, list(model.parameters()), allow_unused=True, materialize_grads=True
+        losses.sum(), list(model.parameters()), allow_unused=True, materialize_grads=True
     )
 
     by_name = weights_of(model)
     total, plain = loss(config, Weights(by_name), pairs, smoothing=smoothing)
-    assert found.total.item() == pytest.approx(total.real, rel=within, abs=within)
-    assert found.nll.item() == pytest.approx(plain.real, rel=within, abs=within)
-    assert found.tokens == sum(len(target) for _, target in pairs)
+    assert losses.sum().item() == pytest.approx(total.real, rel=within, abs=within)
+    assert nll.sum().item() == pytest.approx(plain.real, rel=within, abs=within)
     generator = np.random.default_rng(seed)
     for gradient, way in zip(gradients, directions(model, generator), strict=True):
         expected = slope(lambda w: loss(config, w, pairs, smoothing=smoothing)[0], by_name, way)
@@ -201,7 +209,7 @@ def check_gradients(
 @pytest.mark.parametrize("name", PATHS)
 def test_features_loss_and_gradients_equal_the_reference(name, examples):
     path = PATHS[name]
-    if path.compiled and kernels() is None:
+    if path.has_kernels and kernels() is None:
         pytest.skip("there is no C++ compiler")
 
     @given(
@@ -212,16 +220,20 @@ def test_features_loss_and_gradients_equal_the_reference(name, examples):
     )
     @settings(max_examples=examples(quick=25, full=250))
     def hold(config: ModelConfig, pairs: list[Pair], smoothing: float, seed: int) -> None:
-        model = make(config, path, seed)
+        model, within = make(config, path, seed), path.tolerance
+        weights = Weights(weights_of(model))
+        if path.purpose is not None:
+            accelerate(model, path.purpose)
         with torch.no_grad():
-            check_features(config, model, pairs, path.closeness)
-        check_gradients(config, model, pairs, smoothing=smoothing, within=path.closeness, seed=seed)
+            check_features(config, model, pairs, weights, within)
+        if path.purpose != "search":
+            check_gradients(config, model, pairs, smoothing=smoothing, within=within, seed=seed)
 
     hold()
 
 
 def test_beam_search_finds_what_exhaustive_search_over_the_reference_finds(examples):
-    """Wide enough, over all translations of up to three words out of three."""
+    """With a wide enough beam, over all translations of up to three words out of three."""
     words, longest = range(4, 7), 4
     space = [each for n in range(longest) for each in itertools.product(words, repeat=n)]
     options = SearchOptions(
@@ -239,10 +251,11 @@ def test_beam_search_finds_what_exhaustive_search_over_the_reference_finds(examp
     )
     @settings(max_examples=examples(quick=5, full=60))
     def hold(config: ModelConfig, sources: list[list[int]], seed: int) -> None:
-        model = make(config, PATHS["fused"], seed)
+        model = make(config, PATHS["search"], seed)
         with torch.no_grad():  # leave three words and the end
-            model.output.bias[7:] = -torch.inf
+            model.output.project.bias[7:] = -torch.inf
         weights = Weights(weights_of(model))
+        accelerate(model, "search")
         found = beam_search(ModelScorer(model.eval()), *padded(sources), options)
         for hypotheses, source in zip(found, sources, strict=True):
             scores = {each: mean_log_prob(config, weights, source, each) for each in space}

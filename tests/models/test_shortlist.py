@@ -1,12 +1,13 @@
-"""A model that writes with a part of its pieces is the model itself, renormalised over the part."""
+"""With a part of its pieces a model has its own probabilities, renormalised over the part."""
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from nmt.errors import ModelError
-from nmt.layers.output import OutputLayer, log_sum_exp
-from nmt.layers.products import quantize
+from nmt.fast.accelerate import accelerate
+from nmt.layers.output import OutputLayer
+from nmt.machine import has_int8
 from nmt.models.shortlist import Shortlist
 
 LIKELY = [[0, 0], [0, 0], [0, 0], [0, 0], [9, 11], [8, 0], [5, 9]]
@@ -29,20 +30,29 @@ def test_what_is_open_to_a_sentence_does_not_depend_on_its_batch():
         assert alone.pieces.tolist() == together.pieces[~together.closed[row]].tolist()
 
 
-@pytest.mark.parametrize("int8", [False, True])
-def test_probabilities_are_those_of_the_whole_layer_over_what_is_open(int8):
+@pytest.mark.parametrize(
+    "how",
+    [
+        "plain",
+        "fast",
+        pytest.param("int8", marks=pytest.mark.skipif(not has_int8(), reason="no int8 here")),
+    ],
+)
+def test_probabilities_are_those_of_the_whole_layer_over_what_is_open(how):
     torch.manual_seed(0)
-    layer = OutputLayer(16, 12)
-    torch.nn.init.normal_(layer.weight)
-    torch.nn.init.normal_(layer.bias)
-    if int8:
-        quantize(layer)
+    model = torch.nn.Sequential(OutputLayer(torch.nn.Linear(16, 12)))
+    torch.nn.init.normal_(model[0].project.weight)
+    torch.nn.init.normal_(model[0].project.bias)
+    if how != "plain":
+        accelerate(model, "search", int8=how == "int8")
+    layer = model[0]
     choice = SHORTLIST.choose(SOURCE, frequent=1)
     features = torch.rand(6, 16) * 2 - 1  # three rows of each sentence
     with torch.inference_mode():
         whole = layer.log_probs(features)[:, choice.pieces]
-        scores = layer.narrow(choice.pieces).scores(features, choice.barred())
-        found = scores - log_sum_exp(scores).unsqueeze(1)
+        narrow = layer.narrow(choice.pieces)
+        scores = narrow.scores(features) + choice.barred().repeat_interleave(3, dim=0)
+        found = scores - narrow.log_mass(scores).unsqueeze(1)
     closed = choice.closed.repeat_interleave(3, dim=0)
     expected = whole.masked_fill(closed, -torch.inf).log_softmax(dim=1)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

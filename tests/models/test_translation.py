@@ -1,14 +1,11 @@
-"""The whole-sequence path and the step path of the encoder-decoder are one model."""
+"""Whole sequences and single steps of the encoder-decoder are one model."""
 
-import contextlib
 import itertools
 from typing import Any
 
 import pytest
 import torch
 
-import nmt.layers.recurrent
-import nmt.models.decoder
 from nmt.config.model import ModelConfig
 from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.build import build_model
@@ -18,13 +15,13 @@ VOCAB = 11
 BASE: dict[str, Any] = {
     "embedding": {"size": 6},
     "encoder": {"hidden_size": 4, "layers": 2},
-    "decoder": {"hidden_size": 8, "layers": 2},
+    "decoder": {"hidden_size": 8, "layers": 2, "input_feeding": True},
     "initialization": {"kind": "uniform", "scale": 0.5},
 }
 
 
 def make(**decoder: Any) -> TranslationModel:
-    """A small float64 model with random weights, outside training."""
+    """Return a small float64 model with random weights, in evaluation mode."""
     config = {**BASE, "decoder": {**BASE["decoder"], **decoder}}
     return build(config)
 
@@ -81,7 +78,8 @@ def test_batched_loss_equals_the_stepwise_decoder_fed_gold(attention):
     target_out = torch.tensor([[4, 5, 6, 7, 8, 3], [9, 9, 4, 3, 0, 0]])
     target_mask = target_out != 0
     memory = model.encode(source, mask)
-    loss = model.output.loss(model.decode(memory, TARGET_IN), target_out, target_mask)
+    features = model.decode(memory, TARGET_IN)
+    _, nll = model.output.losses(features[target_mask], target_out[target_mask])
 
     total = 0.0
     for row, length in ((0, 6), (1, 4)):
@@ -92,11 +90,11 @@ def test_batched_loss_equals_the_stepwise_decoder_fed_gold(attention):
             step = model.step(TARGET_IN[row : row + 1, position], state, alone)
             state = step.state
             total -= model.output.log_probs(step.features)[0, target_out[row, position]].item()
-    assert loss.nll.item() == pytest.approx(total, abs=1e-10)
+    assert nll.sum().item() == pytest.approx(total, abs=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["dot", "general"])
-def test_products_are_divided_by_the_root_of_their_size_unless_told_otherwise(kind):
+def test_scores_are_divided_by_the_root_of_the_query_size_by_default(kind):
     by_default = make(attention=kind)
     told = make(attention={"kind": kind, "temperature": 8**0.5})
     told.load_state_dict(by_default.state_dict())
@@ -104,21 +102,6 @@ def test_products_are_divided_by_the_root_of_their_size_unless_told_otherwise(ki
 
     features = [m.decode(m.encode(source, mask), TARGET_IN) for m in (by_default, told)]
     assert torch.equal(*features)
-
-
-@pytest.mark.parametrize("decoder", [DECODERS[0], DECODERS[-1], {"input": "none"}])
-def test_a_table_of_what_is_made_of_each_piece_changes_nothing(decoder):
-    model = make(**decoder)
-    memory = model.encode(*source_batch())
-    plain = stepwise(model, memory, TARGET_IN)
-    width = model.decoder.embedding.size + model.decoder.stack.first.cell.bias.numel()
-    table_bytes = VOCAB * width * 8
-    model.decoder.tabulate(most_bytes=table_bytes - 1)
-    assert model.decoder._table is None
-    model.decoder.tabulate(most_bytes=table_bytes)
-    assert model.decoder._table is not None
-    tabulated = stepwise(model, memory, TARGET_IN)
-    torch.testing.assert_close(tabulated, plain, rtol=0, atol=1e-12)
 
 
 def test_copies_of_a_row_share_their_sentences_memory():
@@ -133,7 +116,7 @@ def test_copies_of_a_row_share_their_sentences_memory():
     torch.testing.assert_close(together.attention, separate.attention)
 
 
-def test_selected_rows_go_on_as_if_they_had_always_stood_there():
+def test_selected_rows_continue_as_if_they_had_always_been_there():
     model = make()
     memory = model.encode(*source_batch())
     first = model.step(torch.tensor([4, 5]), model.start(memory), memory)
@@ -155,6 +138,15 @@ def test_padding_of_the_source_changes_nothing():
     torch.testing.assert_close(alone, beside, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("bridge", ["last", "mean"])
+def test_under_autocast_the_first_state_is_in_the_precision_of_the_weights(bridge):
+    """An LSTM sums up in its state."""
+    model = make(bridge=bridge).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        state = model.start(model.encode(*source_batch()))
+    assert {part.dtype for layer in state.layers for part in layer} == {torch.float32}
+
+
 def test_decoder_without_input_ignores_the_gold_prefix():
     model = make(input="none", attention="none")
     memory = model.encode(*source_batch())
@@ -170,7 +162,7 @@ def test_without_attention_the_source_is_seen_through_the_first_state_only():
     assert torch.equal(features[0], features[1])
 
 
-# --- scheduled sampling (T10) ------------------------------------------------------------------
+# --- scheduled sampling ------------------------------------------------------------------------
 
 
 def test_always_reading_the_reference_is_teacher_forcing_bit_for_bit():
@@ -185,7 +177,7 @@ def test_always_reading_the_reference_is_teacher_forcing_bit_for_bit():
 
 @torch.no_grad()
 @pytest.mark.parametrize("attention", ["none", "general"])
-def test_never_reading_the_reference_is_running_free(attention):
+def test_never_reading_the_reference_is_free_running(attention):
     model = make(attention=attention)
     memory = model.encode(*source_batch())
     sampled = model.decode(memory, TARGET_IN, sampling=ScheduledSampling(0.0, "argmax"))
@@ -197,8 +189,8 @@ def test_never_reading_the_reference_is_running_free(attention):
         tokens, state = model.output.log_probs(step.features).argmax(dim=-1), step.state
 
 
-def test_a_coin_falls_for_every_token_of_every_sentence():
-    """Where the own choice differs from the reference, both occur within one column and one row."""
+def test_a_coin_is_tossed_for_every_token_of_every_sentence():
+    """Each row and each column has references and own choices."""
     model = make()
     batch, length = 20, 20
     source = torch.randint(4, VOCAB, (batch, 3))
@@ -222,7 +214,7 @@ def test_a_coin_falls_for_every_token_of_every_sentence():
 
 
 def test_no_gradient_flows_through_a_sampled_piece():
-    """With the sampled pieces fed as if they were the reference, gradients are the same."""
+    """Fed as if they were the reference, the sampled pieces give the same gradients."""
     model = make()
     source, mask = source_batch()
     read: list[torch.Tensor] = []
@@ -250,14 +242,14 @@ def test_tied_embeddings_are_one_parameter():
         }
         model = build(config)
         target = model.decoder.embedding.weight
-        shared = [model.output.weight is target, model.encoder.embedding.weight is target]
+        shared = [model.output.project.weight is target, model.encoder.embedding.weight is target]
         assert sum(shared) == same
 
 
-def test_sparse_first_values_are_those_of_the_recurrent_weights_alone():
+def test_sparse_initialization_is_for_recurrent_weights_alone():
     torch.manual_seed(1)
     model = build({**BASE, "initialization": {"kind": "sparse", "nonzeros": 3, "radius": 0.5}})
-    recurrent = {name for name, _ in model.named_parameters() if name.endswith("weight_hidden")}
+    recurrent = {name for name, _ in model.named_parameters() if name.endswith("recurrent.weight")}
     assert recurrent
     for name, weight in model.named_parameters():
         if weight.dim() == 2:
@@ -285,14 +277,17 @@ def test_dropout_acts_in_training_only_and_on_both_paths():
         assert not torch.equal(once, again)
 
 
-def test_gradients_of_the_whole_model_are_right():
+def test_gradients_of_the_whole_model_are_correct():
     model = make(attention="additive", layers=1)
     source, mask = source_batch()
-    weight = model.decoder.stack.first.cell.weight_input
+    weight = model.decoder.stack.first.cell.input.weight
 
     def loss() -> torch.Tensor:
         features = model.decode(model.encode(source, mask), TARGET_IN)
-        return model.output.loss(features, TARGET_IN, TARGET_IN > 0, smoothing=0.1).total
+        losses, _ = model.output.losses(
+            features.flatten(0, 1), TARGET_IN.flatten(), smoothing=0.1
+        )
+        return losses.sum()
 
     (gradient,) = torch.autograd.grad(loss(), weight)
     with torch.no_grad():
@@ -303,24 +298,3 @@ def test_gradients_of_the_whole_model_are_right():
             slope = (up - loss()) / 2e-6
             weight[row, column] += 1e-6
             torch.testing.assert_close(gradient[row, column], slope, rtol=1e-6, atol=1e-8)
-
-
-def gradients(model: TranslationModel, sampling: ScheduledSampling | None) -> list[torch.Tensor]:
-    """Return the gradient of every weight after a batch, the same random numbers each time."""
-    torch.manual_seed(5)
-    features = model.decode(model.encode(*source_batch()), TARGET_IN, sampling=sampling)
-    loss = model.output.loss(features, TARGET_IN, TARGET_IN > 0, smoothing=0.1)
-    return list(torch.autograd.grad(loss.total, list(model.parameters()), materialize_grads=True))
-
-
-@pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("sampling", [None, ScheduledSampling(0.5)], ids=["gold", "own"])
-@pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
-def test_sharing_the_work_for_gradients_changes_none(monkeypatch, decoder, sampling, layers):
-    model = make(**{**decoder, "layers": layers})
-    shared = gradients(model, sampling)
-    for module in (nmt.models.decoder, nmt.layers.recurrent):
-        monkeypatch.setattr(module, "shared_products", contextlib.nullcontext)
-
-    for one, other in zip(shared, gradients(model, sampling), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)

@@ -9,7 +9,7 @@ from tiny import tiny, write_corpus
 
 from nmt.layers.cells import RnnCell
 from nmt.layers.initialization import initialize_spectral, spectral_radius
-from nmt.layers.recurrent import unroll_steps
+from nmt.layers.recurrent import unroll_cell
 from nmt.layers.regularization import l2_penalty
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
@@ -60,16 +60,16 @@ def test_weight_decay_shortens_the_memory_of_a_recurrent_network():
         optimizer = torch.optim.SGD(cell.parameters(), lr=0.1)
         for _ in range(60):
             inputs = torch.randn(8, 10, 4, dtype=torch.float64)
-            states = unroll_steps(cell, inputs, (torch.zeros(8, 16, dtype=torch.float64),))
+            states = unroll_cell(cell, inputs, (torch.zeros(8, 16, dtype=torch.float64),))
             loss = (states[:, -1, :4] - inputs[:, 0]).square().mean()
             loss = loss + strength * l2_penalty(cell.parameters())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         start = torch.zeros(1, 16, dtype=torch.float64, requires_grad=True)
-        last = unroll_steps(cell, torch.zeros(1, 20, 4, dtype=torch.float64), (start,))[:, -1]
+        last = unroll_cell(cell, torch.zeros(1, 20, 4, dtype=torch.float64), (start,))[:, -1]
         (gradient,) = torch.autograd.grad(last.sum(), start)
-        radii.append(spectral_radius(cell.weight_hidden))
+        radii.append(spectral_radius(cell.recurrent.weight))
         contributions.append(gradient.norm().item())
 
     assert radii[0] > radii[1] > radii[2]

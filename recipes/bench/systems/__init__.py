@@ -1,4 +1,4 @@
-"""The systems that are compared: one module each, all with the same interface."""
+"""The compared systems: one module each, all with the same interface."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,50 +12,50 @@ from bench.process import Command, Finished
 from nmt.config.experiment import Experiment
 
 MAX_LENGTH = 100
-"""Longest translation in pieces, for all that can be told so."""
+"""Maximum length of a translation in pieces, for systems that have such an option."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is to be trained, and where."""
+    """A model to train."""
 
     experiment: Experiment
-    """The configuration of nmt, of which the others are told the same."""
+    """The configuration of nmt, which the other systems translate to their own."""
     corpus: Corpus
     prepared: Path
-    """What the system made of the corpus."""
+    """Folder with the corpus as prepared by the system."""
     folder: Path
-    """For everything that is written; exists."""
+    """Existing folder for all output."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Translating:
-    """What is to be translated, and how."""
+    """A text to translate."""
 
     model: Training
-    """The training that has left a model in its folder."""
+    """The finished training, with a model in its folder."""
     precision: str
     source: Path
-    """Cut text."""
+    """Segmented text."""
     plain: Path
-    """The same lines as plain text, for those that cut text themselves."""
+    """The same lines as plain text, for systems that segment text themselves."""
     folder: Path
-    """For everything that is written; exists."""
+    """Existing folder for all output."""
     beam: int
     batch: int
     threads: int
     shortlist: int = 0
-    """Frequent pieces that are written with, and others that are likely; 0 = all pieces."""
+    """Number of frequent pieces in the shortlist, besides likely ones; 0 = all pieces."""
 
 
 @dataclass(frozen=True)
 class Translated:
-    """What came of it."""
+    """A finished translation."""
 
     lines: list[str]
-    """Cut text, in any order."""
+    """Segmented text, in any order."""
     seconds: float
-    """Without loading the model."""
+    """Translation time, without loading the model."""
 
 
 class System(Protocol):
@@ -63,48 +63,48 @@ class System(Protocol):
 
     @property
     def name(self) -> str:
-        """What figures call it."""
+        """Name in figures."""
         ...
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """What it can compute in on a CPU."""
+        """Precisions supported on a CPU."""
         ...
 
     @property
     def has_shortlist(self) -> bool:
-        """Whether it can translate with a shortlist of pieces by itself."""
+        """Whether it can translate with a shortlist of pieces without other tools."""
         ...
 
     def install(self, environment: Environment) -> None:
-        """Put it into a fresh environment; `UnavailableError` says why that is not possible."""
+        """Install into a new environment; raise `UnavailableError` if that is not possible."""
         ...
 
     def help(self, environment: Environment) -> list[str]:
-        """Return the command that prints the help of training."""
+        """Return the command that prints the help of the training command."""
         ...
 
     def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
-        """Return what turns cut text into what training reads; may write files itself."""
+        """Return the commands that prepare segmented text for training; may also write files."""
         ...
 
     def train(self, environment: Environment, job: Training) -> Command:
-        """Return the training, which logs every update and leaves a model at its end."""
+        """Return the training command, which logs every update and saves a model at the end."""
         ...
 
     def progress(self, line: str) -> Progress | None:
-        """Read a line of the training log; None if it does not report an update."""
+        """Parse a line of the training log; None if it does not report an update."""
         ...
 
     def translate(self, environment: Environment, job: Translating) -> list[Command]:
-        """Return the commands of a translation; the last one is it, the others prepare it."""
+        """Return the commands of a translation; the last one translates, the others prepare."""
         ...
 
     def translated(self, job: Translating, finished: Finished) -> Translated:
-        """Return what the last command translated, and in which time by its own report."""
+        """Return the translations of the last command, and the time it reports."""
         ...
 
 
 def flatten(options: Mapping[str, object]) -> list[str]:
-    """Return options as arguments of a command line."""
+    """Return options as command-line arguments."""
     return [str(word) for pair in options.items() for word in pair]

@@ -1,4 +1,4 @@
-"""fairseq 0.12.2: `--arch lstm`, which always feeds its input and attends as Luong et al."""
+"""fairseq 0.12.2: `--arch lstm`, which always has input feeding and Luong attention."""
 
 import json
 import re
@@ -21,12 +21,12 @@ class Fairseq:
     """See `System`."""
 
     name = "fairseq"
-    precisions = ("fp32",)  # --bf16 without a GPU asks for a TPU
+    precisions = ("fp32",)  # --bf16 without a GPU requires a TPU
     has_shortlist = False
 
     def install(self, environment: Environment) -> None:
-        # pip 24.1 refuses the requirements of omegaconf 2.0.6. With torch beside it, the build
-        # asks for a C++ file that the source archive lacks, so torch comes last.
+        # pip 24.1 rejects the requirements of omegaconf 2.0.6. If torch is installed, the build
+        # needs a C++ file that is missing in the source archive, so torch comes last.
         environment.install("pip<24.1")
         environment.install("numpy<2", "cython<3", "setuptools<81", "wheel")
         ready = ("--no-deps", "--no-build-isolation")
@@ -95,7 +95,7 @@ class Fairseq:
     def translate(self, environment: Environment, job: Translating) -> list[Command]:
         languages, model = job.model.corpus.languages, job.model
         lines = job.folder / "lines"
-        for side in (languages.source, languages.target):  # its binarizer wants both sides
+        for side in (languages.source, languages.target):  # the binarizer needs both sides
             lines.with_suffix(f".{side}").write_bytes(job.source.read_bytes())
         vocabulary = model.prepared / "dict.txt"
         binary = job.folder / "binary"
@@ -116,7 +116,7 @@ class Fairseq:
         ]
 
     def translated(self, job: Translating, finished: Finished) -> Translated:
-        # Its clock runs during the search alone.
+        # The reported time covers the search only.
         if (time := _TIME.search(finished.output)) is None:
             raise UnavailableError("fairseq-generate did not report its time")
         seconds = int(time[1].replace(",", "")) / float(time[2])
@@ -130,7 +130,7 @@ def binarize(
     folder: Path,
     files: Mapping[str, object],
 ) -> Command:
-    """Return the command that numbers the pieces of cut text."""
+    """Return the command that converts segmented text to ids."""
     options = {
         "--source-lang": corpus.languages.source,
         "--target-lang": corpus.languages.target,
@@ -144,7 +144,7 @@ def binarize(
 
 
 def allow_defaults(package: Path) -> None:
-    """Let dataclasses be defaults of one another, which Python 3.11 allows to hashable ones."""
+    """Make dataclasses hashable, which Python 3.11 requires of default values."""
     for path in package.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         changed = _DATACLASS.sub(r"\1@dataclass(unsafe_hash=True)", text)

@@ -18,17 +18,17 @@ _TIME = re.compile(r"Generation took ([\d.]+)\[sec\]")
 class JoeyNmt:
     """See `System`.
 
-    It does not sort by length. An update is a number of sentences that have as many target tokens
-    on average as the updates of the others: a limit of tokens would count padding.
+    It does not sort by length. An update is a fixed number of sentences, chosen to have as many
+    target tokens on average as the updates of the others: a token limit would count padding.
     """
 
     name = "joeynmt"
-    precisions = ("fp32",)  # it turns fp16 off without a GPU
+    precisions = ("fp32",)  # fp16 is disabled without a GPU
     has_shortlist = False
 
     def install(self, environment: Environment) -> None:
-        # It calls SetVocabulary of an older sentencepiece, and forgets to ask for the other.
-        # Together, pip would look for hours for versions that agree.
+        # It calls SetVocabulary of an older sentencepiece and does not declare importlib_metadata.
+        # In one command, pip would search for compatible versions for hours.
         environment.install("joeynmt==2.3.0", "torch")
         environment.install("sentencepiece<0.2", "importlib_metadata")
 
@@ -54,7 +54,7 @@ class JoeyNmt:
         config = training_config(job.model)
         languages = job.model.corpus.languages
         lines = job.folder / "lines"
-        for side in (languages.source, languages.target):  # it wants both sides
+        for side in (languages.source, languages.target):  # it needs both sides
             lines.with_suffix(f".{side}").write_bytes(job.source.read_bytes())
         config["data"] = {**config["data"], "test": str(lines)}
         del config["data"]["train"], config["data"]["dev"]
@@ -81,9 +81,9 @@ class JoeyNmt:
 
 
 def training_config(job: Training) -> dict[str, dict[str, object]]:
-    """Return the configuration of a training."""
+    """Return the configuration of a training run."""
     training, languages = job.experiment.training, job.corpus.languages
-    # The key `scheduling` is needed; a plateau would pass an argument that torch has dropped.
+    # `scheduling` is required; "plateau" passes an argument that torch no longer accepts.
     constant = {"scheduling": "exponential", "decrease_factor": 1.0, "learning_rate_min": 0.0}
     general: dict[str, object] = {
         "name": "bench",
@@ -124,13 +124,13 @@ def training_config(job: Training) -> dict[str, dict[str, object]]:
 
 
 def side_config(language: str, prepared: Path) -> dict[str, object]:
-    """Return what is said of one side of the corpus."""
+    """Return the configuration of one side of the corpus."""
     vocabulary = str(prepared / "vocabulary.txt")
     return {"lang": language, "level": "word", "tokenizer_type": "none", "voc_file": vocabulary}
 
 
 def model_config(model: ModelConfig) -> dict[str, object]:
-    """Return what is said of the model."""
+    """Return the configuration of the model."""
     shared = {
         "type": "recurrent",
         "rnn_type": "lstm",

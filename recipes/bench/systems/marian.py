@@ -1,6 +1,6 @@
-"""Marian 1.12 (`pymarian`): its s2s model with LSTM cells, which is larger than that of the others.
+"""Marian 1.12 (`pymarian`): its s2s model with LSTM cells, larger than the other systems' models.
 
-The encoder has the decoder's size in each direction, the attention is a small network, and the
+The encoder has the decoder's size in each direction, the attention is a one-layer network, and the
 decoder's first layer has a second cell after the attention instead of input feeding.
 """
 
@@ -55,9 +55,9 @@ class Marian:
             "--optimizer": "adam",
             "--learn-rate": training.learning_rate,
             "--clip-norm": training.clip_norm,
-            "--cost-type": "ce-sum",  # which makes it log the number of target tokens
-            "--mini-batch": 1_000_000,  # sentences: no limit
-            "--mini-batch-words": training.batch_tokens // training.threads,  # of each thread
+            "--cost-type": "ce-sum",  # makes Marian log the number of target tokens
+            "--mini-batch": 1_000_000,  # sentences, effectively unlimited
+            "--mini-batch-words": training.batch_tokens // training.threads,  # per thread
             "--mini-batch-round-up": "false",
             "--maxi-batch": 1_000,
             "--max-length": 200,
@@ -72,10 +72,10 @@ class Marian:
         files = [str(job.corpus.side("train", target=target)) for target in (False, True)]
         arguments = [environment.python, "-c", _MAIN, "train", "--sync-sgd", *flatten(options)]
         arguments += ["--train-sets", *files, "--vocabs", str(vocabulary), str(vocabulary)]
-        return Command(arguments, job.folder, thread_settings(1))  # its threads are workers
+        return Command(arguments, job.folder, thread_settings(1))  # Marian's threads are workers
 
     def progress(self, line: str) -> Progress | None:
-        # The count after @ is that of target "labels": end symbols, no padding.
+        # The number after @ counts target labels: with end symbols, without padding.
         if (found := _REPORT.search(line)) is None:
             return None
         return Progress(int(found[1]), tokens=float(found[2].replace(",", "")))

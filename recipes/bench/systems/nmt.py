@@ -1,4 +1,4 @@
-"""nmt itself, as the environment has it that this program runs in."""
+"""nmt itself, as installed in the environment of this program."""
 
 import re
 import shutil
@@ -18,21 +18,21 @@ _TIME = re.compile(r"^translated in ([\d.]+) s", re.MULTILINE)
 
 
 class Nmt:
-    """See `System`. It cuts text itself, and puts it together again, in the time measured."""
+    """See `System`. The measured time includes segmenting and joining text."""
 
     name = "nmt"
     precisions = ("fp32", "bf16", "int8")
     has_shortlist = True
 
     def install(self, environment: Environment) -> None:
-        """Do nothing: it is here."""
+        """Do nothing: nmt is already installed."""
 
     def help(self, environment: Environment) -> list[str]:
         return [sys.executable, "-m", "nmt.cli", "train", "--help"]
 
     def prepare(self, environment: Environment, corpus: Corpus, folder: Path) -> list[Command]:
-        # Its own vocabularies: each side keeps the joint pieces that it uses.
-        config = folder / "experiment.toml"  # a run puts a config.toml of its own there
+        # nmt prunes its vocabularies: each side keeps the joint pieces that it uses.
+        config = folder / "experiment.toml"  # the run writes its own config.toml there
         config.write_text(dump(experiment_on(corpus.languages, ModelConfig())), encoding="utf-8")
         arguments = [sys.executable, "-m", "nmt.cli", "prepare", str(config), "--run", str(folder)]
         return [Command(arguments, folder, thread_settings(1))]
@@ -46,7 +46,7 @@ class Nmt:
         return Command(arguments, job.folder, thread_settings(job.experiment.training.threads))
 
     def progress(self, line: str) -> Progress | None:
-        # Its batches hold target tokens with end symbols, and it counts just those.
+        # The rate counts target tokens with end symbols, without padding.
         if (found := _REPORT.search(line)) is None:
             return None
         return Progress(int(found[1]), rate=float(found[2].replace(",", "")))

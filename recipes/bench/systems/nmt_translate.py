@@ -1,4 +1,4 @@
-"""Translate a file with nmt and say in which time, without that of loading."""
+"""Translate a file with nmt and print the time, without loading."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nmt.machine import keep_memory
 
-keep_memory()  # as the command nmt does, before torch is imported
+keep_memory()  # before torch is imported, like the nmt command
 
 from nmt.text.lines import read_lines  # noqa: E402
 from nmt.text.subword import Subword  # noqa: E402
@@ -17,10 +17,10 @@ from nmt.translator import Translator  # noqa: E402
 
 
 def note_pieces(subword: Subword) -> list[list[str]]:
-    """Return a list that gets the pieces of each translation when they are put together.
+    """Return a list that receives the pieces of each translation when they are joined.
 
-    To cut the text again would count other pieces: a young model does not always write the ones
-    that its own text is cut into.
+    Segmenting the text again would count other pieces: a model with little training does not always
+    output the segmentation of its own text.
     """
     found: list[list[str]] = []
     decode = subword.decode
@@ -62,7 +62,7 @@ def main() -> None:
     translations = list(translator.translate(lines, options=options, batch_size=given.batch))
     seconds = time.monotonic() - began
     if not len(found) == len(translations) == len(lines):
-        sys.exit(f"error: {len(lines)} lines, {len(found)} of them put together from pieces")
+        sys.exit(f"error: {len(lines)} lines, but {len(found)} were joined from pieces")
     given.output.write_text("".join(" ".join(line) + "\n" for line in found), encoding="utf-8")
     print(f"translated in {seconds:.4f} s")
 

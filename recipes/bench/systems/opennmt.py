@@ -17,16 +17,17 @@ _TIME = re.compile(r"Total translation time \(s\): ([\d.]+)")
 class OpenNmt:
     """See `System`.
 
-    Its encoder has as many units in both directions together as its decoder has, so that "big" is
-    smaller than the others' there.
+    Both directions of its encoder together have as many units as the decoder, so its "big" model is
+    smaller than the others.
     """
 
     name = "opennmt"
-    precisions = ("fp32",)  # it knows fp16 on CUDA alone
+    precisions = ("fp32",)  # supports fp16 on CUDA only
     has_shortlist = False
 
     def install(self, environment: Environment) -> None:
-        # It asks for torch < 2.3, but runs with today's; spacy and fasttext are only imported.
+        # It requires torch < 2.3, but works with the current one; spacy and fasttext are only
+        # imported.
         environment.install("--no-deps", "OpenNMT-py==3.5.1")
         environment.install(
             "torch", "configargparse", "ctranslate2", "fasttext-wheel", "flask", "pyahocorasick",
@@ -72,7 +73,7 @@ class OpenNmt:
             "batch_type": "tokens",
             "batch_size": job.corpus.counts.longer_side_of_update,
             "normalization": "tokens",
-            "bucket_size": job.corpus.counts.sentences,  # the corpus is sorted as a whole
+            "bucket_size": job.corpus.counts.sentences,  # sorts the whole corpus at once
             "num_workers": 0,
             "train_steps": training.max_updates,
             "save_checkpoint_steps": training.max_updates,
@@ -85,8 +86,8 @@ class OpenNmt:
         return Command(arguments, job.folder, thread_settings(training.threads))
 
     def progress(self, line: str) -> Progress | None:
-        # bsz: source/target/sentences per batch; its target "words" are not padding, and the
-        # target that the loss sees begins after <s> and ends with </s>.
+        # bsz: source/target/sentences per batch; the target count excludes padding and <s> and
+        # includes </s>.
         found = _REPORT.search(line)
         return None if found is None else Progress(int(found[1]), tokens=float(found[2]))
 

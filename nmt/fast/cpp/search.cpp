@@ -1,12 +1,12 @@
-// What a step of a search asks of the scores over a vocabulary.
+// The operations of a search step on logits over a vocabulary.
 
 #include "vectors.h"
 
 namespace nmt {
 
-constexpr long kWorthThreads = 1 << 16;  // scores; below, waking a thread takes longer
+constexpr long kWorthThreads = 1 << 16;  // scores; below this, waking threads takes longer
 
-// log sum_j exp(scores_j) of each row; of a row of nothing but -inf, -inf.
+// log sum_j exp(scores_j) of each row; -inf if all its scores are -inf.
 template <typename T>
 void log_sum_exp(long rows, long vocab, const T *scores, float *log_masses) {
   const long whole = vocab / kWidth * kWidth;
@@ -32,15 +32,15 @@ void log_sum_exp(long rows, long vocab, const T *scores, float *log_masses) {
   }
 }
 
-// The `count` best continuations of each sentence, best first, ties by lower parent, then piece:
-// hypothesis k of `copies` by piece j has the log-probability
+// The `count` best continuations of each sentence, best first; ties go to the lower parent, then
+// the lower piece. Hypothesis k of `copies`, continued by piece j, has the log-probability
 //
 //     (scores_kj - log_masses_k) + sums_k
 //
-// where sums are compared relative to the sentence's first, in float, and given back as they were,
-// in double. Of the first `specials` pieces, `open` says which are allowed, [sentences, specials].
-// Where fewer are left, the log-probability is -inf, parent and piece are 0. NaN in a living
-// hypothesis makes the sentence's first log-probability NaN.
+// compared in float, relative to the sentence's first sum, and returned in double. `open`
+// [sentences, specials] marks which of the first `specials` pieces are allowed. If fewer than
+// `count` continuations exist, the rest have log-probability -inf, parent 0 and piece 0. NaN in a
+// live hypothesis makes the sentence's first log-probability NaN.
 template <typename T>
 void best_continuations(long sentences, long copies, long vocab, const T *scores,
                         const float *log_masses, const double *sums, long specials,
@@ -53,7 +53,7 @@ void best_continuations(long sentences, long copies, long vocab, const T *scores
     int64_t *parent = parents + sentence * count, *piece = pieces + sentence * count;
     for (long i = 0; i < count; ++i) best[i] = -INFINITY, parent[i] = 0, piece[i] = 0;
     const double first = sums[sentence * copies], base = std::isfinite(first) ? first : 0;
-    float least = -INFINITY;  // the last of the best
+    float least = -INFINITY;  // the lowest of the best
     bool has_nan = false;
 
     auto insert = [&](float value, long k, long j) {

@@ -1,11 +1,11 @@
-// Attention with scores q . k, see nmt/layers/attention.py: few queries against a sentence.
+// Attention with scores q . k (see nmt/layers/attention.py) for a few queries per sentence.
 
 #include "vectors.h"
 
 namespace nmt {
 
-constexpr long kWorthThreads = 1 << 15;  // products; below, waking a thread takes longer
-constexpr long kAtOnce = 8;              // vectors that are summed up in registers
+constexpr long kWorthThreads = 1 << 15;  // multiplications; below this, waking threads takes longer
+constexpr long kAtOnce = 8;              // vectors accumulated in registers
 
 struct AttentionSizes {
   long sentences, queries, length, key, memory;  // key and memory are multiples of kWidth
@@ -26,7 +26,7 @@ inline float dot(long size, const T *a, const T *b) {
   return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-// The sum of the rows of a matrix [length, size], each times its factor.
+// Weighted sum of the rows of a matrix [length, size].
 template <typename T>
 inline void sum_weighted(long length, long size, const float *factors, const T *rows, T *sums) {
   long j = 0;
@@ -48,8 +48,8 @@ inline void sum_weighted(long length, long size, const float *factors, const T *
   }
 }
 
-// Softmax of q . k / temperature over the positions of the sentence that `real` marks, and the sum
-// of the states with these weights.
+// Softmax of q . k / temperature over the real positions of the sentence, and the states averaged
+// with these weights.
 template <typename T>
 void attend(const AttentionSizes &sizes, const T *queries, const T *keys, const T *states,
             const uint8_t *real, float temperature, float *weights, T *contexts) {
@@ -76,28 +76,28 @@ void attend(const AttentionSizes &sizes, const T *queries, const T *keys, const 
   }
 }
 
-// Gradients of the scores before their softmax, and of the queries. Those of keys and states are
-// products over all queries of a sentence, and not formed here. `of_weights` may be null.
+// Gradients of the scores (before softmax) and of the queries. The gradients of keys and states are
+// products over all queries of a sentence and are computed elsewhere. `grad_weights` may be null.
 template <typename T>
 void attend_backward(const AttentionSizes &sizes, const T *keys, const T *states,
-                     const float *weights, float temperature, const T *of_contexts,
-                     const float *of_weights, float *of_scores, T *of_queries) {
+                     const float *weights, float temperature, const T *grad_contexts,
+                     const float *grad_weights, float *grad_scores, T *grad_queries) {
 #pragma omp parallel for schedule(static) if (sizes.worth_threads())
   for (long row = 0; row < sizes.sentences * sizes.queries; ++row) {
     const long length = sizes.length, sentence = row / sizes.queries;
     const T *own_states = states + sentence * length * sizes.memory;
     const float *own_weights = weights + row * length;
-    float *own = of_scores + row * length;
+    float *own = grad_scores + row * length;
     float mean = 0;
     for (long s = 0; s < length; ++s) {
-      own[s] = of_weights ? of_weights[row * length + s] : 0.0f;
+      own[s] = grad_weights ? grad_weights[row * length + s] : 0.0f;
       if (own_weights[s] == 0.0f) continue;
-      own[s] += dot(sizes.memory, of_contexts + row * sizes.memory, own_states + s * sizes.memory);
+      own[s] += dot(sizes.memory, grad_contexts + row * sizes.memory, own_states + s * sizes.memory);
       mean += own_weights[s] * own[s];
     }
     for (long s = 0; s < length; ++s) own[s] = own_weights[s] * (own[s] - mean) / temperature;
     sum_weighted(length, sizes.key, own, keys + sentence * length * sizes.key,
-                 of_queries + row * sizes.key);
+                 grad_queries + row * sizes.key);
   }
 }
 
@@ -113,11 +113,11 @@ void attend_backward(const AttentionSizes &sizes, const T *keys, const T *states
   }                                                                                              \
   extern "C" void attend_backward_##suffix(                                                      \
       long sentences, long queries_each, long length, long key, long memory, const T *keys,      \
-      const T *states, const float *weights, float temperature, const T *of_contexts,            \
-      const float *of_weights, float *of_scores, T *of_queries) {                                \
+      const T *states, const float *weights, float temperature, const T *grad_contexts,            \
+      const float *grad_weights, float *grad_scores, T *grad_queries) {                                \
     nmt::attend_backward<T>({sentences, queries_each, length, key, memory}, keys, states,        \
-                            weights, temperature, of_contexts, of_weights, of_scores,            \
-                            of_queries);                                                         \
+                            weights, temperature, grad_contexts, grad_weights, grad_scores,            \
+                            grad_queries);                                                         \
   }
 
 NMT_ATTENTION(float, float32)

@@ -1,14 +1,13 @@
-"""Padded sentences with hardly any of their padding.
+"""Remove most of a batch's padding before a recurrent layer reads it.
 
-Sentences of a batch are padded to the longest of them, and a cell that reads the padding works for
-nothing. Packed, the words stand position by position, and at each position those of the longest
-sentences first, so that the rows of one step are the first rows of the step before:
+Computing on padding is wasted work. A packed batch is ordered by position and, within a position,
+by decreasing sentence length, so the rows at one time step are the first rows of the step before:
 
     a1 a2 a3            a1 b1 c1 | a2 b2 | a3
     b1 b2 __      ->
     c1 __ __            3 rows, 2 rows, 1 row
 
-Counts of rows are rounded up, by the padding of sentences that are over.
+Row counts are rounded up by keeping some padding of finished sentences.
 """
 
 from dataclasses import dataclass
@@ -18,39 +17,32 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_MULTIPLE = 16
-"""Rows of a step come in these portions: each new shape of a product has its price."""
-
-
-def reversal(mask: Tensor) -> Tensor:
-    """Return indices [batch, length] that reverse each sentence and leave its padding in place."""
-    lengths = mask.sum(dim=1, keepdim=True)  # [batch, 1]
-    positions = torch.arange(mask.shape[1], device=mask.device).unsqueeze(0)  # [1, length]
-    return torch.where(positions < lengths, lengths - 1 - positions, positions)
+from nmt.fast.shapes import rounded
+from nmt.layers.recurrent import reversal
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the words of a batch stand when they are packed."""
+    """How to pack a batch."""
 
     counts: list[int]
-    """Rows at each position, from the first to the last."""
+    """Rows at each position, from first to last."""
     forward: Tensor
-    """Where a packed word stands in the padded batch, b * length + t, [words]."""
+    """Index of each packed token in the padded batch, b * length + t, [tokens]."""
     backward: Tensor
-    """Likewise if every sentence is read from its end to its start, [words]."""
+    """The same if every sentence is read from end to start, [tokens]."""
 
     @classmethod
     def of(cls, mask: Tensor) -> "Packing":
-        """Pack what `mask` [batch, length] says is real; padding stands at the right.
+        """Return the packing for `mask` [batch, length], True at real tokens.
 
-        Each sentence has a word.
+        Padding must be on the right, and every sentence must have at least one token.
         """
         batch = mask.shape[0]
         longest_first = mask.sum(dim=1).argsort(descending=True, stable=True)  # [batch]
-        words = mask.sum(dim=0)  # at each position, [length]
-        counts = words.add(_MULTIPLE - 1).div(_MULTIPLE, rounding_mode="floor").mul(_MULTIPLE)
-        counts = counts.clamp(max=batch)
+        words = mask.sum(dim=0)  # tokens at each position, [length]
+        counts = torch.tensor([min(rounded(count), batch) for count in words.tolist()])
+        counts = counts.to(mask.device)
         is_taken = torch.arange(batch, device=mask.device) < counts.unsqueeze(1)  # [length, batch]
         places = torch.arange(mask.numel(), device=mask.device).view_as(mask)
         turned = places.gather(1, reversal(mask))
@@ -62,19 +54,19 @@ class Packing:
 
 
 def pack(padded: Tensor, places: Tensor) -> Tensor:
-    """Return the rows of `padded` [batch, length, size] at `places` [words]: [words, size]."""
+    """Gather the rows of `padded` [batch, length, size] at `places` [tokens] -> [tokens, size]."""
     packed: Tensor = _Pack.apply(padded, places)  # type: ignore[no-untyped-call]
     return packed
 
 
 def unpack(packed: Tensor, places: Tensor, batch: int, length: int) -> Tensor:
-    """Put `packed` [words, size] where it stood, zeros elsewhere: [batch, length, size]."""
+    """Scatter `packed` [tokens, size] back, zeros elsewhere -> [batch, length, size]."""
     padded = packed.new_zeros(batch * length, packed.shape[1])
     return padded.index_copy_(0, places, packed).view(batch, length, -1)
 
 
 class _Pack(torch.autograd.Function):
-    """See `pack`: no place is named twice, so that gradients need not be added up."""
+    """Implements `pack`. Indices are unique, so gradients are copied back without accumulation."""
 
     @staticmethod
     def forward(ctx: Any, padded: Tensor, places: Tensor) -> Tensor:

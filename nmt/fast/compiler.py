@@ -1,8 +1,8 @@
-"""Compile the kernels, once for each machine, into the user's cache.
+"""Compile the C++ kernels into the user's cache, once per machine.
 
-The shared library is for the very CPU it was compiled on, so it is never shipped. It takes a
-second or two, and the next process finds it. Its name says what it holds: a damaged one, which
-would end the process without a word, is compiled anew.
+The shared library is specific to the CPU it was compiled on, so it is never shipped. Compiling
+takes a second or two, and later processes reuse the library. Its name contains a digest of its
+content: a damaged library, which could crash the process silently, is compiled again.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 SWITCH = "NMT_NATIVE"
-"""Environment variable; "off" leaves the kernels alone."""
+"""Environment variable; "off" disables the kernels."""
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "cpp"
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ["-std=gnu++17", "-O3", "-fno-math-errno", "-fno-exceptions", "-shared", "-fPIC"]
 _VARIANTS: tuple[list[str], ...] = (
@@ -31,18 +31,18 @@ _VARIANTS: tuple[list[str], ...] = (
     ["-mcpu=native", "-fopenmp"],
     ["-mcpu=native"],
 )
-"""What is tried, in order: not each compiler has OpenMP, or calls the machine by the same name.
-Kernels for any machine at all would be slower than torch."""
+"""Flags to try, in order: not every compiler has OpenMP, and they select the CPU by different
+flags. Kernels compiled for a generic CPU would be slower than torch."""
 _PATIENCE = 120.0
-"""Seconds that one variant may take."""
+"""Time limit for one variant, in seconds."""
 _SCRATCH = "compiling-"
-"""How the name of a folder begins in which a compiler writes."""
+"""Prefix of the temporary folders that compilers write to."""
 
 
 def compile_kernels() -> Path | None:
-    """Return the shared library, compiled now if need be; None if that cannot be done.
+    """Return the shared library, compiled if necessary; None if that is not possible.
 
-    Where there is a compiler, the reason is logged.
+    A failure is logged, unless there is simply no compiler.
     """
     if os.environ.get(SWITCH) == "off":
         return None
@@ -68,7 +68,7 @@ def compile_kernels() -> Path | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return the compiler's first complaint, or what else went wrong, in one line."""
+    """Return the compiler's first error message, or another reason, in one line."""
     if not isinstance(error, subprocess.CalledProcessError):
         return " ".join(str(error).split())
     said: list[str] = error.stderr.decode(errors="replace").split("\n")
@@ -78,10 +78,10 @@ def _reason(error: Exception) -> str:
 
 
 def _find_compiler() -> list[str] | None:
-    """Return the beginning of its command: what `CXX` says, which may have arguments.
+    """Return the compiler and its arguments, from `CXX` if set; None if there is no compiler.
 
     Raises:
-        ValueError: there is no such program.
+        ValueError: `CXX` names a program that does not exist.
     """
     if given := os.environ.get("CXX", "").strip():
         program, *arguments = shlex.split(given)
@@ -92,10 +92,10 @@ def _find_compiler() -> list[str] | None:
 
 
 def _cache() -> Path:
-    """Return the folder of the user's cache.
+    """Return nmt's folder in the user's cache.
 
     Raises:
-        RuntimeError: the user has no home.
+        RuntimeError: the user has no home directory.
     """
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "nmt"
@@ -106,7 +106,7 @@ def _sources() -> list[Path]:
 
 
 def _fingerprint(compiler: list[str]) -> str:
-    """Return what changes if the library must be another: sources, flags, compiler or CPU."""
+    """Return a digest of everything the library depends on: sources, flags, compiler and CPU."""
     digest = hashlib.sha256()
     for path in sorted([*_sources(), *_FOLDER.glob("*.h")]):
         digest.update(path.read_bytes())
@@ -117,7 +117,7 @@ def _fingerprint(compiler: list[str]) -> str:
 
 
 def _processor() -> bytes:
-    """Return what this CPU can do; a home may be shared among machines."""
+    """Return a description of this CPU, because machines may share a home directory."""
     try:
         lines = Path("/proc/cpuinfo").read_bytes().splitlines()
     except OSError:
@@ -131,14 +131,14 @@ def _digest(library: Path) -> str:
 
 
 def _compile(compiler: list[str], folder: Path, name: str) -> Path:
-    """Write the library under another name first: several processes may be at it.
+    """Compile in a temporary folder, then rename: several processes may compile at once.
 
     Returns:
-        Where it is, `NAME.DIGEST.so`.
+        The path of the library, `NAME.DIGEST.so`.
 
     Raises:
-        OSError: there is no room for it.
-        subprocess.SubprocessError: the compiler takes none of the variants.
+        OSError: the library could not be written.
+        subprocess.SubprocessError: every variant failed.
     """
     _sweep(folder)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
@@ -153,7 +153,7 @@ def _compile(compiler: list[str], folder: Path, name: str) -> Path:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what killed processes have left, which no compiler can still be writing."""
+    """Remove the temporary folders of killed processes, too old for any compiler to still use."""
     for scratch in cache.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError):  # another process may be sweeping as well
             if time.time() - scratch.stat().st_mtime > 2 * _PATIENCE * len(_VARIANTS):

@@ -1,18 +1,19 @@
-// The gates of LSTM and GRU cells, forwards and backwards; the products are not done here.
+// Gates of LSTM and GRU cells, forward and backward. The matrix products are computed elsewhere.
 //
-// All four functions have a place for everything that one of them needs. Gates are the sum of two
-// shares: `projected`, of the input, and `recurrent`, of the last output. What the way back needs
-// is `kept` if there is a place for it: four values for each of a row.
+// LSTM and GRU functions share one signature, so some parameters are unused. Pre-activations are
+// the sum of an input contribution, `projected`, and a recurrent contribution, `recurrent`. If
+// `kept` is not null, the forward pass stores what the backward pass needs: 4 * hidden values per
+// row.
 //
-// Rows are shared among threads. T, float or bfloat16, is the type of the products. What a cell
-// sums up over time is float: the `cell` of an LSTM, and the state of a GRU, whose `output` is a
-// copy of it in T.
+// Rows are divided among threads. T, float or bfloat16, is the type of the products. State that
+// accumulates over time is float: the cell state of an LSTM, and the hidden state of a GRU, whose
+// `output` is a copy in T.
 
 #include "vectors.h"
 
 namespace nmt {
 
-constexpr long kWorthThreads = 1 << 14;  // values; below, waking a thread takes longer
+constexpr long kWorthThreads = 1 << 14;  // values; below this, waking threads takes longer
 
 // Each gate is a block of `hidden` values.
 template <typename T, typename... Gates>
@@ -20,8 +21,8 @@ inline void store_blocks(T *place, long hidden, Gates... gates) {
   ((store(place, gates), place += hidden), ...);
 }
 
-// See LstmCell in nmt/layers/cells.py for the equations. Kept are i, f, g and o. Both shares have
-// the same gradient: it is written once, to `of_recurrent`.
+// See LstmCell in nmt/layers/cells.py for the equations. Keeps i, f, g and o. Both contributions
+// have the same gradient, which is written once, to `grad_recurrent`.
 template <typename T>
 void lstm_forward(long rows, long hidden, const T *projected, long projected_stride,
                   const T *recurrent, const float *before, T *output, float *after, T *kept) {
@@ -43,8 +44,8 @@ void lstm_forward(long rows, long hidden, const T *projected, long projected_str
 
 template <typename T>
 void lstm_backward(long rows, long hidden, const T *kept, const float *before, const float *after,
-                   const T *of_output, const float *of_after, T *, T *of_recurrent,
-                   float *of_before) {
+                   const T *grad_output, const float *grad_after, T *, T *grad_recurrent,
+                   float *grad_before) {
 #pragma omp parallel for schedule(static) if (rows * hidden > kWorthThreads)
   for (long row = 0; row < rows; ++row) {
     for (long j = 0; j < hidden; j += kWidth) {
@@ -52,19 +53,19 @@ void lstm_backward(long rows, long hidden, const T *kept, const float *before, c
       const T *k = kept + row * 4 * hidden + j;
       Lanes i = load(k), f = load(k + hidden), g = load(k + 2 * hidden), o = load(k + 3 * hidden);
       Lanes squashed = tanh(load(after + at));
-      Lanes of_hidden = load(of_output + at);
-      Lanes of_cell = of_hidden * o * (1.0f - squashed * squashed);
-      if (of_after) of_cell += load(of_after + at);
-      Lanes of_i = of_cell * g * i * (1.0f - i), of_g = of_cell * i * (1.0f - g * g);
-      Lanes of_f = of_cell * load(before + at) * f * (1.0f - f);
-      Lanes of_o = of_hidden * squashed * o * (1.0f - o);
-      store_blocks(of_recurrent + row * 4 * hidden + j, hidden, of_i, of_f, of_g, of_o);
-      store(of_before + at, of_cell * f);
+      Lanes grad_hidden = load(grad_output + at);
+      Lanes grad_cell = grad_hidden * o * (1.0f - squashed * squashed);
+      if (grad_after) grad_cell += load(grad_after + at);
+      Lanes grad_i = grad_cell * g * i * (1.0f - i), grad_g = grad_cell * i * (1.0f - g * g);
+      Lanes grad_f = grad_cell * load(before + at) * f * (1.0f - f);
+      Lanes grad_o = grad_hidden * squashed * o * (1.0f - o);
+      store_blocks(grad_recurrent + row * 4 * hidden + j, hidden, grad_i, grad_f, grad_g, grad_o);
+      store(grad_before + at, grad_cell * f);
     }
   }
 }
 
-// See GruCell, with the reset "after" the product. Kept are r, z, n and the product inside n.
+// See GruCell with reset = "after" the product. Keeps r, z, n and the recurrent product inside n.
 template <typename T>
 void gru_forward(long rows, long hidden, const T *projected, long projected_stride,
                  const T *recurrent, const float *before, T *output, float *after, T *kept) {
@@ -86,22 +87,22 @@ void gru_forward(long rows, long hidden, const T *projected, long projected_stri
 
 template <typename T>
 void gru_backward(long rows, long hidden, const T *kept, const float *before, const float *,
-                  const T *of_output, const float *of_after, T *of_projected, T *of_recurrent,
-                  float *of_before) {
+                  const T *grad_output, const float *grad_after, T *grad_projected, T *grad_recurrent,
+                  float *grad_before) {
 #pragma omp parallel for schedule(static) if (rows * hidden > kWorthThreads)
   for (long row = 0; row < rows; ++row) {
     for (long j = 0; j < hidden; j += kWidth) {
       long at = row * hidden + j;
       const T *k = kept + row * 4 * hidden + j;
       Lanes r = load(k), z = load(k + hidden), n = load(k + 2 * hidden);
-      Lanes product = load(k + 3 * hidden), of = load(of_output + at);
-      if (of_after) of += load(of_after + at);
-      Lanes of_n = of * (1.0f - z) * (1.0f - n * n);
-      Lanes of_r = of_n * product * r * (1.0f - r);
-      Lanes of_z = of * (load(before + at) - n) * z * (1.0f - z);
-      store_blocks(of_projected + row * 3 * hidden + j, hidden, of_r, of_z, of_n);
-      store_blocks(of_recurrent + row * 3 * hidden + j, hidden, of_r, of_z, of_n * r);
-      store(of_before + at, of * z);
+      Lanes product = load(k + 3 * hidden), of = load(grad_output + at);
+      if (grad_after) of += load(grad_after + at);
+      Lanes grad_n = of * (1.0f - z) * (1.0f - n * n);
+      Lanes grad_r = grad_n * product * r * (1.0f - r);
+      Lanes grad_z = of * (load(before + at) - n) * z * (1.0f - z);
+      store_blocks(grad_projected + row * 3 * hidden + j, hidden, grad_r, grad_z, grad_n);
+      store_blocks(grad_recurrent + row * 3 * hidden + j, hidden, grad_r, grad_z, grad_n * r);
+      store(grad_before + at, of * z);
     }
   }
 }
@@ -117,10 +118,10 @@ void gru_backward(long rows, long hidden, const T *kept, const float *before, co
   }                                                                                               \
   extern "C" void kind##_backward_##suffix(                                                       \
       long rows, long hidden, const T *kept, const float *before, const float *after,             \
-      const T *of_output, const float *of_after, T *of_projected, T *of_recurrent,                \
-      float *of_before) {                                                                         \
-    nmt::kind##_backward<T>(rows, hidden, kept, before, after, of_output, of_after, of_projected, \
-                            of_recurrent, of_before);                                             \
+      const T *grad_output, const float *grad_after, T *grad_projected, T *grad_recurrent,                \
+      float *grad_before) {                                                                         \
+    nmt::kind##_backward<T>(rows, hidden, kept, before, after, grad_output, grad_after, grad_projected, \
+                            grad_recurrent, grad_before);                                             \
   }
 
 NMT_CELL(lstm, float, float32)

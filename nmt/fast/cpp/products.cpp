@@ -1,4 +1,4 @@
-// Products of 8-bit integers, see nmt/layers/products.py.
+// Products of 8-bit integers; see nmt/fast/int8.py.
 
 #include <vector>
 
@@ -10,12 +10,12 @@
 
 namespace nmt {
 
-constexpr long kWorthThreads = 1 << 16;  // values; below, waking a thread takes longer
+constexpr long kWorthThreads = 1 << 16;  // values; below this, waking threads takes longer
 
 typedef uint8_t Bytes __attribute__((vector_size(kWidth)));
 
-// A row as whole numbers from -127 to 127 around 128; returns the scale that gives it back, NaN if
-// there is one in the row.
+// Quantizes a row to whole numbers from -127 to 127, stored with zero point 128. Returns the scale
+// for dequantizing, or NaN if the row contains NaN.
 inline float round_row(long size, const float *inputs, uint8_t *bytes) {
   const long whole = size / kWidth * kWidth;
   Lanes most{};
@@ -49,7 +49,7 @@ void to_bytes(long rows, long size, const float *inputs, uint8_t *bytes, float *
   }
 }
 
-// What a product of such rows stands for: times the scale of its row, plus the bias if there is one.
+// Dequantizes a product of such rows: multiplies by each row's scale and adds the bias, if any.
 void scale_rows(long rows, long outputs, float *product, const float *scales, const float *bias) {
   const long whole = outputs / kWidth * kWidth;
 #pragma omp parallel for schedule(static) if (rows * outputs > kWorthThreads)
@@ -66,27 +66,27 @@ void scale_rows(long rows, long outputs, float *product, const float *scales, co
 
 #ifdef __AVX512VNNI__
 
-// Weights lie in blocks of kWidth outputs, in a block by fours of inputs, [blocks, size / 4, kWidth,
-// 4], so that one instruction multiplies four inputs with their weights of kWidth outputs. Sizes and
-// outputs are filled up with zeros. What the inputs' 128 adds to a sum is known before, and the sum
-// begins with its negative.
+// Weights are stored in blocks of kWidth outputs, and within a block in groups of four inputs:
+// [blocks, size / 4, kWidth, 4]. One instruction then multiplies four inputs by their weights for
+// kWidth outputs. Sizes and outputs are padded with zeros. The inputs' zero point of 128 adds a
+// constant to each sum, so the sum starts at the negative of this constant.
 constexpr long kFour = 4;
 constexpr long kTileRows = 6, kTileBlocks = 4;  // 24 sums, 4 weights and an input in 32 registers
-constexpr long kWorthTwo = 1 << 18;             // products; below, one thread does them faster
+constexpr long kWorthTwo = 1 << 18;             // products; below this, one thread is faster
 
 struct Weights {
   long outputs, padded_size;
   const int8_t *values;    // [blocks, padded_size / 4, kWidth, 4]
   const float *scales;     // [blocks * kWidth]
-  const int32_t *offsets;  // what a sum begins with, [blocks * kWidth]
+  const int32_t *offsets;  // initial value of each sum, [blocks * kWidth]
 };
 
 template <int rows, int blocks>
 inline void multiply_tile(const Weights &weights, long block, const uint8_t *bytes,
                           const float *scales, const float *bias, float *product) {
-  Integers sums[rows][blocks];  // not __m512i, which may alias anything and so stays in memory
+  Integers sums[rows][blocks];  // not __m512i, which may alias anything and would stay in memory
   const long size = weights.padded_size, block_size = size * kWidth, first = block * kWidth;
-#pragma GCC unroll 8  // sums must be registers, so no loop over them may remain
+#pragma GCC unroll 8  // sums must stay in registers, so every loop over them must be unrolled
   for (int b = 0; b < blocks; ++b) {
     const Integers offset = (Integers)_mm512_loadu_si512(weights.offsets + first + b * kWidth);
 #pragma GCC unroll 8
@@ -145,10 +145,10 @@ void multiply_blocks(const Weights &weights, long block, long rows, const uint8_
   }
 }
 
-// Rounds the inputs [rows, size], and multiplies them with the weights.
+// Quantizes the inputs [rows, size] and multiplies them by the weights.
 void multiply_int8(long rows, long size, const float *inputs, const Weights &weights,
                    const float *bias, float *product) {
-  // Kept for the next product; within the loops, every thread needs those of this one.
+  // Buffers are reused by later products; all threads of the loops below share the caller's.
   static thread_local std::vector<uint8_t> rounded;
   static thread_local std::vector<float> row_scales;
   rounded.resize(rows * weights.padded_size);

@@ -1,5 +1,5 @@
-// Sixteen numbers at a time, in the vector types of GCC and Clang: the compiler turns them into
-// whatever the machine has. Numbers are computed in 32 bits, and read and written in 32 or 16.
+// Operations on sixteen numbers at a time, in the vector types of GCC and Clang: the compiler maps
+// them to the instructions of the machine. Arithmetic is in 32 bits, memory in 32 or 16.
 
 #pragma once
 
@@ -87,8 +87,8 @@ inline Lanes clamp(Lanes x, float least, float most) {
   return x > most ? all(most) : x;
 }
 
-// e^x = 2^n e^r with n whole and |r| <= ln(2) / 2, and e^r - 1 by its Taylor series: the first
-// term left out is below 1e-8.
+// e^x = 2^n e^r with integer n and |r| <= ln(2) / 2. e^r - 1 is computed by its Taylor series; the
+// first omitted term is below 1e-8.
 struct Exponential {
   Lanes power;    // 2^n
   Lanes minus_1;  // e^r - 1
@@ -116,7 +116,7 @@ inline Lanes exp(Lanes x) {
 
 inline Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exp(-x)); }
 
-// By e^2x - 1, which is accurate at small x as well.
+// Computed from e^2x - 1, which is accurate for small x too.
 inline Lanes tanh(Lanes x) {
   Exponential e = split(2.0f * clamp(x, -20.0f, 20.0f));
   Lanes minus_1 = e.minus_1 * e.power + (e.power - 1.0f);

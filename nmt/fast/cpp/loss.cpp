@@ -1,11 +1,11 @@
-// Cross-entropy with label smoothing of scores over a vocabulary, and its gradient in their place.
+// Cross-entropy with label smoothing over a vocabulary; the gradient overwrites the logits.
 
 #include "vectors.h"
 
 namespace nmt {
 
-// Of each row, loss and negative log-likelihood of the reference are left, in nats. With the
-// distribution q = (1 - smoothing) one-hot + smoothing / vocab,
+// Returns the loss and the negative log-likelihood of the reference for each row, in nats. With the
+// target distribution q = (1 - smoothing) one-hot + smoothing / vocab,
 //
 //     loss = -sum_j q_j log p_j,    d loss / d scores = p - q.
 template <typename T>
@@ -47,8 +47,8 @@ void cross_entropy(long rows, long vocab, T *scores, const float *bias, const in
   }
 }
 
-// Sums over rows, [columns]. A thread takes some columns of all rows, so that the order of additions
-// does not depend on how many threads there are.
+// Sums over rows, [columns]. Each thread sums some columns over all rows, so the order of additions
+// does not depend on the number of threads.
 template <typename T>
 void sum_rows(long rows, long columns, const T *values, float *sums) {
   constexpr long kBlock = 8 * kWidth;

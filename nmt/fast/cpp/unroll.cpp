@@ -1,4 +1,4 @@
-// A whole sequence of a cell whose products are in 8-bit integers: its steps, one after the other.
+// Unrolls a cell over a whole sequence, with recurrent products in 8-bit integers.
 
 #ifdef __AVX512VNNI__
 
@@ -22,8 +22,9 @@ Forward lstm_forward_float32, gru_forward_float32;
 
 namespace nmt {
 
-// `projected` is the input's share of the gates, [positions, rows, gates]. `outputs` and `states`,
-// [1 + positions, rows, hidden], begin with those before the first position; the rest is filled.
+// `projected` is the input contribution to the pre-activations, [positions, rows, gates]. `outputs`
+// and `states`, [1 + positions, rows, hidden], hold the values before the first position and
+// receive all others.
 void unroll_int8(Forward forward, long positions, long rows, long hidden, const float *projected,
                  long gates, long padded_size, const int8_t *values, const float *scales,
                  const int32_t *offsets, float *outputs, float *states) {

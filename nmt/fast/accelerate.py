@@ -1,0 +1,140 @@
+"""The one door to this package: which module of a model is exchanged for which.
+
+A fast module is a subclass of the plain one, with the same parameters under the same names, that
+overrides what it does faster. Without `accelerate`, no module of `nmt.fast` is imported, and the
+equations of `nmt.layers` and `nmt.models` run as they are written.
+
+| plain                | fast                  | exchanged                                        |
+|----------------------|-----------------------|--------------------------------------------------|
+| LstmCell, GruCell    | FastLstmCell, ...     | always, but a GRU that resets before the product |
+| RecurrentLayer       | FastRecurrentLayer    | always                                           |
+| DotAttention, ...    | FastDotAttention, ... | always                                           |
+| RecurrentDecoder     | FastDecoder           | always; tabulated for search                     |
+| OutputLayer          | FastOutput            | always                                           |
+| Linear               | SharedLinear          | in a decoder, for training                       |
+|                      | Int8Linear            | for search in int8                               |
+|                      | FastLinear            | else on a CPU, if training or faster by oneDNN   |
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from nmt.fast.attention import FastDotAttention, FastGeneralAttention
+from nmt.fast.cells import FastGruCell, FastLstmCell
+from nmt.fast.decoder import FastDecoder
+from nmt.fast.exchange import adopt
+from nmt.fast.int8 import Int8Linear
+from nmt.fast.linear import FastLinear
+from nmt.fast.output import FastOutput
+from nmt.fast.recurrent import FastRecurrentLayer
+from nmt.fast.shared import SharedLinear
+from nmt.layers.attention import DotAttention, GeneralAttention
+from nmt.layers.cells import GruCell, LstmCell
+from nmt.layers.linear import Linear
+from nmt.layers.output import OutputLayer
+from nmt.layers.recurrent import RecurrentLayer
+from nmt.machine import prefers_onednn
+from nmt.models.decoder import RecurrentDecoder
+
+Purpose = Literal["training", "search"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One module that took the place of another."""
+
+    name: str
+    """Where it is in the model, for example `encoder.stack.layers.0`."""
+    plain: str
+    """Class of the module that was there."""
+    fast: str
+    """Class of the module that is there now."""
+
+
+def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> list[Exchange]:
+    """Exchange modules inside `model`, in place, for fast ones; return what was exchanged.
+
+    Args:
+        model: on its device and in its precision already.
+        purpose: "training" (validation included) or "search"; after the latter, weights must not
+            change any more.
+        int8: multiply in 8-bit integers; for search on a CPU.
+    """
+    exchanges: list[Exchange] = []
+    _exchange_children(model, "", exchanges, purpose, int8=int8, in_decoder=False)
+    return exchanges
+
+
+def describe(exchanges: Iterable[Exchange]) -> list[str]:
+    """Return a line for each kind of exchange, such as `LstmCell -> FastLstmCell  x 3`."""
+    kinds = Counter((exchange.plain, exchange.fast) for exchange in exchanges)
+    return [f"{plain} -> {fast}  x {count}" for (plain, fast), count in kinds.items()]
+
+
+def _exchange_children(
+    parent: nn.Module,
+    path: str,
+    exchanges: list[Exchange],
+    purpose: Purpose,
+    *,
+    int8: bool,
+    in_decoder: bool,
+) -> None:
+    for name, child in list(parent.named_children()):
+        place = f"{path}.{name}" if path else name
+        fast = _replacement(parent, child, purpose, int8=int8, in_decoder=in_decoder)
+        if fast is not None:
+            setattr(parent, name, fast)
+            exchanges.append(Exchange(place, type(child).__name__, type(fast).__name__))
+            child = fast
+        inside = in_decoder or isinstance(child, RecurrentDecoder)
+        _exchange_children(child, place, exchanges, purpose, int8=int8, in_decoder=inside)
+
+
+def _replacement(
+    parent: nn.Module, module: nn.Module, purpose: Purpose, *, int8: bool, in_decoder: bool
+) -> nn.Module | None:
+    """Return what takes the place of `module`; None if it stays."""
+    kind = type(module)
+    if kind in (nn.Linear, Linear):
+        return _linear(parent, module, purpose, int8=int8, in_decoder=in_decoder)
+    if isinstance(module, RecurrentDecoder) and kind is RecurrentDecoder:
+        decoder = FastDecoder.of(module)
+        if purpose == "search":
+            decoder.tabulate()
+        return decoder
+    if isinstance(module, GruCell) and module.reset == "before":
+        return None
+    fast = _CLASSES.get(kind)
+    return None if fast is None else adopt(fast, module)
+
+
+_CLASSES: dict[type[nn.Module], type[nn.Module]] = {
+    LstmCell: FastLstmCell,
+    GruCell: FastGruCell,
+    RecurrentLayer: FastRecurrentLayer,
+    DotAttention: FastDotAttention,
+    GeneralAttention: FastGeneralAttention,
+    OutputLayer: FastOutput,
+}
+
+
+def _linear(
+    parent: nn.Module, module: nn.Module, purpose: Purpose, *, int8: bool, in_decoder: bool
+) -> nn.Module | None:
+    """Return what multiplies in the place of the linear layer `module` of `parent`."""
+    if not isinstance(module, nn.Linear):
+        return None
+    is_read_in_part = isinstance(parent, GruCell) and parent.reset == "before"
+    is_empty = module.in_features == 0  # of a decoder that reads nothing at some place
+    if int8 and not is_empty and not (is_read_in_part and module is parent.recurrent):
+        return Int8Linear.of(module)
+    if purpose == "training" and in_decoder:
+        return adopt(SharedLinear, module)
+    is_on_cpu = module.weight.device.type == "cpu"
+    is_faster = purpose == "training" or prefers_onednn()
+    return adopt(FastLinear, module) if is_on_cpu and is_faster else None

@@ -1,0 +1,115 @@
+"""Products of 8-bit integers, for search on CPUs.
+
+Weights W become whole numbers from -127 to 127 with a scale for each output, once; inputs x become
+such numbers with a scale for each row,
+
+    W = diag(s) Q,   x = r q,   W x = r diag(s) (Q q)
+
+and the CPU has instructions for four products of such numbers at a time. The sum Q q of whole
+numbers is exact, so a row's result does not depend on the rows beside it.
+"""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from nmt.fast.kernels import Kernels, PackedWeights, kernels, supports
+from nmt.machine import has_amx
+
+_LARGEST = 127.0
+_ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions take
+_LEAST = 1e-12  # a row of zeros needs a scale, too
+_FEW_ROWS = 16  # too few to fill the tiles of AMX
+
+
+class Int8Linear(nn.Module):
+    """y = W x + b with W and x rounded to 8-bit integers.
+
+    Args:
+        whole: Q, int8, [outputs, size].
+        scales: s, [outputs].
+        bias: b, [outputs], or None.
+    """
+
+    def __init__(self, whole: Tensor, scales: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self._whole, self._scales = whole, scales
+
+    @classmethod
+    def of(cls, linear: nn.Linear) -> "Int8Linear":
+        """Round the weights of a linear layer."""
+        weight = linear.weight.detach().float()
+        scales = (weight.abs().amax(dim=1) / _LARGEST).clamp_min(_LEAST)  # [outputs]
+        whole = torch.round(weight / scales.unsqueeze(1)).to(torch.int8)
+        return cls(whole, scales, None if linear.bias is None else linear.bias.detach())
+
+    def narrow(self, outputs: Tensor) -> "Int8Linear":
+        """Return the layer with these outputs [kept] alone."""
+        bias = None if self.bias is None else self.bias[outputs]
+        return Int8Linear(self._whole[outputs], self._scales[outputs], bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return W x + b [..., outputs] of `inputs` x [..., size]."""
+        if inputs.dim() == 2:
+            return self._multiply(inputs.contiguous())
+        rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
+        return self._multiply(rows).view(*inputs.shape[:-1], -1)
+
+    def _multiply(self, inputs: Tensor) -> Tensor:
+        """Multiply `inputs` [rows, size]."""
+        native = kernels_for(inputs)
+        if native is not None and is_best(native, inputs):
+            return native.multiply_int8(inputs, self.packed, self.bias)
+        if native is not None:
+            as_bytes, row_scales = native.to_bytes(inputs)
+            product = self._multiply_onednn(as_bytes)
+            native.scale_rows(product, row_scales, self.bias)
+            return product
+        row_scales = inputs.abs().amax(dim=1, keepdim=True).div_(_LARGEST).clamp_min_(_LEAST)
+        as_bytes = (inputs / row_scales).add_(_ZERO + 0.5).to(torch.uint8)
+        product = self._multiply_onednn(as_bytes).mul_(row_scales)
+        return product if self.bias is None else product.add_(self.bias)
+
+    @cached_property
+    def packed(self) -> PackedWeights:
+        """The weights as our own kernel reads them."""
+        return PackedWeights.of(self._whole, self._scales)
+
+    @cached_property
+    def _prepared(self) -> tuple[Tensor, Tensor]:
+        """The weights as oneDNN reads them, and what stands for their 0."""
+        zeros = torch.zeros(len(self._scales), dtype=torch.int64)
+        return torch.ops.onednn.qlinear_prepack(self._whole, None), zeros
+
+    def _multiply_onednn(self, inputs: Tensor) -> Tensor:
+        """Multiply `inputs` [rows, size], whole numbers around `_ZERO`."""
+        weight, zeros = self._prepared
+        input_scale, output_scale, output_zero, no_bias = 1.0, 1.0, 0, None
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(
+            inputs,
+            input_scale,
+            _ZERO,
+            weight,
+            self._scales,
+            zeros,
+            no_bias,
+            output_scale,
+            output_zero,
+            torch.float32,
+            "none",  # no operation follows
+            [],
+            "",
+        )
+        return product
+
+
+def kernels_for(inputs: Tensor) -> Kernels | None:
+    """Return the compiled kernels if they read `inputs`; else None."""
+    return kernels() if inputs.dtype == torch.float32 and supports(inputs) else None
+
+
+def is_best(native: Kernels, inputs: Tensor) -> bool:
+    """Whether our own kernel multiplies `inputs` [rows, size] faster than oneDNN."""
+    return native.multiplies_int8 and (inputs.shape[0] <= _FEW_ROWS or not has_amx())

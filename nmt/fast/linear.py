@@ -1,0 +1,40 @@
+"""Products with a matrix of weights by the library that is fastest at them."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.fast import shapes
+from nmt.machine import prefers_onednn
+
+
+def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return `inputs` [..., size] times `weight` [outputs, size], transposed, plus `bias`.
+
+    Without a gradient. torch multiplies fp32 by MKL, which leaves AVX-512 unused on AMD's
+    processors; oneDNN does not.
+    """
+    is_fp32 = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    # oneDNN has no fast way for parts of a larger matrix.
+    is_whole = inputs.shape[-1] > 0 and (weight.is_contiguous() or weight.t().is_contiguous())
+    if is_fp32 and is_whole and inputs.is_cpu and prefers_onednn():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+        return product
+    return F.linear(inputs, weight, bias)
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return `inputs` [..., size] times `weight` [outputs, size], transposed, plus `bias`."""
+    if not torch.is_grad_enabled():
+        return multiply(inputs, weight, bias)
+    if shapes.compiles_shapes(inputs):
+        return shapes.linear(inputs, weight, bias)
+    return F.linear(inputs, weight, bias)
+
+
+class FastLinear(nn.Linear):
+    """A linear layer whose product is computed by the library that is fastest at it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return W x + b [..., outputs] of `inputs` x [..., size]."""
+        return linear(inputs, self.weight, self.bias)

@@ -1,0 +1,188 @@
+"""The output layer whose logits never exist all at once.
+
+Logits are by far the largest tensor of a model, so the loss takes them in chunks and never keeps
+them: the gradients of each chunk are formed in the forward pass, while it is at hand.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from nmt.fast.exchange import adopt
+from nmt.fast.int8 import Int8Linear
+from nmt.fast.kernels import kernels, supports
+from nmt.fast.linear import FastLinear, multiply
+from nmt.fast.shapes import compiles_forward, pad_rows
+from nmt.fast.shared import sum_rows
+from nmt.layers.output import OutputLayer
+
+CHUNK = 2048
+"""Target tokens whose logits exist at the same time."""
+
+
+class FastOutput(OutputLayer):
+    """See `OutputLayer`."""
+
+    chunk = CHUNK
+
+    def log_mass(self, scores: Tensor) -> Tensor:
+        """See `OutputLayer`; float32 for bfloat16, and without a gradient."""
+        scores = scores.detach()
+        if supports(scores) and (native := kernels()) is not None:
+            return native.log_sum_exp(scores.contiguous())
+        wide = scores.float() if scores.dtype == torch.bfloat16 else scores
+        return wide.logsumexp(dim=1)
+
+    def log_probs(self, features: Tensor) -> Tensor:
+        """See `OutputLayer`."""
+        scores = self.scores(features)
+        return scores - self.log_mass(scores).unsqueeze(1)
+
+    def losses(
+        self, features: Tensor, target: Tensor, *, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """See `OutputLayer`."""
+        both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            features, self.project.weight, self.project.bias, target, smoothing, self.chunk
+        )
+        return both
+
+    def narrow(self, pieces: Tensor) -> OutputLayer:
+        """See `OutputLayer`."""
+        if isinstance(self.project, Int8Linear):
+            return FastOutput(cast(nn.Linear, self.project.narrow(pieces)))
+        return FastOutput(adopt(FastLinear, super().narrow(pieces).project))
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """What the chunks of a batch add up to, in the types of the weights."""
+
+    features: Tensor
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The tokens of a batch, and the layer whose loss they have."""
+
+    features: Tensor
+    """In the precision of the products, [tokens, size]."""
+    weight: Tensor
+    """In the precision of the products, [vocab, size]."""
+    bias: Tensor
+    target: Tensor
+    """[tokens]."""
+    smoothing: float
+    size: int
+    """Tokens of a chunk."""
+
+    def losses(
+        self, gradients: _Gradients | None, importance: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss and negative log-likelihood of each token, [tokens] each.
+
+        Args:
+            gradients: filled with those of the sum of the losses.
+            importance: weight of each token in that sum, [tokens]; None = 1.
+        """
+        is_compiled = supports(self.features) and self.bias.dtype == torch.float32
+        native = kernels() if is_compiled else None
+        losses = self.bias.new_empty(2, len(self.features))
+        for begin in range(0, len(self.features), self.size):
+            tokens = slice(begin, begin + self.size)
+            part = self.features[tokens]  # [chunk, size]
+            count = len(part)
+            part = pad_rows(part) if compiles_forward(part) else part
+            scores = multiply(part, self.weight)[:count]  # [chunk, vocab]
+            if native is None:
+                grad = _cross_entropy(scores, self, tokens, losses)
+            else:
+                gold = self.target[tokens].contiguous()
+                losses[:, tokens] = torch.stack(
+                    native.cross_entropy(scores, self.bias, gold, self.smoothing)
+                )
+                grad = scores  # the kernel writes the gradient in the place of the logits
+            if gradients is not None:
+                if importance is not None:
+                    grad = grad * importance[tokens].to(grad.dtype).unsqueeze(1)
+                gradients.bias.add_(sum_rows(grad, self.bias.dtype))
+                grad = grad if len(part) == count else pad_rows(grad)
+                gradients.features[tokens] = (grad @ self.weight)[:count]
+                gradients.weight.add_(grad.t() @ part)
+        return losses[0], losses[1]
+
+
+def _cross_entropy(scores: Tensor, chunks: _Chunks, tokens: slice, losses: Tensor) -> Tensor:
+    """Return the gradient of the logits `scores` [chunk, vocab], given without their bias.
+
+    Loss and negative log-likelihood are written to `losses` [2, tokens].
+    """
+    smoothing, vocab = chunks.smoothing, scores.shape[1]
+    gold = chunks.target[tokens].unsqueeze(1)
+    log_probs = (scores.to(chunks.bias.dtype) + chunks.bias).log_softmax(dim=-1)
+    nll = -log_probs.gather(1, gold).squeeze(1)
+    losses[0, tokens] = (1.0 - smoothing) * nll - smoothing * log_probs.mean(dim=-1)
+    losses[1, tokens] = nll
+    # d loss / d scores = softmax - (1 - smoothing) * one-hot - smoothing / vocab
+    grad = log_probs.exp_().sub_(smoothing / vocab)
+    grad.scatter_add_(1, gold, grad.new_full(gold.shape, smoothing - 1.0))
+    return grad.to(scores.dtype)
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Cross-entropy with label smoothing of each token, from features and a linear layer.
+
+    The gradients are those of the sum of the losses. That is what training needs, where every
+    token has the same weight; with other weights the chunks are computed once more.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        smoothing: float,
+        chunk: int,
+    ) -> tuple[Tensor, Tensor]:
+        device = features.device.type
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        # Autocast reaches neither in-place products nor the backward pass of a custom function:
+        # the precision of the products is chosen by hand.
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
+        chunks = _Chunks(features.to(low), weight.to(low), bias, target, smoothing, chunk)
+        ctx.chunks, ctx.gradients = chunks, None
+        if any(ctx.needs_input_grad[:3]):
+            ctx.gradients = _Gradients(
+                torch.empty_like(features), torch.zeros_like(weight), torch.zeros_like(bias)
+            )
+        losses, nll = chunks.losses(ctx.gradients)
+        ctx.mark_non_differentiable(nll)
+        return losses, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        gradients, importance = ctx.gradients, grad_outputs[0]
+        if gradients is None:
+            raise RuntimeError("the gradient of this loss was taken already, and is not kept")
+        ctx.gradients = None  # nobody else holds them: a parameter takes them without a copy
+        if importance.numel() and not _is_uniform(importance):
+            gradients.weight.zero_()
+            gradients.bias.zero_()
+            ctx.chunks.losses(gradients, importance)
+        elif importance.numel():
+            for gradient in (gradients.features, gradients.weight, gradients.bias):
+                gradient.mul_(importance[0])
+        return gradients.features, gradients.weight, gradients.bias, None, None, None
+
+
+def _is_uniform(importance: Tensor) -> bool:
+    """Whether all values of `importance` [tokens] are one; those of a sum's gradient are."""
+    return importance.stride(0) == 0 or bool((importance == importance[0]).all())
