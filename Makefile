@@ -13,7 +13,7 @@ PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive
     cli/test_lines_out.py test_alignment.py)
 
 # Tests of the rooms that `[tool.coverage.run]` in pyproject.toml names.
-ROOMS := $(addprefix tests/,data/test_binary.py data/test_sampler.py search storage \
+ROOMS := $(addprefix tests/,data/test_corpus.py data/test_sampler.py search storage \
     text/test_lines.py training/test_checkpoint.py)
 
 .DEFAULT_GOAL := help

@@ -43,7 +43,7 @@ from bench.systems.joeynmt import training_config  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.config.load import load  # noqa: E402
-from nmt.data.binary import Corpus as Prepared  # noqa: E402
+from nmt.data.corpus import Corpus as Prepared  # noqa: E402
 from nmt.errors import DataError  # noqa: E402
 from nmt.text.subword import load_subwords  # noqa: E402
 
