@@ -110,7 +110,9 @@ def _read(path: Path) -> Document:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}{_toml_fault(str(error), text)}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not TOML: it is nested too deeply; give a configuration") from None
+        raise ConfigError(
+            f"{path}: not TOML: it is nested too deeply; give a configuration"
+        ) from None
     except ValueError:
         raise ConfigError(
             f"{path}: not TOML: a number has more than 4,300 digits; shorten it"
