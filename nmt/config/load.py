@@ -186,16 +186,20 @@ def _apply(document: Document, setting: _Setting) -> None:
 
 
 def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
-    """Return the experiment, or all faults: wrong values and disagreements between sections."""
+    """Return the experiment and all faults: wrong values and disagreements between sections.
+
+    Disagreements are also found in what is left of a document without its wrong values.
+    """
     if faults := list(_too_large(document)):
         return None, faults
+    experiment: Experiment | None
     try:
         experiment = Experiment.model_validate(document)
     except ValidationError as error:
         faults = list(faults_of(error))
-        return None, [*faults, *_further_faults(document, faults)]
-    faults = list(disagreements(experiment))
-    return (None, faults) if faults else (experiment, [])
+        experiment = _without(document, faults)
+    found = disagreements(experiment) if experiment is not None else ()
+    return experiment, faults + [one for one in found if not _follows_from(one, faults)]
 
 
 def _too_large(section: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]:
@@ -211,26 +215,23 @@ def _too_large(section: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]
 _SOME_DATA = {"source": "a", "target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
 
 
-def _further_faults(document: Document, faults: Sequence[Fault]) -> list[Fault]:
-    """Find disagreements between sections in what is left without the faulty keys."""
+def _without(document: Document, faults: Sequence[Fault]) -> Experiment | None:
+    """Return the experiment without the faulty keys, if that is one."""
     rest = copy.deepcopy(document)
     for fault in faults:
         _remove(rest, fault.keys)
     rest["data"] = {**_SOME_DATA, **rest.get("data", {})}
     try:
-        experiment = Experiment.model_validate(rest)
+        return Experiment.model_validate(rest)
     except ValidationError:
-        return []
+        return None
+
+
+def _follows_from(found: Fault, faults: Sequence[Fault]) -> bool:
+    """True if a disagreement involves a key that is faulty itself."""
+    keys = [f"{key}." for key in (found.where, *found.involves)]
     wrong = [f"{fault.where}." for fault in faults]
-    return [
-        found
-        for found in disagreements(experiment)
-        if not any(
-            f"{key}.".startswith(where) or where.startswith(f"{key}.")
-            for key in (found.where, *found.involves)
-            for where in wrong
-        )
-    ]
+    return any(a.startswith(b) or b.startswith(a) for a in keys for b in wrong)
 
 
 def _remove(document: Document, keys: Sequence[str]) -> None:
