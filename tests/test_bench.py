@@ -90,7 +90,7 @@ def test_all_learn_from_the_same_pieces_though_nmt_keeps_those_of_each_side(
 
     source, target = load_subwords(own / "data")
     assert max(source.vocab_size, target.vocab_size) < corpus.counts.vocabulary == 400
-    learned = Prepared.open(own / "data", "train")
+    learned = Prepared(own / "data", "train")
     pairs = [learned.pair(number) for number in range(len(learned))]
     for side, subword in enumerate((source, target)):
         ours = [" ".join(subword.pieces(pair[side][:-1])) for pair in pairs]
