@@ -13,7 +13,7 @@ PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive
     cli/test_lines_out.py test_alignment.py)
 
 # Tests of the modules listed in `[tool.coverage.run]` in pyproject.toml.
-COVERAGE_TESTS := $(addprefix tests/,data/test_binary.py data/test_sampler.py search storage \
+COVERAGE_TESTS := $(addprefix tests/,data/test_corpus.py data/test_sampler.py search storage \
     text/test_lines.py training/test_checkpoint.py)
 
 .DEFAULT_GOAL := help

@@ -1,15 +1,15 @@
-"""Every error a user can cause or meet, each with the exit code of its kind.
+"""The errors that a user can cause or meet, with their exit codes.
 
-    NmtError                    (never raised itself)
+    NmtError                    base class, never raised
     ├── UsageError       2      the command or the configuration is wrong
     │   └── ConfigError  2      a key or a value of the configuration file
-    ├── DataError        3      a text file is not what it should be
+    ├── DataError        3      a text file or prepared corpus is wrong
     ├── ModelError       4      a model folder or checkpoint is damaged or does not fit
     ├── ResourceError    5      disk, memory, a port, a dead worker
-    └── DivergenceError  6      training went wrong beyond repair
+    └── DivergenceError  6      training diverged
 
-A message says what is wrong, where, with which value, and how to mend it. Anything else that
-escapes is a bug in nmt: exit code 1.
+A message says what is wrong, where, with which value, and how to fix it. Any other exception is a
+bug in nmt: exit code 1.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 
 class NmtError(Exception):
-    """What all errors of this package are; `exit_code` is what the process ends with."""
+    """Base class of all errors of this package, with the exit code of the process."""
 
     exit_code: int = 1
 
@@ -51,11 +51,11 @@ class ResourceError(NmtError):
 
 
 class DivergenceError(NmtError):
-    """Training diverged: weights, gradients or losses grew beyond measure.
+    """Training diverged: weights, gradients or losses became too large.
 
     Args:
         what: what went wrong, and when.
-        advice: how to mend it.
+        advice: how to fix it.
     """
 
     exit_code = 6
@@ -66,9 +66,9 @@ class DivergenceError(NmtError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that no memory was left.
+    """True if an error means that no memory was left.
 
-    torch has a class for that on GPUs, but not on CPUs nor in the libraries of GPUs.
+    torch has a class for this on GPUs, but not on CPUs nor in GPU libraries.
     """
     signs = (
         "DefaultCPUAllocator",
@@ -82,7 +82,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def explain_lack_of_memory(explain: Callable[[], str]) -> Iterator[None]:
-    """Turn a lack of memory inside the block into a `ResourceError` with this explanation."""
+    """Turn a lack of memory inside the block into a `ResourceError` with an explanation."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -60,7 +60,7 @@ def test_pharaoh_form_comes_back_as_it_was():
     assert format_pharaoh(links) == "0-0 10-1 2-3"
     assert parse_pharaoh("0-0 10-1 2-3\n") == set(links)
     assert parse_pharaoh("") == set()
-    with pytest.raises(DataError, match='"1:2" is no link; an alignment looks like "0-0 1-2"'):
+    with pytest.raises(DataError, match='"1:2" is not a link; an alignment looks like "0-0 1-2"'):
         parse_pharaoh("0-0 1:2")
 
 
@@ -78,7 +78,7 @@ def test_any_line_is_links_or_is_refused(line):
     else:
         assert parse_pharaoh(format_pharaoh(sorted(links))) == links
         return
-    assert "is no link; an alignment looks like" in said
+    assert "is not a link; an alignment looks like" in said
     assert len(said) < 100
 
 

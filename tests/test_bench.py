@@ -43,7 +43,7 @@ from bench.systems.joeynmt import training_config  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.config.load import load  # noqa: E402
-from nmt.data.binary import Corpus as Prepared  # noqa: E402
+from nmt.data.corpus import Corpus as Prepared  # noqa: E402
 from nmt.errors import DataError  # noqa: E402
 from nmt.text.subword import load_subwords  # noqa: E402
 
@@ -90,7 +90,7 @@ def test_all_learn_from_the_same_pieces_though_nmt_keeps_those_of_each_side(
 
     source, target = load_subwords(own / "data")
     assert max(source.vocab_size, target.vocab_size) < corpus.counts.vocabulary == 400
-    learned = Prepared.open(own / "data", "train")
+    learned = Prepared(own / "data", "train")
     pairs = [learned.pair(number) for number in range(len(learned))]
     for side, subword in enumerate((source, target)):
         ours = [" ".join(subword.pieces(pair[side][:-1])) for pair in pairs]

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt import errors
-from nmt.cli import main
-from nmt.storage.failures import REASONS
+from nmt.storage import os_errors
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(errors.__file__).parent
@@ -62,7 +61,7 @@ def test_a_test_expects_the_words_of_every_error_and_its_advice_to_the_end(expec
 
 
 def test_a_test_expects_what_is_said_of_each_refusal_of_the_system(expected):
-    advice = [*main._OF_MACHINE.values(), *main._OF_USE.values(), *REASONS.values()]
+    advice = [*os_errors.MACHINE.values(), *os_errors.REQUEST.values()]
     assert [text for text in advice if text[-ENOUGH:] not in expected] == []
 
 

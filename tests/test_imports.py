@@ -10,10 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "nmt"
 FLOORS = (
-    {"errors", "machine"},
+    {"errors"},
+    {"machine", "paths"},
     {"config", "text", "storage", "native"},
     {"layers"},
-    {"data", "models", "evaluation"},  # evaluation reads text by nmt.text.lines
+    {"data", "models", "evaluation"},
     {"search", "diagnostics"},
     {"translator"},
     {"training"},
@@ -22,7 +23,7 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_CONFIG = {"layers", "text"}
-LIGHT = ("config", "text", "evaluation", "storage", "machine", "cli")
+LIGHT = ("config", "text", "evaluation", "storage", "machine", "paths", "cli")
 """Rooms whose modules never import torch when they are imported."""
 
 

@@ -19,8 +19,8 @@ from nmt.benchmark.translation import BATCHES, BEAMS, measure_translation
 from nmt.benchmark.work import Sample
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.data.binary import Corpus
-from nmt.data.prepared import TRAIN
+from nmt.data.corpus import Corpus
+from nmt.data.folder import TRAIN
 from nmt.text.lines import read_lines
 from nmt.text.subword import load_subwords
 from nmt.translator import DTYPES, Precision, Translator
@@ -74,7 +74,7 @@ def _matrix(task: Task) -> Iterator[Figure]:
 
     experiment, prepared = _experiment(task), Path(task.folder) / "data"
     source, target = load_subwords(prepared)
-    corpus = Corpus.open(prepared, TRAIN)
+    corpus = Corpus(prepared, TRAIN)
     sample = Sample(
         source_length=float(corpus.source_lengths.mean()),
         target_length=float(corpus.target_lengths.mean()),

@@ -1,4 +1,4 @@
-"""`python -m nmt.cli`: what torchrun starts; the same as the command `nmt`."""
+"""`python -m nmt.cli`, as torchrun starts it: the same as the command `nmt`."""
 
 from nmt.cli.start import main
 

@@ -1,4 +1,4 @@
-"""`nmt bench`: how fast this machine trains and translates."""
+"""`nmt bench`: measure the speed of training and translation on this machine."""
 
 import logging
 from contextlib import closing
@@ -27,33 +27,34 @@ def bench(
         int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
     ] = 0,
     windows: Annotated[
-        int, typer.Option(min=1, help="Most measurements of each speed; the median counts.")
+        int,
+        typer.Option(min=1, help="Most measurements of each speed; the median counts."),
     ] = 5,
     only: Annotated[
         Literal["matrix", "train", "translate", "startup"] | None,
-        typer.Option(help="Measure one part; train includes matrix, which it is held against."),
+        typer.Option(help="Measure one part only; train includes matrix, its reference."),
     ] = None,
 ) -> None:
     """Measure how fast this machine trains and translates on its CPU, in under two minutes.
 
-    Nothing is needed and nothing is left behind: the corpus is drawn, with the lengths and
-    frequencies of real text, and the weights are random. Leave the machine alone meanwhile, and
-    take differences under 10 % for noise.
+    The corpus is synthetic, with the lengths and frequencies of real text, and the weights are
+    random; nothing is left behind. Let the machine do nothing else meanwhile, and regard
+    differences under 10 % as noise.
 
     Each figure is a line of JSON on standard output:
 
     \b
-    matrix_gflops                  speed of the model's matrix products alone
+    matrix_gflops                  speed of the matrix products of the model alone
     train_floor_tokens_per_second  speed of training if those were all it took
     train_floor_with_optimizer_tokens_per_second
                                    the same with softmax, loss and Adam, each timed alone
     train_tokens_per_second        speed of training
-    train_fraction_of_floor        how near the speed comes to the first floor
+    train_fraction_of_floor        speed of training relative to the first floor
     train_fraction_of_floor_with_optimizer
-                                   and to the second
+                                   and relative to the second
     translate_tokens_per_second    speed of translation, by beam and batch
-    peak_rss_mb                    most memory, in 10^6 bytes, by task
-    startup_seconds                from `nmt translate` to its first line
+    peak_rss_mb                    peak memory, in 10^6 bytes, by task
+    startup_seconds                from the start of `nmt translate` to its first line
 
     Tokens are target pieces with end symbols and without padding. The floors are those of the
     model as it is, whose output layer has only the pieces that its target side uses.

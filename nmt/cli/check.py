@@ -1,4 +1,4 @@
-"""`nmt check`: the data doctor."""
+"""`nmt check`: examine a parallel corpus."""
 
 import json
 from pathlib import Path
@@ -18,12 +18,12 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Report what is odd about a parallel corpus; exit code 3 if something must be mended.
+    """Report everything unusual in a parallel corpus; exit code 3 if something must be fixed.
 
-    Looks for unequal line counts, bad UTF-8, carriage returns, control characters, empty, long
-    and repeated lines, odd ratios of lengths, copies, and test sentences inside the corpus.
+    Finds unequal line counts, bad UTF-8, carriage returns, control characters, empty, long and
+    repeated lines, unlikely length ratios, copies, and test sentences in the corpus.
     """
-    from nmt.evaluation.check import check as examine
+    from nmt.data.check import check as examine
 
     report = examine(source, target, against=against)
     if as_json:

@@ -1,4 +1,4 @@
-"""`nmt evaluate`: scores of translations, and whether one system beats another."""
+"""`nmt evaluate`: score translations, and compare two systems."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def evaluate(
     hypothesis: Annotated[
         Path | None, typer.Option(help="Translations to score, detokenized; - for stdin.")
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="Their references, untouched.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Their references, unmodified.")] = None,
     run: Annotated[
         list[Path] | None,
         typer.Option(help="Run or model folder that makes the translations; several: ensemble."),
@@ -42,13 +42,14 @@ def evaluate(
         Path | None, typer.Option(help="Translations of another system, for a paired test.")
     ] = None,
     by_length: Annotated[
-        bool, typer.Option("--by-length", help="Also score short and long sentences apart.")
+        bool, typer.Option("--by-length", help="Also score each range of sentence lengths.")
     ] = False,
     source: Annotated[
         Path | None, typer.Option(help="With --by-length: count the words of this text.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="With --run: keep the translations.")
+        Path | None,
+        typer.Option("-o", "--output", help="With --run: keep the translations."),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples for confidence intervals; 0 = none.")
@@ -67,11 +68,11 @@ def evaluate(
     from nmt.evaluation.significance import DEFAULT_SAMPLES, compare
 
     metrics = metric or ["bleu"]
-    # What can be found wrong is found before anything is translated.
+    # All arguments and files are checked before anything is translated.
     for name in metrics:
         make_metric(name, tokenize=tokenize)
     if source and not by_length:
-        raise UsageError("--source is for --by-length; add that, or leave --source out")
+        raise UsageError("--source is for --by-length; add that, or omit --source")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
     refuse_to_replace(output, *(test or ()), against, source)
@@ -122,7 +123,7 @@ def _read(path: Path) -> list[str]:
 def _translate(
     run: Sequence[Path], test: tuple[Path, Path], output: Path | None
 ) -> tuple[list[str], list[str]]:
-    """Return the translations of a test set and its references; both sides are read first."""
+    """Return the translations of a test set and its references."""
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator
 
@@ -134,7 +135,7 @@ def _translate(
 
 
 def _keep(lines: Iterable[str], output: Path) -> Iterator[str]:
-    """Yield `lines`, each written to a file, which is opened before the first is asked for."""
+    """Yield `lines`, each written to a file, which is opened before the first line is computed."""
     with line_writer(output) as write:
         for line in lines:
             write(line)

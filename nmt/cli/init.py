@@ -1,4 +1,4 @@
-"""`nmt init`: a configuration to start from."""
+"""`nmt init`: write a configuration to start from."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ def init(
         Pair, typer.Option(metavar="SRC TGT", help="Text files to learn from, line by line.")
     ],
     valid: Annotated[
-        Pair, typer.Option(metavar="SRC TGT", help="Text files that choose the best weights.")
+        Pair, typer.Option(metavar="SRC TGT", help="Text files that select the best weights.")
     ],
     languages: Annotated[
         str, typer.Option(metavar="SRC-TGT", help='Language codes, for example "de-en".')
@@ -33,7 +33,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a fully commented configuration with a preset fitted to the size of the corpus."""
+    """Write a fully commented configuration, with a preset for the size of the corpus."""
     from nmt.config.data import DataConfig
     from nmt.config.dump import dump
     from nmt.config.presets import from_preset, preset_for
@@ -43,7 +43,7 @@ def init(
         name = config.with_suffix(".toml").name
         raise UsageError(f"{config}: configurations are TOML, not YAML; call it {name}")
     if config.exists() and not force:
-        raise UsageError(f"{config}: exists already; choose another name, or replace it by --force")
+        raise UsageError(f"{config}: already exists; choose another name, or add --force")
     source, target = _codes(languages)
     pairs = _count_pairs(train)
     for files in (valid, *([test] if test else [])):
@@ -85,7 +85,7 @@ def _count_pairs(files: Pair) -> int:
 
 
 def _seen_from(config: Path, files: Pair) -> tuple[str, str]:
-    """Return the paths as they are written in `config`: relative to its folder."""
+    """Return the paths relative to the folder of `config`."""
     folder = config.absolute().parent
     source, target = (os.path.relpath(file.absolute(), folder) for file in files)
     return source, target

@@ -12,21 +12,21 @@ Format = Literal["text", "nbest", "jsonl"]
 SEPARATOR = " ||| "
 _BAR = "|||"
 _ESCAPED_BAR = "&#124;" * 3
-# What some program takes for the end of a line, and NUL; a line feed above all.
+# Characters that some program takes for the end of a line, and NUL.
 _LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\0"), " ")
 _JSON_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 
 def one_line(text: str) -> str:
-    """Return `text` with a space in place of anything that could end a line."""
+    """Replace everything that could end a line by a space."""
     return text.translate(_LINE_ENDS)
 
 
 def as_text(translation: "Translation", *, scores: bool, align: bool) -> str:
-    """Return the best translation, after it what else is asked for.
+    """Return the best translation, followed by the requested fields.
 
     `text`, or `text ||| logprob=-1.9130 ||| -0.3188 ||| 0-0 1-1`; a bar in the text is escaped
-    only where there are fields.
+    only if there are fields.
     """
     if not scores and not align:
         return one_line(translation.text)
@@ -34,7 +34,7 @@ def as_text(translation: "Translation", *, scores: bool, align: bool) -> str:
 
 
 def as_n_best(number: int, translation: "Translation", *, align: bool) -> str:
-    """Return a line per translation: `0 ||| text ||| logprob=-1.9130 ||| -0.3188`."""
+    """Return one line per translation: `0 ||| text ||| logprob=-1.9130 ||| -0.3188`."""
     return "\n".join(
         SEPARATOR.join([str(number), *_fields(hypothesis, scores=True, align=align)])
         for hypothesis in translation.hypotheses
@@ -42,7 +42,7 @@ def as_n_best(number: int, translation: "Translation", *, align: bool) -> str:
 
 
 def as_json(number: int, translation: "Translation") -> str:
-    """Return one JSON object on one line, with everything that is known."""
+    """Return a JSON object on one line, with all fields."""
     best = translation.hypotheses[0]
     record = {
         "id": number,
@@ -54,7 +54,7 @@ def as_json(number: int, translation: "Translation") -> str:
 
 
 def json_line(record: object) -> str:
-    """Return `record` as JSON that no program takes for two lines."""
+    """Return `record` as JSON that every program reads as one line."""
     return json.dumps(record, ensure_ascii=False).translate(_JSON_LINE_ENDS)
 
 

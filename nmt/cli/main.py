@@ -1,19 +1,15 @@
-"""The command line: every command, the log, and what each kind of error ends with.
+"""The command line: all commands, and the exit code of each kind of error.
 
 Standard output carries data only; the log goes to standard error. Exit codes: 0 done, 1 a bug in
 nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machine, 6 diverged,
-141 the reader went away; after saving, 129 the terminal went away, 130 Ctrl-C, 143 SIGTERM.
+141 the reader of the output closed it; 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, after saving.
 """
 
-import contextlib
 import errno
-import io
-import json
-import logging
 import os
 import sys
 import traceback
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Any
 
 import typer
 
@@ -22,23 +18,23 @@ from nmt.cli import termination
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
+from nmt.cli.console import LogFormat, complain, configure_log, discard_output, prepare_streams
 from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
 from nmt.cli.show import show
-from nmt.cli.termination import Terminated, heed_signals
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
-from nmt.storage.failures import REASONS
+from nmt.storage.os_errors import MACHINE, REQUEST
 
 READER_GONE = 141
-"""128 + SIGPIPE: what a shell says of a program that ended by it."""
+"""128 + SIGPIPE, the exit code of a program that this signal ends."""
 
-# What typer raises for a wrong command line; it has no public name of its own.
+# Raised by typer for a wrong command line; it has no public name.
 _WrongCommandLine: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
@@ -48,19 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    init,
-    check,
-    prepare,
-    tokenize,
-    train,
-    translate,
-    score,
-    evaluate,
-    show,
-    average,
-    bench,
-):
+COMMANDS = (init, check, prepare, tokenize, train, translate, score, evaluate, show, average, bench)
+for command in COMMANDS:
     app.command()(command)
 
 
@@ -79,7 +64,7 @@ def configure(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details too.")] = False,
     log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="Log for people, or one JSON object a line.")
+        LogFormat, typer.Option(help="Log for people, or one JSON object per line.")
     ] = "text",
     version: Annotated[
         bool,
@@ -87,81 +72,23 @@ def configure(
     ] = False,
 ) -> None:
     """Train, study and ship recurrent sequence-to-sequence translation models."""
-    handler = _Console(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
-    handler.setLevel(logging.WARNING if quiet else logging.DEBUG)
-    logger = logging.getLogger("nmt")
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)  # train.log is never quiet
-
-
-class _Console(logging.StreamHandler[TextIO]):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Go on in silence: what standard error refuses cannot be told, and is no reason to end."""
-
-
-class _TextFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        is_notable = record.levelno >= logging.WARNING
-        return f"{record.levelname.lower()}: " * is_notable + super().format(record)
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        return json.dumps(entry, ensure_ascii=False)
+    configure_log(log_format, quiet=quiet, verbose=verbose)
 
 
 def main() -> None:
-    """Run the command line and end the process with the exit code of what happened."""
+    """Run the command line and end the process with its exit code."""
     try:
-        open_closed_streams()
-        heed_signals()
-        keep_memory()
         prepare_streams()
+        termination.handle_signals()
+        keep_memory()
         code = run(sys.argv[1:])
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, termination.Terminated):
         code = 130
     sys.exit(termination.exit_code() or code)
 
 
-def open_closed_streams() -> None:
-    """Put something in the place of standard streams that were closed before the program began.
-
-    Otherwise the next files to be opened would take their numbers. Standard output and input then
-    refuse to be written and read; what goes to standard error is lost.
-    """
-    modes = {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
-    for number, (name, mode) in enumerate(modes.items()):
-        if getattr(sys, name) is None:
-            opened = os.open(os.devnull, mode)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
-
-
-def prepare_streams() -> None:
-    """Make standard output UTF-8 in any locale, and let all streams wait for the other end.
-
-    Names that are not UTF-8 come out as they are. A stream that does not wait, as another program
-    on the same pipe or terminal may have left it, would seem to end early, or drop lines.
-    """
-    for number in range(3):
-        with contextlib.suppress(OSError):
-            os.set_blocking(number, True)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-
-
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; everything it has to say is already printed."""
+    """Run one command, print its errors, and return its exit code."""
     try:
         result = app(arguments, prog_name="nmt", standalone_mode=False)
         sys.stdout.flush()
@@ -172,64 +99,41 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except NmtError as error:
-        _complain(str(error))
+        complain(str(error))
         return error.exit_code
-    except SystemExit as error:  # typer's own answer to a reader that went away
+    except SystemExit as error:  # typer's own reaction to a reader that went away
         return READER_GONE if isinstance(error.__context__, BrokenPipeError) else 1
-    except BrokenPipeError:
-        _forget_output()
-        return READER_GONE
     except OSError as error:
-        if error.errno == errno.EBADF:
-            _forget_output()
         return _after_os_error(error)
     except Exception as error:
-        if (code := termination.exit_code()) is not None:
-            return code
-        if is_out_of_memory(error):
-            _complain(
-                "memory is too small for this; end other programs, or give it less: "
-                "a smaller file, batch or model."
-            )
-            return ResourceError.exit_code
-        traceback.print_exc()
-        _complain("this is a bug in nmt; please report it with the lines above.")
-        return 1
-
-
-def _forget_output() -> None:
-    """What is still buffered cannot be written: keep the interpreter from trying at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(message: str) -> None:
-    with contextlib.suppress(OSError):  # the exit code still says it
-        for line in message.split("\n"):
-            print(f"error: {line}", file=sys.stderr)
-
-
-_OF_MACHINE = {
-    **{n: REASONS[n] for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)},
-    errno.EBADF: "standard output is closed; redirect it to a file or to /dev/null",
-    errno.ENOMEM: "no memory is left; end other programs, then retry",
-    errno.EMFILE: "too many files are open at once; raise the limit by `ulimit -n`, then retry",
-    errno.ENFILE: "too many files are open at once; end other programs, then retry",
-}
-_OF_USE = {
-    errno.EACCES: "access is not permitted; mend its owner or mode",
-    errno.EPERM: "access is not permitted; mend its owner or mode",
-    errno.ENOENT: "is not there; check the name, and whether the current folder still exists",
-    errno.ENOTDIR: "a file is where a folder should be; check the name",
-    errno.EISDIR: "is a folder; name a file",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-    errno.ELOOP: "is a link that leads in a circle; name the file itself",
-}
+        return _after_exception(error)
 
 
 def _after_os_error(error: OSError) -> int:
     """Explain what the system refused."""
     number = error.errno or 0
-    reason = f"{error.strerror or error}; look whether it is what the command takes"
-    what = _OF_MACHINE.get(number) or _OF_USE.get(number, reason)
-    _complain(f"{os.fsdecode(error.filename)}: {what}." if error.filename else f"{what}.")
-    return ResourceError.exit_code if number in _OF_MACHINE else UsageError.exit_code
+    if number in (errno.EPIPE, errno.EBADF):
+        discard_output()
+    if number == errno.EPIPE:
+        return READER_GONE
+    if number == errno.EBADF:
+        complain("standard output is closed; redirect it to a file or to /dev/null.")
+        return ResourceError.exit_code
+    unknown = f"{error.strerror or error}; check whether the command accepts it"
+    advice = MACHINE.get(number) or REQUEST.get(number, unknown)
+    complain(f"{os.fsdecode(error.filename)}: {advice}." if error.filename else f"{advice}.")
+    return ResourceError.exit_code if number in MACHINE else UsageError.exit_code
+
+
+def _after_exception(error: Exception) -> int:
+    if (code := termination.exit_code()) is not None:
+        return code
+    if is_out_of_memory(error):
+        complain(
+            "memory is too small for this; end other programs, or use a smaller file, batch or "
+            "model."
+        )
+        return ResourceError.exit_code
+    traceback.print_exc()
+    complain("this is a bug in nmt; please report it with the lines above.")
+    return 1

@@ -1,4 +1,4 @@
-"""Where lines go: standard output, or a file that has its name when it is complete."""
+"""Where lines go: standard output, or a file that gets its name when it is complete."""
 
 import contextlib
 import errno
@@ -11,33 +11,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.errors import UsageError
-from nmt.storage.failures import explain_failures
+from nmt.storage.os_errors import explain_write_errors
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # of file systems that keep none
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
 
 _logger = logging.getLogger(__name__)
 
 
 def refuse_to_replace(output: Path | None, *texts: Path | None) -> None:
-    """Refuse to write in the place of a text that is read for it.
+    """Refuse to overwrite a text that is an input of the command.
 
     Raises:
-        UsageError: `output` is one of `texts`, or the name it has until it is complete is.
+        UsageError: `output`, or its name until it is complete, is one of `texts`.
     """
     if output is None:
         return
     for path in (output, _partial(output)):
         for text in texts:
             if text is not None and _is_same_file(path, text):
-                then = "" if path == output else f" is written as {path} first, which"
+                via = "" if path == output else f" is written as {path} first, which"
                 raise UsageError(
-                    f"{output}:{then} is a text that is read here; choose another name for what "
-                    "is written."
+                    f"{output}:{via} is an input of this command; choose another output."
                 )
 
 
 def _is_same_file(first: Path, second: Path) -> bool:
-    # Not of pathlib, whose questions fail where entering a folder is not permitted.
     return os.path.isfile(first) and os.path.isfile(second) and os.path.samefile(first, second)
 
 
@@ -47,32 +45,32 @@ def _partial(output: Path) -> Path:
 
 @contextlib.contextmanager
 def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function that writes a line, in UTF-8 whatever the locale, and hands it on at once.
+    """Yield a function that writes a line at once, in UTF-8 whatever the locale.
 
-    A file is written as `PATH.partial` and gets its name at the end; after an error what is done
-    so far stays there, and a message says so.
+    A file is written as `PATH.partial` and renamed at the end; after an error the lines so far
+    stay there, and a message says so.
 
     Args:
         path: a file; None or "-" = standard output.
 
     Raises:
-        UsageError: the file cannot be created there, or another process is writing it.
-        ResourceError: the disk is full, read-only, over quota, not permitted or failing.
+        UsageError: the file cannot be created, or another process is writing it.
+        ResourceError: the disk is full, read-only, over quota or failing, or permission is denied.
     """
     if path is None or str(path) == "-":
         stream = sys.stdout.buffer
 
         def write(line: str) -> None:
-            stream.write(line.encode("utf-8", "replace") + b"\n")
+            stream.write(_encode(line))
             stream.flush()
 
         yield write
         return
+    is_regular = os.path.isfile(path) or not os.path.exists(path)
+    partial = _partial(path) if is_regular else path
     try:
-        with explain_failures(path):
-            is_device = path.exists() and not path.is_file()
-            partial = path if is_device else _partial(path)
-            file = partial.open("wb") if is_device else _open_alone(partial)
+        with explain_write_errors(path):
+            file = _open_alone(partial) if is_regular else path.open("wb")
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written: {error.strerror}; choose another file."
@@ -81,28 +79,32 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
 
     def write_to_file(line: str) -> None:
         nonlocal written
-        with explain_failures(path):
-            file.write(line.encode("utf-8", "replace") + b"\n")
+        with explain_write_errors(path):
+            file.write(_encode(line))
         written += 1
 
     try:
         yield write_to_file
-        with explain_failures(path):
+        with explain_write_errors(path):
             file.flush()
-            if not is_device:
+            if is_regular:
                 os.fsync(file.fileno())
                 os.replace(partial, path)
     except BaseException:
-        if not is_device:
-            _logger.warning("%s: what was done before the error, %s lines", partial, f"{written:,}")
+        if is_regular:
+            _logger.warning("%s: holds the %s lines before the error", partial, f"{written:,}")
         raise
     finally:
         with contextlib.suppress(OSError):  # of lines that a full disk has refused already
             file.close()
 
 
+def _encode(line: str) -> bytes:
+    return line.encode("utf-8", "replace") + b"\n"
+
+
 def _open_alone(partial: Path) -> BinaryIO:
-    """Open a file to be written from its beginning, by this process alone until it is closed.
+    """Open a file to be overwritten, locked by this process until it is closed.
 
     Raises:
         UsageError: another process writes it.
@@ -120,14 +122,8 @@ def _open_alone(partial: Path) -> BinaryIO:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        if _is_still(partial, file):  # and has not got its final name meanwhile
-            file.truncate(0)
-            return file
-        file.close()
-
-
-def _is_still(path: Path, file: BinaryIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(partial.stat(), os.fstat(file.fileno())):
+                file.truncate(0)
+                return file
+        file.close()  # another process has completed and renamed it meanwhile

@@ -1,4 +1,4 @@
-"""`nmt prepare`: from text files to the data folder of a run."""
+"""`nmt prepare`: convert text files into the data folder of a run."""
 
 import logging
 from pathlib import Path
@@ -23,12 +23,12 @@ def prepare(
     ] = None,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Pairs that are not UTF-8: stop, leave them out, or put U+FFFD."),
+        typer.Option(help="Pairs that are not UTF-8: stop, skip them, or insert U+FFFD."),
     ] = "error",
 ) -> None:
-    """Filter the corpus, train the subword model and write what training reads.
+    """Filter the corpus, train the subword model and write the data for training.
 
-    Does nothing if the run folder already holds these data, and refuses to replace those that a
+    Does nothing if the run folder already holds these data, and refuses to replace data that a
     model in it has learned from.
     """
     from nmt.config.load import load, resolve_paths
@@ -51,7 +51,7 @@ def prepare(
 
 
 def _trained_on(run: Path) -> str | None:
-    """Return the key of the data that the run's newest checkpoint stands for; None without one."""
+    """Return the key of the data that the newest checkpoint has learned from; None without one."""
     from nmt.training.run_folder import CHECKPOINTS, has_trained
 
     if not has_trained(run) and not (run / CHECKPOINTS).is_dir():

@@ -1,4 +1,4 @@
-"""`nmt score`: how likely given translations are."""
+"""`nmt score`: log-probabilities of given translations."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,19 +17,17 @@ def score(
     ],
     source: Annotated[Path, typer.Option(help="Source text.")],
     target: Annotated[Path, typer.Option(help="Its translation, line by line.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where the figures go.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object per line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
     max_length: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
-        typer.Option(help="Of the matrix products; bf16 and int8 are faster on new CPUs."),
+        typer.Option(help="Precision of matrix products; bf16 and int8 are faster on new CPUs."),
     ] = "fp32",
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
@@ -39,14 +37,13 @@ def score(
     ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Pairs that are not UTF-8: stop, take them as empty, or put U+FFFD."),
+        typer.Option(help="Pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
     ] = "error",
 ) -> None:
-    """Print the log-probability of each translation, the number of its pieces, and the mean.
+    """Print the log-probability of each translation, its number of pieces, and their mean.
 
     Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs. N pairs
-    in give N lines out; an empty line with an empty translation scores 0, as `nmt translate` has
-    it.
+    in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
     """
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator

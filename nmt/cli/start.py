@@ -1,4 +1,4 @@
-"""What runs first: Ctrl-C ends the program quietly while the rest of it is imported."""
+"""Entry point of `nmt`: Ctrl-C ends the program quietly even while it is being imported."""
 
 import os
 import signal
@@ -6,11 +6,11 @@ import signal
 
 def main() -> None:
     """Import the command line, and run it."""
-    is_heeded = signal.getsignal(signal.SIGINT) == signal.default_int_handler
-    if is_heeded:  # in the background of a shell it is ignored
+    is_default = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    if is_default:  # in the background of a shell, SIGINT is ignored
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
     from nmt.cli.main import main
 
-    if is_heeded:
+    if is_default:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

@@ -1,4 +1,4 @@
-"""`nmt tokenize`: text to pieces or ids, and back."""
+"""`nmt tokenize`: convert text to pieces or ids, and back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +24,14 @@ def tokenize(
         float,
         typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Random segmentations; 0 = the best."),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random segmentations.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random segmentations.")] = 1,
     side: Annotated[
-        Side, typer.Option(help="Whose model, if the languages have one each.")
+        Side, typer.Option(help="Side whose model is used, if there are two.")
     ] = "source",
 ) -> None:
-    """Cut the lines of standard input into pieces, separated by spaces; or join them again.
+    """Segment the lines of standard input into pieces, separated by spaces; or join them again.
 
-    With a folder, text is normalised first as it is for translation; a .model file alone does
-    not know how, and takes text as it is.
+    With a folder, text is normalised first, as for translation; with a .model file it is not.
     """
     import random
     import sys
@@ -41,7 +40,7 @@ def tokenize(
     from nmt.text.lines import read_lines
 
     if decode and sample:
-        raise UsageError("--sample makes pieces and --decode reads them; leave one out.")
+        raise UsageError("--sample makes pieces and --decode reads them; omit one.")
     subword, normalizer = _find(model, side)
     generator = random.Random(seed)
 
@@ -56,7 +55,7 @@ def tokenize(
 
 
 def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
-    """Return what makes text of line `number` of pieces or ids."""
+    """Return the function that converts line `number` of pieces or ids to text."""
     from nmt.errors import DataError
 
     def piece_id(number: int, word: str) -> int:
@@ -68,7 +67,7 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
             found = subword.id_of(word)
             expected = "a piece of this model"
         if found is None:
-            raise DataError(f"stdin:{number}: `{word}` is not {expected}; was it cut by another?")
+            raise DataError(f"stdin:{number}: `{word}` is not {expected}; use its own model.")
         return found
 
     def join(number: int, line: str) -> str:
@@ -78,8 +77,8 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
 
 
 def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
-    """Return the subword model of a side and the normalisation that goes before it."""
-    from nmt.data.prepared import read_pieces
+    """Return the subword model of a side and the normalisation before it."""
+    from nmt.data.folder import read_pieces
     from nmt.errors import ModelError
     from nmt.models.description import CONFIG, describe_model_folder
     from nmt.text.normalize import Normalizer

@@ -12,7 +12,7 @@ FilePair = Annotated[tuple[str, str], Field(strict=False)]
 
 
 class DataConfig(Section):
-    """Which files to learn from, and which of their pairs to leave out."""
+    """Which files to learn from, and which of their pairs to drop."""
 
     source: str = Field(min_length=1)
     """Language code of the source side, for example "en"."""
@@ -21,10 +21,10 @@ class DataConfig(Section):
     train: FilePair
     """Source and target file to learn from; relative paths start at this file's folder."""
     valid: FilePair
-    """Source and target file that choose the best checkpoint."""
+    """Source and target file that select the best checkpoint."""
     test: FilePair | None = None
-    """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` does
-    not score them, it only warns you if train holds their pairs."""
+    """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` only
+    warns if the training data contain their pairs."""
     max_length: int = Field(default=128, ge=1)
     """Longest side of a training pair, in pieces; longer pairs are dropped."""
     max_ratio: float = Field(default=9.0, ge=0.0)
@@ -36,7 +36,7 @@ class DataConfig(Section):
 
 
 class NormalizationConfig(Section):
-    """What happens to a line before it is cut into pieces."""
+    """How lines are normalised before they are segmented."""
 
     unicode: Literal["off", "nfc", "nfkc"] = "nfc"
     """Unicode normalisation form."""
@@ -45,19 +45,19 @@ class NormalizationConfig(Section):
 
 
 class TokenizerConfig(Section):
-    """How text is cut into pieces (sentencepiece)."""
+    """How text is segmented into pieces (sentencepiece)."""
 
     kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
     """Unigram language model, byte-pair encoding, characters, or words between spaces."""
     vocab_size: int = Field(default=8000, ge=8, le=limits.MOST_PIECES)
     """Number of pieces, special pieces included; a small corpus may yield fewer."""
     joint: bool = True
-    """Learn the pieces from both languages together. Each side then keeps those that it uses, or
-    all of them if all embeddings are tied, which needs this."""
+    """Learn the pieces from both languages together. Each side then keeps the pieces that it uses,
+    or all of them if all embeddings are tied, which requires this option."""
     byte_fallback: bool = True
     """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
-    """Share of the corpus's characters that get a piece of their own."""
+    """Fraction of the characters of the corpus that get a piece of their own."""
     sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
     or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""

@@ -1,4 +1,4 @@
-"""Write a configuration out as TOML, with its documentation as comments."""
+"""Write a configuration as TOML, with its documentation as comments."""
 
 import json
 import re
@@ -13,16 +13,16 @@ _BARE = re.compile("[A-Za-z0-9_-]+")  # of keys that need no quotes
 
 
 def dump(experiment: Experiment) -> str:
-    """Return `experiment` as TOML: every default written out, every key explained.
+    """Return `experiment` as TOML, with every default and an explanation of every key.
 
-    What it returns loads back as an equal experiment. Optional values that are not set are
-    left out, because TOML has no word for nothing.
+    It loads back as an equal experiment. Optional values that are not set are omitted, because TOML
+    has no null.
     """
     return "\n".join(_tables(experiment, (), "")).strip() + "\n"
 
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
-    """Return the dotted keys whose values differ, those that only one of the two has included."""
+    """Return the dotted keys whose values differ or that only one of the two has."""
     first, second = dict(_values(old.model_dump())), dict(_values(new.model_dump()))
     keys = dict.fromkeys([*first, *second])
     missing = object()
@@ -30,7 +30,7 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
 
 
 def toml_value(value: object) -> str:
-    """Write one value as TOML."""
+    """Return one value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -44,12 +44,12 @@ def toml_value(value: object) -> str:
 
 
 def dotted(*keys: str) -> str:
-    """Write the way to a value as TOML: `model.encoder`, `model."a key with spaces"`."""
+    """Return a path of keys as TOML: `model.encoder`, `model."a key with spaces"`."""
     return ".".join(key if _BARE.fullmatch(key) else toml_value(key) for key in keys)
 
 
 def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[str]:
-    """Yield the lines of a section: its own keys first, as TOML demands, then its tables."""
+    """Yield the lines of a section: first its own keys, as TOML requires, then its tables."""
     fields = {name: (getattr(section, name), field) for name, field in _fields(section)}
     keys = {name: pair for name, pair in fields.items() if not isinstance(pair[0], Section)}
     if keys:

@@ -1,6 +1,5 @@
-"""Say in plain words what pydantic found wrong."""
+"""Wrong keys and values, explained in words of the configuration file."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import get_args
@@ -11,7 +10,9 @@ from pydantic_core import ErrorDetails
 
 from nmt.config.data import FilePair
 from nmt.config.dump import dotted, toml_value
+from nmt.config.interval import EXPECTED
 from nmt.config.schema import Place, kinds, locate, paths, table
+from nmt.paths import similar
 
 _LIMITS = {
     "greater_than": ("greater than", "gt"),
@@ -36,6 +37,8 @@ class Fault:
     keys: tuple[str, ...]
     """The path to it, as the user writes it."""
     message: str
+    involves: tuple[str, ...] = ()
+    """Dotted keys of the other values that it follows from."""
 
     @property
     def where(self) -> str:
@@ -44,7 +47,7 @@ class Fault:
 
 
 def faults_of(error: ValidationError) -> Iterator[Fault]:
-    """Yield each wrong key or value once, in words of the configuration file."""
+    """Yield each wrong key or value once."""
     seen: set[tuple[str, ...]] = set()
     for details in error.errors(include_url=False):
         place = locate(details["loc"])
@@ -53,73 +56,71 @@ def faults_of(error: ValidationError) -> Iterator[Fault]:
             yield Fault(place.keys, _message(place, details))
 
 
-def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean "x"?)` for the nearest of `known`, or the list of all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(wrong, known, n=1)
-    if close:
-        return f' (did you mean "{close[0]}"?)'
-    return f" (known: {', '.join(known)})"
-
-
 def _message(place: Place, details: ErrorDetails) -> str:
-    """Translate one error of pydantic; what it found at the place comes last."""
+    """Translate one error of pydantic; the value that was found comes last."""
     field, kind, value = place.field, details["type"], details["input"]
     if field is None:
-        return _unknown_key(place)
-    if kind == "missing" and not place.inside:
-        if (section := table(field)) is not None:
-            needed = [key for key, inner in section.model_fields.items() if inner.is_required()]
-            return (
-                f"missing: write a table [{'.'.join(place.keys)}] with the keys "
-                f"{', '.join(needed)} (`nmt init` writes a commented example)"
-            )
-        meaning = (field.description or "").split(";")[0].rstrip(".")
-        return f"missing: {meaning[:1].lower()}{meaning[1:]}"
+        return f"unknown key{_intended_key(place)}"
+    if kind == "missing" and not place.is_inside:
+        return f"missing: {_missing(place, field)}"
     if kind == "union_tag_invalid":
-        wrong = value["kind"]
-        return f"unknown kind {_short(wrong)}{suggest(str(wrong), kinds(field))}"
+        known = kinds(field)
+        return f"unknown kind {_short(value['kind'])}{_hint(str(value['kind']), known, known)}"
     if kind == "union_tag_not_found":
         return f"needs a kind, one of {_choice(kinds(field))}"
-    return f"{_demand(place, details)}, got {_short(value)}{_near_choice(field, value)}"
+    choices = map(str, get_args(field.annotation))
+    hint = _hint(value, choices) if isinstance(value, str) else ""
+    return f"{_demand(field, details)}, got {_short(value)}{hint}"
 
 
-def _demand(place: Place, details: ErrorDetails) -> str:
-    """Say what a value must be."""
-    field, kind = place.field, details["type"]
-    annotation = field.annotation if field else None
-    if _is_pair(annotation):
+def _missing(place: Place, field: FieldInfo) -> str:
+    if (section := table(field)) is not None:
+        needed = [key for key, inner in section.model_fields.items() if inner.is_required()]
+        return (
+            f"write a table [{'.'.join(place.keys)}] with the keys {', '.join(needed)} "
+            "(`nmt init` writes a commented example)"
+        )
+    meaning = (field.description or "").split(";")[0].rstrip(".")
+    return meaning[:1].lower() + meaning[1:]
+
+
+def _demand(field: FieldInfo, details: ErrorDetails) -> str:
+    """Return what a value must be."""
+    kind = details["type"]
+    annotation: object = field.annotation
+    if annotation in (tuple[str, str], FilePair | None):
         return 'must be two file names, ["source file", "target file"]'
     if annotation == int | str:
-        return 'must be a number of updates, or a time such as "90s", "10m", "2h"'
+        return EXPECTED
     if kind == "literal_error":
         return f"must be {_choice(get_args(annotation))}"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
         bound = details["ctx"][limit]
         return f"must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}"
-    if kind in ("model_type", "model_attributes_type") and field is not None:
+    if kind in ("model_type", "model_attributes_type"):
         choices = kinds(field)
         return f"must be {_choice(choices)}, or a table" if choices else "must be a table"
     return _TYPES.get(kind, f"is wrong: {details['msg'].lower()}")
 
 
-def _unknown_key(place: Place) -> str:
-    key, where = place.keys[-1], ".".join(place.keys)
-    known = list(place.section.model_fields)
+def _intended_key(place: Place) -> str:
+    key, known = place.keys[-1], list(place.section.model_fields)
     everywhere = dict.fromkeys(paths())
-    if where in everywhere:  # of the same table, but of another kind
-        return f"unknown key for this kind (known: {', '.join(known)})"
-    close = difflib.get_close_matches(key, known, n=1)
-    homes = close or [path for path in everywhere if path.split(".")[-1] == key]
-    if homes and len(homes) <= 3:
-        return f"unknown key (did you mean {_choice(homes)}?)"
-    return f"unknown key (known: {', '.join(known)})"
+    if ".".join(place.keys) in everywhere:
+        return f" for this kind (known: {', '.join(known)})"
+    elsewhere = [path for path in everywhere if path.split(".")[-1] == key]
+    intended = similar(key, known) or elsewhere
+    if intended and len(intended) <= 3:
+        return f" (did you mean {_choice(intended)}?)"
+    return f" (known: {', '.join(known)})"
 
 
-def _is_pair(annotation: object) -> bool:
-    """Tell whether this is a pair of files, or such a pair or nothing."""
-    return annotation == tuple[str, str] or annotation == FilePair | None
+def _hint(wrong: str, choices: Iterable[str], known: Iterable[str] = ()) -> str:
+    """Return ` (did you mean "x"?)` for the nearest choice, or the list of `known`, or ""."""
+    if close := similar(wrong, choices):
+        return f' (did you mean "{close[0]}"?)'
+    return f" (known: {', '.join(known)})" if known else ""
 
 
 def _choice(values: Iterable[object]) -> str:
@@ -128,13 +129,7 @@ def _choice(values: Iterable[object]) -> str:
     return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
 
 
-def _near_choice(field: FieldInfo, value: object) -> str:
-    choices = [str(choice) for choice in get_args(field.annotation)]
-    close = difflib.get_close_matches(str(value), choices, n=1) if isinstance(value, str) else []
-    return f' (did you mean "{close[0]}"?)' if close else ""
-
-
 def _short(value: object) -> str:
-    """Show a value as it is written in TOML, on one line and not too long."""
+    """Return a value as TOML, on one line and not too long."""
     text = toml_value(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

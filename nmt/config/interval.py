@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from nmt.errors import ConfigError
 
+EXPECTED = 'must be a number of updates above 0, or a time such as "90s", "10m", "2h"'
+"""What error messages say of an interval."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _TIME = re.compile(r"(\d+(?:\.\d+)?) *([smh])")
 
@@ -29,6 +32,4 @@ def parse_interval(value: int | str) -> Interval:
     if time and float(time[1]) > 0:
         return Interval(seconds=float(time[1]) * _SECONDS[time[2]])
     got = f'"{value}"' if isinstance(value, str) else value
-    raise ConfigError(
-        f'must be a number of updates above 0, or a time such as "90s", "10m", "2h", got {got}'
-    )
+    raise ConfigError(f"{EXPECTED}, got {got}")

@@ -1,7 +1,6 @@
-"""The largest values of options; this imports nothing, for the command line needs them.
+"""The largest values of options, far above all use: a larger one is a slip, or would overflow.
 
-They lie far above all use. Beyond them a value is a slip, and sizes, lengths and penalties would
-leave what the numbers of a machine can hold.
+This module imports nothing, since the command line needs it at once.
 """
 
 MOST_PIECES = 10_000_000

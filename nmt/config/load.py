@@ -1,7 +1,6 @@
 """From a TOML file and `--set` overrides to an Experiment, or to one list of all mistakes."""
 
 import copy
-import difflib
 import os
 import re
 import tomllib
@@ -19,6 +18,7 @@ from nmt.config.faults import Fault, faults_of
 from nmt.config.schema import kinds, long_form, table
 from nmt.config.section import Section
 from nmt.errors import ConfigError
+from nmt.paths import is_utf8, similar_files
 
 Document = dict[str, Any]
 
@@ -55,48 +55,31 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
     """Return `experiment` with absolute data paths; relative ones start at the folder `base`.
 
     Raises:
-        ConfigError: a path is not UTF-8, or begins with a home folder that there is not.
+        ConfigError: a path is not UTF-8, or begins with a home folder that does not exist.
     """
     files = {
-        name: tuple(os.path.abspath(base / _expand_user(name, file)) for file in pair)
+        name: tuple(_absolute(name, file, base) for file in pair)
         for name, pair in experiment.data
         if name in ("train", "valid", "test") and pair is not None
     }
-    for name, pair in files.items():
-        for file in pair:
-            _require_utf8(name, file)
     return experiment.model_copy(update={"data": experiment.data.model_copy(update=files)})
 
 
-def _expand_user(name: str, file: str) -> Path:
+def _absolute(name: str, file: str, base: Path) -> str:
     try:
-        return Path(file).expanduser()
+        path = os.path.abspath(base / Path(file).expanduser())
     except RuntimeError:
         home = Path(file).parts[0]
         raise ConfigError(
             f"data.{name}: {file}: there is no home folder {home}; "
             f"write the folder out, or ./{home} if it is one of that name"
         ) from None
-
-
-def _require_utf8(name: str, file: str) -> None:
-    """Refuse a path that a configuration cannot hold, since a run keeps its own."""
-    try:
-        os.fsencode(file).decode("utf-8")  # the locale may not be
-    except UnicodeError:
-        shown = file.encode("utf-8", "backslashreplace").decode()
+    if not is_utf8(path):  # a configuration could not hold it, and each run keeps its own
+        shown = path.encode("utf-8", "backslashreplace").decode()
         raise ConfigError(
             f"data.{name}: the path {shown} is not UTF-8; rename the folder or the file"
-        ) from None
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """One `--set` of the command line."""
-
-    text: str
-    keys: tuple[str, ...]
-    value: Any
+        )
+    return path
 
 
 def _read(path: Path) -> Document:
@@ -107,13 +90,16 @@ def _read(path: Path) -> Document:
         )
     try:
         text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{_close_names(path)}") from None
+        close = similar_files(path)
+        hint = f" (did you mean {close}?)" if close else "; `nmt init` writes one to start from"
+        raise ConfigError(f"{path}: no such file{hint}") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder; give the configuration file itself") from None
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}; mend its mode, or take a copy of it"
+            f"{path}: cannot be read: {error.strerror}; fix its mode, or take a copy of it"
         ) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
@@ -121,8 +107,6 @@ def _read(path: Path) -> Document:
             f"{path}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
             "save the file as UTF-8"
         ) from None
-    try:
-        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}{_toml_fault(str(error), text)}") from None
     except RecursionError:
@@ -133,16 +117,6 @@ def _read(path: Path) -> Document:
         raise ConfigError(
             f"{path}: not TOML: a number has more than 4,300 digits; shorten it"
         ) from None
-
-
-def _close_names(path: Path) -> str:
-    """Name files of the same folder that were perhaps meant."""
-    folder = path.parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=3)
-    if close:
-        return f" (did you mean {' or '.join(str(folder / name) for name in close)}?)"
-    return "; `nmt init` writes one to start from"
 
 
 def _toml_fault(message: str, text: str) -> str:
@@ -157,6 +131,15 @@ def _toml_fault(message: str, text: str) -> str:
     return f":{line}{column}: not TOML: {found[1]}{f': {shown}' if shown else ''}"
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """One `--set` of the command line."""
+
+    text: str
+    keys: tuple[str, ...]
+    value: Any
+
+
 def _parse_setting(text: str) -> _Setting:
     key, equals, value = text.partition("=")
     keys = tuple(part.strip() for part in key.split("."))
@@ -168,7 +151,7 @@ def _parse_setting(text: str) -> _Setting:
 
 
 def _parse_value(text: str) -> Any:
-    """Read a TOML value; whatever is none is a text, so that quotes may be left out."""
+    """Read a TOML value; anything else is a text, so that quotes may be left out."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -177,10 +160,10 @@ def _parse_value(text: str) -> Any:
 
 
 def _apply(document: Document, setting: _Setting) -> None:
-    """Write a setting into the document, making the tables on its way.
+    """Write a setting into the document, creating the tables on its way.
 
-    A short form on the way is written out, and a tagged table that the file does not mention
-    gets the kind it has by default: `training.optimizer.beta2=0.98` is enough.
+    A short form on the way is expanded, and a tagged table that the file does not mention
+    gets its default kind: `training.optimizer.beta2=0.98` is enough.
     """
     section: type[Section] | None = Experiment
     here = document
@@ -203,51 +186,52 @@ def _apply(document: Document, setting: _Setting) -> None:
 
 
 def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
-    """Return the experiment, or every fault: of single values and between sections."""
+    """Return the experiment and all faults: wrong values and disagreements between sections.
+
+    Disagreements are also found in what is left of a document without its wrong values.
+    """
     if faults := list(_too_large(document)):
         return None, faults
+    experiment: Experiment | None
     try:
         experiment = Experiment.model_validate(document)
     except ValidationError as error:
         faults = list(faults_of(error))
-        return None, [*faults, *_further_faults(document, faults)]
-    faults = [Fault(tuple(d.where.split(".")), d.message) for d in disagreements(experiment)]
-    return (None, faults) if faults else (experiment, [])
+        experiment = _without(document, faults)
+    found = disagreements(experiment) if experiment is not None else ()
+    return experiment, faults + [one for one in found if not _follows_from(one, faults)]
 
 
-def _too_large(table: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]:
-    """Find whole numbers that TOML does not have; Python has them, but cannot always print them."""
-    for key, value in table.items():
+def _too_large(section: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]:
+    """Find integers beyond 64 bits: TOML has none, and Python cannot always print them."""
+    for key, value in section.items():
         if isinstance(value, dict):
             yield from _too_large(value, (*keys, key))
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             yield Fault((*keys, key), "must be a whole number of at most 64 bits")
 
 
-# Stands in for what is missing, so that the other sections can still be held against each other.
+# Replaces missing data, so that the other sections can still be compared with each other.
 _SOME_DATA = {"source": "a", "target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
 
 
-def _further_faults(document: Document, faults: Sequence[Fault]) -> list[Fault]:
-    """Find disagreements between sections in what is left without the faulty keys."""
+def _without(document: Document, faults: Sequence[Fault]) -> Experiment | None:
+    """Return the experiment without the faulty keys, if that is one."""
     rest = copy.deepcopy(document)
     for fault in faults:
         _remove(rest, fault.keys)
     rest["data"] = {**_SOME_DATA, **rest.get("data", {})}
     try:
-        experiment = Experiment.model_validate(rest)
+        return Experiment.model_validate(rest)
     except ValidationError:
-        return []
-    wrong = [fault.where for fault in faults]
-    return [
-        Fault(tuple(found.where.split(".")), found.message)
-        for found in disagreements(experiment)
-        if not any(
-            f"{key}.".startswith(f"{where}.") or f"{where}.".startswith(f"{key}.")
-            for key in (found.where, *found.involves)
-            for where in wrong
-        )
-    ]
+        return None
+
+
+def _follows_from(found: Fault, faults: Sequence[Fault]) -> bool:
+    """True if a disagreement involves a key that is faulty itself."""
+    keys = [f"{key}." for key in (found.where, *found.involves)]
+    wrong = [f"{fault.where}." for fault in faults]
+    return any(a.startswith(b) or b.startswith(a) for a in keys for b in wrong)
 
 
 def _remove(document: Document, keys: Sequence[str]) -> None:
@@ -262,7 +246,7 @@ def _remove(document: Document, keys: Sequence[str]) -> None:
 
 
 def _origin(fault: Fault, path: Path, document: Document, settings: Sequence[_Setting]) -> str:
-    """Say where a faulty key was written: in the file, or in one of the settings."""
+    """Return where a faulty key was written: the file, or one of the settings."""
     for setting in reversed(settings):
         depth = min(len(setting.keys), len(fault.keys))
         shared = setting.keys[:depth] == fault.keys[:depth]
@@ -271,10 +255,9 @@ def _origin(fault: Fault, path: Path, document: Document, settings: Sequence[_Se
     return str(path)
 
 
-def _has(document: Document, keys: Sequence[str]) -> bool:
-    here: Any = document
+def _has(document: Any, keys: Sequence[str]) -> bool:
     for key in keys:
-        if not isinstance(here, dict) or key not in here:
+        if not isinstance(document, dict) or key not in document:
             return False
-        here = here[key]
+        document = document[key]
     return True

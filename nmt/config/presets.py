@@ -1,7 +1,7 @@
 """Settings to start from, by the size of the corpus.
 
-Small corpora want small vocabularies, small batches and much dropout (Sennrich and Zhang, 2019);
-large ones want large models and little dropout. These are starting points: tune on `valid`.
+Small corpora need small vocabularies, small batches and much dropout (Sennrich and Zhang, 2019);
+large ones need large models and little dropout. These are starting points: tune on `valid`.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from nmt.config.training import PlateauScheduleConfig, TrainingConfig, Validatio
 
 @dataclass(frozen=True)
 class Preset:
-    """One step of the ladder of sizes."""
+    """Settings for corpora up to a size."""
 
     name: str
     pairs: int | None
-    """It fits corpora with fewer pairs than this; None = any."""
+    """For corpora with fewer pairs than this; None = any."""
     vocab_size: int
     embedding_size: int
     hidden_size: int
@@ -39,64 +39,15 @@ class Preset:
     """Updates between two validations."""
 
 
+# fmt: off
 PRESETS = (
-    Preset(
-        name="tiny",
-        pairs=10_000,
-        vocab_size=2000,
-        embedding_size=256,
-        hidden_size=256,
-        layers=1,
-        dropout=0.4,
-        word_dropout=0.2,
-        batch_tokens=512,
-        learning_rate=2e-3,
-        max_updates=20_000,
-        valid_every=500,
-    ),
-    Preset(
-        name="small",
-        pairs=100_000,
-        vocab_size=6000,
-        embedding_size=256,
-        hidden_size=512,
-        layers=1,
-        dropout=0.3,
-        word_dropout=0.1,
-        batch_tokens=1024,
-        learning_rate=2e-3,
-        max_updates=60_000,
-        valid_every=1000,
-    ),
-    Preset(
-        name="medium",
-        pairs=1_000_000,
-        vocab_size=16_000,
-        embedding_size=512,
-        hidden_size=512,
-        layers=2,
-        dropout=0.2,
-        word_dropout=0.0,
-        batch_tokens=4096,
-        learning_rate=1e-3,
-        max_updates=100_000,
-        valid_every=2000,
-    ),
-    Preset(
-        name="large",
-        pairs=None,
-        vocab_size=32_000,
-        embedding_size=512,
-        hidden_size=1024,
-        layers=2,
-        dropout=0.1,
-        word_dropout=0.0,
-        batch_tokens=8192,
-        learning_rate=1e-3,
-        max_updates=300_000,
-        valid_every=4000,
-    ),
+    #       name      pairs      vocab  emb. hidden layers dropout words batch rate updates valid
+    Preset("tiny",    10_000,    2_000, 256,   256, 1, 0.4, 0.2,   512, 2e-3,  20_000,   500),
+    Preset("small",  100_000,    6_000, 256,   512, 1, 0.3, 0.1, 1_024, 2e-3,  60_000, 1_000),
+    Preset("medium", 1_000_000, 16_000, 512,   512, 2, 0.2, 0.0, 4_096, 1e-3, 100_000, 2_000),
+    Preset("large",  None,      32_000, 512, 1_024, 2, 0.1, 0.0, 8_192, 1e-3, 300_000, 4_000),
 )
+# fmt: on
 
 
 def preset_for(pairs: int) -> Preset:
@@ -105,11 +56,11 @@ def preset_for(pairs: int) -> Preset:
 
 
 def from_preset(preset: Preset, data: DataConfig) -> Experiment:
-    """Return a whole configuration: the preset's sizes, and what all of them share.
+    """Return a complete configuration: the sizes of a preset, and what all presets share.
 
     Shared are pieces learned from both languages together, decoding of whole sequences (no input
     feeding), a plateau schedule that goes back to the best weights, a moving average of the
-    weights, label smoothing, and stopping when BLEU no longer rises.
+    weights, label smoothing, and early stopping on BLEU.
     """
     return Experiment(
         data=data,

@@ -12,7 +12,7 @@ from nmt.config.section import Section
 
 
 def kinds(field: FieldInfo) -> dict[str, type[Section]]:
-    """Return the sections that `field` chooses from by `kind`; empty if it is no such field."""
+    """Return the sections that `field` chooses from by `kind`; empty for other fields."""
     if field.discriminator is None:
         return {}
     return {
@@ -23,7 +23,7 @@ def kinds(field: FieldInfo) -> dict[str, type[Section]]:
 
 
 def table(field: FieldInfo, kind: object = None) -> type[Section] | None:
-    """Return the section that a table under `field` is, given its `kind`; None for a value."""
+    """Return the section of a table under `field`, given its `kind`; None for a value."""
     if field.discriminator is not None:
         return kinds(field).get(str(kind))
     annotation = field.annotation
@@ -33,7 +33,7 @@ def table(field: FieldInfo, kind: object = None) -> type[Section] | None:
 
 
 def long_form(field: FieldInfo, value: Any) -> Any:
-    """Write out a short form: "lstm" -> {"kind": "lstm"}, a dropout rate -> a table of rates."""
+    """Expand a short form: "lstm" -> {"kind": "lstm"}, a dropout rate -> a table of rates."""
     for step in field.metadata:
         if isinstance(step, BeforeValidator):
             value = step.func(value)  # type: ignore[call-arg]
@@ -50,15 +50,15 @@ class Place:
     """The section in which the last key was looked up."""
     field: FieldInfo | None
     """The field of the last key; None if the section has no such key."""
-    inside: bool = False
-    """The location goes on into the value: an item of a pair, a member of a union."""
+    is_inside: bool = False
+    """The location continues inside the value: an item of a pair, a member of a union."""
 
 
 def locate(location: Sequence[int | str]) -> Place:
     """Follow a location of pydantic through the schema and keep only what the user wrote.
 
-    For tagged tables pydantic puts the tag between the keys; inside a value it adds positions
-    and names of types. Both are left out.
+    Between the keys, pydantic puts the tag of a tagged table; inside a value, positions and names
+    of types.
     """
     place = Place((), Experiment, None)
     section: type[Section] | None = Experiment
@@ -74,12 +74,12 @@ def locate(location: Sequence[int | str]) -> Place:
         elif key in choices:
             section, choices = choices[key], {}
         else:
-            return replace(place, inside=True)
+            return replace(place, is_inside=True)
     return place
 
 
 def paths(section: type[Section] = Experiment, prefix: str = "") -> Iterator[str]:
-    """Yield every key of the configuration, dotted, those of all kinds included."""
+    """Yield every key of the configuration, dotted, including those of all kinds."""
     for name, field in section.model_fields.items():
         yield prefix + name
         plain = table(field)

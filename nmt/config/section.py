@@ -1,4 +1,4 @@
-"""What every configuration section has in common: frozen, strict, no unknown keys."""
+"""Base class of all configuration sections: frozen, strict, without unknown keys."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Section(BaseModel):
-    """One table of the configuration file. The text under each field is its documentation."""
+    """One table of the configuration file; the text under each field is its documentation."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -22,4 +22,4 @@ def _kind_only(value: Any) -> Any:
 
 
 SHORT_FORM = BeforeValidator(_kind_only)
-"""Lets a tagged table be written as its kind alone: `cell = "lstm"` for `{ kind = "lstm" }`."""
+"""Allows the kind alone for a tagged table: `cell = "lstm"` for `{ kind = "lstm" }`."""

@@ -1,12 +1,24 @@
-"""`[training]` and `[validation]`: how weights are found, and when they are good."""
+"""`[training]` and `[validation]`: how weights are learned, and judged."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nmt.config import limits
+from nmt.config.interval import parse_interval
 from nmt.config.section import SHORT_FORM, Section
+from nmt.errors import ConfigError
 from nmt.machine import MOST_THREADS
+
+Warmup = Annotated[int, Field(ge=0, description="Updates of linear warm-up.")]
+Factor = Annotated[
+    float, Field(gt=0.0, lt=1.0, description="The rate is multiplied by this at each fall.")
+]
+Pick = Annotated[
+    Literal["sample", "argmax"],
+    Field(description="The model's own piece is sampled, or its most likely one."),
+]
+Minimum = Annotated[float, Field(ge=0.0, le=1.0, description="Lower bound of the probability.")]
 
 
 class SgdConfig(Section):
@@ -15,9 +27,9 @@ class SgdConfig(Section):
     kind: Literal["sgd"] = "sgd"
     """Stochastic gradient descent."""
     momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the last step that is kept."""
+    """Fraction of the last step that is added to the next one."""
     weight_decay: float = Field(default=0.0, ge=0.0)
-    """Added to the gradient as weight_decay x weight: the same as `l2`."""
+    """Added to the gradient as weight_decay x weight, like `l2`."""
 
 
 class AdamConfig(Section):
@@ -44,9 +56,8 @@ class ConstantScheduleConfig(Section):
     """Constant."""
 
     kind: Literal["constant"] = "constant"
-    """The learning rate stays as it is, after a linear warm-up."""
-    warmup: int = Field(default=0, ge=0)
-    """Updates of linear warm-up."""
+    """The learning rate is constant after a linear warm-up."""
+    warmup: Warmup = 0
 
 
 class InverseSqrtScheduleConfig(Section):
@@ -63,8 +74,7 @@ class CosineScheduleConfig(Section):
 
     kind: Literal["cosine"] = "cosine"
     """Linear warm-up, then half a cosine (Loshchilov and Hutter, 2017)."""
-    warmup: int = Field(default=0, ge=0)
-    """Updates of linear warm-up."""
+    warmup: Warmup = 0
     updates: int = Field(ge=1)
     """Update at which the end is reached."""
     end: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -76,14 +86,12 @@ class ExponentialScheduleConfig(Section):
 
     kind: Literal["exponential"] = "exponential"
     """Constant until `start`, then multiplied by `factor` every `every` updates."""
-    warmup: int = Field(default=0, ge=0)
-    """Updates of linear warm-up."""
+    warmup: Warmup = 0
     start: int = Field(default=1, ge=1)
     """First update at which the rate falls."""
     every: int = Field(default=1000, ge=1)
     """Updates between two falls."""
-    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """What the rate is multiplied by."""
+    factor: Factor = 0.5
 
 
 class PlateauScheduleConfig(Section):
@@ -91,10 +99,8 @@ class PlateauScheduleConfig(Section):
 
     kind: Literal["plateau"] = "plateau"
     """Multiplied by `factor` after `patience` validations without improvement."""
-    warmup: int = Field(default=0, ge=0)
-    """Updates of linear warm-up."""
-    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """What the rate is multiplied by."""
+    warmup: Warmup = 0
+    factor: Factor = 0.5
     patience: int = Field(default=2, ge=1)
     """Validations without a new best before the rate falls."""
     reload_best: bool = True
@@ -128,8 +134,7 @@ class ConstantSamplingConfig(Section):
     """The decoder reads the reference with a fixed probability."""
     probability: float = Field(default=0.75, ge=0.0, le=1.0)
     """Of reading the reference piece rather than the model's own."""
-    pick: Literal["sample", "argmax"] = "sample"
-    """The model's own piece is drawn from its distribution, or its most likely one."""
+    pick: Pick = "sample"
 
 
 class LinearSamplingConfig(Section):
@@ -141,10 +146,8 @@ class LinearSamplingConfig(Section):
     """Probability at the start."""
     c: float = Field(default=1e-4, ge=0.0)
     """Fall per update."""
-    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
-    """It never falls below this."""
-    pick: Literal["sample", "argmax"] = "sample"
-    """The model's own piece is drawn from its distribution, or its most likely one."""
+    minimum: Minimum = 0.0
+    pick: Pick = "sample"
 
 
 class ExponentialSamplingConfig(Section):
@@ -154,10 +157,8 @@ class ExponentialSamplingConfig(Section):
     """The probability of the reference falls as k^i at update i."""
     k: float = Field(default=0.9999, gt=0.0, lt=1.0)
     """Factor per update."""
-    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
-    """It never falls below this."""
-    pick: Literal["sample", "argmax"] = "sample"
-    """The model's own piece is drawn from its distribution, or its most likely one."""
+    minimum: Minimum = 0.0
+    pick: Pick = "sample"
 
 
 class InverseSigmoidSamplingConfig(Section):
@@ -167,10 +168,8 @@ class InverseSigmoidSamplingConfig(Section):
     """The probability of the reference falls as k / (k + exp(i / k)) at update i."""
     k: float = Field(default=1000.0, ge=1.0)
     """Updates; it reaches one half at k ln k."""
-    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
-    """It never falls below this."""
-    pick: Literal["sample", "argmax"] = "sample"
-    """The model's own piece is drawn from its distribution, or its most likely one."""
+    minimum: Minimum = 0.0
+    pick: Pick = "sample"
 
 
 ScheduledSamplingConfig = Annotated[
@@ -185,17 +184,28 @@ ScheduledSamplingConfig = Annotated[
     SHORT_FORM,
 ]
 
-Interval = Annotated[int | str, Field(union_mode="left_to_right")]
+
+def _require_interval(value: int | str) -> int | str:
+    try:
+        parse_interval(value)
+    except ConfigError as error:  # pydantic collects only errors of this kind:
+        raise ValueError(str(error)) from error
+    return value
+
+
+Interval = Annotated[
+    int | str, Field(union_mode="left_to_right"), AfterValidator(_require_interval)
+]
 """A number of updates, or a time such as "90s", "10m", "2h"."""
 
 
 class TrainingConfig(Section):
-    """How the weights are found."""
+    """How the weights are learned."""
 
     batch_tokens: int = Field(default=4096, ge=1)
     """Target tokens per update, end symbols included, over all ranks."""
     accumulate: int = Field(default=1, ge=1, le=limits.MOST_PARTS)
-    """Parts in which an update is computed, to save memory; the result is the same."""
+    """Parts in which an update is computed, to save memory; the result does not change."""
     max_updates: int = Field(default=20000, ge=1)
     """Stop after this many updates."""
     max_epochs: int = Field(default=0, ge=0)
@@ -216,15 +226,15 @@ class TrainingConfig(Section):
     """Adds l2 / 2 x sum w^2 to the mean loss per token."""
     scheduled_sampling: ScheduledSamplingConfig = NoSamplingConfig()
     """Let the decoder read its own output (Bengio et al., 2015). The objective is not
-    consistent (Huszar, 2015): measure before you keep it."""
+    consistent (Huszar, 2015): measure its effect."""
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""
     seed: int = Field(default=1, ge=0)
-    """Everything random follows from it."""
+    """Seed of everything random."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the matrix products; "auto" = bf16 where that is faster (a GPU of compute capability 8 or
-    more; a CPU with AMX, or AMD's with AVX-512-bf16), else fp32. Weights, sums and the optimizer
+    """Precision of matrix products; "auto" = bf16 where it is faster (a GPU of compute capability 8
+    or more; a CPU with AMX, or AMD's with AVX-512-bf16), else fp32. Weights, sums and the optimizer
     are fp32 either way."""
     fast: bool = True
     """Exchange modules for fast ones (`nmt.fast`); false = the plain equations, slower."""
@@ -244,16 +254,16 @@ class TrainingConfig(Section):
     """An update whose gradient is not finite is skipped; after so many in a row, training goes back
     to the newest checkpoint, and the second time it gives up."""
     rank_timeout: int = Field(default=600, ge=10, le=limits.MOST_SECONDS)
-    """Seconds after which one of several processes that waits for a silent one has ended."""
+    """Seconds before a process gives up on a silent peer."""
 
 
 class ValidationConfig(Section):
-    """When weights are good."""
+    """How weights are judged."""
 
     every: Interval = 1000
     """Updates, or a time, between two validations."""
     metric: Literal["loss", "bleu", "chrf"] = "bleu"
-    """What chooses the best checkpoint: loss per token, or a score of detokenized text."""
+    """What selects the best checkpoint: loss per token, or a score of detokenized text."""
     patience: int = Field(default=0, ge=0)
     """Validations without a new best before training stops; 0 = never."""
     beam: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)

@@ -1,8 +1,8 @@
-"""Which target pieces a source piece is likely to become, learned by counting.
+"""Likely translations of each source piece, estimated from the training corpus.
 
 IBM model 1 (Brown et al., 1993): each target piece is the translation of one of the source pieces
-of its sentence, and expectation maximisation finds which. A search that is offered only what is
-likely has a much smaller output layer to compute (Jean et al., 2015); see `nmt.models.shortlist`.
+of its sentence, and expectation maximisation estimates which. A search restricted to likely pieces
+has a much smaller output layer to compute (Jean et al., 2015); see `nmt.models.shortlist`.
 """
 
 from dataclasses import dataclass
@@ -11,42 +11,38 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.binary import Corpus
-from nmt.storage.files import write_bytes
+from nmt.data.corpus import Corpus
+from nmt.storage.tensors import save_arrays
 from nmt.text.subword import SHORTLIST_FILE
 
 LIKELY = 16
 """Target pieces kept for each source piece."""
 _ITERATIONS = 4
-_ENTRIES = 8_000_000  # pairs of a source and a target token; a sample of a large corpus will do
+_ENTRIES = 8_000_000  # pairs of a source and a target token; a large corpus is sampled
 
 Pieces = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """What a corpus says about its target pieces."""
+    """Frequencies and translation probabilities of the target pieces of a corpus."""
 
     frequent: Pieces
     """All target pieces, the most frequent first, [target_vocab]."""
     likely: Pieces
-    """Most likely translations of each source piece, the best first, PAD where there are no
-    more, [source_vocab, LIKELY]."""
+    """Most likely translations of each source piece, best first, padded with PAD,
+    [source_vocab, LIKELY]."""
 
     def save(self, folder: Path) -> None:
-        """Write it as a file of the folder, in the format of `nmt.models.shortlist`."""
-        from safetensors.numpy import save
-
-        write_bytes(
-            folder / SHORTLIST_FILE, save({"frequent": self.frequent, "likely": self.likely})
-        )
+        """Write it into a folder, in the format of `nmt.models.shortlist`."""
+        save_arrays(folder / SHORTLIST_FILE, {"frequent": self.frequent, "likely": self.likely}, {})
 
 
 def learn_lexicon(corpus: Corpus, *, source_vocab: int, target_vocab: int) -> Lexicon:
-    """Count and learn from a prepared corpus; the same corpus gives the same result.
+    """Estimate a lexicon from a prepared corpus; the same corpus gives the same result.
 
     Args:
-        corpus: to learn from.
+        corpus: training corpus.
         source_vocab: number of source pieces.
         target_vocab: number of target pieces.
     """
@@ -66,10 +62,10 @@ def learn_lexicon(corpus: Corpus, *, source_vocab: int, target_vocab: int) -> Le
 
 
 def _entries(corpus: Corpus) -> tuple[Pieces, Pieces, Pieces]:
-    """Return each source token beside each target token of its sentence, end symbols left out.
+    """Return all pairs of a source and a target token of one sentence, without end symbols.
 
     Returns:
-        Source pieces, target pieces, and the number of the target token, [entries].
+        Source pieces, target pieces, and the index of the target token, [entries].
     """
     products = (corpus.source_lengths - 1).astype(np.int64) * (corpus.target_lengths - 1)
     stride = max(1, -(-int(products.sum()) // _ENTRIES))  # rounded up
@@ -87,11 +83,11 @@ def _entries(corpus: Corpus) -> tuple[Pieces, Pieces, Pieces]:
 def _translate(
     entries: npt.NDArray[np.int64], token: Pieces, target_vocab: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the pairs of pieces that occur, and p(target piece | source piece) of each.
+    """Return the pairs of pieces that occur, and p(target piece | source piece) for each.
 
     Args:
         entries: source piece x target_vocab + target piece, [entries].
-        token: number of the target token, [entries].
+        token: index of the target token, [entries].
         target_vocab: number of target pieces.
     """
     known, place = np.unique(entries, return_inverse=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmt.data.batch import Batch, make_batch
-from nmt.data.binary import Corpus, Ids
+from nmt.data.corpus import Corpus, Ids
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS

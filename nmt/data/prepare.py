@@ -1,15 +1,8 @@
-"""From text files to a folder that training reads: filtered, cut into pieces, checked.
+"""Bring the prepared data of a run up to date with its text files and options.
 
-    data/
-      subword.model              or source.model and target.model, see `Preparation`
-      train/ valid/              prepared corpora, see `binary`
-      shortlist.safetensors      see `lexicon`
-      dropped.tsv                every pair left out of training, and why
-      manifest.json              what went in, what came out
-
-The folder appears at once when all is done, so a killed preparation leaves nothing behind that
-could be taken for a whole one. The same files and options give the same models and corpora,
-byte for byte.
+The folder (see `folder`) appears at once when all is done, so a killed preparation leaves nothing
+that could be taken for a complete one. The same files and options give the same models and
+corpora, byte for byte.
 """
 
 import hashlib
@@ -17,7 +10,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
@@ -26,21 +18,19 @@ import sentencepiece
 import nmt
 from nmt.config.experiment import Experiment
 from nmt.config.load import resolve_paths
-from nmt.data.binary import MANIFEST, Corpus
-from nmt.data.preparation import Preparation
-from nmt.data.prepared import TRAIN, VALID, InputFile, Manifest, PreparedSummary
+from nmt.data.build import Preparation
+from nmt.data.corpus import Corpus
+from nmt.data.folder import RECORD, TRAIN, VALID, PreparationRecord, PreparedSummary
 from nmt.errors import DataError, ModelError, NmtError
-from nmt.storage.failures import explain_failures
-from nmt.storage.files import require_utf8_name, write_json
+from nmt.storage.checksums import sha256_of, verify_checksums
+from nmt.storage.files import write_json
 from nmt.storage.folders import make_folder, new_folder
-from nmt.storage.manifest import sha256_of, verify_manifest
+from nmt.storage.os_errors import explain_write_errors
 from nmt.text.lines import BadLines, require_file
 from nmt.text.subword import PIECE_FILES, load_subwords
 
-_FORMAT = 2
+_FORMAT = 3
 _FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
-
-_CHOICES: tuple[BadLines, ...] = get_args(BadLines)
 
 _logger = logging.getLogger(__name__)
 
@@ -57,12 +47,12 @@ def prepare(
     """Bring the folder `out` up to date with the text files and options of an experiment.
 
     Args:
-        experiment: which files, and what to do with them.
+        experiment: names the text files and the options.
         base: the folder at which relative paths start.
-        out: made or replaced as a whole; left alone if it already holds these data.
-        report: told what is being done, a line each time.
+        out: created or replaced as a whole; left alone if it already holds these data.
+        report: receives a line at each step.
         bad_lines: what to do with pairs that are not UTF-8. "error" accepts what an earlier
-            call with another choice has made, and mends it by that choice.
+            call with another choice has made, and repeats that choice if it must prepare again.
         expected_key: of the data that a model in this run has learned from; others are refused
             before anything is written.
 
@@ -74,131 +64,135 @@ def prepare(
     """
     started = time.monotonic()
     experiment = resolve_paths(experiment, base)
-    tell = report or (lambda _: None)
-    earlier = _read_manifest(out)
-    known = {} if earlier is None else earlier.inputs
+    earlier = _read_record(out)
     inputs = _fingerprint_inputs(experiment)
-    keys = {choice: _key(experiment, inputs, choice) for choice in _CHOICES}
-    wanted = expected_key or (earlier.key if earlier is not None else None)
-    if bad_lines == "error":
-        bad_lines = next((choice for choice in _CHOICES if keys[choice] == wanted), "error")
-    key = keys[bad_lines]
+    bad_lines, key = _choose(experiment, inputs, bad_lines, earlier, expected_key)
     if expected_key not in (None, key):
-        if expected_key in keys.values():
-            former = next(choice for choice in _CHOICES if keys[choice] == expected_key)
-            raise DataError(
-                f"{out.parent}: was trained on text prepared with --bad-lines {former}; "
-                "give the same, or choose another --run."
-            )
-        raise DataError(_explain_other_data(out, known, inputs))
-    summary = _summary_if_current(out, earlier, key)
-    if summary is not None:
-        return replace(summary, seconds=time.monotonic() - started)
+        raise _other_data(out, experiment, inputs, earlier, expected_key)
+    if earlier is not None and earlier.key == key and _is_intact(out):
+        update = {"folder": out, "up_to_date": True, "seconds": time.monotonic() - started}
+        return earlier.summary.model_copy(update=update)
 
     make_folder(out.parent)
-    with new_folder(out) as folder, explain_failures(out):
-        made = Preparation(experiment, folder, bad_lines, tell).run()
+    with new_folder(out) as folder, explain_write_errors(out):
+        made = Preparation(experiment, folder, bad_lines, report or (lambda _: None)).run()
         _refuse_changed(inputs, _fingerprint_inputs(experiment))
-        summary = replace(made, folder=out, seconds=time.monotonic() - started)
-        result = {k: v for k, v in asdict(summary).items() if k not in ("folder", "up_to_date")}
-        write_json(
-            folder / MANIFEST,
-            {
-                "format": _FORMAT,
-                "nmt": nmt.__version__,
-                "sentencepiece": sentencepiece.__version__,
-                "key": key,
-                "bad_lines": bad_lines,
-                "inputs": {file: entry.model_dump() for file, entry in inputs.items()},
-                "normalization": experiment.normalization.model_dump(),
-                "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
-                "subword": [subword.fingerprint for subword in load_subwords(folder)],
-                "summary": result,
-            },
+        update = {"folder": out, "seconds": time.monotonic() - started}
+        record = PreparationRecord(
+            format=_FORMAT,
+            nmt=nmt.__version__,
+            sentencepiece=sentencepiece.__version__,
+            key=key,
+            bad_lines=bad_lines,
+            inputs=inputs,
+            normalization=experiment.normalization,
+            subword=[subword.fingerprint for subword in load_subwords(folder)],
+            summary=made.model_copy(update=update),
         )
-    return summary
+        write_json(folder / RECORD, record.model_dump(mode="json"))
+    return record.summary
 
 
-def _fingerprint_inputs(experiment: Experiment) -> dict[str, InputFile]:
-    """Return size and SHA-256 of every text file; all of it is read, whatever its time says."""
+def _fingerprint_inputs(experiment: Experiment) -> dict[str, str]:
+    """Return the SHA-256 of every text file; all of it is read, whatever its time stamp says."""
     data = experiment.data
-    inputs = {}
-    for file in (*data.train, *data.valid, *(data.test or ())):
-        path = Path(file)
-        require_file(path)
-        require_utf8_name(path)
-        inputs[file] = InputFile(bytes=path.stat().st_size, sha256=sha256_of(path))
-    return inputs
+    files = (*data.train, *data.valid, *(data.test or ()))
+    for file in files:
+        require_file(Path(file))
+    return {file: sha256_of(Path(file)) for file in files}
 
 
-def _refuse_changed(before: Mapping[str, InputFile], after: Mapping[str, InputFile]) -> None:
-    """Refuse what was made of text that somebody was still writing."""
-    for file, entry in before.items():
-        if after[file] != entry:
-            raise DataError(f"{file}: changed while it was read; start again when it is complete.")
+def _choose(
+    experiment: Experiment,
+    inputs: Mapping[str, str],
+    bad_lines: BadLines,
+    earlier: PreparationRecord | None,
+    expected_key: str | None,
+) -> tuple[BadLines, str]:
+    """Return how bad lines are treated, and the key of the data that this gives.
+
+    "error" gives way to the choice that made the expected data, or else the earlier ones.
+    """
+    choices: tuple[BadLines, ...] = get_args(BadLines) if bad_lines == "error" else (bad_lines,)
+    keys = {choice: _key(experiment, inputs, choice) for choice in choices}
+    wanted = expected_key or (earlier.key if earlier is not None else None)
+    chosen = next((choice for choice in choices if keys[choice] == wanted), bad_lines)
+    return chosen, keys[chosen]
 
 
-def _names_read(out: Path) -> list[str]:
-    """Return the names of the files in a folder of prepared data that training reads."""
-    read = [path for part in (TRAIN, VALID) for path in (out / part).glob("[!.]*")]
-    pieces = [out / name for name in PIECE_FILES if (out / name).exists()]
-    return [MANIFEST, *(path.relative_to(out).as_posix() for path in [*pieces, *read])]
-
-
-def _key(experiment: Experiment, inputs: Mapping[str, InputFile], bad_lines: BadLines) -> str:
+def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines) -> str:
     """Return a hash of everything that the result depends on."""
     data = experiment.data
-    sides = [data.train, data.valid, data.test or ()]
     parts = {
         "format": _FORMAT,
-        "files": [[inputs[file].sha256 for file in side] for side in sides],
+        "files": [
+            [inputs[file] for file in side] for side in (data.train, data.valid, data.test or ())
+        ],
         "data": data.model_dump(include=_FILTER_OPTIONS),
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
         "shared": experiment.model.embedding.shares_vocabulary,
-        **({} if bad_lines == "error" else {"bad_lines": bad_lines}),
+        "bad_lines": bad_lines,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _explain_other_data(
-    out: Path, known: Mapping[str, InputFile], inputs: Mapping[str, InputFile]
-) -> str:
-    """Say which files are not those that a run has learned from, as far as that is known."""
-    before = {entry.sha256 for entry in known.values()}
-    changed = [file for file, entry in inputs.items() if entry.sha256 not in before]
-    what = ", ".join(changed) if known and changed else "the text files, or how they are prepared,"
-    return (
+def _other_data(
+    out: Path,
+    experiment: Experiment,
+    inputs: Mapping[str, str],
+    earlier: PreparationRecord | None,
+    expected_key: str | None,
+) -> DataError:
+    """Explain how the data differ from those that the run has learned from."""
+    for choice in get_args(BadLines):
+        if _key(experiment, inputs, choice) == expected_key:
+            return DataError(
+                f"{out.parent}: was trained on text prepared with --bad-lines {choice}; "
+                "give the same, or choose another --run."
+            )
+    before = earlier.inputs.values() if earlier is not None else inputs.values()
+    changed = [file for file, digest in inputs.items() if digest not in before]
+    what = ", ".join(changed) or "the text files, or the options of their preparation,"
+    return DataError(
         f"{out.parent}: {what} changed since the run was started; "
         "restore what it was trained on, or choose another --run."
     )
 
 
-def _read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of an earlier preparation; None if there is none of this format."""
+def _refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Refuse what was made of text that somebody was still writing."""
+    for file, digest in before.items():
+        if after[file] != digest:
+            raise DataError(f"{file}: changed while it was read; start again when it is complete.")
+
+
+def _read_record(folder: Path) -> PreparationRecord | None:
+    """Return the record of an earlier preparation; None if there is none of this format."""
+    if not (folder / RECORD).exists():
+        return None
     try:
-        manifest = Manifest.load(folder)
+        record = PreparationRecord.load(folder)
     except ModelError as error:
-        if (folder / MANIFEST).exists():
-            _logger.warning("%s; prepared again", error)
-        return None
-    return manifest if manifest.format == _FORMAT else None
-
-
-def _summary_if_current(out: Path, manifest: Manifest | None, key: str) -> PreparedSummary | None:
-    """Return what an earlier call made, if it is whole and what this call would make.
-
-    All of it is read: a flipped bit would be learned without a sign.
-    """
-    if manifest is None or manifest.key != key:
-        return None
-    try:
-        verify_manifest(out, needed=_names_read(out))
-        fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
-        corpora = [Corpus.open(out, name) for name in (TRAIN, VALID)]
-        if any(corpus.fingerprints != fingerprints for corpus in corpora):
-            raise DataError(f"{out}: the subword models did not cut these corpora")
-        return PreparedSummary.from_manifest(manifest, out)
-    except NmtError as error:
         _logger.warning("%s; prepared again", error)
         return None
+    return record if record.format == _FORMAT else None
+
+
+def _is_intact(out: Path) -> bool:
+    """True if all files of an earlier preparation are undamaged and belong together.
+
+    All of them are read: a flipped bit would be learned without a sign.
+    """
+    parts = [path for name in (TRAIN, VALID) for path in (out / name).glob("[!.]*")]
+    pieces = [out / name for name in PIECE_FILES if (out / name).exists()]
+    needed = [RECORD, *(path.relative_to(out).as_posix() for path in [*parts, *pieces])]
+    try:
+        verify_checksums(out, needed=needed)
+        fingerprints = tuple(subword.fingerprint for subword in load_subwords(out))
+        if any(Corpus(out, name).fingerprints != fingerprints for name in (TRAIN, VALID)):
+            raise DataError(f"{out}: the subword models did not encode these corpora")
+    except NmtError as error:
+        _logger.warning("%s; prepared again", error)
+        return False
+    return True

@@ -1,1 +1,1 @@
-"""What goes on inside a model: tensors in, numbers or a picture out."""
+"""Analysis of models: tensors in, numbers or pictures out."""

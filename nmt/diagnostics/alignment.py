@@ -1,6 +1,6 @@
-"""Word alignments from attention, and how good they are.
+"""Word alignments from attention, and their error rate.
 
-Words are what stands between spaces in plain text. An alignment is a list of (source word, target
+Words are separated by spaces in plain text. An alignment is a list of (source word, target
 word), both counted from 0; in Pharaoh form "0-0 1-2".
 """
 
@@ -16,7 +16,7 @@ Link = tuple[int, int]
 """Source word, target word."""
 
 _LONGEST_LINK = 30
-"""Characters; Python reads no number of thousands of digits."""
+"""Characters; Python does not read numbers with thousands of digits."""
 _SPACE = "▁"
 _UNK_PIECE = SPECIAL_PIECES[UNK]
 _UNSPOKEN = frozenset(SPECIAL_PIECES) - {_UNK_PIECE}
@@ -55,9 +55,9 @@ def words_of_pieces(pieces: Iterable[str], *, one_each: bool = False) -> list[in
 def align_words(
     attention: Tensor, source_words: Sequence[int | None], target_words: Sequence[int | None]
 ) -> list[Link]:
-    """Link each target word to the source word that its pieces look at most.
+    """Link each target word to the source word that its pieces attend to most.
 
-    Attention to the end symbol and to spaces is left out of account; ties go to the first word.
+    Attention to the end symbol and to spaces is ignored; ties go to the first word.
 
     Args:
         attention: of pieces, [tgt_len, at least src_len].
@@ -65,7 +65,7 @@ def align_words(
         target_words: word of each target piece, [tgt_len].
 
     Returns:
-        Links in the order of target words; none for an empty side.
+        Links in the order of target words; none if a side is empty.
     """
     weights = attention[:, : len(source_words)].double()
     by_source = weights @ _membership(source_words)  # [tgt_len, source words]
@@ -83,7 +83,7 @@ def _membership(words: Sequence[int | None]) -> Tensor:
 
 
 def format_pharaoh(links: Iterable[Link]) -> str:
-    """Write links as "0-0 1-2"."""
+    """Return links as "0-0 1-2"."""
     return " ".join(f"{source}-{target}" for source, target in links)
 
 
@@ -91,7 +91,7 @@ def parse_pharaoh(line: str) -> set[Link]:
     """Read links such as "0-0 1-2".
 
     Raises:
-        DataError: something in the line is no link.
+        DataError: a field of the line is not a link.
     """
     links = set()
     for field in line.split():
@@ -99,7 +99,7 @@ def parse_pharaoh(line: str) -> set[Link]:
         numbers_like = source.isdecimal() and target.isdecimal() and len(field) < _LONGEST_LINK
         if not (dash and numbers_like):
             raise DataError(
-                f'"{field[:_LONGEST_LINK]}" is no link; an alignment looks like "0-0 1-2".'
+                f'"{field[:_LONGEST_LINK]}" is not a link; an alignment looks like "0-0 1-2".'
             )
         links.add((int(source), int(target)))
     return links
@@ -111,12 +111,12 @@ def alignment_error_rate(
     """Return AER = 1 - (|A & S| + |A & P|) / (|A| + |S|) over a corpus (Och and Ney, 2003).
 
     Args:
-        found: links to judge, per sentence (A).
-        sure: links that must be there (S).
-        possible: links that may be there (P); the sure ones count as possible in any case.
+        found: links to evaluate, per sentence (A).
+        sure: required links (S).
+        possible: permitted links (P); the sure ones are always included.
 
     Raises:
-        DataError: different numbers of sentences.
+        DataError: the numbers of sentences differ.
     """
     if not len(found) == len(sure) == len(possible):
         raise DataError(

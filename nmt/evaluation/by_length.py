@@ -1,9 +1,10 @@
-"""Scores of short and of long sentences apart: where a model without attention gives in."""
+"""Scores by sentence length: they show where a model without attention degrades."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt.evaluation.metrics import Score, require_equal_counts, score
+from nmt.text.columns import align_columns
 
 EDGES = (5, 10, 15, 20, 30, 40, 60)
 """Longest sentence of each group, in words; a last group takes the rest."""
@@ -11,7 +12,7 @@ EDGES = (5, 10, 15, 20, 30, 40, 60)
 
 @dataclass(frozen=True)
 class LengthGroup:
-    """The lines of a range of lengths, and their scores."""
+    """The scores of the lines in a range of lengths."""
 
     shortest: int
     """In words between spaces."""
@@ -35,18 +36,18 @@ def score_by_length(
     edges: Sequence[int] = EDGES,
     tokenize: str = "13a",
 ) -> list[LengthGroup]:
-    """Score the lines of each range of lengths; empty ranges are left out.
+    """Return the scores of each range of lengths; empty ranges are skipped.
 
     Args:
         hypotheses: detokenized translations.
         references: one reference per line.
         metrics: some of METRICS.
-        measured: the texts whose words are counted, such as the source; None = the references.
+        measured: texts whose words are counted, such as the source; None = the references.
         edges: longest sentence of each range, in words.
         tokenize: one of TOKENIZERS, for BLEU.
 
     Raises:
-        DataError: there are no lines, or not as many everywhere.
+        DataError: there are no lines, or the numbers of lines differ.
     """
     require_equal_counts(hypotheses, references)
     measured = references if measured is None else measured
@@ -78,11 +79,4 @@ def as_table(groups: Sequence[LengthGroup], measured: str = "reference") -> str:
         [group.name, f"{group.lines:,}", *(f"{score.value:.2f}" for score in group.scores)]
         for group in groups
     ]
-    return "\n".join(_aligned(rows))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join([row[0].ljust(widths[0]), *cells[1:]])
+    return "\n".join(align_columns(rows))

@@ -1,4 +1,4 @@
-"""Scores of translations: raw, detokenized text against untouched references (Post, 2018)."""
+"""Scores of detokenized translations against unmodified references (Post, 2018)."""
 
 import logging
 import math
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
 METRICS = ("bleu", "chrf", "ter", "exact", "wer")
-"""What `score` knows: three metrics of sacrebleu, exact match, word error rate."""
+"""All metrics: three of sacrebleu, exact match, word error rate."""
 LOWER_IS_BETTER = ("ter", "wer")
 TOKENIZERS = ("13a", "intl", "zh", "char", "none")
-"""How BLEU cuts text into words: "13a" for most languages, "zh" for Chinese, "char" for others
+"""How BLEU splits text into words: "13a" for most languages, "zh" for Chinese, "char" for others
 that are written without spaces."""
 
 _MOST_DRAWN = 20_000_000
@@ -31,19 +31,19 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Score:
-    """A figure and what is needed to get it again."""
+    """A score and the signature that makes it reproducible."""
 
     metric: str
     """One of METRICS."""
     name: str
-    """What sacrebleu prints, for example "chrF2"."""
+    """Name that sacrebleu prints, for example "chrF2"."""
     value: float
     signature: str
     low: float | None = None
     """Lower end of the 95 % confidence interval, by bootstrap over lines: sacrebleu's mean less its
-    half width, but no score that cannot be; of a few lines, these two can lead beyond."""
+    half width, clipped to valid scores."""
     high: float | None = None
-    """Upper end of it."""
+    """Upper end of the interval."""
 
     def __str__(self) -> str:
         interval = "" if self.low is None else f" [{self.low:.1f}, {self.high:.1f}]"
@@ -58,17 +58,17 @@ def score(
     bootstrap: int = 0,
     tokenize: str = "13a",
 ) -> list[Score]:
-    """Score `hypotheses` against one reference each, exactly as the `sacrebleu` command does.
+    """Return the scores of `hypotheses`, exactly as the `sacrebleu` command computes them.
 
     Args:
         hypotheses: detokenized translations, one per line.
-        references: their references, as they came.
+        references: one reference per line, unmodified.
         metrics: some of METRICS.
         bootstrap: resamples for the confidence interval; 0 = none.
         tokenize: one of TOKENIZERS, for BLEU.
 
     Raises:
-        DataError: there are no lines, or not as many on both sides.
+        DataError: there are no lines, or the numbers of lines differ.
         UsageError: a metric or tokenizer is unknown.
     """
     require_equal_counts(hypotheses, references)
@@ -79,8 +79,8 @@ def score(
 def _score(
     name: str, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int, tokenize: str
 ) -> Score:
-    # By the parts of sacrebleu's `corpus_score`, which itself fails at the mean of its resamples
-    # where some score exactly 0 or 100: these are of another kind of float than the others.
+    # The steps of sacrebleu's `corpus_score`, which itself raises a TypeError for chrF (2.6.0): it
+    # takes the mean of float32 scores and of the Python floats 0.0 and 100.0.
     metric: Any = make_metric(name, tokenize=tokenize)
     statistics = metric._extract_corpus_statistics(hypotheses, [references])
     result = metric._aggregate_and_compute(statistics)
@@ -100,7 +100,7 @@ def _score(
 
 
 def _interval(metric: Any, statistics: Any, resamples: int) -> tuple[float, float]:
-    """Return the ends of sacrebleu's interval, and note in `metric` what its signature tells."""
+    """Return the ends of sacrebleu's interval, and set what the signature of `metric` shows."""
     import numpy as np
     from sacrebleu.significance import _bootstrap_resample, estimate_ci
 
@@ -138,9 +138,9 @@ def make_metric(name: str, *, tokenize: str = "13a") -> "Metric":
 
 
 def affordable_resamples(resamples: int, lines: int) -> int:
-    """Return as many of `resamples` as fit into memory, and warn if those are fewer.
+    """Return the number of resamples, reduced with a warning if they would not fit into memory.
 
-    sacrebleu holds all resamples at once, up to 100 bytes for each line drawn.
+    sacrebleu holds all resamples at once, up to 100 bytes per drawn line.
     """
     most = _MOST_DRAWN // lines
     if resamples <= most:
@@ -159,10 +159,10 @@ def require_equal_counts(
     references: Sequence[str],
     names: tuple[str, str] = ("the hypothesis", "the reference"),
 ) -> None:
-    """Refuse texts that cannot be compared line by line; sacrebleu's functions do not.
+    """Refuse texts with different numbers of lines, which sacrebleu accepts.
 
     Raises:
-        DataError: naming both counts, and where the two most likely lose step.
+        DataError: with both counts, and where the texts most likely get out of step.
     """
     if len(hypotheses) != len(references):
         where = describe_shift(_lengths(hypotheses), _lengths(references), names=names)
@@ -175,7 +175,7 @@ def require_equal_counts(
 
 
 def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Say what makes a score of these texts doubtful: one sentence for each finding."""
+    """Return a sentence for each property that makes a score of these texts doubtful."""
     found = []
     empty = [number for number, line in enumerate(references, 1) if not line.strip()]
     if empty:
@@ -187,11 +187,11 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
         if hypotheses_have and not references_have:
             found.append(f'hypotheses contain "{mark}": join the pieces to words before scoring')
         elif references_have and not hypotheses_have:
-            found.append(f'references contain "{mark}": use the untouched references')
+            found.append(f'references contain "{mark}": use the unmodified references')
     if _share(_SPACED_MARK, references) > _SUSPICIOUS_SHARE:
         found.append(
             'references look tokenized (" ." or " ,"): the score cannot be compared with others; '
-            "use the untouched references"
+            "use the unmodified references"
         )
     elif _share(_SPACED_MARK, hypotheses) > _SUSPICIOUS_SHARE:
         found.append('hypotheses look tokenized (" ." or " ,"): detokenize them before scoring')
@@ -207,7 +207,7 @@ def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str
         elif references_are and not hypotheses_are:
             found.append(
                 f"references are all {name} case, hypotheses are not: the score cannot be compared "
-                "with others; use the untouched references"
+                "with others; use the unmodified references"
             )
     return found
 
@@ -228,7 +228,7 @@ def _has_case(line: str) -> bool:
 
 
 def _lengths(lines: Sequence[str]) -> FloatArray:
-    """Return the characters of each line, its end included, [lines]."""
+    """Return the number of characters of each line, its end included, [lines]."""
     import numpy as np
 
     return np.array([len(line) + 1 for line in lines], dtype=np.float64)

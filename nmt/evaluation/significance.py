@@ -1,8 +1,8 @@
-"""Is one system better than another, or was it luck? A paired test on the same lines.
+"""Paired significance test of two systems on the same lines.
 
-sacrebleu's other test, approximate randomization, is left out: it counts only trials whose
+sacrebleu's other test, approximate randomization, is not offered: it counts only trials whose
 difference exceeds the observed one, so that a single differing line, for which all trials tie,
-comes out as significant (p = 0.0001 by default).
+appears significant (p = 0.0001 by default).
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from typing import Any
 from nmt.evaluation.metrics import affordable_resamples, make_metric, require_equal_counts
 
 DEFAULT_SAMPLES = 1000
-"""Resamples when no number is asked for."""
+"""Default number of resamples."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far a system is from a baseline, and how likely such a distance is by chance."""
+    """The difference between a system and a baseline, and how likely it is by chance."""
 
     metric: str
     name: str
-    """What sacrebleu prints, for example "chrF2"."""
+    """Name that sacrebleu prints, for example "chrF2"."""
     value: float
     """Score of the system."""
     baseline: float
@@ -54,11 +54,11 @@ def compare(
         baseline: translations of the baseline.
         references: one reference per line.
         metrics: some of METRICS.
-        samples: how often as many lines as there are, are drawn with replacement.
+        samples: number of resamples, each of as many lines, drawn with replacement.
         tokenize: one of TOKENIZERS, for BLEU.
 
     Raises:
-        DataError: there are no lines, or not as many everywhere.
+        DataError: there are no lines, or the numbers of lines differ.
     """
     from sacrebleu.significance import PairedTest
 
@@ -82,8 +82,8 @@ def compare(
                 name=name,
                 value=float(new.score),
                 baseline=float(old.score),
-                # sacrebleu counts differences above the observed one, and so gives two systems
-                # of equal score the smallest p there is; at least as large as 0 is every one.
+                # sacrebleu counts differences above the observed one, so that equal scores get the
+                # smallest p; but a difference of 0 has p = 1.
                 p_value=1.0 if new.score == old.score else new.p_value,
                 signature=str(signature),
             )

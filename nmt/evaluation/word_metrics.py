@@ -1,7 +1,7 @@
-"""Two small metrics in the form of sacrebleu's, for tasks whose answers are right or wrong.
+"""Exact match and word error rate, for tasks whose answers are right or wrong.
 
-As sacrebleu metrics they get its signatures, bootstrap and paired tests. This module imports
-sacrebleu, which is slow to import: import it inside functions.
+They are sacrebleu metrics, so that its signatures, bootstrap and paired tests apply. sacrebleu is
+slow to import: import this module inside functions.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from sacrebleu.metrics.base import Metric, Score, Signature
 
 
 class _CaseSignature(Signature):
-    """Says that lines are compared as they are."""
+    """Lines are compared unchanged."""
 
     def __init__(self, args: dict[str, Any]) -> None:
         super().__init__(args)
@@ -19,7 +19,7 @@ class _CaseSignature(Signature):
 
 
 class _RatioMetric(Metric):
-    """A percentage of two sums over lines: statistics are (part, whole) per line."""
+    """A ratio of two sums over lines, in percent; statistics are (part, whole) per line."""
 
     _SIGNATURE_TYPE = _CaseSignature
     _NAME: str
@@ -39,7 +39,7 @@ class _RatioMetric(Metric):
 
 
 class ExactMatch(_RatioMetric):
-    """Percentage of lines that equal their reference, white space at the end aside."""
+    """Percentage of lines that equal their reference, trailing white space aside."""
 
     _NAME = "exact"
 
@@ -50,10 +50,7 @@ class ExactMatch(_RatioMetric):
 
 
 class WordErrorRate(_RatioMetric):
-    """Insertions, deletions and substitutions per hundred words of the reference.
-
-    Words are what stands between spaces.
-    """
+    """Insertions, deletions and substitutions per 100 words (between spaces) of the reference."""
 
     _NAME = "WER"
 
@@ -67,7 +64,7 @@ class WordErrorRate(_RatioMetric):
 
 
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
-    """Count the insertions, deletions and substitutions from one to the other (Levenshtein)."""
+    """Return the number of insertions, deletions and substitutions between two (Levenshtein)."""
     row = list(range(len(second) + 1))
     for i, item in enumerate(first, 1):
         diagonal, row[0] = row[0], i

@@ -12,8 +12,8 @@ from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ModelError
+from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json
-from nmt.storage.manifest import verify_manifest
 from nmt.text.subword import PIECE_FILES, Subword, load_subwords
 
 FORMAT_VERSION = 2
@@ -66,7 +66,7 @@ def describe_model_folder(path: Path) -> Description:
     """
     folder = find_model_folder(path)
     present = [name for name in PIECE_FILES if (folder / name).exists()]
-    verify_manifest(folder, needed=(CONFIG, WEIGHTS, *present))
+    verify_checksums(folder, needed=(CONFIG, WEIGHTS, *present))
     config = read_config(folder / CONFIG)
     source, target = load_subwords(folder)
     for side, subword, expected in (

@@ -1,37 +1,29 @@
-"""Single files, replaced all or nothing; JSON."""
+"""Single files, replaced all or nothing; JSON.
+
+A file is written under a temporary name beside its final one, forced to the disk, and renamed.
+After a crash or power cut the old file is there or the new one, never half of one.
+"""
 
 import contextlib
 import json
 import os
 import re
 import secrets
-import stat
 from pathlib import Path
 from typing import Any
 
 from nmt.errors import ModelError, UsageError
-from nmt.storage.failures import explain_failures, explain_refusal, format_size
+from nmt.paths import require_regular_file
+from nmt.storage.os_errors import explain_read_errors, explain_write_errors, format_size
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
-"""Names that `temporary_beside` gives."""
+"""Names that `temporary_beside` returns."""
 
-_MOST_DESCRIBED = 32 << 20  # bytes of a file of checksums or JSON; more of them is an attack
-
-
-def require_utf8_name(path: Path) -> None:
-    """Refuse a name that no configuration, log or manifest could write down.
-
-    Raises:
-        UsageError: its bytes are not UTF-8.
-    """
-    try:
-        os.fsencode(path).decode("utf-8")
-    except UnicodeError as error:
-        raise UsageError(f"{str(path)!a}: is no name in UTF-8; rename it.") from error
+_MOST_BYTES = 32 << 20  # of a JSON file or a list of checksums; a larger one is an attack
 
 
 def temporary_beside(final: Path) -> Path:
-    """Return an unused name beside `final` that `sweep_strays` knows as left over from a crash."""
+    """Return an unused name beside `final` that `sweep_strays` removes after a crash."""
     return final.with_name(f".{final.name}.{secrets.token_hex(6)}.partial")
 
 
@@ -39,18 +31,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, all or nothing; the folder must exist.
 
     Args:
-        path: becomes a plain file of mode 0644, less the process's umask.
+        path: becomes a regular file of mode 0644, less the umask.
         data: the whole content.
 
     Raises:
         UsageError: `path` is a folder, device or pipe.
-        ResourceError: the disk is full, read-only, over quota, not permitted or failing.
+        ResourceError: the disk is full, read-only, over quota or failing, or permission is denied.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(f"{path}: is not a plain file and is left alone; choose another name.")
+        raise UsageError(f"{path}: is not a regular file and is left alone; choose another name.")
     temporary = temporary_beside(path)
     try:
-        with explain_failures(path, need=len(data)):
+        with explain_write_errors(path, need=len(data)):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
                 file.write(data)
@@ -67,7 +59,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8, all or nothing; see `write_bytes`.
 
-    What names of files hold that the locale cannot express is written as the bytes it stands for.
+    File names in `text` that the locale cannot express are written as their original bytes.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
@@ -78,31 +70,31 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file of ours holds.
+    """Return the content of a JSON file.
 
     Raises:
         ModelError: it is missing or damaged, or cannot be read.
     """
     try:
-        with explain_refusal(path):
-            return json.loads(read_description(path))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: is missing; the folder is not complete.") from error
-    except (ValueError, RecursionError) as error:  # the latter of endless brackets
+        return json.loads(read_small_file(path))
+    except (ValueError, RecursionError) as error:  # the latter from endless brackets
         raise ModelError(f"{path}: is damaged, not JSON ({error}); restore it.") from error
 
 
-def read_description(path: Path) -> bytes:
-    """Return the content of a small plain file: no pipe that never ends, nothing huge."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelError(f"{path}: is not a plain file; refused, copy the folder again.")
-    if status.st_size > _MOST_DESCRIBED:
-        raise ModelError(
-            f"{path}: is damaged, {format_size(status.st_size)} are too much for what it says; "
-            "restore it."
-        )
-    return path.read_bytes()
+def read_small_file(path: Path) -> bytes:
+    """Return the content of a regular file of at most 32 MiB.
+
+    Raises:
+        ModelError: it is missing, too large or no regular file, or cannot be read.
+    """
+    with explain_read_errors(path):
+        require_regular_file(path)
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise ModelError(
+                f"{path}: is damaged, {format_size(size)} are too much for its content; restore it."
+            )
+        return path.read_bytes()
 
 
 def force_to_disk(path: Path) -> None:

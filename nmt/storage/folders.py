@@ -1,4 +1,4 @@
-"""Folders that appear whole, and what a killed process left of them."""
+"""Folders that appear complete or not at all, and the remains of killed processes."""
 
 import contextlib
 import ctypes
@@ -12,21 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import ModelError, UsageError
-from nmt.storage.failures import explain_failures
-from nmt.storage.files import (
-    TEMPORARY,
-    force_to_disk,
-    read_description,
-    require_utf8_name,
-    temporary_beside,
-)
-from nmt.storage.manifest import MANIFEST, read_manifest, write_manifest
+from nmt.paths import is_utf8
+from nmt.storage.checksums import CHECKSUMS, read_checksums, write_checksums
+from nmt.storage.files import TEMPORARY, force_to_disk, read_small_file, temporary_beside
+from nmt.storage.os_errors import explain_write_errors
 
 _logger = logging.getLogger(__name__)
 
 _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
-_OF_FINDER = ".DS_Store"  # macOS puts it into each folder that somebody has looked at
-_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_FINDER_FILE = ".DS_Store"  # macOS writes it into each folder that somebody has looked at
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 
 
 def make_folder(path: Path) -> Path:
@@ -36,9 +31,10 @@ def make_folder(path: Path) -> Path:
         UsageError: a file is in the way, or the name is not UTF-8.
         ResourceError: the disk refuses.
     """
-    require_utf8_name(path)
+    if not is_utf8(path):
+        raise UsageError(f"{str(path)!a}: the name is not UTF-8; rename it.")
     try:
-        with explain_failures(path):
+        with explain_write_errors(path):
             path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{path}: cannot be a folder, a file is in the way; move it.") from error
@@ -46,70 +42,76 @@ def make_folder(path: Path) -> Path:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Refuse a folder that is not there to be replaced: `new_folder` did not make all of it.
+    """Refuse a folder that nmt did not create, or that holds foreign files.
 
-    Where the manifest is damaged, nobody can tell; `publish_folder` then keeps the whole folder.
+    If its checksums are damaged nobody can tell; `new_folder` then keeps the folder.
 
     Raises:
-        UsageError: it is a file or a link, or holds files that its manifest does not list.
+        UsageError: it is a file or a link, or holds files that its checksums do not list.
     """
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise UsageError(
-            f"{folder}: is no folder of its own but a {'link' if folder.is_symlink() else 'file'}; "
-            "it would be replaced as a whole, so move it away."
-        )
+        kind = "link" if folder.is_symlink() else "file"
+        raise UsageError(f"{folder}: is a {kind}, where nmt writes a folder; move it away.")
     foreign = _foreign_files(folder)
-    if foreign and not _has_damaged_manifest(folder):
+    if foreign and not _has_damaged_checksums(folder):
         others = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
         raise UsageError(
-            f"{folder}: holds {foreign[0]}{others}, which nmt did not write, and would be replaced "
-            "as a whole; move that away, or choose another folder."
+            f"{folder}: holds {foreign[0]}{others}, which nmt did not write, and the whole folder "
+            "would be replaced; move that away, or choose another folder."
         )
 
 
-def _has_damaged_manifest(folder: Path) -> bool:
-    """Say whether there is a manifest that cannot be the one `new_folder` has written."""
-    if not (folder / MANIFEST).is_file():
+def _has_damaged_checksums(folder: Path) -> bool:
+    """True if there is a list of checksums that `new_folder` cannot have written."""
+    if not (folder / CHECKSUMS).is_file():
         return False
     try:
-        listed = read_manifest(folder)
+        listed = read_checksums(folder)
     except ModelError:
         return True
     return not listed or not all((folder / name).is_file() for name in listed)
 
 
 def _foreign_files(folder: Path) -> list[str]:
-    """Return what lies in a folder and is not in its manifest, as far as that is legible."""
-    try:
-        lines = read_description(folder / MANIFEST).split(b"\n")
-    except (OSError, ModelError):
-        lines = []
-    listed = {os.fsdecode(line[66:]) for line in lines} | {MANIFEST}
+    """Return the files of a folder that its checksums do not list, as far as these are legible."""
+    lines: list[bytes] = []
+    with contextlib.suppress(ModelError):
+        lines = read_small_file(folder / CHECKSUMS).split(b"\n")
+    listed = {os.fsdecode(line[66:]) for line in lines} | {CHECKSUMS}
     found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    names = {path.relative_to(folder).as_posix() for path in found if path.name != _OF_FINDER}
+    names = {path.relative_to(folder).as_posix() for path in found if path.name != _FINDER_FILE}
     return sorted(names - listed)
 
 
-def publish_folder(temporary: Path, final: Path) -> None:
-    """Make the complete folder `temporary` appear as `final`, after all its files are on the disk.
+@contextlib.contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `final` at the end of the block, or vanishes.
 
-    A folder that is already there changes places with it in one step where the system can do that
-    (Linux, on most file systems), so that a reader finds one of the two at any moment. Elsewhere it
-    is moved aside first; should the process die between the two renames, `sweep_strays` puts a
-    whole folder there. What was replaced is deleted last. If somebody put files of his own into
-    it, it stays, under a name that begins with `NAME.kept.`.
-
-    Args:
-        temporary: a folder from `temporary_beside(final)`.
-        final: its name from now on.
+    `SHA256SUMS` is written at the end, over whatever the block has put there. A folder that is
+    already called `final` is replaced in one step, so that a reader, or a process that takes over
+    after a crash, finds one of the two. Foreign files in it are kept in `NAME.kept.*`.
 
     Raises:
         ResourceError: the disk refuses.
     """
+    temporary = temporary_beside(final)
+    try:
+        with explain_write_errors(final):
+            temporary.mkdir()
+        yield temporary
+        write_checksums(temporary)
+        _publish(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _publish(temporary: Path, final: Path) -> None:
+    """Force a complete folder to the disk, then rename it to `final`."""
     size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
-    with explain_failures(final, need=size):
+    with explain_write_errors(final, need=size):
         for path in temporary.rglob("*"):
             if path.is_file() or path.is_dir():
                 force_to_disk(path)
@@ -118,10 +120,10 @@ def publish_folder(temporary: Path, final: Path) -> None:
             os.rename(temporary, final)
             force_to_disk(final.parent)
             return
-        aside = _name_aside(final)
+        aside = _name_aside(final)  # a name that `sweep_strays` does not delete unseen
         os.rename(temporary, aside)
         try:
-            former = _put_in_place(aside, final)
+            former = _replace(aside, final)
         except OSError:
             os.rename(aside, temporary)
             raise
@@ -130,12 +132,12 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 
 def _name_aside(final: Path) -> Path:
-    """Return an unused name beside `final` for what it replaces; `sweep_strays` knows it."""
+    """Return an unused name for a complete folder that replaces `final` or is replaced by it."""
     return final.with_name(f".{final.name}.{secrets.token_hex(6)}.replaced")
 
 
-def _put_in_place(new: Path, final: Path) -> Path:
-    """Let the folder `new` have the name `final`, and return the name of what had it."""
+def _replace(new: Path, final: Path) -> Path:
+    """Rename the folder `new` to `final`, and return the new name of the former `final`."""
     if _exchange(new, final):
         return new
     former = _name_aside(final)
@@ -149,17 +151,19 @@ def _put_in_place(new: Path, final: Path) -> Path:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Let two names change places in one step; False if the system cannot do that.
+    """Exchange two names in one step; False if the system cannot do that.
+
+    The fault programme needs it: a run that is killed at any system call still has its model.
 
     Raises:
-        OSError: it can, and refuses.
+        OSError: the system can, and refuses.
     """
     try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:
         return False
-    here = ctypes.c_int(_HERE)
-    if rename(here, os.fsencode(first), here, os.fsencode(second), _EXCHANGE) == 0:
+    here = ctypes.c_int(_AT_FDCWD)
+    if renameat2(here, os.fsencode(first), here, os.fsencode(second), _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
     if number in (errno.EINVAL, errno.ENOSYS):  # of the file system; of the kernel
@@ -167,61 +171,41 @@ def _exchange(first: Path, second: Path) -> bool:
     raise OSError(number, os.strerror(number), str(second))
 
 
-def _discard(aside: Path, final: Path) -> None:
-    """Delete what `final` has replaced; what holds files of somebody else is kept beside it."""
-    is_ours = aside.is_dir() and not aside.is_symlink() and not _foreign_files(aside)
-    if is_ours:  # renamed first: what is half deleted looks like files of somebody else
+def _discard(former: Path, final: Path) -> None:
+    """Delete a folder that `final` has replaced, or keep it if it holds foreign files."""
+    is_ours = former.is_dir() and not former.is_symlink() and not _foreign_files(former)
+    if is_ours:  # renamed first: half deleted, its files would look foreign
         doomed = temporary_beside(final)
-        os.rename(aside, doomed)
+        os.rename(former, doomed)
         shutil.rmtree(doomed)
     else:
         kept = final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}")
-        os.rename(aside, kept)
-        _logger.warning("%s: held files that nmt did not write; it is kept as %s", final, kept.name)
-
-
-@contextlib.contextmanager
-def new_folder(final: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `final` at the end of the block, or vanishes.
-
-    The manifest is written here, over whatever the block has put there.
-
-    Raises:
-        ResourceError: the disk refuses.
-    """
-    temporary = temporary_beside(final)
-    try:
-        with explain_failures(final):
-            temporary.mkdir()
-        yield temporary
-        write_manifest(temporary)
-        publish_folder(temporary, final)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        os.rename(former, kept)
+        _logger.warning("%s: held files that nmt did not write; kept as %s", final, kept.name)
 
 
 def sweep_strays(folder: Path) -> list[str]:
-    """Remove what a killed process left half-written in `folder`, and return the names.
+    """Remove what a killed process left unfinished in `folder`, and return the names.
 
-    Call it while holding the folder's lock: another process's work in progress looks the same.
+    Call it while holding the folder's lock: the work of a running process looks the same.
 
     Raises:
         ResourceError: the disk refuses.
     """
     swept = []
-    with explain_failures(folder):
+    with explain_write_errors(folder):
         for path in sorted(folder.iterdir()):
-            replaced = _REPLACED.fullmatch(path.name)
-            if replaced is not None and not (folder / replaced["name"]).exists():
-                os.rename(path, folder / replaced["name"])
-            elif replaced is not None:
-                _discard(path, folder / replaced["name"])
-                swept.append(path.name)
-            elif TEMPORARY.fullmatch(path.name):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-                swept.append(path.name)
+            if replaced := _REPLACED.fullmatch(path.name):
+                final = folder / replaced["name"]
+                if not final.exists():
+                    os.rename(path, final)
+                    continue
+                _discard(path, final)
+            elif not TEMPORARY.fullmatch(path.name):
+                continue
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            swept.append(path.name)
     return swept

@@ -1,4 +1,4 @@
-"""One process a folder."""
+"""One process per folder."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UsageError
-from nmt.storage.failures import explain_failures
+from nmt.storage.os_errors import explain_write_errors
 
 LOCK = ".lock"
 """Name of the lock file of a folder in use."""
@@ -16,18 +16,18 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone until the block ends or the process dies.
+    """Reserve `folder` for this process until the block ends or the process dies.
 
     Raises:
-        UsageError: another process holds it; its id and host are named.
+        UsageError: another process uses it; its id and host are named.
         ResourceError: the lock file cannot be written or locked.
     """
     path = folder / LOCK
-    with explain_failures(path):
+    with explain_write_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            with explain_failures(path):
+            with explain_write_errors(path):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             owner = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
@@ -35,11 +35,11 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"{folder}: is in use by {owner or 'another process'}; "
                 "wait until it ends, stop it, or choose another folder."
             ) from error
-        with explain_failures(path):
+        with explain_write_errors(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
-        # Closing gives the lock back. The file stays: to unlink it would let a third process
+        # Closing releases the lock. The file stays: if it were deleted, a third process could
         # lock a new file of the same name while a second one waits for this one.
         os.close(descriptor)

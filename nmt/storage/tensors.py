@@ -1,17 +1,18 @@
-"""Tensors on disk, as safetensors."""
+"""Tensors and arrays on disk, as safetensors: loading them runs no code."""
 
 import contextlib
 import json
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.errors import ModelError, explain_lack_of_memory
-from nmt.storage.failures import explain_refusal, format_size
+from nmt.paths import require_regular_file
 from nmt.storage.files import write_bytes
+from nmt.storage.os_errors import explain_read_errors, format_size
 
-if TYPE_CHECKING:  # torch takes a second to import, and `nmt --help` needs this module's floor
+if TYPE_CHECKING:  # torch and numpy are slow to import, and `nmt --help` imports this module
+    import numpy as np
     from torch import Tensor
 
 _METADATA_KEY = "nmt"
@@ -24,13 +25,12 @@ def save_tensors(
     """Write tensors as safetensors, all or nothing; equal tensors give equal bytes.
 
     Args:
-        path: the file, by habit `*.safetensors`.
-        tensors: by name, on any device; each storage once (of tied weights pass one).
-        metadata: anything JSON can hold. It is stored as one string: with several keys,
-            safetensors would order them differently on each write.
+        path: the file, `*.safetensors`.
+        tensors: by name, on any device; of tied weights pass one.
+        metadata: anything JSON can hold.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: the disk refuses, or memory is too small.
     """
     import safetensors.torch
     import torch
@@ -39,18 +39,36 @@ def save_tensors(
         return f"writing {path}, which takes {format_size(need)}; end other programs, then retry."
 
     need = _COPIES * sum(tensor.nbytes for tensor in tensors.values())
-    with explain_lack_of_memory(explain):  # where safetensors finds none, it ends the process
+    with explain_lack_of_memory(explain):  # without memory, safetensors ends the process
         torch.empty(need, dtype=torch.uint8)
-    text = None if metadata is None else {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}
     # Views and slices are copied, since the format holds contiguous tensors only.
     ready = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    write_bytes(path, safetensors.torch.save(ready, text))
+    write_bytes(path, safetensors.torch.save(ready, _as_text(metadata)))
+
+
+def save_arrays(
+    path: Path, arrays: Mapping[str, "np.ndarray[Any, Any]"], metadata: Mapping[str, Any]
+) -> None:
+    """Write numpy arrays as safetensors, as `save_tensors` does, without importing torch.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
+    import safetensors.numpy
+
+    ready = {name: arrays[name] for name in sorted(arrays)}
+    write_bytes(path, safetensors.numpy.save(ready, _as_text(metadata)))
+
+
+def _as_text(metadata: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return metadata under one key: safetensors would order several differently each time."""
+    return None if metadata is None else {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}
 
 
 def load_tensors(path: Path) -> dict[str, "Tensor"]:
     """Return the tensors of a safetensors file, on the CPU.
 
-    The file is read, not mapped: a mapped file that shrinks later kills the process.
+    The file is read, not mapped: if a mapped file is truncated later, the process crashes.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -61,8 +79,20 @@ def load_tensors(path: Path) -> dict[str, "Tensor"]:
         return safetensors.torch.load(path.read_bytes())
 
 
+def load_arrays(path: Path) -> dict[str, "np.ndarray[Any, Any]"]:
+    """Return the arrays of a safetensors file; see `load_tensors`.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    import safetensors.numpy
+
+    with _explain_damage(path):
+        return safetensors.numpy.load(path.read_bytes())
+
+
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor of a safetensors file, without reading what they hold.
+    """Return the shape of each tensor of a safetensors file; only its header is read.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -75,7 +105,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def load_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata that `save_tensors` was given; empty if none was.
+    """Return the metadata of a safetensors file; empty if it has none.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -85,7 +115,7 @@ def load_metadata(path: Path) -> dict[str, Any]:
     with _explain_damage(path), safetensors.safe_open(str(path), framework="numpy") as file:
         metadata = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
     if not isinstance(metadata, dict):
-        raise ModelError(f"{path}: holds no table of metadata; restore the file from a copy.")
+        raise ModelError(f"{path}: its metadata are no table; restore the file from a copy.")
     return metadata
 
 
@@ -94,13 +124,9 @@ def _explain_damage(path: Path) -> Iterator[None]:
     import safetensors
 
     try:
-        with explain_refusal(path):
-            mode = path.stat().st_mode
-            if not stat.S_ISREG(mode):
-                raise ModelError(f"{path}: is not a plain file; point to a file of weights.")
+        with explain_read_errors(path):
+            require_regular_file(path)
             yield
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: is missing; the folder is not complete.") from error
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path}: is not a readable safetensors file ({error}); restore it from a copy."

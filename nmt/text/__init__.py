@@ -1,1 +1,1 @@
-"""From bytes on a disk to pieces and back: lines, normal forms, subwords, filters."""
+"""From bytes on a disk to pieces and back: lines, normalisation, subwords, filters."""

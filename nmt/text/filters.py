@@ -1,7 +1,7 @@
-"""Which pairs not to learn from, and why: each pair is dropped for the first reason that applies.
+"""Pairs to exclude from training; each is dropped for the first reason that applies.
 
-Two filters, because texts are known before pieces are: `TextFilter` looks at the normalised
-texts, `LengthFilter` at the numbers of pieces.
+There are two filters, since texts are known before pieces: `TextFilter` checks the normalised
+texts, `LengthFilter` the numbers of pieces.
 """
 
 import hashlib
@@ -12,17 +12,22 @@ Reason = Literal["empty", "copy", "duplicate", "too long", "ratio"]
 """Why a pair was dropped."""
 
 REASONS: tuple[Reason, ...] = ("empty", "copy", "duplicate", "too long", "ratio")
-"""All reasons, in the order in which they are tried."""
+"""All reasons, in the order of the checks."""
 
 
 def digest(source: str, target: str) -> int:
-    """Return 64 bits that stand for a pair of lines, to find equal pairs without keeping them."""
-    both = f"{source}\n{target}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(both, digest_size=8).digest(), "little")
+    """Return 64 bits that identify a pair of lines, to find equal pairs without keeping them."""
+    return digest_of(f"{source}\n{target}")
+
+
+def digest_of(text: str) -> int:
+    """Return 64 bits: two of 10 million different texts agree with a probability of 3e-6."""
+    content = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 class TextFilter:
-    """Drops pairs for what their texts are; remembers what it has seen if it looks for duplicates.
+    """Drops pairs because of their texts; remembers their digests to find duplicates.
 
     Args:
         drop_copies: drop pairs whose two sides are the same.
@@ -36,7 +41,7 @@ class TextFilter:
         self._seen: set[int] = set()
 
     def reason(self, source: str, target: str) -> Reason | None:
-        """Return why the pair of normalised lines is to be dropped, or None to keep it."""
+        """Return why to drop a pair of normalised lines, or None to keep it."""
         if is_empty(source, target):
             return "empty"
         if self._drop_copies and source == target:
@@ -51,7 +56,7 @@ class TextFilter:
 
 @dataclass(frozen=True)
 class LengthFilter:
-    """Drops pairs for how many pieces they have, end symbols not counted.
+    """Drops pairs because of their numbers of pieces, end symbols not counted.
 
     Args:
         max_length: largest number of pieces on either side.
@@ -62,7 +67,7 @@ class LengthFilter:
     max_ratio: float = 0.0
 
     def reason(self, source_length: int, target_length: int) -> Reason | None:
-        """Return why a pair of so many pieces is to be dropped, or None to keep it."""
+        """Return why to drop a pair with these numbers of pieces, or None to keep it."""
         shorter, longer = sorted((source_length, target_length))
         if longer > self.max_length:
             return "too long"
@@ -72,5 +77,5 @@ class LengthFilter:
 
 
 def is_empty(source: str, target: str) -> bool:
-    """Tell whether a side has nothing but white space."""
+    """True if a side has nothing but white space."""
     return not source.strip() or not target.strip()

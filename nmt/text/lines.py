@@ -1,16 +1,14 @@
-"""The only reader of text. A line is what ends in a line feed, and nothing else ends one.
+"""The only reader of text. A line ends in a line feed, and nothing else ends one.
 
-Text arrives as bytes and is split on `\\n` before it is decoded, so that a lone carriage return,
-a form feed or U+2028 never makes two lines out of one, whether the text comes from a file, a
-gzip file or standard input. Decoding is strict: bad bytes are named by file, line and place.
+Text is read as bytes and split on `\\n` before it is decoded, so that a carriage return, a form
+feed or U+2028 never splits a line, whether the text comes from a file, a gzip file or standard
+input. Decoding is strict: errors name file, line and byte.
 """
 
 import contextlib
-import difflib
 import gzip
 import io
 import logging
-import os
 import sys
 import zlib
 from array import array
@@ -23,24 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.errors import DataError
+from nmt.paths import is_stream, similar_files
 
 BadLines = Literal["error", "skip", "replace"]
-"""What to do with a line that is not UTF-8 or holds NUL: stop, skip it (each reader says what
-then comes in its place), or put U+FFFD in place of what is wrong."""
+"""What to do with a line that is not UTF-8 or holds NUL: stop, skip it (each reader documents what
+takes its place), or replace the wrong bytes by U+FFFD."""
 
 FloatArray = NDArray[np.float64]
 
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
-_LONGEST_LINE = 64 << 20  # bytes; a few that unpack to endless ones must not fill the memory
+_LONGEST_LINE = 64 << 20  # bytes; a small gzip file must not unpack to one that fills the memory
 _GZIP_MAGIC = b"\x1f\x8b"
-_NAMED_BAD_LINES = 10  # so many bad lines are named one by one; the rest is only counted
+_NAMED_BAD_LINES = 10  # the others are only counted
 
 _logger = logging.getLogger(__name__)
 
 
 def read_records(path: Path | None) -> Iterator[bytes]:
-    """Yield the lines of a text as bytes, each with its line feed: what `read_lines` decodes.
+    """Yield the lines of a text as bytes, each with its line feed; `read_lines` decodes them.
 
     Args:
         path: a file, plain or gzip; None or "-" reads standard input.
@@ -61,7 +60,7 @@ def read_records(path: Path | None) -> Iterator[bytes]:
 
 
 def _split(stream: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[bytes]:
-    """Yield the lines of a stream as soon as they come; of bytes, they end in \\n alone."""
+    """Yield the lines of a stream as soon as they come; lines of bytes end in \\n only."""
     records = iter(lambda: stream.readline(_LONGEST_LINE + 1), b"")
     for number, record in enumerate(records, start=1):
         if len(record) > _LONGEST_LINE:
@@ -73,15 +72,15 @@ def _split(stream: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[bytes]:
 
 
 def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[str]:
-    """Yield the lines of a text one by one, without their line feeds.
+    """Yield the lines of a text, without their line feeds.
 
-    A carriage return before the line feed is dropped (with one warning for the file), and so is
-    a byte order mark at the beginning. Text after the last line feed is a line, too.
+    A carriage return before the line feed is dropped (with one warning per file), and so is a
+    byte order mark at the beginning. Text after the last line feed is a line, too.
 
     Args:
         path: a file, plain or gzip; None or "-" reads standard input.
         bad_lines: what to do with lines that are not UTF-8 or hold NUL; "skip" yields an empty
-            line instead, so that line numbers stay.
+            line instead, which keeps the line numbers.
 
     Raises:
         DataError: the file cannot be read, or a line is bad and `bad_lines` is "error".
@@ -94,12 +93,12 @@ def read_parallel(
 ) -> Iterator[tuple[str, str]]:
     """Yield the pairs of two files that translate each other line by line.
 
-    Both files are counted to the end at once, before a pair is asked for.
+    The lines of both files are counted by the call itself, before the first pair is read.
 
     Args:
         source: file of the source side, see `read_lines`.
         target: file of the target side.
-        bad_lines: "skip" yields two empty lines if either is bad, so that line numbers stay.
+        bad_lines: "skip" yields two empty lines if either is bad, which keeps the line numbers.
 
     Raises:
         DataError: as `read_lines`; or the files have different numbers of lines.
@@ -122,7 +121,7 @@ def read_numbered_pairs(
 def _decoded_pairs(
     source: Path, target: Path, bad_lines: BadLines
 ) -> Iterator[tuple[str, str] | None]:
-    """Count the lines; return every pair, None in place of one that is to be skipped."""
+    """Compare the counts of lines; return every pair, None in place of a skipped one."""
     require_equal_counts(source, target)
     return _zip_lines(source, target, bad_lines)
 
@@ -141,12 +140,12 @@ def _zip_lines(source: Path, target: Path, bad_lines: BadLines) -> Iterator[tupl
 
 
 def require_equal_counts(source: Path, target: Path) -> int | None:
-    """Return how many lines two files have each; None of pipes, which can be read only once.
+    """Return the number of lines of both files; None for pipes, which can be read only once.
 
     Raises:
         DataError: they have different numbers of lines, or cannot be read.
     """
-    if _is_pipe(source) or _is_pipe(target):
+    if is_stream(source) or is_stream(target):
         return None
     counts = count_lines(source), count_lines(target)
     if counts[0] != counts[1]:
@@ -155,7 +154,7 @@ def require_equal_counts(source: Path, target: Path) -> int | None:
 
 
 def count_lines(path: Path) -> int:
-    """Return how many lines `read_lines` finds in a file, bad ones included.
+    """Return the number of lines that `read_lines` finds in a file, bad ones included.
 
     Raises:
         DataError: the file cannot be read.
@@ -169,25 +168,21 @@ def count_lines(path: Path) -> int:
 
 
 def require_file(path: Path) -> None:
-    """Make sure that `path` is a file that can be read as often as one likes.
+    """Refuse a path that is not a readable file, or that can be read only once.
 
     Raises:
         DataError: it is missing, a folder or a pipe, or reading it is not permitted.
     """
-    if _is_pipe(path):
-        raise DataError(f"{path}: is no plain file and can be read only once; save it as a file.")
+    if is_stream(path):
+        raise DataError(
+            f"{path}: is a pipe or device and can be read only once; save it as a file."
+        )
     with _open(path):
         pass
 
 
-def _is_pipe(path: Path) -> bool:
-    """Tell whether this is something that can be read only once."""
-    # Not of pathlib, whose questions fail where entering a folder is not permitted.
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
-
-
 def _decoded_lines(path: Path | None, bad_lines: BadLines) -> Iterator[str | None]:
-    """Yield every line, None in place of a bad one that is to be skipped."""
+    """Yield every line, None in place of a skipped one."""
     decoder = _Decoder(_name(path), bad_lines)
     for number, record in enumerate(read_records(path), start=1):
         yield decoder.decode(number, record)
@@ -200,7 +195,7 @@ def _name(path: Path | None) -> str:
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file for reading bytes; a gzip file, known by its first two, is unpacked."""
+    """Open a file for reading bytes; a gzip file, detected by its first two, is unpacked."""
     with _explain_failures(path):
         file = path.open("rb")
     with file:
@@ -215,11 +210,11 @@ def _open(path: Path) -> Iterator[io.BufferedIOBase]:
 
 @contextlib.contextmanager
 def _explain_failures(path: Path) -> Iterator[None]:
-    """Turn what opening and reading can meet into a DataError that says what to do."""
+    """Turn the errors of opening and reading into a DataError that says what to do."""
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_close_names(path)}") from None
+        raise DataError(f"{path}: no such file; {_guess(path)}") from None
     except IsADirectoryError:
         raise DataError(f"{path}: is a folder; name a file in it.") from None
     except PermissionError:
@@ -231,22 +226,15 @@ def _explain_failures(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {reason}; take a copy of it.") from error
 
 
-def _close_names(path: Path) -> str:
-    """Say which files of the same folder were perhaps meant."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f"there is no folder {folder} either."
-    names: list[str] = []
-    with contextlib.suppress(PermissionError):  # a folder may be entered but not listed
-        names = os.listdir(folder)
-    close = difflib.get_close_matches(path.name, names, n=3)
-    if close:
-        return f"did you mean {' or '.join(str(folder / name) for name in close)}?"
-    return "check its name."
+def _guess(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent} either."
+    close = similar_files(path)
+    return f"did you mean {close}?" if close else "check its name."
 
 
 class _Decoder:
-    """Turns the records of one text into lines and keeps count of what was wrong with them."""
+    """Turns the records of one text into lines and counts the bad ones."""
 
     def __init__(self, name: str, bad_lines: BadLines) -> None:
         self._name = name
@@ -255,7 +243,7 @@ class _Decoder:
         self._has_warned_of_crlf = False
 
     def decode(self, number: int, record: bytes) -> str | None:
-        """Return line `number`, counted from 1; None if it is bad and to be skipped."""
+        """Return line `number`, counted from 1; None if it is skipped."""
         record = record.removesuffix(b"\n")
         if record.endswith(b"\r"):
             record = record[:-1]
@@ -268,7 +256,7 @@ class _Decoder:
     def report(self) -> None:
         """Log how many lines were bad, if any."""
         if self._bad:
-            done = "skipped" if self._bad_lines == "skip" else "mended with U+FFFD"
+            done = "skipped" if self._bad_lines == "skip" else "repaired with U+FFFD"
             _logger.warning("%s: %s bad lines were %s", self._name, f"{self._bad:,}", done)
 
     def _strict(self, number: int, record: bytes) -> str | None:
@@ -295,13 +283,13 @@ class _Decoder:
 
 
 def _first_fault(record: bytes) -> str:
-    """Name the first byte of a bad record that should not be there, counted from 1."""
+    """Return the first wrong byte of a bad record and its place, counted from 1."""
     nul = record.find(b"\0")
     try:
         record[: nul if nul >= 0 else None].decode("utf-8")
     except UnicodeDecodeError as error:
         return f"byte {error.start + 1} is 0x{record[error.start]:02x}, not UTF-8"
-    return f"byte {nul + 1} is 0x00 (NUL), which text does not hold"
+    return f"byte {nul + 1} is 0x00 (NUL), which is not allowed in text"
 
 
 def _remedy(number: int, record: bytes) -> str:
@@ -322,19 +310,19 @@ def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
 
 
 def _line_lengths(path: Path) -> FloatArray:
-    """Return the bytes of every line, float64 [lines]."""
+    """Return the length of every line in bytes, float64 [lines]."""
     return np.array(array("q", map(len, read_records(path))), dtype=np.float64)
 
 
 def describe_shift(
     source: FloatArray, target: FloatArray, *, names: tuple[str, str] = ("source", "target")
 ) -> str:
-    """Say where two texts of different numbers of lines most likely lose step.
+    """Return where two texts with different numbers of lines most likely get out of step.
 
     Args:
         source: length of each line, above 0, [source lines].
-        target: likewise, [target lines].
-        names: what the two texts are called.
+        target: length of each line, above 0, [target lines].
+        names: of the two texts.
     """
     shift = _likely_shift(source, target)
     if shift < min(len(source), len(target)):
@@ -343,11 +331,11 @@ def describe_shift(
 
 
 def _likely_shift(source: FloatArray, target: FloatArray) -> int:
-    """Return after how many lines two texts most likely lose step, by the lengths of their lines.
+    """Return after how many lines two texts most likely get out of step, by their line lengths.
 
-    One block of lines is taken to be missing from the shorter text: lines before it pair up with
-    the same number, lines after it with the number plus the difference. Of all places for the
-    block, the best is the one with the smallest sum of |log(length ratio) - its median|.
+    One block of lines is assumed to be missing from the shorter text: lines before it pair up with
+    the same number, lines after it with the number plus the difference. The best place for the
+    block has the smallest sum of |log(length ratio) - its median|.
     """
     shorter, longer = sorted((np.log(source), np.log(target)), key=len)
     missing = len(longer) - len(shorter)

@@ -1,4 +1,4 @@
-"""One spelling for what reads the same: Unicode normal forms and white space."""
+"""Normalisation of text: Unicode normal forms and white space."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ UnicodeForm = Literal["off", "nfc", "nfkc"]
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Bring lines into one spelling; to do it twice changes nothing more.
+    """Normalises lines; doing it twice changes nothing more.
 
     Args:
         unicode: "nfc" composes characters (e + accent -> é), "nfkc" also replaces compatibility

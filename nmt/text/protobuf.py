@@ -1,4 +1,4 @@
-"""As much of the protocol buffer format as reading and thinning out a sentencepiece model takes."""
+"""The part of the protocol buffer format that reading and pruning a sentencepiece model needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ class Field:
     """One field of a message."""
 
     number: int
-    """Which field of the schema it is."""
+    """Its number in the schema."""
     value: int | bytes
-    """A number, or the content of a text, of an inner message or of a fixed-width number."""
+    """A number, or the bytes of a text, an inner message or a fixed-width number."""
     raw: bytes
-    """The whole field as it stands in the message."""
+    """The bytes of the whole field."""
 
 
 def fields(message: bytes) -> Iterator[Field]:
     """Yield each field of a message, in order.
 
     Raises:
-        IndexError: the message breaks off.
+        IndexError: the message is truncated.
     """
     place = 0
 

@@ -1,12 +1,11 @@
 """A subword model without the pieces that a text never uses.
 
-Of the pieces that are learned from both languages together, many occur on one side only. A model
-that writes German has no use for English pieces: they would take room in its output layer and
-never be right. So each side gets a model of the pieces that its training text uses; `nmt prepare`
-says how many these are.
+Many pieces that are learned from both languages together occur on one side only. English pieces
+would waste space in the output layer of a model that writes German. So each side gets a model of
+the pieces that its training text uses; `nmt prepare` prints their number.
 
-That text is cut as before, piece for piece. Text that is met later is cut into pieces that were
-seen in training, where the whole model might have taken one that was not.
+That text is segmented as before, piece for piece. New text is segmented into pieces seen in
+training, where the whole model might have chosen an unseen one.
 """
 
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from nmt.text.segmentation import SPACE, BpeDropout
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import SPECIAL_PIECES
 
-_PIECES = 1  # the field of a sentencepiece model that holds a piece, once for each
+_PIECES = 1  # the field of a sentencepiece model that holds a piece; it is repeated
 
 
 class UsedPieces:
@@ -33,15 +32,15 @@ class UsedPieces:
         self._characters: set[str] = {SPACE}
 
     def add(self, ids: Iterable[Iterable[int]], texts: Iterable[str]) -> None:
-        """Take in lines, as they were cut and as they were."""
+        """Add lines: their ids and their texts."""
         self._ids.update(*ids)
         self._characters.update(*texts)
 
     def needed(self) -> set[int]:
-        """Return the ids that cut the text as the whole model does.
+        """Return the ids that segment the text as the whole model does.
 
-        Besides the pieces in the text these are the special ones and the bytes, the characters of
-        the text, and for "bpe" whatever is merged on the way to a piece.
+        Besides the pieces of the text, these are the special pieces, the bytes, the characters of
+        the text, and for "bpe" all intermediate merges.
         """
         table = self._model.piece_table()
         needed = {*range(len(SPECIAL_PIECES)), *table.bytes, *self._ids}

@@ -1,8 +1,8 @@
-"""Random segmentations of a text, the same from the same random numbers everywhere.
+"""Random segmentations of a text, reproducible from a seed in every process.
 
-sentencepiece samples as well, but the generator inside it is salted anew in every process, so
-that no seed makes two ranks, or a run and its resumption, agree. Pieces never cross a space, so
-words are independent, and what a word needs is computed once and kept.
+sentencepiece samples as well, but seeds its generator anew in every process, so that two ranks, or
+a run and its resumption, cannot agree. Pieces never cross a space, so words are independent, and
+the computation for a word is cached.
 """
 
 import math
@@ -15,18 +15,18 @@ from itertools import accumulate
 from nmt.text.vocabulary import UNK
 
 SPACE = "▁"
-"""What stands for a space inside pieces (U+2581)."""
+"""The sign for a space inside pieces (U+2581)."""
 
 _WORD = re.compile(f"{SPACE}[^{SPACE}]*")
 _CACHED_WORDS = 1 << 17
 _LONGEST_MERGED = 512  # characters; a sentence without spaces has fewer
 _LONGEST_CACHED_WORD = 64
-_UNKNOWN_PENALTY = 10.0  # an unknown character is so much less likely than the rarest piece
+_UNKNOWN_PENALTY = 10.0  # log-probability of the rarest piece less that of an unknown character
 
 
 @dataclass(frozen=True)
 class PieceTable:
-    """What a subword model knows.
+    """The pieces of a subword model.
 
     Attributes:
         ids: id of each ordinary piece.
@@ -39,7 +39,7 @@ class PieceTable:
     bytes: list[int]
 
     def spell(self, character: str) -> list[int]:
-        """Return the ids of a character that has no piece of its own."""
+        """Return the ids of a character without a piece of its own."""
         if not self.bytes:
             return [UNK]
         return [self.bytes[value] for value in character.encode("utf-8", "replace")]
@@ -48,7 +48,7 @@ class PieceTable:
 def sample_segmentation(
     text: str, sample_word: Callable[[str, random.Random], list[int]], generator: random.Random
 ) -> list[int]:
-    """Return ids for `text`, each word cut by `sample_word`; neighbouring unknowns become one."""
+    """Return ids for `text`, each word segmented by `sample_word`; adjacent unknowns are merged."""
     ids: list[int] = []
     if not text:
         return ids
@@ -65,8 +65,8 @@ class _Arcs:
 
     Attributes:
         begins: where each piece begins.
-        ids: the ids of each piece; several if it is spelled in bytes.
-        cumulated: probabilities of the pieces given that a boundary is here, summed up.
+        ids: ids of each piece; several if it is spelled in bytes.
+        cumulated: cumulative probabilities of the pieces, given that a boundary is here.
     """
 
     begins: list[int]
@@ -77,8 +77,8 @@ class _Arcs:
 class UnigramSampler:
     """Subword regularisation (Kudo, 2018, section 3.2) over all segmentations of a word.
 
-    A segmentation has probability p(pieces)^alpha / sum, found by filtering forward over the
-    lattice of pieces; it is drawn backward from the end of the word.
+    A segmentation has a probability proportional to p(pieces)^alpha. Forward filtering over the
+    lattice of pieces gives the sums; a segmentation is then sampled backward from the end.
     """
 
     def __init__(self, pieces: PieceTable, alpha: float) -> None:
@@ -109,9 +109,9 @@ class UnigramSampler:
         return [piece for ids in reversed(drawn) for piece in ids]
 
     def _build(self, word: str) -> list[_Arcs]:
-        """Return the arcs into each place 0 ... len(word)."""
+        """Return the arcs that end at each place 0 ... len(word)."""
         lattice = [_Arcs([], [], [])]
-        forward = [0.0]  # log of the summed weight of all ways to reach a place
+        forward = [0.0]  # log of the total weight of all paths to a place
         for end in range(1, len(word) + 1):
             begins, ids, logs = [], [], []
             for begin in range(max(0, end - self._longest), end):
@@ -130,7 +130,7 @@ class UnigramSampler:
             total = math.fsum(weights)
             forward.append(largest + math.log(total))
             cumulated = list(accumulate(weight / total for weight in weights))
-            cumulated[-1] = 1.0  # random() is below 1: rounding can never leave no choice
+            cumulated[-1] = 1.0  # above random(), so that rounding always leaves a choice
             lattice.append(_Arcs(begins, ids, cumulated))
         return lattice
 
@@ -144,11 +144,11 @@ class UnigramSampler:
 
 @dataclass(frozen=True)
 class _Undropped:
-    """What becomes of a word if no merge is dropped.
+    """The segmentation of a word if no merge is dropped.
 
     Attributes:
-        places: before which symbol each merge in turn lies.
-        ids: of the pieces at the end.
+        places: index of the left symbol of each merge in turn.
+        ids: of the final pieces.
     """
 
     places: list[int]
@@ -156,13 +156,13 @@ class _Undropped:
 
 
 class BpeDropout:
-    """Byte-pair encoding where each merge is skipped now and then (Provilkov et al., 2020, alg. 1).
+    """Byte-pair encoding with random omission of merges (Provilkov et al., 2020, alg. 1).
 
-    At every step each possible merge of a word is dropped with probability `rate`; the best of
+    At every step each possible merge of a word is dropped with probability `rate`, and the best of
     the others is made; when none is left, the word is done. Rate 0 gives the usual segmentation.
 
-    While the best merge stays, it does not matter which others are dropped: up to there a word
-    takes the usual way, which is kept.
+    As long as the best merge is not dropped, it does not matter whether others are: up to there
+    the word follows its usual segmentation, which is cached.
     """
 
     def __init__(self, pieces: PieceTable, rate: float) -> None:
@@ -173,8 +173,7 @@ class BpeDropout:
     def __call__(self, word: str, generator: random.Random) -> list[int]:
         """Return the ids of a random segmentation of `word`.
 
-        It takes time with the square of its length; so a longer one than any writing has is merged
-        in parts.
+        The time grows with the square of its length, so overlong words are merged in parts.
         """
         if len(word) > _LONGEST_CACHED_WORD:
             parts = (word[at : at + _LONGEST_MERGED] for at in range(0, len(word), _LONGEST_MERGED))
@@ -189,7 +188,7 @@ class BpeDropout:
         return [*usual.ids]
 
     def steps(self, word: str) -> set[str]:
-        """Return every piece that stands in `word` at some time if no merge is dropped."""
+        """Return every symbol that occurs while `word` is merged without dropping."""
         symbols = list(word)
         return {*symbols, *(_join(symbols, place) for place in self._best_merges(symbols))}
 
@@ -206,9 +205,9 @@ class BpeDropout:
     def _merge(
         self, symbols: list[str], generator: random.Random, dropped: int | None = None
     ) -> list[int]:
-        """Merge `symbols` in place until nothing is left to merge, and return the ids.
+        """Merge `symbols` in place until no merge is left, and return the ids.
 
-        The merge at `dropped` has been dropped from the first step already.
+        The merge at `dropped` has already been dropped in the first step.
         """
         place = self._best_merge(symbols, generator, dropped)
         while place is not None:
@@ -217,7 +216,7 @@ class BpeDropout:
         return self._spell(symbols)
 
     def _best_merges(self, symbols: list[str]) -> Iterator[int]:
-        """Yield where the best merge begins until none is left; the caller makes it."""
+        """Yield the place of the best merge, which the caller makes, until none is left."""
         while (place := self._best_merge(symbols)) is not None:
             yield place
 
@@ -227,9 +226,9 @@ class BpeDropout:
         generator: random.Random | None = None,
         dropped: int | None = None,
     ) -> int | None:
-        """Return where the first of the best merges begins that were not dropped.
+        """Return the place of the best merge that is not dropped; the first among equals.
 
-        Without a `generator` that is none, with one any, and `dropped` for sure.
+        No merge is dropped without a generator; `dropped` always is.
         """
         best, best_score = None, -math.inf
         known, scores, rate = self._pieces.ids, self._pieces.scores, self._rate
@@ -250,7 +249,7 @@ class BpeDropout:
 
 
 def _join(symbols: list[str], place: int) -> str:
-    """Merge the symbols at `place` and behind it, in place, and return what they give."""
+    """Merge the symbols at `place` and after it, in place, and return the result."""
     merged = symbols[place] + symbols[place + 1]
     symbols[place : place + 2] = [merged]
     return merged

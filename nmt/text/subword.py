@@ -1,8 +1,8 @@
-"""Cutting text into pieces and putting it together again, by sentencepiece.
+"""Segmenting text into subword pieces and joining them again, by sentencepiece.
 
-The model file holds everything but the normal form of the text, which is `Normalizer`'s work:
-inside sentencepiece text is left as it is, so that `decode(encode(text)) == text`. The one
-exception is "▁" (U+2581), sentencepiece's own sign for a space, which comes back as a space.
+The model file holds everything except the normalisation, which is done by `Normalizer`:
+sentencepiece itself leaves text unchanged, so that `decode(encode(text)) == text`. The one
+exception is "▁" (U+2581), sentencepiece's sign for a space, which comes back as a space.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import io
 import logging
 import random
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import sentencepiece
 
 from nmt.errors import ConfigError, DataError, ModelError
+from nmt.paths import require_regular_file
 from nmt.text.protobuf import fields
 from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
 from nmt.text.vocabulary import (
@@ -39,13 +39,13 @@ JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.
 SHORTLIST_FILE = "shortlist.safetensors"
 """Name of the file beside them that `nmt.data.lexicon` writes and `nmt.models.shortlist` reads."""
 PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
-"""All that a folder may say of its pieces."""
+"""All files about pieces that a folder may have."""
 
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
 _UNKNOWN_SIGN = "⁇"
-_RESERVED = "▅"  # sentencepiece passes over lines with it (U+2585)
-_NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece passes over lines above 4,192
+_RESERVED = "▅"  # sentencepiece skips lines with it (U+2585)
+_NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece skips lines above 4,192
 _ERRORS_ONLY = 2
 _UNSPOKEN = frozenset((PAD, BOS, EOS))
 _ONE_LINE = str.maketrans("\n\r\0", "   ")
@@ -56,7 +56,7 @@ class Subword:
 
     Args:
         model: content of a sentencepiece model file.
-        name: what error messages call it.
+        name: its name in error messages.
 
     Raises:
         ModelError: the model is damaged or has other special ids than `vocabulary` says.
@@ -71,7 +71,7 @@ class Subword:
             pieces = self._processor.id_to_piece(list(range(size)))
             kind = _kind(model)
         except (RuntimeError, UnicodeDecodeError, IndexError) as error:
-            raise ModelError(f"{name}: is no subword model, or damaged; restore it.") from error
+            raise ModelError(f"{name}: is not a subword model, or damaged; restore it.") from error
         found = tuple(pieces[: len(SPECIAL_PIECES)])
         if found != SPECIAL_PIECES:
             raise ModelError(
@@ -84,24 +84,23 @@ class Subword:
         self.fingerprint = hashlib.sha256(model).hexdigest()
         """SHA-256 of the model file."""
         self.kind: SubwordKind = kind
-        """Which algorithm cuts the text."""
+        """The segmentation algorithm."""
 
     @classmethod
     def load(cls, path: Path) -> "Subword":
         """Read a model file.
 
         Raises:
-            ModelError: it is missing, damaged or not of our kind.
+            ModelError: it is missing, damaged, or has other special pieces.
         """
         try:
-            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
-                raise ModelError(f"{path}: is no plain file; name a subword model.")
+            require_regular_file(path)
             model = path.read_bytes()
         except FileNotFoundError:
             raise ModelError(f"{path}: is missing; `nmt prepare` trains it.") from None
         except OSError as error:
             raise ModelError(
-                f"{path}: cannot be read: {error.strerror}; mend its mode, or restore it."
+                f"{path}: cannot be read: {error.strerror}; fix its mode, or restore it."
             ) from error
         return cls(model, name=str(path))
 
@@ -119,16 +118,16 @@ class Subword:
     ) -> "Subword":
         """Learn pieces from normalised lines and write the model to `path`.
 
-        Equal lines and options give equal bytes. `threads` is one of the options: it decides in
-        which order probabilities are added up, so it does not follow the number of cores.
+        Equal lines and options give equal bytes. `threads` is one of these options: it decides
+        the order of summation; it therefore does not depend on the number of cores.
 
         Args:
             lines: the text; read once.
             path: the model file to write.
             kind: the algorithm.
-            vocab_size: number of pieces with the special ones; fewer if the text has not so many.
+            vocab_size: number of pieces, special ones included; a small text may yield fewer.
             byte_fallback: spell unknown characters as bytes; not for "word".
-            character_coverage: share of the characters of the text that get a piece.
+            character_coverage: share of the characters of the text that get a piece of their own.
             threads: threads of training.
 
         Raises:
@@ -163,7 +162,7 @@ class Subword:
                 unk_piece=UNK_PIECE,
                 bos_piece=BOS_PIECE,
                 eos_piece=EOS_PIECE,
-                # An unknown word has swallowed the space before it; an unknown character has not.
+                # An unknown word includes the space before it; an unknown character does not.
                 unk_surface=f" {_UNKNOWN_SIGN}" if kind == "word" else _UNKNOWN_SIGN,
             )
         except RuntimeError as error:
@@ -189,37 +188,37 @@ class Subword:
         Args:
             text: one line.
             alpha: above 0, a random segmentation: smoothing of subword regularisation for
-                unigram, rate of BPE-dropout for bpe. The other kinds know only one segmentation.
-            generator: where the random numbers come from; by default Python's own.
+                unigram, rate of BPE-dropout for bpe. The other kinds have only one segmentation.
+            generator: of the random numbers; a fresh one by default.
         """
         sampler = self._sampler(alpha) if alpha > 0 else None
         if sampler is None:
             return self.encode_all([text])[0]
-        return sample_segmentation(_mend(text), sampler, generator or random.Random())
+        return sample_segmentation(_repair(text), sampler, generator or random.Random())
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each line, as `encode` without `alpha`, in one call."""
         try:
             ids: list[list[int]] = self._processor.encode(list(texts), num_threads=1)
         except (RuntimeError, TypeError, UnicodeEncodeError):  # a lone surrogate
-            ids = self._processor.encode([_mend(text) for text in texts], num_threads=1)
+            ids = self._processor.encode([_repair(text) for text in texts], num_threads=1)
         return ids
 
     def encode_sampled(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
-        """Return a random segmentation of each line: the same for the same texts and seed.
+        """Return a random segmentation of each line; see `encode` for `alpha`.
 
-        It holds on every machine and in every process; see `encode` for `alpha`.
+        The same texts and seed give the same result on every machine and in every process.
         """
         sampler = self._sampler(alpha) if alpha > 0 else None
         if sampler is None:
             return self.encode_all(texts)
         generator = random.Random(seed)
-        return [sample_segmentation(_mend(text), sampler, generator) for text in texts]
+        return [sample_segmentation(_repair(text), sampler, generator) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text that ids stand for: always one line.
+        """Return the text of ids: always one line.
 
-        PAD, BOS and EOS are passed over, UNK reads "⁇", and bytes that form no character read
+        PAD, BOS and EOS are skipped, UNK becomes "⁇", and bytes that form no character become
         U+FFFD. A line feed, carriage return or NUL, which byte pieces can spell, becomes a space.
         """
         spoken = [int(piece) for piece in ids if piece not in _UNSPOKEN]
@@ -227,7 +226,7 @@ class Subword:
             return ""
         text: str = self._processor.decode(spoken)
         if spoken[0] == UNK:
-            text = text.removeprefix(" ")  # an unknown word brings the space before it along
+            text = text.removeprefix(" ")  # an unknown word includes the space before it
         return text.translate(_ONE_LINE)
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
@@ -235,7 +234,7 @@ class Subword:
         return [self._processor.id_to_piece(int(piece)) for piece in ids]
 
     def id_of(self, piece: str) -> int | None:
-        """Return the id of a piece, None if there is no such piece."""
+        """Return the id of a piece; None if there is none."""
         found: int = self._processor.piece_to_id(piece)
         return found if found != UNK or piece == UNK_PIECE else None
 
@@ -252,7 +251,7 @@ class Subword:
         return None
 
     def piece_table(self) -> PieceTable:
-        """Return what the model knows of each piece."""
+        """Return ids and scores of the pieces."""
         every = range(self.vocab_size)
         spelled = [i for i in every if self._processor.is_byte(i)]
         other = {*spelled, *range(len(SPECIAL_PIECES))}
@@ -264,7 +263,7 @@ class Subword:
 
 
 def load_subwords(folder: Path) -> tuple[Subword, Subword]:
-    """Return the subword models of source and target in a folder: the same one twice if joint.
+    """Return the subword models of source and target in a folder; if joint, the same one twice.
 
     Raises:
         ModelError: one is missing or damaged.
@@ -277,7 +276,7 @@ def load_subwords(folder: Path) -> tuple[Subword, Subword]:
 
 
 class _TrainingText:
-    """Hands lines to the trainer and keeps what goes wrong, which sentencepiece would disguise."""
+    """Lines for the trainer; keeps their errors, which sentencepiece would hide."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = lines
@@ -290,7 +289,7 @@ class _TrainingText:
                 if line:
                     self.is_empty = False
                     yield line.replace(_RESERVED, " ")
-        except GeneratorExit:  # it wants no more
+        except GeneratorExit:  # the trainer has enough
             raise
         except BaseException as error:  # Ctrl-C as well
             self.failure = error
@@ -312,10 +311,10 @@ def _check_room(vocab_size: int, byte_fallback: bool) -> None:
 def _explain(
     error: RuntimeError, text: _TrainingText, vocab_size: int, byte_fallback: bool
 ) -> Exception:
-    """Say in our words why training failed."""
+    """Return an error that explains why training failed."""
     if text.is_empty:
         return DataError(
-            "there is no text to learn pieces from, every line is empty; give other files."
+            "there is no text to learn pieces from, every line is empty; name other files."
         )
     needed = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
     if needed:
@@ -330,8 +329,8 @@ def _explain(
     )
 
 
-def _mend(text: str) -> str:
-    """Replace half characters (lone surrogates), which have no UTF-8, by U+FFFD."""
+def _repair(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8, by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -340,7 +339,7 @@ def _mend(text: str) -> str:
 
 
 def _kind(model: bytes) -> SubwordKind:
-    """Read from a model file which algorithm made it: `trainer_spec.model_type`, 2.3."""
+    """Return the algorithm of a model file: `trainer_spec.model_type`, field 3 of field 2."""
     for field in fields(model):
         if field.number == 2 and isinstance(field.value, bytes):
             for inner in fields(field.value):

@@ -1,29 +1,28 @@
-"""Lines in groups, for work that is faster on many lines at once."""
+"""Lines in windows, for work that is faster on many lines at once."""
 
-import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 FIRST_WINDOW = 16
-"""Lines of the first window that does not wait; each full one allows four times as many."""
+"""Lines of the first window of a stream; each full window allows four times as many."""
 MOST_CHARACTERS = 1 << 21
-"""Of a window, but for its last line: some texts have no line ends."""
+"""Of a window, except for its last line: some texts have no line ends."""
 
-_OF_LINE = 256  # what a line counts in a queue beside its characters
+_OF_LINE = 256  # what an arrived line counts besides its characters
 
 Item = TypeVar("Item", bound=str | tuple[str, ...])
 
 
 def full_windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield `size` lines, or pairs of lines, at a time, fewer long ones, and what is left."""
+    """Yield `size` lines, or pairs of lines, at a time; fewer if they are long or the last."""
     window: list[Item] = []
     characters = 0
     for item in items:
         window.append(item)
-        characters += _characters(item)
+        characters += len(item) if isinstance(item, str) else sum(map(len, item))
         if len(window) == size or characters >= MOST_CHARACTERS:
             yield window
             window, characters = [], 0
@@ -31,86 +30,71 @@ def full_windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield window
 
 
-def _characters(item: str | tuple[str, ...]) -> int:
-    return len(item) if isinstance(item, str) else sum(map(len, item))
-
-
 def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield whatever lines have arrived, at least one and at most `size`, without waiting for more.
+    """Yield the lines that have arrived, at least one and at most `size`, without waiting for more.
 
-    The lines are drawn in a thread of their own, so that somebody who types a line is answered at
-    once, while a fast pipe is read in large windows. An error in `lines` is raised here, after
-    the lines before it.
+    A thread reads the lines ahead, so that a typed line is answered at once, while a fast pipe is
+    read in large windows. An error in `lines` is raised here, after the lines before it.
     """
-    arrived = _Arrivals(maxsize=MOST_CHARACTERS)
+    arrivals = _Arrivals()
     # A daemon: it may be waiting for a line that never comes when the program wants to end.
-    threading.Thread(target=_draw, args=(lines, arrived), name="read-lines", daemon=True).start()
+    threading.Thread(target=_read, args=(lines, arrivals), name="read-lines", daemon=True).start()
     limit = min(FIRST_WINDOW, size)
-    end: _End | None = None
-    while end is None:
+    while window := arrivals.take(limit):
+        if len(window) == limit:
+            limit = min(4 * limit, size)
+        yield window
+    if arrivals.error is not None:
+        raise arrivals.error
+
+
+class _Arrivals:
+    """Lines that have been read and not yet taken; reading waits while they are too many."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._held = 0
+        self._has_ended = False
+        self._changed = threading.Condition()
+        self.error: BaseException | None = None
+        """What ended the lines, if not their end."""
+
+    def put(self, line: str) -> None:
+        """Add a line as soon as there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._held < MOST_CHARACTERS)
+            self._lines.append(line)
+            self._held += len(line) + _OF_LINE
+            self._changed.notify()
+
+    def end(self, error: BaseException | None) -> None:
+        """Note that no more lines come."""
+        with self._changed:
+            self._has_ended, self.error = True, error
+            self._changed.notify()
+
+    def take(self, most: int) -> list[str]:
+        """Return what has arrived, waiting for the first line; nothing at the end."""
         window: list[str] = []
         characters = 0
-        item = arrived.get()
-        while True:
-            if isinstance(item, _End):
-                end = item
-                break
-            window.append(item)
-            characters += len(item)
-            if characters >= MOST_CHARACTERS:
-                break
-            if len(window) == limit:
-                limit = min(4 * limit, size)
-                break
-            try:
-                item = arrived.get_nowait()
-            except queue.Empty:
-                break
-        if window:
-            yield window
-    if end.error is not None:
-        raise end.error
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._has_ended)
+            while self._lines and len(window) < most and characters < MOST_CHARACTERS:
+                window.append(self._lines.popleft())
+                characters += len(window[-1])
+                self._held -= len(window[-1]) + _OF_LINE
+            self._changed.notify()
+        return window
 
 
-@dataclass(frozen=True)
-class _End:
-    """Comes after the last line."""
-
-    error: BaseException | None
-
-
-class _Arrivals(queue.Queue[str | _End]):
-    """Lines that nobody has taken yet; it is full when they have too many characters."""
-
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self._held = 0
-
-    def _qsize(self) -> int:
-        return self._held
-
-    def _put(self, item: str | _End) -> None:
-        super()._put(item)
-        self._held += _weight(item)
-
-    def _get(self) -> str | _End:
-        item = super()._get()
-        self._held -= _weight(item)
-        return item
-
-
-def _weight(item: str | _End) -> int:
-    return _OF_LINE + (len(item) if isinstance(item, str) else 0)
-
-
-def _draw(lines: Iterable[str], arrived: _Arrivals) -> None:
-    # At exit, Python drops standard input, and with the last reference it is closed, which dies
-    # of the lock that a thread waiting in it holds. This reference is never dropped.
+def _read(lines: Iterable[str], arrivals: _Arrivals) -> None:
+    # At exit, Python drops standard input, which closes it with the last reference, and crashes on
+    # the lock that a thread waiting in it holds. This reference is never dropped.
     _held = sys.stdin
     try:
         for line in lines:
-            arrived.put(line)
-    except BaseException as error:  # handed over to the thread that waits for the lines
-        arrived.put(_End(error))
+            arrivals.put(line)
+    except BaseException as error:  # raised again in the thread that takes the lines
+        arrivals.end(error)
     else:
-        arrived.put(_End(None))
+        arrivals.end(None)

@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from nmt.errors import ModelError, UsageError
+from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, new_folder
-from nmt.storage.manifest import verify_manifest
 from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.training.checkpoint import verify_checkpoint
 
@@ -86,7 +86,7 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
         raise UsageError(f"{model}: is missing; train until the first validation, then average.")
     if os.path.lexists(output):
         raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
-    listed = verify_manifest(model)
+    listed = verify_checksums(model)
     for folder in checkpoints:
         verify_checkpoint(folder)
     files = [shipped_weights(checkpoint) for checkpoint in checkpoints]

@@ -26,10 +26,10 @@ from torch.optim import Optimizer
 
 from nmt.errors import ModelError, UsageError
 from nmt.models.weights import set_weights, weights_of
-from nmt.storage.failures import explain_failures
+from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json, temporary_beside, write_json, write_text
 from nmt.storage.folders import make_folder, new_folder, sweep_strays
-from nmt.storage.manifest import verify_manifest
+from nmt.storage.os_errors import explain_write_errors
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.training.ema import MovingAverage
 from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
@@ -134,7 +134,7 @@ def verify_checkpoint(folder: Path) -> None:
         ModelError: one is missing, damaged or not in its manifest.
     """
     average = [_AVERAGE] if (folder / _AVERAGE).exists() else []
-    verify_manifest(folder, needed=(_MODEL, _OPTIMIZER, _STATE, *average))
+    verify_checksums(folder, needed=(_MODEL, _OPTIMIZER, _STATE, *average))
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) 
     for checkpoint in checkpoints:
         if checkpoint not in needed and update_of(checkpoint) not in keep:
             # Renamed first: what is half deleted must not look like a damaged checkpoint.
-            with explain_failures(checkpoint):
+            with explain_write_errors(checkpoint):
                 doomed = temporary_beside(checkpoint)
                 checkpoint.rename(doomed)
                 shutil.rmtree(doomed)

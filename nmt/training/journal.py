@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from nmt.errors import UsageError
-from nmt.storage.failures import explain_failures
 from nmt.storage.files import write_bytes
+from nmt.storage.os_errors import explain_write_errors
 from nmt.training.run_folder import LOG, METRICS
 
 logger = logging.getLogger("nmt.training")
@@ -150,7 +150,7 @@ class Journal:
         """
         values = {key: None if _is_unwritable(value) else value for key, value in entry.items()}
         line = json.dumps(values, ensure_ascii=False).encode() + b"\n"
-        with explain_failures(self._metrics, need=len(line)), self._metrics.open("ab") as file:
+        with explain_write_errors(self._metrics, need=len(line)), self._metrics.open("ab") as file:
             file.write(line)
 
 
@@ -226,12 +226,12 @@ class _LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         _refuse_pipe(path)
-        with explain_failures(path):
+        with explain_write_errors(path):
             super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if error is not None:
-            with explain_failures(Path(self.baseFilename)):
+            with explain_write_errors(Path(self.baseFilename)):
                 raise error

@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nmt.data.binary import MANIFEST
+from nmt.data.corpus import INDEX
 from nmt.errors import ModelError, UsageError
-from nmt.storage.failures import format_size
 from nmt.storage.files import read_json
-from nmt.storage.tensors import tensor_shapes
+from nmt.storage.os_errors import format_size
+from nmt.storage.tensors import load_metadata, tensor_shapes
 from nmt.training.curves import Curves
 from nmt.training.journal import format_duration
 from nmt.training.run_folder import CONFIG, DATA, MODEL
@@ -74,7 +74,7 @@ def _data(run: Path) -> list[str]:
     lines = []
     for name in ("train", "valid"):
         try:
-            counts = read_json(run / DATA / name / MANIFEST)
+            counts = load_metadata(run / DATA / name / INDEX)
             lines.append(
                 f"{name} {counts['pairs']:,} pairs, {counts['source_tokens']:,} source and "
                 f"{counts['target_tokens']:,} target pieces"

@@ -15,7 +15,7 @@ import torch
 
 import nmt
 from nmt.config.experiment import Experiment
-from nmt.data.prepared import Manifest
+from nmt.data.folder import PreparationRecord
 from nmt.errors import ModelError
 from nmt.storage.files import read_json, write_json
 from nmt.training.run_folder import DATA, STARTS
@@ -30,7 +30,7 @@ def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> 
         checkpoint: what it resumes from.
     """
     path = run / STARTS
-    inputs = Manifest.load(run / DATA).inputs
+    inputs = PreparationRecord.load(run / DATA).inputs
     start = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "resumed_from": None if checkpoint is None else checkpoint.name,
@@ -45,7 +45,7 @@ def record_start(run: Path, experiment: Experiment, checkpoint: Path | None) -> 
         "host": platform.node(),
         "system": platform.platform(),
         "threads": torch.get_num_threads(),
-        "files": {file: entry.sha256 for file, entry in inputs.items()},
+        "files": inputs,
     }
     write_json(path, {"starts": [*_earlier_starts(path), start]})
 

@@ -21,10 +21,10 @@ import torch
 from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.data.binary import Corpus
+from nmt.data.corpus import Corpus
+from nmt.data.folder import TRAIN, VALID, PreparationRecord, PreparedSummary
 from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
-from nmt.data.prepared import TRAIN, VALID, Manifest, PreparedSummary
 from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
 from nmt.models.build import build_model
@@ -199,9 +199,9 @@ def assemble(
 ) -> Trainer:
     """Build everything that training needs, in the state of `checkpoint` if there is one."""
     config = experiment.training
-    prepared = Manifest.load(run / DATA)
+    prepared = PreparationRecord.load(run / DATA)
     source, target = load_subwords(run / DATA)
-    corpus = Corpus.open(run / DATA, TRAIN)
+    corpus = Corpus(run / DATA, TRAIN)
     torch.manual_seed(config.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -240,7 +240,7 @@ def assemble(
     )
     objective = Objective.of(config, world.device)
     validator = Validator(
-        Corpus.open(run / DATA, VALID),
+        Corpus(run / DATA, VALID),
         (source, target),
         experiment,
         run,

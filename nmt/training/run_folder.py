@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UsageError
+from nmt.storage.checksums import CHECKSUMS
 from nmt.storage.folders import make_folder, require_replaceable, sweep_strays
 from nmt.storage.lock import LOCK, lock_folder
-from nmt.storage.manifest import MANIFEST
 
 CONFIG = "config.toml"
 """What a run was started with, every default written out."""
@@ -23,7 +23,7 @@ VALIDATIONS = "valid"
 """Folder of translations, a file for each validation."""
 
 _FILES = (CONFIG, STARTS, METRICS, LOG)
-_SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{MANIFEST}", f"{MODEL}/{MANIFEST}")
+_SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
 
 
 @contextlib.contextmanager

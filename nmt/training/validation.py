@@ -16,7 +16,7 @@ import torch
 from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
 from nmt.config.training import TrainingConfig, ValidationConfig
-from nmt.data.binary import Corpus
+from nmt.data.corpus import Corpus
 from nmt.data.loader import batches_once
 from nmt.errors import explain_lack_of_memory
 from nmt.evaluation.metrics import Score, score

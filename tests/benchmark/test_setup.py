@@ -8,8 +8,8 @@ from nmt.benchmark.setup import draw_lengths, draw_text
 from nmt.benchmark.sizes import experiment_of
 from nmt.config.checks import disagreements
 from nmt.config.load import load
-from nmt.data.binary import Corpus
-from nmt.data.prepared import TRAIN
+from nmt.data.corpus import Corpus
+from nmt.data.folder import TRAIN
 from nmt.models.folder import load_model_folder
 from nmt.text.subword import load_subwords
 from nmt.text.vocabulary import UNK
@@ -42,7 +42,7 @@ def test_the_two_languages_share_a_third_of_the_words():
 
 def test_what_is_set_up_is_a_run_folder_where_each_side_has_its_pieces(tiny_folder):
     source, target = load_subwords(tiny_folder / "data")
-    corpus = Corpus.open(tiny_folder / "data", TRAIN)
+    corpus = Corpus(tiny_folder / "data", TRAIN)
     assert source.vocab_size == target.vocab_size == 4 + 37  # two thirds of 56 words
     assert len(corpus) == 100
     assert all(UNK not in corpus.pair(number)[side] for number in range(100) for side in (0, 1))

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 from nmt.cli.average import average
 from nmt.config.training import SgdConfig
 from nmt.errors import ModelError, UsageError
+from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_text
 from nmt.storage.folders import new_folder
-from nmt.storage.manifest import verify_manifest
 from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.training.checkpoint import Trainee, prune_checkpoints, save_checkpoint
 from nmt.training.ema import MovingAverage
@@ -50,7 +50,7 @@ def invoke(tmp_path):
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output
-        verify_manifest(tmp_path / "out")
+        verify_checksums(tmp_path / "out")
         weights = load_tensors(tmp_path / "out" / "model.safetensors")
         assert weights["bias"].tolist() == weights["weight"][0].tolist()
         return weights["bias"][0].item()

@@ -110,7 +110,7 @@ def test_doubts_are_logged_and_not_printed(caplog):
         *((arguments, TWO_WAYS) for arguments in UNCLEAR),
         (
             (*FILES, "--source", "src"),
-            "--source is for --by-length; add that, or leave --source out",
+            "--source is for --by-length; add that, or omit --source",
         ),
         ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
@@ -175,9 +175,7 @@ def test_a_text_of_the_test_set_is_not_replaced(translator, text):
     before = Path(text).read_bytes()
     error = call(*RUN, "-o", text).exception
     assert isinstance(error, UsageError)
-    assert str(error) == (
-        f"{text}: is a text that is read here; choose another name for what is written."
-    )
+    assert str(error) == (f"{text}: is an input of this command; choose another output.")
     assert Path(text).read_bytes() == before
     assert translator.loaded is None
 

@@ -53,9 +53,7 @@ def test_an_existing_file_is_kept_unless_forced():
     Path("mine.toml").write_text("mine")
     result = call(config="mine.toml")
     assert isinstance(result.exception, UsageError)
-    assert "mine.toml: exists already; choose another name, or replace it by --force" in str(
-        result.exception
-    )
+    assert "mine.toml: already exists; choose another name, or add --force" in str(result.exception)
     assert Path("mine.toml").read_text() == "mine"
     assert call("--force", config="mine.toml").exit_code == 0
     assert load(Path("mine.toml")).data.source == "de"

@@ -171,8 +171,8 @@ def test_a_model_too_large_for_the_memory_is_no_bug(folder):
     done = nmt(folder, "train", "demo.toml", "--set", "model.decoder.hidden_size=1000000")
     assert done.returncode == 5, done.stderr
     assert done.stderr.decode().split("\n")[-2:] == [
-        "error: memory is too small for this; end other programs, or give it less: a smaller file, "
-        "batch or model.",
+        "error: memory is too small for this; end other programs, or use a smaller file, batch or "
+        "model.",
         "",
     ]
     assert b"Traceback" not in done.stderr
@@ -230,11 +230,15 @@ def test_what_the_system_refuses_is_explained(folder, name, said):
             "too many files are open at once; raise the limit by `ulimit -n`, then retry",
         ),
         (errno.EROFS, 5, "the file system is read-only; choose a folder that can be written"),
-        (errno.EACCES, 2, "f: access is not permitted; mend its owner or mode"),
+        (
+            errno.EACCES,
+            2,
+            "f: permission denied; change the owner or mode, or choose another place",
+        ),
         (
             errno.ENOENT,
             2,
-            "f: is not there; check the name, and whether the current folder still exists",
+            "f: does not exist; check the name, and whether the current folder still exists",
         ),
         (errno.ELOOP, 2, "f: is a link that leads in a circle; name the file itself"),
         (errno.EISDIR, 2, "f: is a folder; name a file"),
@@ -243,7 +247,7 @@ def test_what_the_system_refuses_is_explained(folder, name, said):
         (errno.ENFILE, 5, "too many files are open at once; end other programs, then retry"),
         (errno.ENOTDIR, 2, "f: a file is where a folder should be; check the name"),
         (errno.ENAMETOOLONG, 2, "f: the name is too long; choose a shorter one"),
-        (errno.EXDEV, 2, "f: Invalid cross-device link; look whether it is what the command takes"),
+        (errno.EXDEV, 2, "f: Invalid cross-device link; check whether the command accepts it"),
     ],
 )
 def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, monkeypatch, capsys):
@@ -251,7 +255,7 @@ def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, mo
         raise OSError(number, os.strerror(number), "f")
 
     monkeypatch.setattr(main, "app", refuse)
-    monkeypatch.setattr(main, "_forget_output", lambda: None)  # that of pytest stays
+    monkeypatch.setattr(main, "discard_output", lambda: None)  # that of pytest stays
     assert main.run([]) == code
     assert said in capsys.readouterr().err
 

@@ -19,9 +19,7 @@ def test_a_text_that_is_read_is_not_replaced(tmp_path):
     refuse_to_replace(out, None, Path("-"), other, tmp_path / "none")
     with pytest.raises(UsageError) as caught:
         refuse_to_replace(out, None, other, out)
-    assert str(caught.value) == (
-        f"{out}: is a text that is read here; choose another name for what is written."
-    )
+    assert str(caught.value) == (f"{out}: is an input of this command; choose another output.")
 
 
 def test_nor_is_a_text_of_the_name_that_an_unfinished_file_has(tmp_path):
@@ -32,8 +30,8 @@ def test_nor_is_a_text_of_the_name_that_an_unfinished_file_has(tmp_path):
         with pytest.raises(UsageError) as caught:
             refuse_to_replace(tmp_path / "out", read)
         assert str(caught.value) == (
-            f"{tmp_path}/out: is written as {text} first, which is a text that is read here; "
-            "choose another name for what is written."
+            f"{tmp_path}/out: is written as {text} first, which is an input of this command; "
+            "choose another output."
         )
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from nmt import __version__
 from nmt.cli.main import run
+from nmt.storage.checksums import write_checksums
 from nmt.storage.files import write_json
-from nmt.storage.manifest import write_manifest
 from nmt.text.subword import Subword, load_subwords
 
 LINES = ["der große Hund", "die Katze  läuft", "", "ein Hund 😀"]
@@ -68,21 +68,33 @@ def copied(model_folder, tmp_path) -> Path:
     return tmp_path
 
 
+SUMMARY = {
+    **dict.fromkeys(("pairs", "kept", "valid_pairs", "valid_kept"), 1),
+    "dropped": {},
+    "joint": True,
+    "source_vocab": 9,
+    "target_vocab": 9,
+    "unknown_percent": 0.0,
+}
+
+
 def write_prepared(folder: Path, models: dict[str, Path], **changes: object) -> None:
     """Write what `nmt tokenize` reads of a folder of `nmt prepare`; `models` by side, or joint."""
     folder.mkdir(exist_ok=True)
     for name, path in models.items():
         (folder / f"{name}.model").write_bytes(path.read_bytes())
-    manifest = {
-        "format": 2,
+    record = {
+        "format": 3,
+        "nmt": __version__,
+        "sentencepiece": "0",
         "key": "",
         "bad_lines": "error",
         "inputs": {},
-        "summary": {},
+        "summary": SUMMARY,
         "normalization": {"unicode": "nfc", "whitespace": True},
         "subword": [subword.fingerprint for subword in load_subwords(folder)],
     }
-    write_json(folder / "manifest.json", manifest | changes)
+    write_json(folder / "preparation.json", record | changes)
 
 
 @pytest.mark.parametrize("place", ["run", "run/model"])
@@ -141,7 +153,7 @@ def test_a_damaged_model_folder_is_refused(name, copied, capsys):
 def test_an_edited_configuration_is_refused_as_by_translate(change, message, copied, capsys):
     config = copied / "model" / "config.json"
     write_json(config, change(json.loads(config.read_text())))
-    write_manifest(copied / "model")
+    write_checksums(copied / "model")
     said = set()
     for command in ("tokenize", "translate"):
         assert run([command, str(copied)]) == 4
@@ -153,11 +165,11 @@ def test_an_edited_configuration_is_refused_as_by_translate(change, message, cop
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"normalization": {"unicode": "zzz"}}, "manifest.json: is damaged; write it anew by"),
-        ({"normalization": None}, "manifest.json: is damaged; write it anew by `nmt prepare`."),
+        ({"normalization": {"unicode": "zzz"}}, "preparation.json: is damaged; rewrite it with"),
+        ({"normalization": None}, "preparation.json: is damaged; rewrite it with `nmt prepare`."),
         (
             {"subword": ["0" * 64] * 2},
-            "are not those that manifest.json names; write them anew by `nmt prepare`.",
+            "are not those that preparation.json names; rewrite them with `nmt prepare`.",
         ),
     ],
 )
@@ -178,7 +190,7 @@ def test_pieces_are_found_without_torch():
         (
             [],
             "▁ nonsense",
-            "stdin:1: `nonsense` is not a piece of this model; was it cut by another?",
+            "stdin:1: `nonsense` is not a piece of this model; use its own model.",
         ),
         (["--ids"], "5 x", "stdin:1: `x` is not an id from 0 to "),
         (["--ids"], "99999", "stdin:1: `99999` is not an id from 0 to "),
@@ -194,7 +206,7 @@ def test_what_cannot_be_decoded_is_named(options, line, message, model, monkeypa
 
 def test_sampling_while_decoding_is_refused(model, capsys):
     assert run(["tokenize", str(model), "--decode", "--sample", "0.1"]) == 2
-    wrong = "--sample makes pieces and --decode reads them; leave one out."
+    wrong = "--sample makes pieces and --decode reads them; omit one."
     assert wrong in capsys.readouterr().err
 
 

@@ -67,11 +67,11 @@ def test_the_text_itself_is_not_replaced(nmt, model_folder, tmp_path):
     for output in (text, link):
         code, _, errors = nmt("translate", model_folder, "-i", text, "-o", output)
         assert code == 2
-        assert "is a text that is read here; choose another name for what is written." in errors
+        assert "is an input of this command; choose another output." in errors
         both = ("--source", text, "--target", text)
         code, _, errors = nmt("score", model_folder, *both, "-o", output)
         assert code == 2
-        assert "is a text that is read here; choose another name for what is written." in errors
+        assert "is an input of this command; choose another output." in errors
     assert text.read_bytes() == b"a cat\n"
 
 
@@ -239,7 +239,7 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     [
         ("EROFS", "the file system is read-only; choose a folder that can be written"),
         ("ENOSPC", "the disk is full; free some space"),
-        ("EACCES", "writing there is not permitted; mend its owner or mode"),
+        ("EACCES", "permission denied; change the owner or mode"),
     ],
 )
 @pytest.mark.parametrize("call", ["open", "replace"])
@@ -313,7 +313,7 @@ def test_a_translation_to_a_file_that_is_stopped_says_what_is_done(
         assert process.wait(timeout=30) == code
         said = process.stderr.read().decode()
     lines = partial.read_text().count("\n")
-    assert said == f"warning: {partial}: what was done before the error, {lines} lines\n"
+    assert said == f"warning: {partial}: holds the {lines} lines before the error\n"
     assert not (tmp_path / "out").exists()
 
 

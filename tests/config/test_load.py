@@ -121,7 +121,7 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             "[training]\nsave_every = 2.5",
-            "toy.toml: training.save_every: must be a number of updates, or a time such as "
+            "toy.toml: training.save_every: must be a number of updates above 0, or a time such as "
             '"90s", "10m", "2h", got 2.5',
         ),
         ("[model]\ndropout = 2", "toy.toml: model.dropout.embedding: must be less than 1, got 2"),
@@ -240,7 +240,7 @@ def test_missing_files_of_data_do_not_hide_other_mistakes(folder):
         ),
         (
             '[tokenizer]\nkind = "char"\nsampling = 0.1',
-            'tokenizer.sampling: needs tokenizer.kind "unigram" or "bpe", since "char" knows '
+            'tokenizer.sampling: needs tokenizer.kind "unigram" or "bpe", since "char" has '
             "only one segmentation; set it to 0",
         ),
         (
@@ -384,7 +384,7 @@ class TestUnreadableFiles:
         Path("a.toml").symlink_to("a.toml")
         assert self.complaint("a.toml") == (
             "a.toml: cannot be read: Too many levels of symbolic links; "
-            "mend its mode, or take a copy of it"
+            "fix its mode, or take a copy of it"
         )
 
     def test_a_folder_is_no_file(self, folder):

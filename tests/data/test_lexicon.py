@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from nmt.data import lexicon
-from nmt.data.binary import Corpus, EncodedPair, write_corpus
+from nmt.data.corpus import Corpus, EncodedPair, write_corpus
 from nmt.data.lexicon import LIKELY, learn_lexicon
 from nmt.text.subword import SHORTLIST_FILE
 from nmt.text.vocabulary import PAD
@@ -32,7 +32,7 @@ def corpus(tmp_path) -> Corpus:
         chance.shuffle(target)
         pairs.append(EncodedPair(source, target, "", ""))
     write_corpus(tmp_path, "train", pairs, vocab_size=TARGET_VOCAB, fingerprints=("a", "b"))
-    return Corpus.open(tmp_path, "train")
+    return Corpus(tmp_path, "train")
 
 
 def learn(corpus: Corpus):

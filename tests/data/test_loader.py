@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.data.binary import Corpus, EncodedPair, write_corpus
+from nmt.data.corpus import Corpus, EncodedPair, write_corpus
 from nmt.data.loader import Loader, Update, batches_once
 from nmt.data.sampler import BatchSampler, Position
 from nmt.errors import DataError
@@ -31,7 +31,7 @@ def prepared(tmp_path_factory) -> tuple[Corpus, Subword]:
     pairs = [EncodedPair(subword.encode(s), subword.encode(t), s, t) for s, t in texts]
     fingerprints = (subword.fingerprint,) * 2
     write_corpus(folder, "train", pairs, vocab_size=subword.vocab_size, fingerprints=fingerprints)
-    return Corpus.open(folder, "train"), subword
+    return Corpus(folder, "train"), subword
 
 
 def sampler_of(corpus: Corpus) -> BatchSampler:
@@ -137,7 +137,7 @@ def test_source_and_target_of_one_text_are_cut_independently(prepared, tmp_path)
     ids = subword.encode(text)
     pairs = [EncodedPair(ids, ids, text, text)] * 5
     write_corpus(tmp_path, "train", pairs, vocab_size=320, fingerprints=("a", "a"))
-    [update] = take(1, (Corpus.open(tmp_path, "train"), subword), **sampled(prepared))
+    [update] = take(1, (Corpus(tmp_path, "train"), subword), **sampled(prepared))
     [batch] = update.micro_batches
     assert batch.source.tolist() != batch.target_out.tolist()
 
@@ -156,7 +156,7 @@ def test_a_rank_without_a_pair_has_no_batch_but_knows_the_tokens(tmp_path):
         vocab_size=10,
         fingerprints=("a", "a"),
     )
-    corpus = Corpus.open(tmp_path, "train")
+    corpus = Corpus(tmp_path, "train")
     [update] = take(1, (corpus, None), rank=1, world_size=2)
     assert update.micro_batches == []
     assert (update.tokens, update.pairs) == (3, 1)

@@ -10,11 +10,11 @@ import pytest
 
 from nmt.config.experiment import Experiment
 from nmt.data import prepare as module
-from nmt.data.binary import Corpus
+from nmt.data.corpus import Corpus
+from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
-from nmt.data.prepared import Manifest, PreparedSummary
 from nmt.errors import ConfigError, DataError
-from nmt.storage.manifest import verify_manifest, write_manifest
+from nmt.storage.checksums import verify_checksums, write_checksums
 from nmt.text.subword import load_subwords
 
 NOUNS = {"Hund": "dog", "Katze": "cat", "Mann": "man", "Frau": "woman", "Kind": "child"}
@@ -60,7 +60,7 @@ class Corpora:
         return prepare(self.experiment(**options), self.folder, self.out, bad_lines=bad_lines)
 
     def open(self, name: str = "train") -> Corpus:
-        return Corpus.open(self.out, name)
+        return Corpus(self.out, name)
 
 
 @pytest.fixture
@@ -97,10 +97,9 @@ def test_corpora_hold_the_texts_and_their_pieces(corpora):
     assert (summary.source_vocab, summary.target_vocab) == (source.vocab_size, target.vocab_size)
     assert summary.unknown_percent == 0.0
     assert not summary.up_to_date
-    train.verify()
-    verify_manifest(corpora.out)
+    verify_checksums(corpora.out)
     assert sorted(path.name for path in corpora.out.iterdir()) == [
-        "SHA256SUMS", "dropped.tsv", "manifest.json", "shortlist.safetensors", "source.model",
+        "SHA256SUMS", "dropped.tsv", "preparation.json", "shortlist.safetensors", "source.model",
         "target.model", "train", "valid",
     ]  # fmt: skip
 
@@ -169,7 +168,7 @@ def test_the_summary_reads_as_one_would_say_it(corpora):
     assert train == (
         f"train  382 pairs   380 kept  (2 empty)   details: {corpora.out / 'dropped.tsv'}"
     )
-    assert valid == "valid  11 pairs   1 with an empty or endless side left out"
+    assert valid == "valid  11 pairs   1 with an empty or overlong side skipped"
     assert vocab.startswith(
         f"vocab  source {summary.source_vocab}, target {summary.target_vocab}"
         "    unknown 0.00 %    written to "
@@ -251,7 +250,7 @@ def test_text_that_somebody_is_still_writing_is_refused(corpora, monkeypatch):
     assert not corpora.out.exists()
 
 
-@pytest.mark.parametrize("name", ["train/ids.bin", "source.model", "manifest.json"])
+@pytest.mark.parametrize("name", ["train/ids.bin", "source.model", "preparation.json"])
 def test_prepared_data_with_a_manifest_cut_short_are_prepared_again(name, corpora, caplog):
     corpora.prepare()
     sums = corpora.out / "SHA256SUMS"
@@ -269,13 +268,13 @@ def test_changed_text_prepares_again(corpora):
     assert len(corpora.open()) == 379
 
 
-@pytest.mark.parametrize("name", ["train/ids.bin", "target.model", "valid/manifest.json"])
+@pytest.mark.parametrize("name", ["train/ids.bin", "target.model", "valid/index.safetensors"])
 def test_a_damaged_folder_is_prepared_again(name, corpora, caplog):
     corpora.prepare()
     os.truncate(corpora.out / name, 5)
     assert not corpora.prepare().up_to_date
     assert "prepared again" in caplog.text
-    verify_manifest(corpora.out)
+    verify_checksums(corpora.out)
 
 
 def test_mixed_up_models_are_prepared_again(corpora, caplog):
@@ -283,9 +282,9 @@ def test_mixed_up_models_are_prepared_again(corpora, caplog):
     model = (corpora.out / "target.model").read_bytes()
     corpora.prepare(tokenizer={"kind": "bpe"})
     (corpora.out / "target.model").write_bytes(model)
-    write_manifest(corpora.out)
+    write_checksums(corpora.out)
     assert not corpora.prepare(tokenizer={"kind": "bpe"}).up_to_date
-    assert "the subword models did not cut these corpora; prepared again" in caplog.text
+    assert "the subword models did not encode these corpora; prepared again" in caplog.text
 
 
 def test_equal_files_and_options_give_equal_bytes(corpora, tmp_path):
@@ -340,9 +339,9 @@ def test_test_and_validation_pairs_in_the_training_data_are_warned_of(corpora, c
     warnings = [record.getMessage() for record in caplog.records]
     file = corpora.folder / "train.de"
     assert warnings[0].startswith(
-        f"{file}:384: is also a validation pair, as 1 of 10 different ones are;"
+        f"{file}:384: is also a validation pair, as are 1 of 10 different ones;"
     )
-    assert warnings[1].startswith(f"{file}:381: is also a test pair, as 2 of 10 different ones are")
+    assert warnings[1].startswith(f"{file}:381: is also a test pair, as are 2 of 10 different ones")
     assert len(corpora.open()) == 384
 
 
@@ -358,7 +357,7 @@ def test_no_overlap_no_warning(corpora, caplog):
 def test_nothing_left_is_refused_with_the_reasons(options, message, corpora):
     refusal = (
         rf"none of 380 pairs is left to learn from \({message}\); "
-        r"look at the files, and at the limits in \[data\]\.$"
+        r"check the files, and the limits in \[data\]\.$"
     )
     with pytest.raises(DataError, match=refusal):
         corpora.prepare(**options)
@@ -410,7 +409,7 @@ def test_data_that_a_model_has_learned_from_keep_their_bad_lines(corpora):
     path = corpora.folder / "train.de"
     path.write_bytes(path.read_bytes().replace(b"1 Hund", b"1 \xff", 1))
     corpora.prepare(bad_lines="skip")
-    key = Manifest.load(corpora.out).key
+    key = PreparationRecord.load(corpora.out).key
 
     def prepare_for_training(**options):
         return prepare(
@@ -426,19 +425,19 @@ def test_data_that_a_model_has_learned_from_keep_their_bad_lines(corpora):
     assert prepare_for_training().up_to_date
     shutil.rmtree(corpora.out)
     assert prepare_for_training().kept == 379
-    assert Manifest.load(corpora.out).key == key
+    assert PreparationRecord.load(corpora.out).key == key
 
 
 def test_progress_is_reported(corpora):
     lines: list[str] = []
     prepare(corpora.experiment(), corpora.folder, corpora.out, report=lines.append)
-    assert [line.split()[0] for line in lines] == ["reading", "training", "cutting", "learning"]
+    assert [line.split()[0] for line in lines] == ["reading", "training", "encoding", "learning"]
 
 
 def test_only_some_lines_of_a_huge_corpus_teach_pieces(corpora, monkeypatch):
     corpora.prepare(tokenizer={"kind": "word"})
     everything = load_subwords(corpora.out)[0].vocab_size
-    monkeypatch.setattr("nmt.data.preparation._SUBWORD_LINES", 10)
+    monkeypatch.setattr("nmt.data.build._SUBWORD_LINES", 10)
     corpora.prepare(tokenizer={"kind": "word", "character_coverage": 0.99})
     assert load_subwords(corpora.out)[0].vocab_size < everything
 
@@ -464,7 +463,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_whole(corpora):
 
 def test_the_manifest_tells_what_went_in(corpora):
     corpora.prepare()
-    manifest = json.loads((corpora.out / "manifest.json").read_text())
+    manifest = json.loads((corpora.out / "preparation.json").read_text())
     assert set(manifest["inputs"]) == {
         str(corpora.folder / f"{name}.{side}")
         for name in ("train", "valid")
@@ -476,7 +475,7 @@ def test_the_manifest_tells_what_went_in(corpora):
 
 LIES = [
     {"inputs": [1]},
-    {"inputs": {"train.de": 7}},
+    {"inputs": {"train.de": {"sha256": "0"}}},
     {"inputs": None},
     {"bad_lines": None},
     {"bad_lines": "sometimes"},
@@ -491,12 +490,12 @@ LIES = [
 @pytest.mark.parametrize("lie", LIES, ids=str)
 def test_data_whose_manifest_lies_are_prepared_again(corpora, lie):
     corpora.prepare()
-    path = corpora.out / "manifest.json"
+    path = corpora.out / "preparation.json"
     truth = json.loads(path.read_text())
-    files = {file: {**entry, "sha256": 3} for file, entry in truth["inputs"].items()}
+    files = dict.fromkeys(truth["inputs"], 3)
     for change in (lie, {"inputs": files}):
         path.write_text(json.dumps({**truth, **change}))
-        write_manifest(corpora.out)
+        write_checksums(corpora.out)
         assert not corpora.prepare().up_to_date
         again = json.loads(path.read_text())
         del again["summary"]["seconds"], truth["summary"]["seconds"]
@@ -506,6 +505,6 @@ def test_data_whose_manifest_lies_are_prepared_again(corpora, lie):
 
 def test_a_pipe_in_the_place_of_the_manifest_is_not_waited_for(corpora):
     corpora.prepare()
-    (corpora.out / "manifest.json").unlink()
-    os.mkfifo(corpora.out / "manifest.json")
+    (corpora.out / "preparation.json").unlink()
+    os.mkfifo(corpora.out / "preparation.json")
     assert not corpora.prepare().up_to_date

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from nmt.storage.manifest import MANIFEST
+from nmt.storage.checksums import CHECKSUMS
 
 Attack = Callable[[Path, Path], None]
 ATTACKS: dict[str, Attack] = {}
@@ -157,26 +157,26 @@ def configuration_that_is_a_link(folder: Path, outside: Path) -> None:
 
 @attack(has_sums=True)
 def checksums_that_are_a_link(folder: Path, outside: Path) -> None:
-    (folder / MANIFEST).unlink(missing_ok=True)
-    (folder / MANIFEST).symlink_to(outside / "secret")
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    (folder / CHECKSUMS).symlink_to(outside / "secret")
 
 
 @attack(has_sums=True)
 def checksums_without_end(folder: Path, outside: Path) -> None:
-    (folder / MANIFEST).unlink(missing_ok=True)
-    (folder / MANIFEST).symlink_to("/dev/zero")
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    (folder / CHECKSUMS).symlink_to("/dev/zero")
 
 
 def claim(folder: Path, name: str) -> None:
     """Add a name to the checksums of a folder."""
-    with (folder / MANIFEST).open("a") as file:
+    with (folder / CHECKSUMS).open("a") as file:
         file.write(f"{'0' * 64}  {name}\n")
 
 
 @attack(has_sums=True)
 def checksums_that_are_a_pipe(folder: Path, outside: Path) -> None:
-    (folder / MANIFEST).unlink(missing_ok=True)
-    os.mkfifo(folder / MANIFEST)
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    os.mkfifo(folder / CHECKSUMS)
 
 
 @attack(has_sums=True)
@@ -307,7 +307,7 @@ def a_configuration_of_a_gigabyte(folder: Path, outside: Path) -> None:
 
 @attack(has_sums=True)
 def checksums_of_a_gigabyte(folder: Path, outside: Path) -> None:
-    os.truncate(folder / MANIFEST, GIGA)
+    os.truncate(folder / CHECKSUMS, GIGA)
 
 
 @attack()

@@ -31,7 +31,7 @@ from nmt.config.training import AdamConfig
 from nmt.errors import ConfigError, DataError, ModelError, NmtError
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, load_model_folder, save_model_folder
-from nmt.storage.manifest import MANIFEST
+from nmt.storage.checksums import CHECKSUMS
 from nmt.text.lines import count_lines, read_lines
 from nmt.text.subword import JOINT_FILE, Subword
 from nmt.training.checkpoint import (
@@ -218,17 +218,17 @@ class _Summed(ABC):
     def __call__(self, data: bytes) -> bool:
         name, content = self.names[(data or b"\0")[0] % len(self.names)], data[1:]
         put(self.folder / name, content)
-        if name != MANIFEST:
+        if name != CHECKSUMS:
             old, new = (hashlib.sha256(c).hexdigest() for c in (self.good[name], content))
-            sums = self.good[MANIFEST].replace(old.encode(), new.encode())
-            put(self.folder / MANIFEST, sums)
+            sums = self.good[CHECKSUMS].replace(old.encode(), new.encode())
+            put(self.folder / CHECKSUMS, sums)
         try:
             self.load()
         except ModelError as error:
             require_place(error, str(self.folder))
             return False
         finally:
-            for changed in (name, MANIFEST):
+            for changed in (name, CHECKSUMS):
                 put(self.folder / changed, self.good[changed])
         return True
 

@@ -16,7 +16,7 @@ from trial_runs import AHEAD, Run, resumed_from
 
 from nmt.errors import ModelError, NmtError
 from nmt.models.folder import load_model_folder
-from nmt.storage.manifest import MANIFEST, sha256_of, verify_manifest, write_manifest
+from nmt.storage.checksums import CHECKSUMS, sha256_of, verify_checksums, write_checksums
 from nmt.training.checkpoint import find_resumable, list_checkpoints
 
 BLOCK = 4096
@@ -64,7 +64,7 @@ def named(error: NmtError, path: Path, code: int = 4) -> None:
     """Check that an error names the file, or the checksums if they are what was changed."""
     assert error.exit_code == code
     assert str(path.parent) in str(error)
-    assert path.name in str(error) or path.name == MANIFEST
+    assert path.name in str(error) or path.name == CHECKSUMS
     assert re.search(r"restore|missing|points outside|delete .* and run `nmt prepare`", str(error))
 
 
@@ -76,7 +76,7 @@ def test_each_flipped_bit_of_a_checkpoint_is_found_and_the_previous_one_taken(
     for path in flips(newest, programme.count(quick=4, full=0) or None):
         begun = time.monotonic()
         with pytest.raises(ModelError) as caught:
-            verify_manifest(newest)
+            verify_checksums(newest)
         named(caught.value, path)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
@@ -108,10 +108,10 @@ def test_each_flipped_bit_of_a_prepared_corpus_is_found(trained, programme):
     tries = 0
     for path in flips(data, programme.count(quick=4, full=0) or None):
         with pytest.raises(ModelError) as caught:
-            verify_manifest(data)
+            verify_checksums(data)
         named(caught.value, path)
         tries += 1
-    verify_manifest(data)
+    verify_checksums(data)
     text = "a bit flipped in each 4 kB of each file of prepared data: found and named"
     programme.record(18, text, tries=tries)
 
@@ -157,7 +157,10 @@ def test_training_refuses_to_start_over_damaged_checkpoints(copied):
 @pytest.mark.parametrize("how", ["a flipped bit", "cut off", "gone", "empty"])
 @pytest.mark.parametrize(
     "name",
-    ["train/ids.bin", "train/texts.txt", "train/index.bin", "source.model", "manifest.json"],
+    [
+        *("train/ids.bin", "train/texts.txt", "train/index.safetensors"),
+        *("source.model", "preparation.json"),
+    ],
 )
 def test_damaged_data_are_prepared_again_before_training_goes_on(copied, name, how):
     path = copied.folder / "data" / name
@@ -165,9 +168,9 @@ def test_damaged_data_are_prepared_again_before_training_goes_on(copied, name, h
     damage(path, how)
     ended = copied.train(AHEAD + 1)
     assert ended.code == 0, ended.errors
-    if (name, how) != ("manifest.json", "gone"):  # then there is nothing that could be damaged
+    if (name, how) != ("preparation.json", "gone"):  # then there is nothing that could be damaged
         assert re.search(rf"warning: {path}: is .*; prepared again", ended.errors)
-    if name != "manifest.json":  # which says how long it took
+    if name != "preparation.json":  # which says how long it took
         assert sha256_of(path) == before
     assert resumed_from(ended.errors) == AHEAD
 
@@ -185,7 +188,7 @@ def test_a_damaged_manifest_ends_no_run_and_what_it_was_of_is_kept(copied, name,
     assert ended.code == 0, ended.errors
     assert resumed_from(ended.errors) == AHEAD
     if name == "data":
-        assert re.search(r"data: held files that .* it is kept as data\.kept\.", ended.errors)
+        assert re.search(r"data: held files that .* kept as data\.kept\.", ended.errors)
         (kept,) = copied.folder.glob("data.kept.*")
         for folder in (kept, path.parent):
             assert sha256_of(folder / "train" / "ids.bin") == learned
@@ -227,14 +230,14 @@ def other_version_of_a_checkpoint(run: Run) -> str:
     newest = list_checkpoints(run.folder)[-1]
     state = (newest / "state.json").read_text().replace('"format": 1', '"format": 2')
     (newest / "state.json").write_text(state)
-    write_manifest(newest)
+    write_checksums(newest)
     return f"{newest}: has checkpoint format 2, this nmt reads 1; resume with the nmt that wrote it"
 
 
 def other_version_of_a_model(run: Run) -> str:
     path = run.folder / "model" / "config.json"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    write_manifest(path.parent)
+    write_checksums(path.parent)
     return f"{path}: has format version 2, and nmt "
 
 
@@ -265,7 +268,7 @@ def test_a_file_cut_off_while_training_reads_it_ends_the_run_with_its_name(
     ended = process.end()
 
     assert ended.code == 3, ended.errors
-    assert f"error: {path}: is damaged, it was cut off while in use; delete " in ended.errors
+    assert f"error: {path}: is damaged, it was truncated while in use; delete " in ended.errors
     saved = run.survivor()
     ended = run.train(saved + AHEAD)
     assert ended.code == 0, ended.errors

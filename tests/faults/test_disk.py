@@ -19,15 +19,15 @@ from processes import Command, Ended, become_nobody, folder_of_all, nmt
 from tiny import write_corpus
 from trial_runs import AHEAD, Run, is_whole, resumed_from
 
-from nmt.storage.manifest import verify_manifest
+from nmt.storage.checksums import verify_checksums
 
 REASONS = {
     "ENOSPC": "the disk is full; free some space or choose a folder on another disk.",
-    "EIO": "the disk reports an input/output error; look at the system log, then retry.",
+    "EIO": "the disk reports an input/output error; check the system log, then retry.",
     "EDQUOT": "the disk quota is used up; free some space or choose a folder elsewhere.",
     "EROFS": "the file system is read-only; choose a folder that can be written.",
     "EFBIG": "the file would exceed the largest size allowed here; see `ulimit -f`.",
-    "EACCES": "writing there is not permitted; mend its owner or mode, or choose another.",
+    "EACCES": "permission denied; change the owner or mode, or choose another place.",
 }
 REMOVALS = ("unlink", "unlinkat", "rmdir")
 OPTIONAL = (*REMOVALS, "mkdir", "mkdirat")
@@ -87,7 +87,7 @@ def test_each_call_of_training_fails_once_and_the_previous_checkpoint_stays(tmp_
     assert ended.code == 0, ended.errors
     assert resumed_from(ended.errors) == saved
     assert run.strays() == []
-    verify_manifest(run.folder / "model")
+    verify_checksums(run.folder / "model")
     programme.record(
         14,
         "each write, fsync, rename, mkdir and unlink of training fails once (full disk, I/O "
@@ -172,7 +172,7 @@ def test_each_call_of_writing_lines_fails_once_and_what_is_done_stays(
         if not ended.is_within(out):
             continue
         refused(ended, fault.error or "", out, tmp_path)
-        assert fault.call == "ftruncate" or "what was done before the error" in ended.errors
+        assert fault.call == "ftruncate" or "lines before the error" in ended.errors
         assert whole.startswith(partial.read_text())
         lost += 0 if out.read_text() == "former\n" else len("former\n")
         tries += 1

@@ -12,7 +12,7 @@ import torch
 from tiny import write_corpus
 
 from nmt.cli.main import run
-from nmt.storage.manifest import sha256_of
+from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
 from nmt.training import loop
 

@@ -13,7 +13,7 @@ from launcher import Launcher, settings
 from tiny import write_corpus
 
 from nmt.native.kernels import kernels
-from nmt.storage.manifest import sha256_of
+from nmt.storage.checksums import sha256_of
 
 RECIPES = {
     # The parts of recipes/dates and recipes/g2p-eng that decide what is computed, made small.

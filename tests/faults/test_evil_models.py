@@ -20,7 +20,7 @@ from processes import Process
 
 from nmt.cli.main import run
 from nmt.errors import ModelError, NmtError
-from nmt.storage.manifest import write_manifest
+from nmt.storage.checksums import write_checksums
 from nmt.text.subword import Subword
 
 MEGA = 1 << 20
@@ -105,7 +105,7 @@ def test_an_evil_folder_is_refused_and_does_nothing(name, folder, model_folder, 
     outside = folder.parent / "outside"
     ATTACKS[name](folder, outside)
     if name not in UNSUMMED:
-        write_manifest(folder)
+        write_checksums(folder)
     before = {path: path.lstat() for path in sorted(folder.parent.rglob("*"))}
     watched = Process(Watched(folder, model_folder, outside), folder.parent / "log")
     ended = watched.go().end()
@@ -132,7 +132,7 @@ def test_an_evil_folder_is_refused_and_does_nothing(name, folder, model_folder, 
 @pytest.mark.parametrize("name", ["weights_that_are_a_pickle", "weights_that_are_a_link"])
 def test_the_command_line_says_so_with_code_4(name, folder, capsys):
     ATTACKS[name](folder, folder.parent / "outside")
-    write_manifest(folder)
+    write_checksums(folder)
     assert run(["translate", str(folder), "-i", str(folder / "config.json")]) == 4
     errors = capsys.readouterr().err
     assert errors.startswith(f"error: {folder}/model.safetensors: is ")

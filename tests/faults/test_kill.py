@@ -9,7 +9,7 @@ from calls import calls_of, provoke
 from processes import Ended
 from trial_runs import AHEAD, INTERVAL, Run, resumed_from
 
-from nmt.storage.manifest import verify_manifest
+from nmt.storage.checksums import verify_checksums
 
 
 class KilledRun:
@@ -79,7 +79,7 @@ def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(t
     assert resumed_from(ended.errors) == killed.saved
     seconds = time.monotonic() - begun
     assert killed.run.strays() == []
-    verify_manifest(killed.run.folder / "model")
+    verify_checksums(killed.run.folder / "model")
 
     whole = Run(tmp_path / "whole", "training.save_every=100000", "validation.every=100000")
     assert whole.train(update).code == 0

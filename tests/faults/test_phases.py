@@ -15,7 +15,7 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
-from nmt.storage.manifest import sha256_of, verify_manifest
+from nmt.storage.checksums import sha256_of, verify_checksums
 from nmt.training.signals import SAME
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -56,7 +56,7 @@ trainer.save_checkpoint, signals.GracefulStop._handle = saving, handling
 # Each phase: what stands for it, and how long it is made to last (0: as long as it does).
 PHASES = {
     "reading text": ("nmt.data.prepare", "Preparation.run", 0.0),
-    "cutting text": ("nmt.data.preparation", "Subword.train", 0.0),
+    "cutting text": ("nmt.data.build", "Subword.train", 0.0),
     "start-up": ("nmt.training.run", "assemble", 0.0),
     "update": ("nmt.training.loop", "make_update", 0.0),
     "validation": ("nmt.training.trainer", "_score", 0.0),
@@ -95,7 +95,7 @@ def assert_resumable(launcher: Launcher, folder: Path, run: Path) -> int:
     last = run / "last"
     updates = int(last.read_text()[-7:]) if last.exists() else 0
     for checkpoint in (run / "checkpoints").glob("update-*"):
-        verify_manifest(checkpoint)
+        verify_checksums(checkpoint)
     process = launcher.start(
         *("train", folder / "tiny.toml", "--run", run),
         *settings((f"training.max_updates={updates + 2}", "validation.every=5")),
@@ -291,7 +291,7 @@ main()
 """Press Ctrl-C when a module is about to be imported."""
 
 
-@pytest.mark.parametrize("name", ["nmt.cli.main", "typer", "nmt.storage.failures"])
+@pytest.mark.parametrize("name", ["nmt.cli.main", "typer", "nmt.storage.os_errors"])
 def test_ctrl_c_while_the_command_line_is_imported_ends_it_without_a_word(name, programme):
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT.format(name=name)],

@@ -14,7 +14,7 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
-from nmt.storage.manifest import sha256_of
+from nmt.storage.checksums import sha256_of
 
 TIMEOUT = 12
 """Seconds after which all ranks that are left must have ended."""
@@ -259,7 +259,7 @@ def test_a_signal_to_any_rank_saves_and_stops_all(tmp_path, launcher, programme)
 
 SLOW_PREPARATION = """
 import time
-from nmt.data.preparation import Preparation
+from nmt.data.build import Preparation
 plain = Preparation.run
 def run(*arguments):
     time.sleep(15)

@@ -10,7 +10,7 @@ from launcher import Launcher
 
 from nmt.models.folder import load_model_folder
 from nmt.models.weights import weights_of
-from nmt.storage.manifest import write_manifest
+from nmt.storage.checksums import write_checksums
 from nmt.storage.tensors import load_metadata, load_tensors, save_tensors
 from nmt.text.vocabulary import EOS
 
@@ -26,7 +26,7 @@ def spoilt(folder: Path, change) -> Path:
     tensors = load_tensors(file)
     change(tensors)
     save_tensors(file, tensors, load_metadata(file))
-    write_manifest(folder)
+    write_checksums(folder)
     return folder
 
 

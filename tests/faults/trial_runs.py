@@ -10,8 +10,8 @@ from processes import Command, Ended, Process, Setup
 from tiny import write_corpus
 
 from nmt.errors import ModelError
+from nmt.storage.checksums import sha256_of, verify_checksums
 from nmt.storage.lock import LOCK
-from nmt.storage.manifest import sha256_of, verify_manifest
 from nmt.training.checkpoint import checkpoint_path, find_resumable, update_of
 
 INTERVAL = 2
@@ -75,7 +75,7 @@ class Run:
 
     def sums(self, update: int) -> dict[str, str]:
         """Return the SHA-256 of each file of a checkpoint, which must be whole."""
-        return verify_manifest(checkpoint_path(self.folder, update))
+        return verify_checksums(checkpoint_path(self.folder, update))
 
     def weights(self, update: int) -> dict[str, str]:
         """Return the SHA-256 of each file of tensors of a checkpoint."""
@@ -100,7 +100,7 @@ class Run:
         return {
             str(folder.relative_to(self.folder) / name): (folder / name).stat().st_size
             for folder in folders
-            for name in verify_manifest(folder)
+            for name in verify_checksums(folder)
         }
 
     def bytes_lost(self, stored: dict[str, int], saved: int, survivor: int) -> int:
@@ -118,7 +118,7 @@ class Run:
 def is_whole(folder: Path) -> bool:
     """Tell whether a folder is what its manifest says."""
     try:
-        verify_manifest(folder)
+        verify_checksums(folder)
     except ModelError:
         return False
     return True

@@ -9,8 +9,8 @@ from nmt.errors import ModelError
 from nmt.models import folder as module
 from nmt.models.description import FORMAT_VERSION, find_model_folder
 from nmt.models.folder import load_model_folder
+from nmt.storage.checksums import write_checksums
 from nmt.storage.files import write_json
-from nmt.storage.manifest import write_manifest
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def edit_config(folder, change) -> None:
     config = json.loads((folder / "config.json").read_text())
     change(config)
     write_json(folder / "config.json", config)
-    write_manifest(folder)
+    write_checksums(folder)
 
 
 def test_what_is_saved_comes_back(model_folder):
@@ -168,7 +168,7 @@ def test_a_configuration_that_contradicts_itself_is_refused(copied):
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\xff"])
 def test_a_configuration_that_is_not_json_is_refused(copied, text):
     (copied / "config.json").write_text(text, encoding="latin-1")
-    write_manifest(copied)
+    write_checksums(copied)
     with pytest.raises(ModelError, match=r"config\.json: is damaged, not JSON"):
         load_model_folder(copied)
 

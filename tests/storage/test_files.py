@@ -39,7 +39,7 @@ def test_names_that_are_not_utf8_are_written_as_they_are(tmp_path):
 
 
 def test_a_missing_or_damaged_json_file_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"a\.json: is missing; the folder is not complete\."):
+    with pytest.raises(ModelError, match=r"a\.json: is missing; restore it from a copy\."):
         read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b'{"update": 3')
     with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON \(.*\); restore it\."):
@@ -54,7 +54,7 @@ def test_what_is_no_plain_file_is_never_replaced_by_one(tmp_path):
         with pytest.raises(UsageError) as caught:
             write_bytes(tmp_path / name, b"x")
         assert str(caught.value) == (
-            f"{tmp_path / name}: is not a plain file and is left alone; choose another name."
+            f"{tmp_path / name}: is not a regular file and is left alone; choose another name."
         )
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
@@ -66,7 +66,7 @@ def test_what_is_no_plain_file_is_never_replaced_by_one(tmp_path):
         ("ENOSPC", "the disk is full"),
         ("EDQUOT", "quota"),
         ("EROFS", "read-only"),
-        ("EACCES", "not permitted"),
+        ("EACCES", "permission denied"),
         ("EIO", "input/output error"),
     ],
 )
@@ -125,7 +125,7 @@ def test_too_many_open_files_are_not_blamed_on_one_of_them(tmp_path, monkeypatch
 
 def test_a_pipe_in_place_of_a_json_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.json")
-    with pytest.raises(ModelError, match=r"a\.json: is not a plain file; refused, copy the folder"):
+    with pytest.raises(ModelError, match=r"a\.json: is not a regular file; copy the file itself"):
         read_json(tmp_path / "a.json")
 
 
@@ -135,7 +135,7 @@ def test_a_huge_json_file_is_not_read(tmp_path):
     with pytest.raises(ModelError) as caught:
         read_json(tmp_path / "a.json")
     assert str(caught.value) == (
-        f"{tmp_path}/a.json: is damaged, 40 MB are too much for what it says; restore it."
+        f"{tmp_path}/a.json: is damaged, 40 MB are too much for its content; restore it."
     )
     os.truncate(tmp_path / "a.json", 32 << 20)
     with pytest.raises(ModelError, match=r"a\.json: is damaged, not JSON \(.*\); restore it\."):

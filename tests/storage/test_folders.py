@@ -11,9 +11,9 @@ from filled_folder import filled
 
 from nmt.errors import ResourceError, UsageError
 from nmt.storage import folders
+from nmt.storage.checksums import CHECKSUMS, verify_checksums
 from nmt.storage.files import temporary_beside, write_text
 from nmt.storage.folders import make_folder, new_folder, require_replaceable, sweep_strays
-from nmt.storage.manifest import MANIFEST, verify_manifest
 
 
 def test_make_folder_says_when_a_file_is_in_the_way(tmp_path):
@@ -25,7 +25,7 @@ def test_make_folder_says_when_a_file_is_in_the_way(tmp_path):
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / os.fsdecode(b"run-\xff")
-    with pytest.raises(UsageError, match=r"run-\\udcff': is no name in UTF-8; rename it\."):
+    with pytest.raises(UsageError, match=r"run-\\udcff': the name is not UTF-8; rename it\."):
         make_folder(path)
     assert list(tmp_path.iterdir()) == []
 
@@ -35,7 +35,7 @@ def test_a_new_folder_appears_complete_with_its_manifest(tmp_path):
     with new_folder(final) as temporary:
         write_text(temporary / "state.json", "{}\n")
         assert not final.exists()
-    assert list(verify_manifest(final)) == ["state.json"]
+    assert list(verify_checksums(final)) == ["state.json"]
     assert list(tmp_path.iterdir()) == [final]
 
 
@@ -43,7 +43,7 @@ def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path):
     final = filled(tmp_path / "model")
     with pytest.raises(IsADirectoryError), new_folder(final) as temporary:
         temporary.write_text("a folder is in the way")
-    verify_manifest(final)
+    verify_checksums(final)
     assert list(tmp_path.iterdir()) == [final]
 
 
@@ -80,7 +80,7 @@ def test_an_existing_folder_is_replaced(tmp_path, library):
     with new_folder(final) as temporary:
         write_text(temporary / "weights", "new")
     assert sorted(path.name for path in final.iterdir()) == ["SHA256SUMS", "weights"]
-    verify_manifest(final)
+    verify_checksums(final)
     assert list(tmp_path.iterdir()) == [final]
 
 
@@ -91,9 +91,9 @@ def test_a_folder_that_is_replaced_is_there_at_any_moment(tmp_path, monkeypatch)
 
     def look_around(call):
         def looking(source, target):
-            verify_manifest(final)
+            verify_checksums(final)
             outcome = call(source, target)
-            verify_manifest(final)
+            verify_checksums(final)
             seen.append(call)
             return outcome
 
@@ -115,7 +115,7 @@ def replace_in_vain(final):
         new_folder(final) as temporary,
     ):
         (temporary / "weights").write_bytes(bytes(2 * 10**6))
-    verify_manifest(final)
+    verify_checksums(final)
     assert list(final.parent.iterdir()) == [final]
 
 
@@ -222,7 +222,7 @@ def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch, num
     assert final.exists() == (number < 3)
 
     sweep_strays(tmp_path)
-    verify_manifest(final)
+    verify_checksums(final)
     assert list(tmp_path.iterdir()) == [final]
 
 
@@ -239,8 +239,8 @@ def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
     (folder / "train" / "thesis.txt").write_text("years of work")
     with pytest.raises(
         UsageError,
-        match=r"data: holds train/thesis\.txt, which nmt did not write, and would be replaced "
-        r"as a whole; move that away, or choose another folder\.$",
+        match=r"data: holds train/thesis\.txt, which nmt did not write, and the whole "
+        r"folder would be replaced; move that away, or choose another folder\.$",
     ):
         require_replaceable(folder)
     (folder / "SHA256SUMS").unlink()
@@ -252,16 +252,14 @@ def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
 def test_a_folder_whose_manifest_is_damaged_is_replaced_and_kept(tmp_path, caplog, content):
     """Nobody can tell what in it is not ours."""
     folder = filled(tmp_path / "model")
-    (folder / MANIFEST).write_text(content)
+    (folder / CHECKSUMS).write_text(content)
     require_replaceable(folder)
     with new_folder(folder) as made:
         (made / "weights").write_bytes(b"new")
     (kept,) = tmp_path.glob("model.kept.*")
     assert (kept / "weights").stat().st_size == 256 * 64
     assert (folder / "weights").read_bytes() == b"new"
-    assert caplog.messages == [
-        f"{folder}: held files that nmt did not write; it is kept as {kept.name}"
-    ]
+    assert caplog.messages == [f"{folder}: held files that nmt did not write; kept as {kept.name}"]
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
@@ -274,7 +272,7 @@ def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kin
         place.touch()
     with pytest.raises(
         UsageError,
-        match=rf"of its own but a {kind}; it would be replaced as a whole, so move it away\.$",
+        match=rf"model: is a {kind}, where nmt writes a folder; move it away\.$",
     ):
         require_replaceable(place)
 
@@ -298,7 +296,7 @@ def test_what_was_half_deleted_is_not_taken_for_files_of_somebody_else(tmp_path,
         (made / "weights").touch()
 
     def delete_a_part(doomed, **_):
-        (doomed / MANIFEST).unlink(missing_ok=True)
+        (doomed / CHECKSUMS).unlink(missing_ok=True)
         raise SystemExit(137)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):  # noqa: PT012

@@ -53,8 +53,8 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
     with (
         pytest.raises(
             ResourceError,
-            match=r"^cannot write .*/\.lock, .* free; the file system keeps no locks; choose a "
-            r"folder on a local disk\.$",
+            match=r"^cannot write .*/\.lock, .* free; the file system does not support locks; "
+            r"choose a folder on a local disk\.$",
         ),
         lock_folder(tmp_path),
     ):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nmt.errors import ModelError, ResourceError
-from nmt.storage.manifest import sha256_of
+from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_metadata, load_tensors, save_tensors, tensor_shapes
 
 
@@ -53,7 +53,7 @@ def test_no_metadata_reads_as_an_empty_table(tmp_path):
 
 def test_damaged_weights_are_refused_by_name(tmp_path):
     path = tmp_path / "model.safetensors"
-    with pytest.raises(ModelError, match=r"safetensors: is missing; the folder is not complete\."):
+    with pytest.raises(ModelError, match=r"safetensors: is missing; restore it from a copy\."):
         load_tensors(path)
     save_tensors(path, {"a": torch.ones(100)})
     whole = path.read_bytes()
@@ -80,7 +80,7 @@ def test_tensors_too_large_for_memory_are_an_error_that_says_so(tmp_path):
 def test_metadata_that_is_no_table_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"a": torch.ones(1)}, [1, 2])
-    with pytest.raises(ModelError, match=r"a\.safetensors: holds no table of metadata; restore"):
+    with pytest.raises(ModelError, match=r"a\.safetensors: its metadata are no table; restore"):
         load_metadata(path)
 
 
@@ -89,9 +89,7 @@ def test_weights_that_are_no_plain_file_are_refused(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for load in (load_tensors, load_metadata):
         for path in (tmp_path, tmp_path / "pipe"):
-            with pytest.raises(
-                ModelError, match=": is not a plain file; point to a file of weights"
-            ):
+            with pytest.raises(ModelError, match=": is not a regular file; copy the file itself"):
                 load(path)
         with pytest.raises(ModelError, match=r"loop: cannot be read \(Too many levels of symbol"):
             load(tmp_path / "loop")

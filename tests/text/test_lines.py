@@ -137,7 +137,7 @@ def test_nul_is_refused_by_name(write):
     ("record", "place"), [(b"a\0b\0", 2), (b"\0\xff", 1)], ids=["two", "before bad UTF-8"]
 )
 def test_the_first_nul_is_named(record, place, write):
-    with pytest.raises(DataError, match=rf":1: byte {place} is 0x00 \(NUL\), which text does not"):
+    with pytest.raises(DataError, match=rf":1: byte {place} is 0x00 \(NUL\), which is not allowed"):
         list(read_lines(write(record)))
 
 
@@ -175,10 +175,10 @@ def test_bad_lines_are_emptied_or_mended_and_counted(write, caplog):
     messages = [record.getMessage() for record in caplog.records]
     assert messages[:3] == [
         f"{path}:2: byte 2 is 0xff, not UTF-8",
-        f"{path}:3: byte 2 is 0x00 (NUL), which text does not hold",
+        f"{path}:3: byte 2 is 0x00 (NUL), which is not allowed in text",
         f"{path}: 2 bad lines were skipped",
     ]
-    assert messages[-1] == f"{path}: 2 bad lines were mended with U+FFFD"
+    assert messages[-1] == f"{path}: 2 bad lines were repaired with U+FFFD"
 
 
 def test_many_bad_lines_are_not_all_named(write, caplog):
@@ -300,7 +300,7 @@ def test_a_pipe_is_no_file_to_read_twice(tmp_path):
 
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(
-        DataError, match="is no plain file and can be read only once; save it as a file"
+        DataError, match="is a pipe or device and can be read only once; save it as a file"
     ):
         require_file(tmp_path / "pipe")
 

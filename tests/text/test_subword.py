@@ -199,7 +199,7 @@ def test_no_room_for_the_characters_says_how_much_is_needed(kind, tmp_path):
 @pytest.mark.parametrize("lines", [[], ["", ""]])
 def test_no_text_teaches_nothing(lines, tmp_path):
     with pytest.raises(
-        DataError, match="is no text to learn pieces from, every line is empty; give other files"
+        DataError, match="is no text to learn pieces from, every line is empty; name other files"
     ):
         Subword.train(lines, tmp_path / "m", kind="unigram", vocab_size=300)
 
@@ -261,7 +261,7 @@ def test_a_missing_model_is_named(tmp_path):
 
 def test_a_pipe_in_place_of_a_model_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "subword.model")
-    refusal = r"subword\.model: is no plain file; name a subword model\."
+    refusal = r"subword\.model: is not a regular file; copy the file itself there\."
     with pytest.raises(ModelError, match=refusal):
         load_subwords(tmp_path)
 
@@ -272,7 +272,7 @@ def test_a_damaged_model_is_named(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
         Subword.load(path)
-    assert str(caught.value) == f"{path}: is no subword model, or damaged; restore it."
+    assert str(caught.value) == f"{path}: is not a subword model, or damaged; restore it."
 
 
 def test_a_model_with_other_special_ids_is_refused(tmp_path):

@@ -15,8 +15,8 @@ from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
 from nmt.errors import ModelError, ResourceError, UsageError
 from nmt.models.weights import set_weights, weights_of
+from nmt.storage.checksums import verify_checksums, write_checksums
 from nmt.storage.files import temporary_beside, write_json
-from nmt.storage.manifest import verify_manifest, write_manifest
 from nmt.storage.tensors import save_tensors
 from nmt.training import checkpoint as module
 from nmt.training.checkpoint import (
@@ -95,7 +95,7 @@ def test_three_pieces_equal_one_run_by_checksum(tmp_path):
         found = save(run, trainee, state)
 
     assert found.name == expected.name == "update-000015"
-    assert verify_manifest(found) == verify_manifest(expected)
+    assert verify_checksums(found) == verify_checksums(expected)
 
 
 def test_the_whole_state_round_trips(tmp_path):
@@ -243,7 +243,7 @@ def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path, caplog):
     )
     newest, oldest = caplog.messages
     with pytest.raises(ModelError) as missing:
-        verify_manifest(tmp_path / "checkpoints" / "update-000010")
+        verify_checksums(tmp_path / "checkpoints" / "update-000010")
     assert oldest == str(missing.value)
     assert newest == oldest.replace("000010", "000020") + " Going back to update-000010."
 
@@ -271,7 +271,7 @@ def rewrite_state(folder, **changes):
     table = json.loads((folder / "state.json").read_text())
     table = {key: value for key, value in {**table, **changes}.items() if value is not None}
     (folder / "state.json").write_text(json.dumps(table))
-    write_manifest(folder)
+    write_checksums(folder)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_another_format_is_refused(tmp_path, changes, text):
 def test_a_state_that_is_no_table_is_refused(tmp_path):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     write_json(folder / "state.json", ["format"])
-    write_manifest(folder)
+    write_checksums(folder)
     with pytest.raises(ModelError, match="has checkpoint format None"):
         load_checkpoint(folder, new_trainee())
 
@@ -432,6 +432,6 @@ def test_a_newest_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
 def test_a_file_that_does_not_fit_is_named(tmp_path, name):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     save_tensors(folder / name, {"exp_avg/strange": torch.ones(2)})
-    write_manifest(folder)
+    write_checksums(folder)
     with pytest.raises(ModelError, match=rf"^{re.escape(str(folder / name))}: the saved "):
         load_checkpoint(folder, new_trainee())

@@ -6,7 +6,7 @@ import torch
 
 from nmt.errors import ModelError, UsageError
 from nmt.storage.files import write_json
-from nmt.storage.tensors import save_tensors
+from nmt.storage.tensors import save_arrays, save_tensors
 from nmt.training.curves import Curves, plot, table
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.overview import overview
@@ -80,7 +80,7 @@ def test_the_overview_names_sizes_data_and_checkpoints(tmp_path):
     save_tensors(run / "model" / "model.safetensors", {"w": torch.ones(20, 10), "b": torch.ones(7)})
     (run / "data" / "train").mkdir(parents=True)
     counts = {"pairs": 28987, "source_tokens": 400000, "target_tokens": 410000}
-    write_json(run / "data" / "train" / "manifest.json", counts)
+    save_arrays(run / "data" / "train" / "index.safetensors", {}, counts)
     (run / "last").write_text("checkpoints/update-000300\n")
     (run / "best").write_text("checkpoints/update-000200\n")
     assert overview(run, Curves.of(run)).splitlines() == [

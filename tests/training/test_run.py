@@ -15,7 +15,7 @@ from tiny import tiny, write_corpus
 from nmt.data.prepare import prepare
 from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
 from nmt.models.translation import TranslationModel
-from nmt.storage.manifest import sha256_of
+from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
 from nmt.training import checkpoint, loop, meter, trainer, validation
 from nmt.training.run import RunOptions, run_training

@@ -20,7 +20,7 @@ def contents(folder):
     [
         ("data/train.en", r"data: holds train\.en, which nmt did not write"),
         ("model/thesis.txt", r"model: holds thesis\.txt, which nmt did not write"),
-        ("data", "data: is no folder of its own but a file"),
+        ("data", "data: is a file, where nmt writes a folder; move it away"),
         (
             "config.toml",
             r"is no run folder, and a run would overwrite config\.toml in it; "

@@ -1,12 +1,14 @@
-"""What `nmt check` tells about a corpus: facts, and findings from harmless to serious."""
+"""The report of `nmt check` on a corpus: facts, and findings from harmless to serious."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from nmt.text.columns import align_columns
+
 Level = Literal["fault", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("fault", "warning", "note")
-"""From what must be mended to what is only good to know."""
+"""From what must be fixed before training to what is only good to know."""
 
 _MOST_SHOWN = 5
 
@@ -18,7 +20,7 @@ class FileFacts:
     path: str
     lines: int
     words: int
-    """What stands between white space."""
+    """Separated by white space."""
     characters: int
     longest_line: int
     """Number of the line with the most words; 0 if there is none."""
@@ -28,7 +30,7 @@ class FileFacts:
 
 @dataclass
 class Tally:
-    """How many lines show something, and which are the first of them."""
+    """The number of lines with some property, and the first of them."""
 
     count: int = 0
     first: list[int] = field(default_factory=list)
@@ -50,11 +52,11 @@ class Finding:
     where: str
     """File, or both files of a pair."""
     count: int
-    """Lines that show it."""
+    """Number of such lines."""
     message: str
     """What they are, and what to do."""
     lines: tuple[int, ...] = ()
-    """The first of them."""
+    """The first of these lines."""
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.lines) else ""
@@ -65,14 +67,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found out about a corpus."""
+    """Everything found in a corpus."""
 
     files: tuple[FileFacts, ...]
     findings: tuple[Finding, ...]
 
     @property
     def is_serious(self) -> bool:
-        """True if something has to be mended before training."""
+        """True if something must be fixed before training."""
         return any(finding.level == "fault" for finding in self.findings)
 
     def to_json(self) -> Mapping[str, Any]:
@@ -80,7 +82,7 @@ class Report:
         return {"is_serious": self.is_serious, **asdict(self)}
 
     def to_text(self) -> str:
-        """Return it for people: a line per file, then the findings, faults first."""
+        """Return a line per file, then the findings, faults first."""
         rows = [("file", "lines", "words", "characters", "longest line")]
         rows += [
             (
@@ -93,17 +95,5 @@ class Report:
             for facts in self.files
         ]
         findings = sorted(self.findings, key=lambda finding: LEVELS.index(finding.level))
-        lines = [*_columns(rows), "", *map(str, findings)]
+        lines = [*align_columns(rows), "", *map(str, findings)]
         return "\n".join(lines if findings else [*lines, "nothing to complain about"])
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Align the first column left and the others right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    ]

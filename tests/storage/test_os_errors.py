@@ -4,9 +4,9 @@ import os
 import pytest
 
 from nmt.errors import ResourceError
-from nmt.storage.failures import explain_failures, format_size
 from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, sweep_strays
+from nmt.storage.os_errors import explain_write_errors, format_size
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ from nmt.storage.folders import make_folder, sweep_strays
         ),
         (
             errno.ESTALE,  # as the system calls it: nobody foresaw it
-            "Stale file handle, says the system; look at its log, or choose another disk.",
+            "the system says: Stale file handle; check its log, or choose another disk.",
         ),
     ],
 )
 def test_a_refusal_is_explained_where_nobody_knows_what_is_free(tmp_path, number, reason):
-    with pytest.raises(ResourceError) as caught, explain_failures(tmp_path / "gone" / "x"):
+    with pytest.raises(ResourceError) as caught, explain_write_errors(tmp_path / "gone" / "x"):
         raise OSError(number, os.strerror(number))
     assert str(caught.value) == f"cannot write {tmp_path}/gone/x; {reason}"
 
@@ -33,12 +33,12 @@ def test_writing_where_one_may_not_go_is_explained(no_rights):
     shut.mkdir()
     shut.chmod(0)
     with pytest.raises(
-        ResourceError, match=r"cannot write .*/shut/run, .* free; writing there is not"
+        ResourceError, match=r"cannot write .*/shut/run, .* free; permission denied; change"
     ):
         make_folder(shut / "run")
-    with pytest.raises(ResourceError, match=r"need 3 B in .*/shut, .* free; writing there is"):
+    with pytest.raises(ResourceError, match=r"need 3 B in .*/shut, .* free; permission denied"):
         write_bytes(shut / "state.json", b"{}\n")
-    with pytest.raises(ResourceError, match=r"cannot write .*/shut, .* free; writing there is not"):
+    with pytest.raises(ResourceError, match=r"cannot write .*/shut, .* free; permission denied"):
         sweep_strays(shut)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt.data.check import check
 from nmt.errors import DataError
-from nmt.evaluation.check import check
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""The data doctor: read a parallel corpus as bytes and report everything that is odd about it.
+"""Examine the text files of a parallel corpus and report everything unusual about them.
 
-Nothing stops it: a damaged line is noted and the next one read. It keeps no text, only 24 bytes
-per pair, so that a corpus need not fit into memory.
+A damaged line is reported and the next one is read. No text is kept, only 24 bytes per pair, so
+that a corpus need not fit into memory.
 """
 
-import hashlib
 import re
 import unicodedata
 from array import array
@@ -17,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt.data.report import FileFacts, Finding, Level, Report, Tally
 from nmt.errors import DataError
-from nmt.evaluation.report import FileFacts, Finding, Level, Report, Tally
+from nmt.text.filters import digest, digest_of
 from nmt.text.lines import read_parallel, read_records
 
 LONG_LINE = 4192
-"""Bytes; sentencepiece leaves longer lines out when it learns pieces."""
+"""Bytes; far longer than a sentence."""
 RATIO = 9.0
-"""Characters of the longer side over those of the shorter."""
+"""Of the characters of the longer side to those of the shorter."""
 
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -38,7 +38,7 @@ _LINE_FINDINGS: dict[str, tuple[Level, str]] = {
     "bom": ("note", "starting with a byte order mark; it is dropped when reading"),
     "empty": ("warning", "empty; their pairs are dropped"),
     "long": ("warning", f"longer than {LONG_LINE:,} bytes; perhaps sentences that were not split"),
-    "not-nfc": ("note", 'not in Unicode NFC; normalization.unicode = "nfc" mends them'),
+    "not-nfc": ("note", 'not in Unicode NFC; normalization.unicode = "nfc" converts them'),
 }
 _PAIR_FINDINGS: dict[str, tuple[Level, str]] = {
     "half-empty": ("warning", "empty on one side only; perhaps the files are shifted"),
@@ -48,7 +48,7 @@ _PAIR_FINDINGS: dict[str, tuple[Level, str]] = {
 
 
 def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = None) -> Report:
-    """Examine a training corpus, and whether a test set is inside it.
+    """Examine a training corpus, and find sentences of a test set in it.
 
     Args:
         source: text file, one sentence per line.
@@ -83,7 +83,7 @@ class _Side:
     digests: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def read(self) -> Iterator[str]:
-        """Yield the text of each line, white space at its ends aside, and note what is odd."""
+        """Yield each line without white space at its ends, and count what is unusual."""
         for number, record in enumerate(read_records(self.path), 1):
             text = self._examine(number, record.removesuffix(b"\n"))
             words = len(text.split())
@@ -91,7 +91,7 @@ class _Side:
             self.words += words
             self.characters += len(text)
             self.longest = max(self.longest, (words, -number))
-            self.digests.append(_digest(_plain(text)))
+            self.digests.append(digest_of(_plain(text)))
             yield text
 
     def _examine(self, number: int, record: bytes) -> str:
@@ -158,7 +158,7 @@ class _Corpus:
                 self._examine(number, left, right)
 
     def _examine(self, number: int, left: str, right: str) -> None:
-        self.pair_digests.append(_digest(f"{_plain(left)}\n{_plain(right)}"))
+        self.pair_digests.append(digest(_plain(left), _plain(right)))
         if bool(left) != bool(right):
             self.tallies["half-empty"].add(number)
         elif left and left == right:
@@ -183,7 +183,7 @@ class _Corpus:
         yield from self._duplicates()
 
     def _unequal(self) -> str:
-        """Say it as the reader of parallel text does, who also guesses where they lose step."""
+        """Return the message of the reader of parallel text, which also guesses the place."""
         try:
             next(read_parallel(self.source.path, self.target.path))
         except DataError as error:
@@ -222,7 +222,7 @@ def _leaks(train: _Corpus, test: _Corpus) -> Iterator[Finding]:
 def _from_mask(
     level: Level, name: str, where: str, mask: NDArray[np.bool_], message: str
 ) -> Iterator[Finding]:
-    """Yield a finding about the lines at which `mask` is True, if there are any."""
+    """Yield a finding about the lines where `mask` is True, if any."""
     tally = Tally()
     for row in np.flatnonzero(mask):
         tally.add(int(row) + 1)
@@ -235,22 +235,16 @@ def _finding(level: Level, name: str, where: str, tally: Tally, message: str) ->
 
 
 def _plain(text: str) -> str:
-    """Make texts equal that differ in white space only."""
+    """Normalise white space."""
     return " ".join(text.split())
 
 
-def _digest(text: str) -> int:
-    """Return 64 bits: two of 10 million different lines agree with a probability of 3e-6."""
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
-
-
-_EMPTY = (_digest(""), _digest("\n"))
-"""Of an empty line, and of a pair of them: in train and test alike they mean nothing."""
+_EMPTY = (digest_of(""), digest("", ""))
+"""Of an empty line, and of a pair of them: they are no leak."""
 
 
 def _known(tested: "array[int]", trained: "array[int]") -> NDArray[np.bool_]:
-    """Tell which of the tested texts are among the trained ones, [tested]."""
+    """Whether each of the tested texts is among the trained ones, [tested]."""
     mine = _as_numpy(tested)
     return np.isin(mine, _as_numpy(trained)) & ~np.isin(mine, _EMPTY)
 

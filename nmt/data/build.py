@@ -1,0 +1,310 @@
+"""The steps of a preparation: clean the texts, learn the pieces, encode, write."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from nmt.config.experiment import Experiment
+from nmt.data.corpus import Corpus, EncodedPair, write_corpus
+from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary
+from nmt.data.lexicon import learn_lexicon
+from nmt.errors import DataError
+from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
+from nmt.text.lines import BadLines, read_numbered_pairs
+from nmt.text.normalize import Normalizer
+from nmt.text.pruning import UsedPieces, prune
+from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
+from nmt.text.vocabulary import UNK
+
+_CHUNK = 4096  # pairs encoded at once
+_SUBWORD_LINES = 4_000_000  # at most so many lines teach a subword model, evenly spread
+_LONGEST_VALID = 1024  # pieces of a side of a validation pair; memory must hold its loss
+_NORMALIZED = ".normalized"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """A pair of normalised lines."""
+
+    number: int
+    """Line number in the files, from 1."""
+    source: str
+    target: str
+    reason: Reason | None = None
+    """Why the texts are unfit for training; None if they are fit."""
+
+
+class Preparation:
+    """One preparation, inside a folder that is not published yet.
+
+    Args:
+        experiment: with absolute paths.
+        folder: empty, to be filled.
+        bad_lines: what to do with pairs that are not UTF-8.
+        report: receives a line at each step.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        bad_lines: BadLines,
+        report: Callable[[str], None],
+    ) -> None:
+        self._data = experiment.data
+        self._tokenizer = experiment.tokenizer
+        self._is_shared = experiment.model.embedding.shares_vocabulary
+        self._normalizer = Normalizer(
+            unicode=experiment.normalization.unicode,
+            whitespace=experiment.normalization.whitespace,
+        )
+        self._folder = folder
+        self._bad_lines = bad_lines
+        self._report = report
+        self._pairs = 0
+        self._dropped: Counter[Reason] = Counter()
+        self._pieces = self._unknown = 0
+
+    def run(self) -> PreparedSummary:
+        """Fill the folder and return what is in it."""
+        clean = self._clean()
+        source, target = self._learn_pieces(clean)
+        kept = self._write_train(clean, source, target)
+        self._learn_lexicon(source, target)
+        valid_pairs, valid_kept = self._write_valid(source, target)
+        return PreparedSummary(
+            pairs=self._pairs,
+            kept=kept,
+            dropped=dict(self._dropped),
+            valid_pairs=valid_pairs,
+            valid_kept=valid_kept,
+            joint=source is target,
+            source_vocab=source.vocab_size,
+            target_vocab=target.vocab_size,
+            unknown_percent=100 * self._unknown / self._pieces,
+        )
+
+    def _clean(self) -> int:
+        """Write the training pairs, normalised and judged; return how many texts are fit."""
+        self._report(f"reading {' and '.join(self._data.train)}")
+        text_filter = TextFilter(
+            drop_copies=self._data.drop_copies, drop_duplicates=self._data.drop_duplicates
+        )
+        held_out = [_HeldOut("validation", self._read(self._data.valid))]
+        if self._data.test is not None:
+            held_out.append(_HeldOut("test", self._read(self._data.test)))
+        with _create(self._folder / _NORMALIZED) as file:
+            for pair in self._read(self._data.train):
+                self._pairs += 1
+                reason = text_filter.reason(pair.source, pair.target)
+                if reason is not None:
+                    self._dropped[reason] += 1
+                else:
+                    for other in held_out:
+                        other.meet(pair)
+                file.write(f"{pair.number}\n{reason or ''}\n{pair.source}\n{pair.target}\n")
+        for other in held_out:
+            other.warn(self._data.train[0])
+        clean = self._pairs - self._dropped.total()
+        if not clean:
+            raise self._nothing_left()
+        return clean
+
+    def _learn_pieces(self, clean: int) -> tuple[Subword, Subword]:
+        """Train one subword model or two on the clean pairs."""
+        options = self._tokenizer
+        count = "a joint model" if options.joint else "two models"
+        self._report(f"training {count} of {options.vocab_size:,} pieces ({options.kind})")
+        stride = -(-clean * 2 // _SUBWORD_LINES)  # rounded up
+
+        def train(name: str, sides: Callable[[TextPair], tuple[str, ...]]) -> Subword:
+            pairs = islice(self._clean_pairs(), 0, None, stride)
+            return Subword.train(
+                (line for pair in pairs for line in sides(pair)),
+                self._folder / name,
+                kind=options.kind,
+                vocab_size=options.vocab_size,
+                byte_fallback=options.byte_fallback,
+                character_coverage=options.character_coverage,
+            )
+
+        if options.joint:
+            joint = train(JOINT_FILE, lambda pair: (pair.source, pair.target))
+            return (joint, joint) if self._is_shared else self._divide(joint)
+        return (
+            train(SOURCE_FILE, lambda pair: (pair.source,)),
+            train(TARGET_FILE, lambda pair: (pair.target,)),
+        )
+
+    def _divide(self, joint: Subword) -> tuple[Subword, Subword]:
+        """Replace a joint model by one per side, with the pieces that the side uses."""
+        source, target = UsedPieces(joint), UsedPieces(joint)
+        for chunk in _chunks(self._clean_pairs()):
+            for pair in _encode(chunk, joint, joint):
+                source.add([pair.source], [pair.source_text])
+                target.add([pair.target], [pair.target_text])
+        whole = self._folder / JOINT_FILE
+        models = (
+            prune(whole, source.needed(), self._folder / SOURCE_FILE),
+            prune(whole, target.needed(), self._folder / TARGET_FILE),
+        )
+        whole.unlink()
+        return models
+
+    def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
+        """Write the pairs that are fit as a corpus, list the others; return how many are fit."""
+        self._report(f"encoding {clean:,} pairs")
+        length_filter = LengthFilter(self._data.max_length, self._data.max_ratio)
+
+        def kept() -> Iterator[EncodedPair]:
+            for chunk in _chunks(self._normalized_pairs()):
+                encoded = _encode([p for p in chunk if p.reason is None], source, target)
+                for texts in chunk:
+                    reason = texts.reason
+                    if reason is None:
+                        pair = next(encoded)
+                        reason = length_filter.reason(len(pair.source), len(pair.target))
+                        if reason is None:
+                            self._count_unknown(pair)
+                            yield pair
+                            continue
+                        self._dropped[reason] += 1
+                    left, right = (text.replace("\t", " ") for text in (texts.source, texts.target))
+                    dropped.write(f"{texts.number}\t{reason}\t{left}\t{right}\n")
+
+        with _create(self._folder / DROPPED) as dropped:
+            dropped.write("line\treason\tsource\ttarget\n")
+            written = self._write(TRAIN, kept(), source, target)
+        (self._folder / _NORMALIZED).unlink()
+        if not written:
+            raise self._nothing_left()
+        return written
+
+    def _count_unknown(self, pair: EncodedPair) -> None:
+        self._pieces += len(pair.source) + len(pair.target)
+        self._unknown += [*pair.source, *pair.target].count(UNK)
+
+    def _learn_lexicon(self, source: Subword, target: Subword) -> None:
+        """Write which target pieces are frequent, and likely for each source piece."""
+        self._report("learning which pieces translate which")
+        corpus = Corpus(self._folder, TRAIN)
+        lexicon = learn_lexicon(
+            corpus, source_vocab=source.vocab_size, target_vocab=target.vocab_size
+        )
+        lexicon.save(self._folder)
+        corpus.close()
+
+    def _write_valid(self, source: Subword, target: Subword) -> tuple[int, int]:
+        """Write the validation pairs as a corpus; return how many there are, and are written.
+
+        Pairs with an empty or overlong side are skipped.
+        """
+        longest = max(_LONGEST_VALID, self._data.max_length)
+        length_filter = LengthFilter(longest)
+        flaws = Counter[str]()
+
+        def kept() -> Iterator[EncodedPair]:
+            for chunk in _chunks(self._read(self._data.valid)):
+                filled = [pair for pair in chunk if not is_empty(pair.source, pair.target)]
+                flaws["an empty side"] += len(chunk) - len(filled)
+                for pair in _encode(filled, source, target):
+                    if length_filter.reason(len(pair.source), len(pair.target)) is None:
+                        yield pair
+                    else:
+                        flaws[f"more than {longest:,} pieces on a side"] += 1
+
+        written = self._write(VALID, kept(), source, target)
+        if not written:
+            raise DataError(
+                f"{self._data.valid[0]}: no validation pair has text on both sides, of at most "
+                f"{longest:,} pieces; name other files in data.valid."
+            )
+        everything = written + flaws.total()
+        for flaw, count in flaws.items():
+            if count:
+                _logger.warning(
+                    f"{self._data.valid[0]}: {count:,} of {everything:,} validation pairs have "
+                    f"{flaw} and do not count in the loss"
+                )
+        return everything, written
+
+    def _write(
+        self, name: str, pairs: Iterable[EncodedPair], source: Subword, target: Subword
+    ) -> int:
+        return write_corpus(
+            self._folder,
+            name,
+            pairs,
+            vocab_size=max(source.vocab_size, target.vocab_size),
+            fingerprints=(source.fingerprint, target.fingerprint),
+        )
+
+    def _read(self, files: tuple[str, str]) -> Iterator[TextPair]:
+        """Yield the pairs of two text files, normalised."""
+        normalize = self._normalizer.normalize
+        source, target = map(Path, files)
+        for number, (left, right) in read_numbered_pairs(source, target, bad_lines=self._bad_lines):
+            yield TextPair(number, normalize(left), normalize(right))
+
+    def _normalized_pairs(self) -> Iterator[TextPair]:
+        """Yield the training pairs that `_clean` wrote, fit or not."""
+        with (self._folder / _NORMALIZED).open(encoding="utf-8", newline="\n") as file:
+            for number in file:
+                reason, source, target = (file.readline()[:-1] for _ in range(3))
+                yield TextPair(int(number), source, target, reason or None)  # type: ignore[arg-type]
+
+    def _clean_pairs(self) -> Iterator[TextPair]:
+        return (pair for pair in self._normalized_pairs() if pair.reason is None)
+
+    def _nothing_left(self) -> DataError:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self._dropped.items())
+        return DataError(
+            f"{self._data.train[0]}: none of {self._pairs:,} pairs is left to learn from "
+            f"({reasons or 'the file is empty'}); check the files, and the limits in [data]."
+        )
+
+
+class _HeldOut:
+    """Pairs that should not be in the training data, and which of them are."""
+
+    def __init__(self, name: str, pairs: Iterable[TextPair]) -> None:
+        self._name = name
+        self._digests = {digest(pair.source, pair.target) for pair in pairs}
+        self._met: dict[int, int] = {}
+
+    def meet(self, pair: TextPair) -> None:
+        """Note a training pair."""
+        key = digest(pair.source, pair.target)
+        if key in self._digests:
+            self._met.setdefault(key, pair.number)
+
+    def warn(self, file: str) -> None:
+        """Log how many of the pairs were met, if any."""
+        if self._met:
+            _logger.warning(
+                f"{file}:{min(self._met.values())}: is also a {self._name} pair, as are "
+                f"{len(self._met):,} of {len(self._digests):,} different ones; "
+                "scores on them say little, remove them from the training files"
+            )
+
+
+def _chunks(pairs: Iterator[TextPair]) -> Iterator[list[TextPair]]:
+    while chunk := list(islice(pairs, _CHUNK)):
+        yield chunk
+
+
+def _encode(pairs: list[TextPair], source: Subword, target: Subword) -> Iterator[EncodedPair]:
+    source_ids = source.encode_all([pair.source for pair in pairs])
+    target_ids = target.encode_all([pair.target for pair in pairs])
+    for pair, left, right in zip(pairs, source_ids, target_ids, strict=True):
+        yield EncodedPair(left, right, pair.source, pair.target)
+
+
+def _create(path: Path) -> TextIO:
+    return path.open("x", encoding="utf-8", newline="\n")
