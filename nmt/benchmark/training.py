@@ -5,8 +5,8 @@ from pathlib import Path
 from nmt.benchmark.windows import measure
 from nmt.config.experiment import Experiment
 from nmt.training.distributed import World
-from nmt.training.loop import make_update
 from nmt.training.run import assemble
+from nmt.training.step import make_update
 
 _WARM_UP = 2  # updates; kernels are prepared, and the optimizer gets its memory
 
@@ -22,12 +22,12 @@ def measure_training(
         windows: how many; `seconds` long at least, of whole updates.
         seconds: see `windows`.
     """
-    trainer = assemble(experiment, run, None, World(), None)
-    with trainer.loader as updates:
+    training_run = assemble(experiment, run, None, World(), None)
+    with training_run.loader as updates:
 
         def work() -> int:
             update = next(updates)
-            make_update(trainer, update)
+            make_update(training_run, update)
             return update.tokens
 
         for _ in range(_WARM_UP):

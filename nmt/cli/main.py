@@ -18,7 +18,6 @@ from typing import Annotated, Any, Literal, TextIO
 import typer
 
 from nmt import __version__
-from nmt.cli import termination
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -27,13 +26,14 @@ from nmt.cli.init import init
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
 from nmt.cli.show import show
-from nmt.cli.termination import Terminated, heed_signals
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage.failures import REASONS
+from nmt.training import signals
+from nmt.training.signals import Terminated, heed_signals
 
 READER_GONE = 141
 """128 + SIGPIPE: what a shell says of a program that ended by it."""
@@ -128,7 +128,7 @@ def main() -> None:
         code = run(sys.argv[1:])
     except (KeyboardInterrupt, Terminated):
         code = 130
-    sys.exit(termination.exit_code() or code)
+    sys.exit(signals.exit_code() or code)
 
 
 def open_closed_streams() -> None:
@@ -184,7 +184,7 @@ def run(arguments: list[str]) -> int:
             _forget_output()
         return _after_os_error(error)
     except Exception as error:
-        if (code := termination.exit_code()) is not None:
+        if (code := signals.exit_code()) is not None:
             return code
         if is_out_of_memory(error):
             _complain(
