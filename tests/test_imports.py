@@ -18,7 +18,7 @@ FLOORS = (
     {"search", "diagnostics"},
     {"translator"},
     {"training"},
-    {"benchmark"},
+    {"benchmark", "reporting"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

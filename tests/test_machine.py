@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from nmt import machine
-from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
-from nmt.training.gradients import Objective
+from nmt.training.run import choose_precision
 
 CPU = torch.device("cpu")
 FREED = """
@@ -107,9 +106,9 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
     monkeypatch.setattr(machine, "has_amx", lambda: amx)
     monkeypatch.setattr(machine, "_is_amd", lambda: amd)
     assert has_fast_bf16() is is_fast
-    assert Objective.of(TrainingConfig(), CPU).bf16 is is_fast
-    assert not Objective.of(TrainingConfig(precision="fp32"), CPU).bf16
-    assert Objective.of(TrainingConfig(precision="bf16"), CPU).bf16
+    assert choose_precision("auto", CPU) == (torch.bfloat16 if is_fast else torch.float32)
+    assert choose_precision("fp32", CPU) == torch.float32
+    assert choose_precision("bf16", CPU) == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,8 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
 )
 def test_auto_is_bf16_on_gpus_that_do_not_imitate_it(monkeypatch, capability, is_fast):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert Objective.of(TrainingConfig(), torch.device("cuda")).bf16 is is_fast
+    expected = torch.bfloat16 if is_fast else torch.float32
+    assert choose_precision("auto", torch.device("cuda")) == expected
 
 
 def test_a_torch_that_cannot_tell_has_no_fast_int8(monkeypatch):

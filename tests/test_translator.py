@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nmt.layers.products import MultiplyInt8
 
 from nmt import translator as translator_module
 from nmt.errors import ModelError, UsageError
-from nmt.layers.products import MultiplyInt8
 from nmt.models.shortlist import Shortlist
 from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS, PAD

@@ -8,8 +8,8 @@ from nmt.benchmark.kernels import count_compilations
 from nmt.benchmark.windows import measure
 from nmt.config.experiment import Experiment
 from nmt.training.distributed import World
-from nmt.training.loop import make_update
 from nmt.training.run import assemble
+from nmt.training.step import make_update
 
 _WARM_UP = 2  # updates; kernels are compiled and optimizer state is allocated
 
@@ -50,12 +50,12 @@ def with_small_updates(experiment: Experiment) -> Experiment:
 @contextmanager
 def _updates(experiment: Experiment, run: Path) -> Iterator[Callable[[], int]]:
     """Yield a function that performs one update and returns its number of target tokens."""
-    trainer = assemble(experiment, run, None, World(), None)
-    with trainer.loader as updates:
+    training_run = assemble(experiment, run, None, World(), None)
+    with training_run.loader as updates:
 
         def work() -> int:
             update = next(updates)
-            make_update(trainer, update)
+            make_update(training_run, update)
             return update.tokens
 
         yield work

@@ -24,17 +24,17 @@ def average(
         int | None, typer.Option(min=1, help="Take the N newest checkpoints that were kept.")
     ] = None,
 ) -> None:
-    """Average the weights of checkpoints into a model folder that `nmt translate` takes.
+    """Average the weights of checkpoints into a model folder for `nmt translate`.
 
-    Without a choice, all of the best checkpoints that the run kept are averaged; how many it
-    keeps is training.keep_best and training.keep_last.
+    By default all of the best checkpoints that the run kept are averaged; training.keep_best and
+    training.keep_last set how many it keeps.
     """
-    from nmt.training.averaging import write_averaged_model
     from nmt.training.checkpoint import best_checkpoints, find_checkpoint, list_checkpoints
     from nmt.training.run_folder import MODEL
+    from nmt.training.shipping import write_averaged_model
 
     if sum(choice is not None for choice in (checkpoints or None, best, last)) > 1:
-        raise UsageError("give checkpoints, or --best, or --last, not several of them")
+        raise UsageError("give checkpoints, or --best, or --last, but only one of the three")
     if checkpoints:
         chosen = [find_checkpoint(run, name) for name in checkpoints]
     elif last is not None:
@@ -46,7 +46,7 @@ def average(
 
 
 def _first(found: list[Path], wanted: int | None, option: str, run: Path) -> list[Path]:
-    """Return the first `wanted` (None = all), or say that there are not so many."""
+    """Return the first `wanted` checkpoints (None = all), or explain that there are fewer."""
     if not found:
         raise UsageError(f"{run}: has no checkpoints to average; train it first.")
     if wanted is not None and wanted > len(found):

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from nmt import __version__
-from nmt.cli import termination
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -30,6 +29,7 @@ from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage.os_errors import MACHINE, REQUEST
+from nmt.training import signals
 
 READER_GONE = 141
 """128 + SIGPIPE, the exit code of a program that this signal ends."""
@@ -79,12 +79,12 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
         prepare_streams()
-        termination.handle_signals()
+        signals.handle_signals()
         keep_memory()
         code = run(sys.argv[1:])
-    except (KeyboardInterrupt, termination.Terminated):
+    except (KeyboardInterrupt, signals.Terminated):
         code = 130
-    sys.exit(termination.exit_code() or code)
+    sys.exit(signals.exit_code() or code)
 
 
 def run(arguments: list[str]) -> int:
@@ -126,7 +126,7 @@ def _after_os_error(error: OSError) -> int:
 
 
 def _after_exception(error: Exception) -> int:
-    if (code := termination.exit_code()) is not None:
+    if (code := signals.exit_code()) is not None:
         return code
     if is_out_of_memory(error):
         complain(

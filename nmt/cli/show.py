@@ -1,4 +1,4 @@
-"""`nmt show`: how a run went and what it consists of."""
+"""`nmt show`: the contents and the learning curves of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +17,8 @@ def show(
 
     The table has a line per validation; `*` marks the best one.
     """
-    from nmt.training import curves
-    from nmt.training.overview import overview
+    from nmt.reporting import curves
+    from nmt.reporting.overview import overview
 
     found = curves.Curves.of(run)
     typer.echo(overview(run, found))

@@ -1,4 +1,4 @@
-"""`nmt train`: learn a model from a configuration; the same command again resumes."""
+"""`nmt train`: train a model from a configuration; the same command again resumes."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ def train(
     ] = "auto",
     max_time: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help='Save and leave after a time such as "55m".'),
+        typer.Option(metavar="TIME", help='Save and stop after a time such as "55m".'),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")

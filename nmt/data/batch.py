@@ -1,4 +1,4 @@
-"""Pairs side by side in tensors, padded to one length."""
+"""A batch: pairs as tensors, padded to one length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ Ids = Sequence[int] | npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some pairs; the decoder reads `target_in` and is to say `target_out`.
+    """A batch of pairs; the decoder reads `target_in` and predicts `target_out`.
 
     Attributes:
         source: ids ending in EOS, padded with PAD, int64 [batch, src_len].
         source_mask: True at real tokens, [batch, src_len].
         target_in: BOS and all ids but EOS, padded, int64 [batch, tgt_len].
         target_out: ids ending in EOS, padded, int64 [batch, tgt_len].
-        target_mask: True at real tokens of `target_in` and of `target_out`, [batch, tgt_len].
+        target_mask: True at real tokens of `target_in` and `target_out`, [batch, tgt_len].
         indices: number of each pair in its corpus.
     """
 
@@ -53,7 +53,7 @@ class Batch:
             target_out=self.target_out.to(device),
             target_mask=self.target_mask.to(device),
         )
-        moved.__dict__["tokens"] = self.tokens  # counted here: on a GPU, counting waits for it
+        moved.__dict__["tokens"] = self.tokens  # counted here, since on a GPU it would synchronise
         return moved
 
 

@@ -1,7 +1,7 @@
 """Which pairs make up which update: the plan of an epoch follows from lengths, seed and epoch.
 
-The plan knows nothing of ranks or micro-batches, so that any number of them trains on the same
-updates: `split_update` deals out the pairs of one update afterwards.
+The plan does not depend on ranks or micro-batches, so any number of them trains on the same
+updates: `split_update` divides the pairs of an update afterwards.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from nmt.errors import ModelError
 Indices = npt.NDArray[np.int64]
 
 _BUCKET_GROWTH = 1.1  # the longest target of a bucket over its shortest
-_SOURCE_JITTER = 0.1  # by up to this share, source lengths are made uncertain
+_SOURCE_JITTER = 0.1  # largest relative noise on source lengths
 
 
 @dataclass(frozen=True)
 class Position:
-    """What comes next: update number `update_in_epoch` of pass number `epoch`, both from 0."""
+    """The next update: number `update_in_epoch` of pass number `epoch`, both from 0."""
 
     epoch: int = 0
     update_in_epoch: int = 0
@@ -34,26 +34,26 @@ def plan_epoch(
     seed: int,
     epoch: int,
 ) -> list[Indices]:
-    """Return the updates of one epoch, each the numbers of its pairs; every pair is in just one.
+    """Return the updates of one epoch, each as the numbers of its pairs; every pair occurs once.
 
-    Pairs lie in buckets of about the same target length, sorted by source length in each; this
-    order is cut wherever the next share of target tokens is full, and the updates are shuffled.
-    The bounds of the buckets and the source lengths are blurred, so that a pair meets others in
-    each epoch. All updates have about the same number of target tokens, also the last.
+    Pairs are put in buckets of similar target length and sorted by source length within each; this
+    order is cut into equal shares of target tokens, and the resulting updates are shuffled.
+    Noise on the bounds of the buckets and on the source lengths combines each pair with others in
+    each epoch. All updates have about the same number of target tokens, the last one included.
 
     Args:
         source_lengths: pieces of each source, [pairs].
         target_lengths: pieces of each target with EOS, [pairs].
         batch_tokens: target tokens of an update; a longer pair is an update of its own.
-        seed: of the noise and the order.
-        epoch: another epoch, another noise and order.
+        seed: of noise and order, together with the epoch.
+        epoch: number of the pass, from 0.
     """
     generator = np.random.default_rng([seed, epoch])
     pairs = len(target_lengths)
     buckets = np.floor(np.log(target_lengths) / np.log(_BUCKET_GROWTH) + generator.random())
     blurred = source_lengths * generator.uniform(1 - _SOURCE_JITTER, 1 + _SOURCE_JITTER, pairs)
-    # Every other bucket runs from long to short sources, so that an update across the border of
-    # two buckets has sources of one length.
+    # Every other bucket runs from long to short sources, so that an update that spans two buckets
+    # has sources of similar length.
     order = np.lexsort((np.where(buckets % 2, -blurred, blurred), buckets))
     plan = _cut(order, target_lengths, batch_tokens)
     return [plan[i] for i in generator.permutation(len(plan))]
@@ -65,7 +65,7 @@ def plan_once(
     *,
     batch_tokens: int,
 ) -> list[Indices]:
-    """Return every pair once, from short to long and without chance: for validation.
+    """Return every pair once, from short to long and without noise: for validation.
 
     The arguments are those of `plan_epoch`.
     """
@@ -88,22 +88,22 @@ def _cut(
 
 
 def split_update(indices: Indices, parts: int) -> list[Indices]:
-    """Deal the pairs of an update to ranks x micro-batches, round robin.
+    """Divide the pairs of an update among ranks x micro-batches, round robin.
 
-    As pairs come about sorted by length, each part gets its share of long and short ones. With
+    As pairs are roughly sorted by length, each part gets its share of long and short ones. With
     fewer pairs than parts, some parts are empty.
     """
     return [indices[part::parts] for part in range(parts)]
 
 
 class BatchSampler:
-    """Hands out the updates of one epoch after another, for ever, from any position.
+    """An endless iterator over the updates of one epoch after another, from any position.
 
     Args:
         source_lengths: pieces of each source, [pairs].
         target_lengths: pieces of each target with EOS, [pairs].
         batch_tokens: target tokens of an update, see `plan_epoch`.
-        seed: everything random follows from it and the epoch.
+        seed: of noise and order.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class BatchSampler:
 
     @property
     def position(self) -> Position:
-        """What comes next."""
+        """The next update."""
         return self._position
 
     @property
@@ -134,7 +134,7 @@ class BatchSampler:
         return len(self._plan(self._position.epoch))
 
     def restore(self, position: Position) -> None:
-        """Go on from `position`.
+        """Continue from `position`.
 
         Raises:
             ModelError: the epoch has no such update, so the position belongs to other data.

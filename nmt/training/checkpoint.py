@@ -1,4 +1,4 @@
-"""Checkpoints: the complete state of a run, whole or absent, checked by checksum.
+"""Checkpoints: the complete state of a run, whole or absent, verified by checksum.
 
     checkpoints/update-002000/  model.safetensors      weights, tied ones once
                                 optimizer.safetensors  moments by parameter name
@@ -7,7 +7,7 @@
                                 SHA256SUMS
     last, best                  one line each: the path of a checkpoint within the run folder
 
-Nothing here is ever unpickled.
+No file is ever unpickled.
 """
 
 import logging
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -31,16 +31,14 @@ from nmt.storage.files import read_json, temporary_beside, write_json, write_tex
 from nmt.storage.folders import make_folder, new_folder, sweep_strays
 from nmt.storage.os_errors import explain_write_errors
 from nmt.storage.tensors import load_tensors, save_tensors
-from nmt.training.ema import MovingAverage
-from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
-from nmt.training.randomness import RandomState, require_random_states
+from nmt.training.optimizer import MovingAverage, optimizer_tensors, restore_optimizer
 from nmt.training.run_folder import CHECKPOINTS, has_trained
-from nmt.training.state import TrainingState
+from nmt.training.state import RandomState, TrainingState, require_random_states
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Version of the layout above; a higher one is refused."""
+FORMAT = 2
+"""Version of the layout above and of the parameters' names; every other one is refused."""
 
 Pointer = Literal["last", "best"]
 """Name of a file in the run folder that points to a checkpoint."""
@@ -52,7 +50,7 @@ _NAME = re.compile(r"update-(\d{6,})")
 
 @dataclass(frozen=True)
 class Trainee:
-    """What learns: the parts whose tensors a checkpoint holds."""
+    """The parts of a run whose tensors a checkpoint holds."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -61,7 +59,7 @@ class Trainee:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a checkpoint holds besides tensors."""
+    """The contents of a checkpoint besides tensors."""
 
     state: TrainingState
     random_states: list[RandomState]
@@ -73,7 +71,7 @@ class Restored:
 def save_checkpoint(
     run: Path, trainee: Trainee, state: TrainingState, random_states: Sequence[RandomState]
 ) -> Path:
-    """Write a checkpoint of everything, let `last` point to it, and return its folder.
+    """Write a checkpoint of everything, make `last` point to it, and return its folder.
 
     A checkpoint of the same update is replaced.
 
@@ -84,15 +82,13 @@ def save_checkpoint(
         random_states: of every rank, from `gather_random_states`.
 
     Raises:
-        ResourceError: the disk refuses; the former checkpoints are intact.
+        ResourceError: the disk refuses; earlier checkpoints are intact.
     """
     final = checkpoint_path(run, state.update)
     make_folder(final.parent)
     with new_folder(final) as folder:
         save_tensors(folder / _MODEL, weights_of(trainee.model))
-        kind = {"optimizer": type(trainee.optimizer).__name__}
-        moments = optimizer_tensors(trainee.optimizer, trainee.model)
-        save_tensors(folder / _OPTIMIZER, moments, kind)
+        save_tensors(folder / _OPTIMIZER, optimizer_tensors(trainee.optimizer, trainee.model))
         if trainee.average is not None:
             save_tensors(folder / _AVERAGE, trainee.average.weights)
         table = {
@@ -113,7 +109,7 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
         ModelError: the checkpoint is damaged, of another format or of another model.
     """
     verify_checkpoint(folder)
-    restored = _read_state(folder, _conditions(trainee.model))
+    restored = _restore_state(folder, _conditions(trainee.model))
     set_weights(trainee.model, load_tensors(folder / _MODEL), folder)
     moments = load_tensors(folder / _OPTIMIZER)
     with naming(folder / _OPTIMIZER):
@@ -128,7 +124,7 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
 
 
 def verify_checkpoint(folder: Path) -> None:
-    """Check that all files of a checkpoint are there, and as they were written.
+    """Check that all files of a checkpoint are there and unchanged.
 
     Raises:
         ModelError: one is missing, damaged or not in its manifest.
@@ -139,21 +135,32 @@ def verify_checkpoint(folder: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error about what was read from a file begin with the name of the file."""
+    """Begin errors about the contents of a file with its name."""
     try:
         yield
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
-def _read_state(folder: Path, conditions: str) -> Restored:
+def _read_table(folder: Path) -> dict[str, Any]:
+    """Return what `state.json` holds.
+
+    Raises:
+        ModelError: it is missing or damaged, or has another format.
+    """
     table = read_json(folder / _STATE)
-    found = table.pop("format", None) if isinstance(table, dict) else None
+    found = table.get("format") if isinstance(table, dict) else None
     if found != FORMAT:
         raise ModelError(
-            f"{folder}: has checkpoint format {found}, this nmt reads {FORMAT}; "
-            "resume with the nmt that wrote it."
+            f"{folder}: has checkpoint format {found}, this version of nmt reads {FORMAT} alone; "
+            "resume with the version that wrote it, or train anew in another run folder."
         )
+    return dict(table)
+
+
+def _restore_state(folder: Path, conditions: str) -> Restored:
+    table = _read_table(folder)
+    del table["format"]
     made_with = table.pop("made_with", None)
     if made_with != conditions:
         logger.warning(
@@ -179,7 +186,7 @@ def _not_ours(checkpoint: Path, error: Exception) -> ModelError:
 
 
 def _conditions(model: nn.Module) -> str:
-    """Say what must be equal for two runs to be equal bit by bit."""
+    """Return the conditions under which two runs are equal bit by bit."""
     device = next(model.parameters()).device.type
     return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads"
 
@@ -188,11 +195,12 @@ def data_key_of(checkpoint: Path) -> str:
     """Return the key of the prepared data that a checkpoint was trained on.
 
     Raises:
-        ModelError: its state is missing or damaged.
+        ModelError: its state is missing or damaged, or has another format.
     """
+    table = _read_table(checkpoint)
     try:
-        return str(read_json(checkpoint / _STATE)["data_key"])
-    except (KeyError, TypeError) as error:
+        return str(table["data_key"])
+    except KeyError as error:
         raise _not_ours(checkpoint, error) from error
 
 
@@ -200,7 +208,7 @@ def data_key_of(checkpoint: Path) -> str:
 
 
 def checkpoint_path(run: Path, update: int) -> Path:
-    """Return where the checkpoint after `update` updates is kept."""
+    """Return the path of the checkpoint after `update` updates."""
     return run / CHECKPOINTS / f"update-{update:06d}"
 
 
@@ -213,18 +221,18 @@ def list_checkpoints(run: Path) -> list[Path]:
 
 
 def update_of(checkpoint: Path) -> int:
-    """Return after how many updates a checkpoint was made, by its name."""
+    """Return the number of updates in the name of a checkpoint."""
     return int(checkpoint.name.removeprefix("update-"))
 
 
 def find_resumable(run: Path) -> Path | None:
-    """Return the newest checkpoint that is whole, or None if the run has none at all.
+    """Return the newest undamaged checkpoint, or None if the run has none at all.
 
-    Left-overs of a killed process are swept first; so call it while holding the run's lock.
+    Left-overs of a killed process are removed first, so call it while holding the run's lock.
 
     Raises:
-        ModelError: there are checkpoints, but every one is damaged; or there were, and they are out
-            of reach. A run that begins anew would overwrite what it has made since.
+        ModelError: all checkpoints are damaged, or those that there were are out of reach. A run
+            that starts over would overwrite what it has made since.
     """
     if (run / CHECKPOINTS).is_dir():
         sweep_strays(run / CHECKPOINTS)
@@ -250,15 +258,15 @@ def find_resumable(run: Path) -> Path | None:
 
 
 def best_checkpoints(run: Path) -> list[Path]:
-    """Return the checkpoints of the run's best list that were kept, the best first.
+    """Return the checkpoints of the run's best list that were kept, best first.
 
     Raises:
-        ModelError: what `last` points to is missing or damaged.
+        ModelError: the checkpoint that `last` names is missing or damaged, or has another format.
     """
     last = pointed_to(run, "last")
     if last is None:
         return []
-    table = read_json(last / _STATE)
+    table = _read_table(last)
     try:
         table = {**TrainingState().to_json(), "stopping": table["stopping"]}
         best = TrainingState.from_json(table).stopping.best
@@ -269,10 +277,10 @@ def best_checkpoints(run: Path) -> list[Path]:
 
 
 def find_checkpoint(run: Path, name: str) -> Path:
-    """Return the checkpoint that a person means by `2000`, `update-002000` or a path.
+    """Return the checkpoint called `2000`, `update-002000` or a path on the command line.
 
     Raises:
-        UsageError: there is none of that name; those that there are get listed.
+        UsageError: there is none of that name; existing ones are listed.
     """
     candidates = [run / CHECKPOINTS / name, Path(name)]
     if name.isascii() and name.isdecimal():
@@ -285,7 +293,7 @@ def find_checkpoint(run: Path, name: str) -> Path:
 
 
 def point_to(run: Path, pointer: Pointer, checkpoint: Path) -> None:
-    """Let `last` or `best` name `checkpoint`, replaced in one step."""
+    """Make `last` or `best` name `checkpoint`, atomically."""
     write_text(run / pointer, f"{checkpoint.relative_to(run).as_posix()}\n")
 
 
@@ -305,19 +313,18 @@ def pointed_to(run: Path, pointer: Pointer) -> Path | None:
 
 
 def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) -> None:
-    """Delete the checkpoints that are no longer needed.
+    """Delete the checkpoints that are no longer needed; those that `last` and `best` name stay.
 
     Args:
         run: the run folder.
         keep_last: how many of the newest stay.
-        keep: update numbers of others that stay: the best list. What `last` and `best` point to
-            stays in any case.
+        keep: update numbers of others that stay: the best list.
     """
     checkpoints = list_checkpoints(run)
     needed = {pointed_to(run, "last"), pointed_to(run, "best"), *checkpoints[-keep_last:]}
     for checkpoint in checkpoints:
         if checkpoint not in needed and update_of(checkpoint) not in keep:
-            # Renamed first: what is half deleted must not look like a damaged checkpoint.
+            # Renamed first: a half deleted folder must not look like a damaged checkpoint.
             with explain_write_errors(checkpoint):
                 doomed = temporary_beside(checkpoint)
                 checkpoint.rename(doomed)

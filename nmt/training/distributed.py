@@ -1,17 +1,17 @@
 """The processes that train one model together, as `torchrun` starts them.
 
-One process alone is a world of size 1: every function then does nothing, quickly.
-Objects travel as JSON, never as pickle.
+A single process is a world of size 1, for which every function returns at once.
 """
 
 import contextlib
-import json
 import os
+import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,21 +19,22 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from nmt.errors import ResourceError, UsageError
-from nmt.training.pulse import Pulse
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class World:
-    """Who takes part, and who this process is."""
+    """All processes of the run, and which of them this one is."""
 
     rank: int = 0
     """Number of this process, from 0."""
     size: int = 1
-    """How many processes there are."""
+    """Number of processes."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where this process computes."""
-    pulse: Pulse | None = field(default=None, compare=False, repr=False)
-    """By which the ranks know of each other beside their collectives; None = alone."""
+    pulse: "Pulse | None" = field(default=None, compare=False, repr=False)
+    """Heartbeats of the ranks, beside their collectives; None = alone."""
 
     @property
     def is_main(self) -> bool:
@@ -49,26 +50,24 @@ def start_world(
 
     Args:
         device: "auto" = CUDA if there is a GPU. On CUDA, each process of a host has a GPU of its
-            own and they talk over NCCL; on the CPU, over gloo.
-        timeout: seconds after which a process that waits for another has given up, named who is
-            lost, and ended; 10 or more.
+            own and they communicate by NCCL; on the CPU, by gloo.
+        timeout: seconds before a process gives up on a silent peer, names it and ends; 10 or more.
 
     Raises:
         UsageError: there is no GPU, or more processes on a host than GPUs.
-        ResourceError: the others cannot be reached.
+        ResourceError: the other processes cannot be reached.
     """
     size = _from_environment("WORLD_SIZE", 1, least=1)
     rank = _from_environment("RANK", 0, most=size - 1)
     world = World(rank, size, _device(device, _from_environment("LOCAL_RANK", 0)))
-    patience = timedelta(seconds=timeout)
     if world.device.type == "cuda":
-        torch.cuda.set_device(world.device)  # what some CUDA kernels of torch insist on
+        torch.cuda.set_device(world.device)  # some CUDA kernels of torch require it
     if size == 1:
         yield world
         return
     try:
         with _explain_loss(world):
-            store, _, _ = next(rendezvous("env://", rank, size, timeout=patience))
+            store, _, _ = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"the {size} processes cannot meet: {error}; start them by torchrun, which sets what "
@@ -76,14 +75,13 @@ def start_world(
         ) from error
     pulse = Pulse(store, rank, size, timeout=timeout)
     world = replace(world, pulse=pulse)
-    patience = timedelta(seconds=pulse.patience)
     with _explain_loss(world):
         dist.init_process_group(
             "nccl" if world.device.type == "cuda" else "gloo",
             store=store,
             rank=rank,
             world_size=size,
-            timeout=patience,
+            timeout=timedelta(seconds=pulse.patience),
             device_id=world.device if world.device.type == "cuda" else None,
         )
     try:
@@ -125,14 +123,15 @@ def _device(wanted: Literal["auto", "cpu", "cuda"], local_rank: int) -> torch.de
 def _explain_loss(world: World) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # what torch raises for a dead peer, a cut link, a timeout
+    except RuntimeError as error:  # torch's for a dead peer, a broken connection or a timeout
         first_line = str(error).split("\n", maxsplit=1)[0]
-        traceback.clear_frames(error.__traceback__)  # they hold what holds connections
+        traceback.clear_frames(error.__traceback__)  # they hold objects that hold connections
         _leave()  # ranks that wait for this one wake up
         lost = "the others" if world.pulse is None else world.pulse.name_lost()
         raise ResourceError(
             f"rank {world.rank} of {world.size} lost {lost} ({first_line}); "
-            "look why that ended or cannot be reached, then start the same command again to resume."
+            "find out why it ended or cannot be reached, then start the same command again to "
+            "resume."
         ) from error
 
 
@@ -141,12 +140,15 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
+# --- collectives ---------------------------------------------------------------------------
+
+
 @torch.no_grad()
 def all_reduce_gradients(parameters: Iterable[Tensor], world: World) -> None:
     """Replace every gradient by its sum over all ranks.
 
     They travel in one buffer, in the order of `parameters`, which must be the same on all ranks.
-    A parameter that has no gradient on this rank counts as zero, for it may have one elsewhere.
+    A parameter without a gradient on this rank counts as zero, as it may have one elsewhere.
     """
     if world.size == 1:
         return
@@ -175,52 +177,57 @@ def all_reduce_sum(values: Sequence[float], world: World) -> list[float]:
     return [float(value) for value in total.tolist()]
 
 
-def agree(of_any: Sequence[float], of_main: Sequence[bool], world: World) -> list[float]:
-    """Return the same on every rank: sums over all ranks, then what the main rank alone decides."""
-    decided = [float(world.is_main and wish) for wish in of_main]
-    return all_reduce_sum([*of_any, *decided], world)
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What this rank has seen after an update; after `agree`, what holds for all ranks."""
+
+    nll: float
+    """Summed negative log-likelihood in nats; the sum over all ranks."""
+    stop: bool
+    """A signal asked to stop, on any rank."""
+    validate: bool
+    """Validation is due by the main rank's clock."""
+    save: bool
+    """A checkpoint is due by the main rank's clock."""
+    is_out_of_time: bool
+    """The deadline has passed by the main rank's clock."""
 
 
-def broadcast_object(value: Any, world: World) -> Any:
-    """Return rank 0's `value` on every rank; it must be plain JSON (tuples become lists)."""
+def agree(own: Agreement, world: World) -> Agreement:
+    """Return the same on every rank."""
+    if world.size == 1:
+        return own
+    clock = (own.validate, own.save, own.is_out_of_time)
+    votes = (own.stop, *(world.is_main and is_due for is_due in clock))
+    nll, *sums = all_reduce_sum([own.nll, *map(float, votes)], world)
+    stop, validate, save, is_out_of_time = (votes > 0 for votes in sums)
+    return Agreement(
+        nll=nll, stop=stop, validate=validate, save=save, is_out_of_time=is_out_of_time
+    )
+
+
+def broadcast_object(value: _T, world: World) -> _T:
+    """Return rank 0's `value` on every rank."""
     if world.size == 1:
         return value
-    data = _to_bytes(value if world.is_main else None, world)
-    size = torch.tensor([data.numel()], device=world.device)
+    values = [value]
     with _explain_loss(world):
-        dist.broadcast(size, src=0)
-        if not world.is_main:
-            data = torch.empty(int(size), dtype=torch.uint8, device=world.device)
-        dist.broadcast(data, src=0)
-    return _from_bytes(data)
+        dist.broadcast_object_list(values, src=0, device=world.device)
+    return values[0]
 
 
-def gather_objects(value: Any, world: World) -> list[Any]:
-    """Return the `value` of each rank, in order of rank, on every rank; plain JSON."""
+def gather_objects(value: _T, world: World) -> list[_T]:
+    """Return the `value` of each rank, in order of rank, on every rank."""
     if world.size == 1:
         return [value]
-    data = _to_bytes(value, world)
-    sizes = [torch.zeros(1, dtype=torch.int64, device=world.device) for _ in range(world.size)]
+    values = [value] * world.size
     with _explain_loss(world):
-        dist.all_gather(sizes, torch.tensor([data.numel()], device=world.device))
-        longest = max(int(size) for size in sizes)
-        padded = torch.zeros(longest, dtype=torch.uint8, device=world.device)
-        padded[: data.numel()] = data
-        parts = [torch.empty_like(padded) for _ in range(world.size)]
-        dist.all_gather(parts, padded)
-    return [_from_bytes(part[: int(size)]) for part, size in zip(parts, sizes, strict=True)]
-
-
-def _to_bytes(value: Any, world: World) -> Tensor:
-    return torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8, device=world.device)
-
-
-def _from_bytes(data: Tensor) -> Any:
-    return json.loads(bytes(data.cpu().numpy()))
+        dist.all_gather_object(values, value)
+    return values
 
 
 def await_main(world: World) -> None:
-    """Let the other ranks wait for what rank 0 does alone; it may take as long as it lives.
+    """Make the other ranks wait for what rank 0 does alone, however long it takes.
 
     A collective would give up after the timeout.
     """
@@ -228,3 +235,113 @@ def await_main(world: World) -> None:
         with _explain_loss(world):
             world.pulse.await_main()
         all_reduce_sum([0.0], world)  # rank 0 stays until all have heard of it
+
+
+# --- heartbeats ----------------------------------------------------------------------------
+
+_BEAT = 0.5
+"""Seconds between two heartbeats."""
+_MOST_GRACE = 5.0
+"""Seconds without a heartbeat after which a rank counts as lost, once something has failed."""
+_END = 5.0
+"""Seconds a process may take to leave the others and end, on a busy machine."""
+
+
+class Pulse:
+    """Heartbeats of the ranks, by which each rank can name the lost one.
+
+    A failed collective only says that some rank is gone, and to some ranks that is the one that
+    noticed first. `torch.distributed.monitored_barrier` tells rank 0 alone, and torchrun does not
+    notice a rank that is frozen or behind a broken connection.
+
+    Args:
+        store: shared by all ranks; rank 0 or torchrun hosts it.
+        rank: of this process.
+        size: number of processes.
+        timeout: seconds that a rank may be silent while others wait for it; a library that holds
+            the interpreter's lock delays heartbeats as well.
+    """
+
+    def __init__(self, store: Any, rank: int, size: int, *, timeout: float) -> None:
+        self._store, self._rank, self._size, self._timeout = store, rank, size, timeout
+        self._grace = min(_MOST_GRACE, timeout / 4)
+        self._turns, self._heard = 0, 0.0
+        self._lost = ""
+        self._over = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a rank, so that this process has ended by the timeout."""
+        return max(self._timeout - self._longest_search - _END, self._timeout / 4)
+
+    @property
+    def _longest_search(self) -> float:
+        """Seconds that `name_lost` takes at most: a store that is cut off never answers."""
+        return self._grace + 4 * _BEAT
+
+    def end(self) -> None:
+        """Stop the heartbeats."""
+        self._over.set()
+
+    def await_main(self) -> None:
+        """Wait until rank 0 has called this as often as this rank.
+
+        Raises:
+            RuntimeError: rank 0 is gone, or silent for too long.
+        """
+        self._turns += 1
+        turn = f"turns/{self._turns}"
+        if self._rank == 0:
+            self._store.set(turn, "")
+            return
+        self._heard = time.monotonic()
+        waiting = threading.Thread(target=self._wait_for, args=(turn,), daemon=True)
+        waiting.start()  # in a thread, since a store that is cut off never answers
+        while waiting.is_alive():
+            waiting.join(_BEAT / 10)
+            if time.monotonic() - self._heard > self.patience:
+                raise RuntimeError("no sign of life")
+
+    def _wait_for(self, turn: str) -> None:
+        """Wait until rank 0 has set this, and note when it was last heard."""
+        beats = -1
+        with contextlib.suppress(RuntimeError):  # the store is gone; the next collective says so
+            while not self._store.check([turn]):
+                found = self._store.add("beats/0", 0)
+                if found != beats:
+                    beats, self._heard = found, time.monotonic()
+                time.sleep(_BEAT / 10)
+
+    def name_lost(self) -> str:
+        """Return the lost ranks in words."""
+        search = threading.Thread(target=self._find_lost, daemon=True)
+        search.start()
+        search.join(self._longest_search)
+        if self._lost:
+            return self._lost
+        if self._rank == 0:
+            return "the others"
+        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        return f"rank 0 or the connection to it, {address}"
+
+    def _beat(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the store is gone
+            while not self._over.wait(_BEAT):
+                self._store.add(f"beats/{self._rank}", 1)
+                if not self._lost and self._store.check(["lost"]):
+                    self._lost = self._store.get("lost").decode()
+
+    def _find_lost(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            before = self._count_beats()
+            time.sleep(self._grace)
+            now = self._count_beats()
+            silent = [r for r in range(self._size) if r != self._rank and now[r] == before[r]]
+            if silent and not self._lost:
+                self._lost = f"rank{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+                self._store.set("lost", self._lost)
+            time.sleep(2 * _BEAT)  # others read it before a store hosted by rank 0 ends
+
+    def _count_beats(self) -> list[int]:
+        return [self._store.add(f"beats/{rank}", 0) for rank in range(self._size)]

@@ -1,8 +1,8 @@
-"""What a run tells: `metrics.jsonl` for programs, the log for people.
+"""What a run reports: `metrics.jsonl` for programs, the log for people.
 
 The log goes to standard error and, with the time of each line, to `train.log`. After a crash the
-run resumes from a checkpoint; what the journal holds of later updates is then taken out, so each
-update stands in it once.
+run resumes from a checkpoint; entries of later updates are then removed, so that each update is
+in the metrics once.
 """
 
 import contextlib
@@ -10,16 +10,23 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from nmt.config.training import TrainingConfig
 from nmt.errors import UsageError
 from nmt.storage.files import write_bytes
 from nmt.storage.os_errors import explain_write_errors
 from nmt.training.run_folder import LOG, METRICS
+from nmt.training.schedule import Every
+
+if TYPE_CHECKING:  # `nmt show` reads the metrics without torch
+    from nmt.data.loader import Update
+    from nmt.training.state import TrainingState
 
 logger = logging.getLogger("nmt.training")
 
@@ -43,7 +50,7 @@ class UpdateReport:
     seconds: float
     """Time spent training so far."""
     eta: float | None
-    """Seconds to the last update, where that is known."""
+    """Seconds to the last update, where known."""
 
     def line(self) -> str:
         """Return `update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41`."""
@@ -63,7 +70,7 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """How good the weights are."""
+    """Loss and scores of the weights."""
 
     update: int
     loss: float
@@ -71,11 +78,11 @@ class ValidationReport:
     bleu: float | None
     """Of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
-    """Likewise."""
+    """Of detokenized text, 0 to 100; None if nothing was translated."""
     is_best: bool
     """By the metric that chooses."""
     seconds: float
-    """What the validation took."""
+    """Duration of the validation."""
 
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""
@@ -94,27 +101,23 @@ class Journal:
 
     Args:
         run: the run folder.
-        resumed_at: the update of the restored checkpoint; entries after it are taken out.
-        console: where the log is shown as well; None if the logger `nmt` has its handlers already.
+        resumed_at: the update of the restored checkpoint; entries after it are removed.
 
     Raises:
         ResourceError: the disk refuses.
     """
 
-    def __init__(self, run: Path, *, resumed_at: int = 0, console: TextIO | None = None) -> None:
+    def __init__(self, run: Path, *, resumed_at: int = 0) -> None:
         self._metrics = run / METRICS
         truncate_metrics(self._metrics, resumed_at)
-        self._handlers: list[logging.Handler] = [_LogFile(run / LOG)]
-        if console is not None:
-            self._handlers.append(_console(console))
+        self._log_file = _LogFile(run / LOG)
         self._logger = logging.getLogger("nmt")
         self._former_level = self._logger.level
 
     def __enter__(self) -> "Journal":
         if self._logger.getEffectiveLevel() > logging.INFO:
             self._logger.setLevel(logging.INFO)
-        for handler in self._handlers:
-            self._logger.addHandler(handler)
+        self._logger.addHandler(self._log_file)
         return self
 
     def __exit__(
@@ -123,14 +126,13 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for handler in self._handlers:
-            self._logger.removeHandler(handler)
-            with contextlib.suppress(OSError):  # a full disk was reported when the line was written
-                handler.close()
+        self._logger.removeHandler(self._log_file)
+        with contextlib.suppress(OSError):  # a full disk was reported when the line was written
+            self._log_file.close()
         self._logger.setLevel(self._former_level)
 
     def rewind(self, update: int) -> None:
-        """Take out the entries after `update`: the run goes back to there.
+        """Remove the entries after `update`, to which the run goes back.
 
         Raises:
             ResourceError: the disk refuses.
@@ -138,15 +140,15 @@ class Journal:
         truncate_metrics(self._metrics, update)
 
     def report(self, report: UpdateReport | ValidationReport) -> None:
-        """Log a report for people, and keep it for programs."""
+        """Log a report for people, and record it for programs."""
         kind = "update" if isinstance(report, UpdateReport) else "valid"
-        self.keep({"kind": kind, **asdict(report)})
+        self.record({"kind": kind, **asdict(report)})
         logger.info(report.line())
 
-    def keep(self, entry: Mapping[str, Any]) -> None:
+    def record(self, entry: Mapping[str, Any]) -> None:
         """Append one entry to `metrics.jsonl`; it must have an `update`.
 
-        NaN and infinity, which JSON does not know, become null.
+        NaN and infinity, which JSON does not support, become null.
         """
         values = {key: None if _is_unwritable(value) else value for key, value in entry.items()}
         line = json.dumps(values, ensure_ascii=False).encode() + b"\n"
@@ -154,10 +156,83 @@ class Journal:
             file.write(line)
 
 
+class Meter:
+    """Sums losses, tokens and seconds until a report is due.
+
+    Args:
+        state: its time spent training is advanced.
+        config: the interval of reports and the updates and epochs to come.
+    """
+
+    def __init__(self, state: "TrainingState", config: TrainingConfig) -> None:
+        self._state, self._interval, self._config = state, Every(config.log_every), config
+        self._since = time.monotonic()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._nll, self._tokens, self._seconds, self._updates = 0.0, 0, 0.0, 0
+
+    def count(
+        self, update: "Update", *, nll: float, gradient_norm: float, learning_rate: float
+    ) -> UpdateReport | None:
+        """Include an update that was just made; return a report if one is due.
+
+        Args:
+            update: its data.
+            nll: its summed negative log-likelihood over all ranks, in nats.
+            gradient_norm: before clipping.
+            learning_rate: of the update.
+        """
+        self._tick()
+        self._nll += nll
+        self._tokens += update.tokens
+        self._updates += 1
+        state = self._state
+        if not self._interval.is_due(state.update):
+            return None
+        report = UpdateReport(
+            update=state.update,
+            epoch=update.progress,
+            loss=self._nll / self._tokens,
+            tokens_per_second=self._tokens / self._seconds if self._seconds else 0.0,
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            skipped=state.skipped,
+            seconds=state.seconds,
+            eta=self._updates_left(update.progress) * self._seconds / self._updates,
+        )
+        self._reset()
+        return report
+
+    def _updates_left(self, progress: float) -> float:
+        """Return the updates until the first limit, after `progress` passes over the corpus."""
+        made = self._state.update
+        left: float = self._config.max_updates - made
+        if self._config.max_epochs > 0:
+            # All passes have about the same number of updates.
+            left = min(left, (self._config.max_epochs - progress) * made / progress)
+        return left
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._seconds += now - self._since
+        self._state.seconds += now - self._since
+        self._since = now
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Exclude the time of a block, such as a validation, from the training time."""
+        self._tick()
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()
+
+
 def truncate_metrics(path: Path, update: int) -> None:
     """Keep only the entries of updates up to `update`, atomically; also drop a half-written line.
 
-    The entries that stay, stay byte by byte.
+    The remaining entries are unchanged byte by byte.
     """
     lines = _lines(path)
     kept = [line + b"\n" for line in lines if _update_of(line) <= update]
@@ -165,9 +240,9 @@ def truncate_metrics(path: Path, update: int) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of `metrics.jsonl`, leaving out a last line that is still being written.
+    """Return the entries of `metrics.jsonl` but for a last line that is still being written.
 
-    A run without the file has no entries.
+    Without the file there are none.
     """
     return [json.loads(line) for line in _lines(path) if _update_of(line) < math.inf]
 
@@ -179,10 +254,10 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _refuse_pipe(path: Path) -> None:
-    """Refuse what would be waited for, and what cannot be written.
+    """Refuse a pipe, which would block, or a folder in the place of the file.
 
     Raises:
-        UsageError: a pipe or a folder is in the place of the file.
+        UsageError: there is one.
     """
     if path.is_fifo() or path.is_dir():
         raise UsageError(f"{path}: is not a plain file; move it away.")
@@ -215,14 +290,8 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute:02d}:{second:02d}"
 
 
-def _console(stream: TextIO) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    return handler
-
-
 class _LogFile(logging.FileHandler):
-    """`train.log`; where others would print a traceback and go on, a full disk ends the run."""
+    """`train.log`; a full disk ends the run, rather than printing a traceback for each line."""
 
     def __init__(self, path: Path) -> None:
         _refuse_pipe(path)

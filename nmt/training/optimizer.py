@@ -1,11 +1,19 @@
-"""From a configuration to a torch optimizer."""
+"""The optimizer, its state by parameter name, and a moving average of the weights."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import torch
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nmt.config.training import OptimizerConfig, SgdConfig
+from nmt.errors import ModelError
+
+_KEPT_BY_ADAM = {"exp_avg", "exp_avg_sq", "step"}
+_KEPT_BY_SGD = {"momentum_buffer"}
 
 
 def build_optimizer(
@@ -13,8 +21,8 @@ def build_optimizer(
 ) -> Optimizer:
     """Return the optimizer, with torch's fused update where the devices support it.
 
-    All parameters form one group. Weight decay acts on each of them, biases and embeddings
-    included: then SGD's decay is exactly the `l2` penalty, with one meaning for everyone.
+    All parameters form one group. Weight decay applies to each of them, biases and embeddings
+    included, so that SGD's decay is exactly the `l2` penalty.
 
     Args:
         config: kind and options.
@@ -43,3 +51,118 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Make the next step use `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+# --- state by name: torch numbers the parameters, and names survive a change of their order --
+
+
+def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """Return the state as {"exp_avg/encoder.weight": tensor, ...}; empty before the first step."""
+    names = _names(optimizer, model)
+    return {
+        f"{key}/{names[index]}": value
+        for index, values in optimizer.state_dict()["state"].items()
+        for key, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(
+    optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
+    """Replace the optimizer's state by what `optimizer_tensors` returned, bit by bit.
+
+    Options such as the learning rate stay as they are.
+
+    Raises:
+        ModelError: a tensor belongs to no parameter of this optimizer or has another shape, or the
+            tensors are those of another kind of optimizer.
+    """
+    names = _names(optimizer, model)
+    indices = {name: index for index, name in enumerate(names)}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for full_name, tensor in tensors.items():
+        key, _, name = full_name.partition("/")
+        index = indices.get(name)
+        if index is None or tensor.shape != (() if key == "step" else parameters[index].shape):
+            raise ModelError(
+                f"the saved optimizer state does not fit the model: `{name}` is unknown or has "
+                "another shape; resume with the configuration the run was started with."
+            )
+        state.setdefault(index, {})[key] = tensor
+    needed = _KEPT_BY_SGD if isinstance(optimizer, SGD) else _KEPT_BY_ADAM
+    for index, values in state.items():
+        if values.keys() != needed:
+            raise ModelError(
+                f"the saved optimizer state does not fit {type(optimizer).__name__}: of "
+                f"`{names[index]}` it has {', '.join(sorted(values))}, "
+                f"should have {', '.join(sorted(needed))}; "
+                "resume with the training.optimizer the run was started with."
+            )
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _names(optimizer: Optimizer, model: nn.Module) -> list[str]:
+    """Return the name of each parameter, in the order in which torch numbers them."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+
+
+# --- moving average ------------------------------------------------------------------------
+
+
+class MovingAverage:
+    """average <- d average + (1 - d) weights (Polyak and Juditsky, 1992).
+
+    After update number n, d = min(decay, (1 + n) / (10 + n)), so that the random initial weights
+    soon leave the average. `torch.optim.swa_utils.AveragedModel` would copy the weights at its
+    first update, count skipped updates differently and copy the whole module.
+
+    Args:
+        model: its parameters are averaged; the average starts as their copy.
+        decay: share of the old average that is kept, below 1.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, update: int) -> None:
+        """Include the weights of `model` after update number `update`, from 1."""
+        decay = min(self.decay, (1 + update) / (10 + update))
+        for name, weight in model.named_parameters():
+            self.weights[name].lerp_(weight, 1.0 - decay)
+
+    @contextlib.contextmanager
+    def swapped_into(self, model: nn.Module) -> Iterator[None]:
+        """Give `model` the average as its weights inside the block, and its own afterwards."""
+        own = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        _copy_into(model, self.weights)
+        try:
+            yield
+        finally:
+            _copy_into(model, own)
+
+    @torch.no_grad()
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Go back to an average that was saved from `weights`.
+
+        Raises:
+            ModelError: the names or shapes are not those of the model.
+        """
+        for name, weight in self.weights.items():
+            if name not in weights or weights[name].shape != weight.shape:
+                raise ModelError(
+                    f"the saved average does not fit the model, see `{name}`; "
+                    "resume with the configuration the run was started with."
+                )
+            weight.copy_(weights[name])
+
+
+@torch.no_grad()
+def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, weight in model.named_parameters():
+        weight.copy_(weights[name])

@@ -1,11 +1,11 @@
-"""`nmt train` behind the command line: bring a run folder to life, or back to it.
+"""`nmt train` behind the command line: start a run in a run folder, or resume it.
 
 runs/toy/
   config.toml     resolved, every default written out
   manifest.json   versions, commit, seed, command, machine, text files of every start
   data/           see nmt.data.prepare
   checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
-  model/          what is shipped: see nmt.models.folder
+  model/          the folder to share: see nmt.models.folder
   metrics.jsonl  train.log  valid/update-002000.hyp
 """
 
@@ -22,35 +22,27 @@ from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.data.corpus import Corpus
-from nmt.data.folder import TRAIN, VALID, PreparationRecord, PreparedSummary
+from nmt.data.folder import TRAIN, PreparationRecord, PreparedSummary
 from nmt.data.loader import Loader
 from nmt.data.prepare import prepare
 from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
+from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
 from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
-from nmt.training.checkpoint import (
-    Trainee,
-    data_key_of,
-    find_resumable,
-    load_checkpoint,
-    naming,
-    update_of,
-)
+from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint, naming, update_of
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
-from nmt.training.ema import MovingAverage
-from nmt.training.gradients import Objective
 from nmt.training.journal import Journal
 from nmt.training.loop import Ending, train
-from nmt.training.optimizer import build_optimizer
-from nmt.training.provenance import record_start
-from nmt.training.randomness import restore_random_states
-from nmt.training.run_folder import CONFIG, DATA, open_run_folder
+from nmt.training.objectives import Likelihood
+from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.run_folder import CONFIG, DATA, open_run_folder, record_start
+from nmt.training.schedule import Deadline
+from nmt.training.shipping import ship_average
 from nmt.training.signals import GracefulStop
-from nmt.training.state import TrainingState
-from nmt.training.timing import Deadline
-from nmt.training.trainer import Trainer, go_back, ship_average
+from nmt.training.state import TrainingState, restore_random_states
+from nmt.training.training_run import TrainingRun, go_back
 from nmt.training.validation import Validator
 
 logger = logging.getLogger("nmt.training")
@@ -72,16 +64,16 @@ CHANGEABLE = (
     "validation.average",
     "search.",
 )
-"""Keys that may differ when a run is resumed: they change when it stops, not what it computes."""
+"""Keys that may change when a run resumes: they decide when it stops, not what it computes."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line adds to the configuration."""
+    """Options of the command line beside the configuration."""
 
     resume: Literal["auto", "never", "must"] = "auto"
     max_time: str | None = None
-    """Save and leave after a time such as "55m"."""
+    """Save and stop after a time such as "55m"."""
 
 
 def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
@@ -89,11 +81,11 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
 
     Args:
         experiment: with absolute data paths.
-        run: the run folder; made if it is missing.
+        run: the run folder; created if it is missing.
         options: resuming and time limit.
 
     Returns:
-        0 when done or out of time, 130 or 143 after a signal; everything is saved then.
+        0 when done or out of time, 128 + the signal after one; everything is saved then.
     """
     if options.resume == "must" and not run.is_dir():
         raise nothing_to_resume(run)
@@ -114,24 +106,24 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             for line in summary.describe():
                 logger.info(line)
         await_main(world)
-        trainer = assemble(experiment, run, checkpoint, world, journal)
-        resources.enter_context(trainer.loader)
+        training_run = assemble(experiment, run, checkpoint, world, journal)
+        resources.enter_context(training_run.loader)
         with GracefulStop() as stop:
             try:
-                ending = train(trainer, stop, deadline)
+                ending = train(training_run, stop, deadline)
             except DivergenceError as error:
-                go_back(trainer, error)
-                ending = train(trainer, stop, deadline)
+                go_back(training_run, error)
+                ending = train(training_run, stop, deadline)
         if stop.requested is not None:  # during the last save
             ending = "signal"
         if world.is_main:
-            conclude(trainer, ending)
+            conclude(training_run, ending)
         return stop.exit_code if ending == "signal" else 0
 
 
 @contextlib.contextmanager
 def owned(run: Path, world: World) -> Iterator[None]:
-    """Keep other runs out of the folder; the main rank holds the lock for all."""
+    """Keep other processes out of the folder; the main rank holds the lock for all ranks."""
     if not world.is_main:
         yield
         return
@@ -141,23 +133,19 @@ def owned(run: Path, world: World) -> Iterator[None]:
 
 def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None:
     """Return the checkpoint to resume from, the same on every rank; None to start anew."""
-    found = None
-    if world.is_main:
-        checkpoint = find_resumable(run)
-        found = None if checkpoint is None else str(checkpoint)
-    found = broadcast_object(found, world)
+    found = broadcast_object(find_resumable(run) if world.is_main else None, world)
     if found is not None and options.resume == "never":
         raise UsageError(
-            f"{run}: holds a run already ({Path(found).name}) and --resume is never; "
+            f"{run}: holds a run already ({found.name}) and --resume is never; "
             "choose another --run, or delete the folder."
         )
     if found is None and options.resume == "must":
         raise nothing_to_resume(run)
-    return None if found is None else Path(found)
+    return found
 
 
 def nothing_to_resume(run: Path) -> UsageError:
-    """Return the error of a run that is to be resumed and has not begun."""
+    """Return the error of a run that must be resumed and has no checkpoint."""
     return UsageError(
         f"{run}: holds no checkpoint to resume from, and --resume is must; "
         "check the name of the folder, or leave --resume out."
@@ -165,11 +153,11 @@ def nothing_to_resume(run: Path) -> UsageError:
 
 
 def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> PreparedSummary:
-    """Prepare the data and write down what this run is; change nothing of another one.
+    """Prepare the data, and record configuration and start; another run is left untouched.
 
     Raises:
         UsageError: the run was started with other values.
-        DataError: the text files are bad, or not those that the run was started with.
+        DataError: the text files cannot be used, or are not those that the run was started with.
     """
     path = run / CONFIG
     expected_key = None
@@ -186,7 +174,12 @@ def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> Prepar
         experiment, Path.cwd(), run / DATA, report=logger.info, expected_key=expected_key
     )
     write_text(path, dump(experiment))
-    record_start(run, experiment, checkpoint)
+    record_start(
+        run,
+        seed=experiment.training.seed,
+        checkpoint=checkpoint,
+        files=PreparationRecord.load(run / DATA).inputs,
+    )
     return summary
 
 
@@ -196,12 +189,11 @@ def assemble(
     checkpoint: Path | None,
     world: World,
     journal: Journal | None,
-) -> Trainer:
+) -> TrainingRun:
     """Build everything that training needs, in the state of `checkpoint` if there is one."""
     config = experiment.training
-    prepared = PreparationRecord.load(run / DATA)
-    source, target = load_subwords(run / DATA)
     corpus = Corpus(run / DATA, TRAIN)
+    source, target = subwords = load_subwords(run / DATA)
     torch.manual_seed(config.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -210,94 +202,83 @@ def assemble(
         from nmt.fast.accelerate import accelerate
 
         accelerate(model, "training")
-    optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
-    average = MovingAverage(model, config.ema) if config.ema else None
-    trainee = Trainee(model, optimizer, average)
     sampler = BatchSampler(
         corpus.source_lengths,
         corpus.target_lengths,
         batch_tokens=config.batch_tokens,
         seed=config.seed,
     )
-    if checkpoint is None:
-        state = TrainingState(data_key=prepared.key)
-        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
-    else:
-        restored = load_checkpoint(checkpoint, trainee)
-        state = restored.state
-        sampler.restore(state.position)
-        with naming(checkpoint / "state.json"):
-            restore_random_states(restored.random_states, world)
-    loader = Loader(
-        corpus,
-        sampler,
-        rank=world.rank,
-        world_size=world.size,
-        accumulate=config.accumulate,
-        subwords=(source, target),
-        alpha=experiment.tokenizer.sampling,
-        seed=config.seed,
-    )
-    objective = Objective.of(config, world.device)
-    validator = Validator(
-        Corpus(run / DATA, VALID),
-        (source, target),
-        experiment,
-        run,
-        world.device,
-        bad_lines=prepared.bad_lines,
-    )
-    if world.is_main:
-        describe(run, trainee, objective, world, experiment, checkpoint)
-    return Trainer(
-        run=run,
+    assembled = TrainingRun(
+        folder=run,
         experiment=experiment,
         model=model,
-        trainee=trainee,
-        state=state,
+        optimizer=build_optimizer(config.optimizer, model.parameters(), config.learning_rate),
+        average=MovingAverage(model, config.ema) if config.ema else None,
+        state=TrainingState(data_key=PreparationRecord.load(run / DATA).key),
+        loader=Loader(
+            corpus,
+            sampler,
+            rank=world.rank,
+            world_size=world.size,
+            accumulate=config.accumulate,
+            subwords=subwords,
+            alpha=experiment.tokenizer.sampling,
+            seed=config.seed,
+        ),
+        objective=Likelihood.of(config),
+        precision=choose_precision(config.precision, world.device),
+        validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),
-        loader=loader,
-        objective=objective,
-        validator=validator,
         world=world,
         journal=journal,
     )
+    if checkpoint is None:
+        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
+    else:
+        restored = load_checkpoint(checkpoint, assembled.trainee)
+        assembled.state = restored.state
+        sampler.restore(restored.state.position)
+        with naming(checkpoint / "state.json"):
+            restore_random_states(restored.random_states, world)
+    if world.is_main:
+        describe(assembled, checkpoint)
+    return assembled
 
 
-def describe(
-    run: Path,
-    trainee: Trainee,
-    objective: Objective,
-    world: World,
-    experiment: Experiment,
-    checkpoint: Path | None,
-) -> None:
-    """Log what is about to happen, in one line."""
-    parameters = sum(parameter.numel() for parameter in trainee.model.parameters())
-    precision = "bf16" if objective.bf16 else "fp32"
-    if experiment.training.fast:
+def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
+    """Return the type of the matrix products; "auto" is bf16 where the device is fast at it."""
+    if wanted == "auto":
+        wanted = "bf16" if has_fast_bf16(device) else "fp32"
+    return torch.bfloat16 if wanted == "bf16" else torch.float32
+
+
+def describe(run: TrainingRun, checkpoint: Path | None) -> None:
+    """Log in one line what is about to be trained, and how."""
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    precision = "bf16" if run.precision == torch.bfloat16 else "fp32"
+    if run.experiment.training.fast:
         from nmt.fast.kernels import kernels
 
-        if world.device.type == "cpu" and kernels() is not None:
+        if run.world.device.type == "cpu" and kernels() is not None:
             precision += ", compiled kernels"
-    ranks = f"{world.size} processes, " if world.size > 1 else ""
+    ranks = f"{run.world.size} processes, " if run.world.size > 1 else ""
     resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
     logger.info(
         "run %s  params %.1f M  device %s (%s%d threads, %s)  seed %d  resume: %s",
-        run,
+        run.folder,
         parameters / 1e6,
-        world.device.type,
+        run.world.device.type,
         ranks,
         torch.get_num_threads(),
         precision,
-        experiment.training.seed,
+        run.experiment.training.seed,
         resume,
     )
 
 
-def conclude(trainer: Trainer, ending: Ending) -> None:
-    """Say why training ended, and ship the average of the best checkpoints if that is wanted."""
-    config, state = trainer.experiment, trainer.state
+def conclude(run: TrainingRun, ending: Ending) -> None:
+    """Log why training ended, and ship the average of the best checkpoints if configured."""
+    config, state = run.experiment, run.state
     reasons = {
         "max_updates": f"training.max_updates = {config.training.max_updates} reached",
         "max_epochs": f"training.max_epochs = {config.training.max_epochs} reached",
@@ -307,7 +288,7 @@ def conclude(trainer: Trainer, ending: Ending) -> None:
     }
     logger.info("done at update %d: %s", state.update, reasons[ending])
     if ending in ("max_updates", "max_epochs", "patience") and config.validation.average > 1:
-        ship_average(trainer)
+        ship_average(run)
     if state.stopping.best:
         best = state.stopping.best[0]
         logger.info(
@@ -315,5 +296,5 @@ def conclude(trainer: Trainer, ending: Ending) -> None:
             config.validation.metric,
             best.value,
             best.update,
-            trainer.run,
+            run.folder,
         )

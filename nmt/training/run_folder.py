@@ -1,18 +1,27 @@
-"""The run folder as a whole: who may write there, and what must not be overwritten."""
+"""The run folder: names in it, who may write there, and the record of every start."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from nmt.errors import UsageError
+import nmt
+from nmt.errors import ModelError, UsageError
 from nmt.storage.checksums import CHECKSUMS
+from nmt.storage.files import read_json, write_json
 from nmt.storage.folders import make_folder, require_replaceable, sweep_strays
 from nmt.storage.lock import LOCK, lock_folder
 
 CONFIG = "config.toml"
-"""What a run was started with, every default written out."""
+"""The configuration of the run, every default written out."""
 STARTS = "manifest.json"
-"""Where a run comes from, see `nmt.training.provenance`."""
+"""Provenance: an entry for each start, see `record_start`."""
 METRICS = "metrics.jsonl"
 LOG = "train.log"
 """See `nmt.training.journal`."""
@@ -28,10 +37,11 @@ _SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
 
 @contextlib.contextmanager
 def open_run_folder(run: Path) -> Iterator[None]:
-    """Make the folder if it is missing and hold it for this process until the end of the block.
+    """Create the folder if it is missing and lock it for this process until the end of the block.
 
     Raises:
-        UsageError: it holds what no run wrote and a run would overwrite, or another process has it.
+        UsageError: it holds files of something else that a run would overwrite, or another process
+            has locked it.
         ResourceError: the disk refuses.
     """
     make_folder(run)
@@ -44,9 +54,9 @@ def open_run_folder(run: Path) -> Iterator[None]:
 
 
 def has_trained(run: Path) -> bool:
-    """Say whether a run has made a checkpoint, even if none is there any more.
+    """Whether a run has made a checkpoint, even if none is there any more.
 
-    They may be a link to another disk that is not mounted.
+    The folder of checkpoints may be a link to another disk that is not mounted.
     """
     checkpoints = run / CHECKPOINTS
     return (run / "last").exists() or (checkpoints.is_symlink() and not checkpoints.exists())
@@ -61,5 +71,73 @@ def _refuse_to_overwrite(run: Path) -> None:
     if taken:
         raise UsageError(
             f"{run}: is no run folder, and a run would overwrite {' and '.join(taken)} in it; "
-            "choose another --run, by habit a new folder below runs/."
+            "choose another --run, such as a new folder below runs/."
         )
+
+
+# --- provenance ----------------------------------------------------------------------------
+
+
+def record_start(
+    run: Path, *, seed: int, checkpoint: Path | None, files: Mapping[str, str]
+) -> None:
+    """Add an entry to the run's manifest: versions, commit, seed, command, machine, text files.
+
+    Args:
+        run: the run folder.
+        seed: of this start.
+        checkpoint: the one to resume from.
+        files: SHA-256 of each text file.
+    """
+    import torch  # not above: `nmt prepare` and `nmt show` do without
+
+    path = run / STARTS
+    start = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "resumed_from": None if checkpoint is None else checkpoint.name,
+        "command": sys.argv,
+        "seed": seed,
+        "nmt": nmt.__version__,
+        "commit": source_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "sacrebleu": metadata.version("sacrebleu"),
+        "sentencepiece": metadata.version("sentencepiece"),
+        "host": platform.node(),
+        "system": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "files": dict(files),
+    }
+    write_json(path, {"starts": [*_earlier_starts(path), start]})
+
+
+def _earlier_starts(path: Path) -> list[Any]:
+    """Return the entries so far; none if the manifest cannot be read, which must not end a run."""
+    try:
+        starts = read_json(path)["starts"]
+    except (ModelError, KeyError, TypeError):
+        return []
+    return starts if isinstance(starts, list) else []
+
+
+def source_commit() -> str | None:
+    """Return the commit of this code, ending in `-dirty` if it was changed since; None if unknown.
+
+    It is known in a git checkout, and for a package that pip installed from a repository.
+    """
+    checkout = Path(nmt.__file__).resolve().parents[1]
+    if (checkout / ".git").exists():
+        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+        try:
+            done = subprocess.run(
+                [*command, "--exclude=*"], capture_output=True, text=True, check=True, timeout=30
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+    try:
+        origin = json.loads(metadata.distribution("nmt").read_text("direct_url.json") or "{}")
+        commit = origin["vcs_info"]["commit_id"]
+    except (metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return str(commit)

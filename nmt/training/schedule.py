@@ -1,12 +1,15 @@
-"""The learning rate of each update: pure functions of the update's number, from 1.
+"""The learning rate of each update, and when something is due.
 
-Only the plateau schedule remembers anything; what it remembers is a `Plateau`, which travels in
-the checkpoint.
+The rate is a pure function of the update's number, from 1. Only the plateau schedule has a state,
+a `Plateau`, which is saved in the checkpoint. Times are measured on the monotonic clock, which no
+change of the wall clock moves.
 """
 
 import math
+import time
 from dataclasses import dataclass, replace
 
+from nmt.config.interval import parse_interval
 from nmt.config.training import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
@@ -15,11 +18,12 @@ from nmt.config.training import (
     PlateauScheduleConfig,
     ScheduleConfig,
 )
+from nmt.errors import ConfigError, UsageError
 
 
 @dataclass(frozen=True)
 class Plateau:
-    """What the plateau schedule remembers between validations."""
+    """State of the plateau schedule between validations."""
 
     scale: float = 1.0
     """Product of all falls so far."""
@@ -30,13 +34,13 @@ class Plateau:
 
 
 def learning_rate(config: ScheduleConfig, base: float, update: int, plateau: Plateau) -> float:
-    """Return the learning rate with which update number `update` (from 1) is made.
+    """Return the learning rate of update number `update`, from 1.
 
     Args:
         config: the schedule.
         base: the peak, `training.learning_rate`.
         update: number of the update about to be made.
-        plateau: state of the plateau schedule; the others leave it as it is.
+        plateau: state of the plateau schedule; the others ignore it.
     """
     warmup = min(1.0, update / config.warmup) if config.warmup else 1.0
     return base * warmup * _decay(config, update, plateau)
@@ -79,8 +83,59 @@ def after_validation(config: ScheduleConfig, plateau: Plateau, *, improved: bool
 
 
 def should_reload_best(config: ScheduleConfig, plateau: Plateau) -> bool:
-    """Say whether to go back to the best weights now, since the rate has just fallen.
+    """Whether to go back to the best weights now, since the rate has just fallen.
 
     Weights and optimizer state go back; update number, sampler position and `plateau` do not.
     """
     return isinstance(config, PlateauScheduleConfig) and config.reload_best and plateau.just_fell
+
+
+class Every:
+    """An interval of the configuration: `500` updates, or a time such as "10m".
+
+    By updates it is due at multiples, so a resumed run keeps the rhythm; by time it is due so long
+    after it was last due, or after the start.
+    """
+
+    def __init__(self, interval: int | str) -> None:
+        self.interval = parse_interval(interval)
+        self._since = time.monotonic()
+
+    def is_due(self, update: int) -> bool:
+        """Whether it is due after update number `update`; ask once per update."""
+        if self.interval.updates is not None:
+            return update % self.interval.updates == 0
+        now = time.monotonic()
+        if self.interval.seconds is None or now - self._since < self.interval.seconds:
+            return False
+        self._since = now
+        return True
+
+
+class Deadline:
+    """The end of the time that `--max-time` allows.
+
+    Args:
+        limit: a time such as "55m", counted from now; None = no end.
+
+    Raises:
+        UsageError: `limit` is no time.
+    """
+
+    def __init__(self, limit: str | None) -> None:
+        self._end = None if limit is None else time.monotonic() + _seconds(limit)
+
+    @property
+    def has_passed(self) -> bool:
+        """The allowed time is used up."""
+        return self._end is not None and time.monotonic() >= self._end
+
+
+def _seconds(limit: str) -> float:
+    try:
+        seconds = parse_interval(limit).seconds
+    except ConfigError:
+        seconds = None
+    if seconds is None:
+        raise UsageError(f'--max-time must be a time such as "90s", "55m" or "2h", got "{limit}".')
+    return seconds

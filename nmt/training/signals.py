@@ -1,17 +1,77 @@
-"""Stopping on request: the first signal asks, the second one does not."""
+"""SIGTERM, Ctrl-C or a closed terminal: a command ends in order, and training saves first.
+
+Python runs signal handlers in the main thread, and only when a call into a library has returned,
+which takes minutes while a vocabulary is learned or a rank waits for a dead one. So a thread
+listens as well, by a pipe that the interpreter writes every signal into.
+"""
 
 import contextlib
 import os
+import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 SAME = 0.25
 """Seconds within which signals are one request: `timeout` sends two, and so does a system that ends
-a login session; a terminal that is closed may come with three."""
+a login session; a closed terminal may come with three."""
+PATIENCE = 3.0
+"""Seconds that a command may take to end in order."""
+
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+# --- commands ------------------------------------------------------------------------------
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came; unfinished work is cleaned up on the way out, as after Ctrl-C."""
+
+
+_came: int | None = None
+
+
+def handle_signals() -> None:
+    """Make SIGTERM and SIGHUP raise `Terminated`, and make sure that the process then ends.
+
+    Cutting it short loses nothing, since files get their names when they are complete. Training
+    handles signals by a `GracefulStop`.
+    """
+    _Listener(_end_soon)
+    for number, default in (
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),  # ignored under nohup
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) == default:
+            signal.signal(number, _raise)
+
+
+def exit_code() -> int | None:
+    """Return 128 + the signal that came, or None.
+
+    What a handler raises may surface as another error: as a failed import, for example.
+    """
+    return None if _came is None else 128 + _came
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    global _came
+    if _came is None:  # a second one is for `_end_soon`
+        _came = number
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _end_soon(listener: "_Listener", number: int) -> None:
+    """End the process after `PATIENCE` seconds, or at a second signal."""
+    listener.ignore(SAME)
+    listener.next(PATIENCE)
+    os._exit(128 + number)
+
+
+# --- training ------------------------------------------------------------------------------
 
 
 class Interrupted(Exception):
@@ -22,13 +82,10 @@ class GracefulStop:
     """Within this block, SIGTERM and Ctrl-C ask to save and leave; a second one leaves at once.
 
     SIGHUP asks as well, when the terminal goes away, but never ends at once: a shell sends it once
-    more than the kernel. Who had it ignored, by `nohup`, is not disturbed.
+    more than the kernel. If SIGHUP was ignored (nohup), it stays ignored.
 
-    The loop looks at `requested` between two steps, and ends the process with `exit_code` after
-    saving. Only the main thread may enter; the former handlers return at the end.
-
-    Python runs its handlers in the main thread, and not before a call into a library has come
-    back; one that waits for a dead rank takes minutes. So a thread of its own listens as well.
+    The loop checks `requested` between two updates, and the process ends with `exit_code` after
+    saving. Only the main thread may enter; the former handlers are restored at the end.
 
     ```python
     with GracefulStop() as stop:
@@ -48,16 +105,12 @@ class GracefulStop:
     def exit_code(self) -> int:
         """128 + signal: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
 
-        If none came, that of SIGTERM: another process of the same run was asked to stop.
+        That of SIGTERM if none came: another process of the same run was asked to stop.
         """
         return 128 + (self.requested or signal.SIGTERM)
 
     def __enter__(self) -> "GracefulStop":
-        ear, self._mouth = os.pipe()
-        os.set_blocking(self._mouth, False)
-        self._former_mouth = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
-        self._listener = threading.Thread(target=_listen, args=(ear,), daemon=True)
-        self._listener.start()
+        self._listener = _Listener(_announce)
         for number in _HANDLED:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._former[number] = signal.signal(number, self._handle)
@@ -71,9 +124,7 @@ class GracefulStop:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self._former_mouth)
-        os.close(self._mouth)
-        self._listener.join()
+        self._listener.close()
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -88,7 +139,7 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
-            if _is_another(number, self._since):
+            if number != signal.SIGHUP and time.monotonic() - self._since > SAME:
                 os._exit(128 + number)
             return
         self.requested, self._since = number, time.monotonic()
@@ -96,24 +147,55 @@ class GracefulStop:
             raise Interrupted
 
 
-def _is_another(number: int, since: float) -> bool:
-    """Tell whether a signal is a second request, after one that came at `since`."""
-    return number != signal.SIGHUP and time.monotonic() - since > SAME
+def _announce(listener: "_Listener", number: int) -> None:
+    """Answer the first signal, and end the process at a second one."""
+    text = f"\n{signal.Signals(number).name}: saving before the end; once more ends at once\n"
+    with contextlib.suppress(OSError):  # not print(): the signal may have interrupted a write
+        os.write(2, text.encode())
+    listener.ignore(SAME)
+    while second := listener.next():
+        if second != signal.SIGHUP:
+            os._exit(128 + second)
 
 
-def _listen(ear: int) -> None:
-    """Answer the first signal, end the process at the second; return when no more can come."""
-    since = None
-    with os.fdopen(ear, "rb", buffering=0) as stream:
-        while data := stream.read(1):
-            if data[0] not in _HANDLED:
-                continue
-            if since is not None:
-                if _is_another(data[0], since):
-                    os._exit(128 + data[0])
-                continue
-            since = time.monotonic()
-            name = signal.Signals(data[0]).name
-            # Not print(): the signal may have come in the middle of another write to stderr.
-            with contextlib.suppress(OSError):
-                os.write(2, f"\n{name}: saving before the end; once more ends at once\n".encode())
+# --- the thread ----------------------------------------------------------------------------
+
+
+class _Listener:
+    """A thread that hears signals even while the main thread is inside a library.
+
+    Args:
+        answer: called in the thread with the listener and the first signal.
+    """
+
+    def __init__(self, answer: "Callable[[_Listener, int], None]") -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._former = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._listen, args=(answer,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; the listener before this one goes on."""
+        signal.set_wakeup_fd(self._former)
+        os.close(self._writer)
+        self._thread.join()
+
+    def _listen(self, answer: "Callable[[_Listener, int], None]") -> None:
+        if number := self.next():
+            answer(self, number)
+        os.close(self._reader)
+
+    def next(self, timeout: float | None = None) -> int:
+        """Return the next handled signal; 0 after `timeout` seconds, or if the pipe is closed."""
+        while select.select([self._reader], [], [], timeout)[0]:
+            data = os.read(self._reader, 1)
+            if not data or data[0] in _HANDLED:
+                return data[0] if data else 0
+        return 0
+
+    def ignore(self, seconds: float) -> None:
+        """Drop the signals of the next `seconds`: they belong to the first one."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.next(left):
+            pass

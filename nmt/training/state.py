@@ -1,41 +1,125 @@
-"""Where a training run stands: everything a checkpoint holds besides tensors."""
+"""Where a training run stands: everything a checkpoint holds besides tensors.
 
+Counters and early stopping are one `TrainingState`. The states of torch's random generators are
+kept per rank, since each rank draws the dropout masks of its own sentences.
+"""
+
+import hashlib
+import logging
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nmt.data.sampler import Position
+from nmt.errors import ModelError
+from nmt.training.distributed import World, gather_objects
 from nmt.training.schedule import Plateau
-from nmt.training.stopping import Stopping, UpdateNumber
+
+logger = logging.getLogger(__name__)
+
+Metric = Literal["loss", "bleu", "chrf"]
+"""What chooses the best checkpoint."""
+UpdateNumber = Annotated[int, Field(ge=0, lt=2**63)]
+"""Counted from 1; 0 = before the first. Values from files are validated against this."""
+RandomState = dict[str, str]
+"""State of one process's generators in hexadecimal, by kind of device: "cpu", "cuda"."""
+
+_BYTES = re.compile("([0-9a-f]{2})+")
+
+
+# --- early stopping ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Best:
+    """One of the best validations."""
+
+    update: UpdateNumber
+    value: float
+    """Of the metric that chooses."""
+    loss: float = 0.0
+    """Decides between equal values."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The best validations so far, and how long the last of them is ago."""
+
+    best: tuple[Best, ...] = ()
+    """The best validations, best first."""
+    waited: int = 0
+    """Validations since the last new best."""
+
+    @property
+    def is_new_best(self) -> bool:
+        """The last validation was better than all before it."""
+        return bool(self.best) and self.waited == 0
+
+    def observe(
+        self, metric: Metric, value: float, *, loss: float, update: int, keep: int
+    ) -> "Stopping":
+        """Return the state after a validation.
+
+        Of equal values the one with the lower loss is better, since a young model improves while
+        its BLEU is still 0. Those equal in both stay in order of time.
+
+        Args:
+            metric: a loss is better when lower, a score when higher.
+            value: the validation's value; NaN is never good.
+            loss: the validation's loss.
+            update: when it was made.
+            keep: length of the best list.
+        """
+
+        def rank(best: Best) -> tuple[float, float]:
+            return best.value if metric == "loss" else -best.value, best.loss
+
+        found = Best(update, value, loss)
+        is_good = not math.isnan(value)
+        is_better = is_good and (not self.best or rank(found) < rank(self.best[0]))
+        others = [best for best in self.best if best.update != update]
+        ranked = sorted([*others, *([found] if is_good else [])], key=rank)
+        return Stopping(best=tuple(ranked[:keep]), waited=0 if is_better else self.waited + 1)
+
+    def should_stop(self, patience: int) -> bool:
+        """Whether `patience` validations (0 = endless) have passed without a new best."""
+        return 0 < patience <= self.waited
+
+
+# --- counters ------------------------------------------------------------------------------
 
 
 @dataclass
 class TrainingState:
-    """The counters of a run; the loop moves them on."""
+    """The counters of a run; the loop advances them."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     data_key: str = ""
-    """Hash of what was prepared and how; a resumed run must find the same."""
+    """Hash of the prepared data; a resumed run must find the same."""
     update: UpdateNumber = 0
     """Updates made, skipped ones included."""
     position: Position = field(default_factory=lambda: Position(epoch=0, update_in_epoch=0))
-    """What the sampler gives next."""
+    """What the sampler yields next."""
     tokens: int = 0
     """Target tokens seen, over all ranks."""
     skipped: int = 0
-    """Updates skipped for a non-finite loss or gradient."""
+    """Updates skipped because of a loss or gradient that is not finite."""
     skipped_in_a_row: int = 0
     """Those at the very end."""
     times_back: int = 0
     """How often the run diverged and went back to a checkpoint."""
     is_validation_due: bool = False
-    """A signal cut a validation short: it comes first when the run goes on."""
+    """A signal cut a validation short: it comes first when the run resumes."""
     is_reload_due: bool = False
-    """The rate has fallen: the best weights come back before the next update."""
+    """The rate has fallen: the best weights are reloaded before the next update."""
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
-    """Time spent training, over all pieces of the run."""
+    """Time spent training, over all starts of the run."""
     plateau: Plateau = field(default_factory=Plateau)
     """Of the plateau schedule."""
     stopping: Stopping = field(default_factory=Stopping)
@@ -62,3 +146,69 @@ class TrainingState:
 
 
 _TABLE = TypeAdapter(TrainingState)
+
+
+# --- random generators ---------------------------------------------------------------------
+
+
+def gather_random_states(world: World) -> list[RandomState]:
+    """Return the state of every rank, in order of rank; all ranks must call."""
+    state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
+    kind = world.device.type
+    if kind != "cpu":
+        state[kind] = getattr(torch, kind).get_rng_state(world.device).numpy().tobytes().hex()
+    return gather_objects(state, world)
+
+
+def require_random_states(states: object) -> None:
+    """Check that a value from a file has the form of what `gather_random_states` returned.
+
+    Raises:
+        TypeError: it has not.
+    """
+    if not isinstance(states, list) or not states:
+        raise TypeError("random_states: needs a list with a table for each process")
+    for table in states:
+        if not isinstance(table, dict) or "cpu" not in table:
+            raise TypeError("random_states: needs a table with the key cpu for each process")
+        if not all(isinstance(text, str) and _BYTES.fullmatch(text) for text in table.values()):
+            raise TypeError("random_states: holds other values than bytes in hexadecimal")
+
+
+def restore_random_states(states: Sequence[RandomState], world: World) -> None:
+    """Set this rank's generators to the state that was saved for it.
+
+    With another number of ranks, or on another kind of device, the saved states do not apply. Each
+    rank is then seeded from them: still random and repeatable, but not what the uninterrupted run
+    would have drawn. A warning says so.
+
+    Raises:
+        ModelError: what was saved is no state of a generator.
+    """
+    kinds = {"cpu", world.device.type}
+    if len(states) == world.size and states[world.rank].keys() == kinds:
+        own = states[world.rank]
+        try:
+            torch.set_rng_state(_tensor(own["cpu"]))
+            for kind in kinds - {"cpu"}:
+                getattr(torch, kind).set_rng_state(_tensor(own[kind]), world.device)
+        except RuntimeError as error:  # of another size, or none
+            raise ModelError(
+                f"the saved random_states of process {world.rank} are damaged ({error}); "
+                "go back to another checkpoint."
+            ) from error
+        return
+    if world.is_main:
+        logger.warning(
+            "resumed with %d processes on %s, saved with %d: "
+            "the random numbers differ from those of an uninterrupted run",
+            world.size,
+            world.device.type,
+            len(states),
+        )
+    digest = hashlib.sha256(f"{world.rank} {states[0]['cpu']}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _tensor(state: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray.fromhex(state), dtype=torch.uint8)

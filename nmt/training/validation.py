@@ -1,13 +1,13 @@
-"""How good weights are: loss on held-out pairs, and scores of what they translate.
+"""Validation: loss on held-out pairs, and scores of their translations.
 
-Translations go the whole way, from raw text through the translator to detokenized text, and are
-held against the untouched references: the number that chooses the model is the one users see.
+Translations go through the public translator, from raw text to detokenized text, and are compared
+with the untouched references: the score that chooses the model is the one users see.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -15,36 +15,39 @@ import torch
 
 from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
-from nmt.config.training import TrainingConfig, ValidationConfig
 from nmt.data.corpus import Corpus
+from nmt.data.folder import VALID, PreparationRecord
 from nmt.data.loader import batches_once
-from nmt.errors import explain_lack_of_memory
 from nmt.evaluation.metrics import Score, score
-from nmt.models.translation import TranslationModel
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
-from nmt.training.divergence import is_hopeless
-from nmt.training.gradients import describe_batch
-from nmt.training.run_folder import VALIDATIONS
-from nmt.training.stopping import Metric
+from nmt.training.distributed import await_main, broadcast_object
+from nmt.training.journal import ValidationReport
+from nmt.training.objectives import Likelihood, Model, explain_large_batch
+from nmt.training.run_folder import DATA, VALIDATIONS
+from nmt.training.schedule import after_validation, should_reload_best
+from nmt.training.shipping import name_scores, ship
+from nmt.training.signals import GracefulStop, Interrupted
+from nmt.training.state import Metric
+from nmt.training.training_run import TrainingRun, diverged, is_hopeless, require_finite, save
 from nmt.translator import Translator
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a validation found."""
+    """The result of a validation."""
 
     loss: float
     """Mean negative log-likelihood per target token, in nats."""
     bleu: float | None
     """Of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
-    """Likewise."""
+    """Of detokenized text, 0 to 100; None if nothing was translated."""
     seconds: float
-    """What it took."""
+    """Duration."""
 
     def value(self, metric: Metric) -> float:
         """Return the value that chooses; NaN if it was not measured."""
@@ -52,22 +55,68 @@ class Scores:
         return float("nan") if value is None else value
 
 
+def validate(run: TrainingRun, stop: GracefulStop) -> bool:
+    """Score the weights; save them if they are among the best, and ship them if they are the best.
+
+    A signal cuts it short; then nothing has changed but that a validation is due.
+
+    Returns:
+        Whether it saved.
+
+    Raises:
+        DivergenceError: the weights, or their loss, are not finite.
+    """
+    state, config = run.state, run.experiment.validation
+    training = run.experiment.training
+    require_finite(run)
+    with run.averaged_weights():
+        scores = _score(run, stop)
+        state.is_validation_due = scores is None
+        if scores is None:
+            return False
+        if is_hopeless(scores.loss):
+            what = f"the loss on the validation files is {scores.loss:.4g}"
+            raise diverged(state.update, what, training)
+        state.stopping = state.stopping.observe(
+            config.metric,
+            scores.value(config.metric),
+            loss=scores.loss,
+            update=state.update,
+            keep=training.keep_best,
+        )
+        is_best = state.stopping.is_new_best
+        if is_best and run.world.is_main:
+            ship(run, name_scores(scores, config))
+    state.plateau = after_validation(training.schedule, state.plateau, improved=is_best)
+    state.is_reload_due = should_reload_best(training.schedule, state.plateau)
+    # Reported first: a validation that a checkpoint counts as done is also in the metrics.
+    run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
+    is_kept = any(best.update == state.update for best in state.stopping.best)
+    if is_kept:
+        save(run)
+    return is_kept
+
+
+def _score(run: TrainingRun, stop: GracefulStop) -> Scores | None:
+    """Return the main rank's scores on every rank; None if a signal interrupted it."""
+    scores = None
+    if run.world.is_main:
+        with contextlib.suppress(Interrupted), stop.at_once():
+            scores = run.validator.score(run.model, run.state.update)
+    await_main(run.world)
+    return broadcast_object(scores, run.world)
+
+
 @torch.inference_mode()
-def mean_loss(
-    model: TranslationModel, corpus: Corpus, *, batch_tokens: int, device: torch.device
-) -> float:
+def mean_loss(model: Model, corpus: Corpus, *, batch_tokens: int, device: torch.device) -> float:
     """Return the mean negative log-likelihood per target token over a corpus, in nats."""
     was_training = model.training
     model.eval()
-    nll, tokens = 0.0, 0
+    objective, nll, tokens = Likelihood(), 0.0, 0
     for batch in batches_once(corpus, batch_tokens=batch_tokens):
-        with explain_lack_of_memory(partial(describe_batch, batch)):
-            batch = batch.to(device)
-            memory = model.encode(batch.source, batch.source_mask)
-            features = model.decode(memory, batch.target_in)
-            mask = batch.target_mask
-            _, nlls = model.output.losses(features[mask], batch.target_out[mask])
-            nll, tokens = nll + nlls.sum().item(), tokens + len(nlls)
+        with explain_large_batch(batch):
+            loss = objective.loss(model, batch.to(device))
+            nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
     model.train(was_training)
     return nll / tokens if tokens else float("nan")
 
@@ -75,61 +124,51 @@ def mean_loss(
 class Validator:
     """Scores weights on the validation files.
 
-    With `metric = "loss"` nothing is translated. Every translation is kept in the run's folder
-    `valid/`, a file each time, so that one can watch a model learn.
+    Each translation is kept as a file in the folder `valid/` of the run, which shows how a model
+    learns.
 
     Args:
-        corpus: the prepared validation pairs, for the loss.
+        experiment: names the files, the normalisation and the metric; with `metric = "loss"`
+            nothing is translated.
+        run: the run folder, with prepared data.
         subwords: pieces of source and target.
-        experiment: for the files, the normalisation and the metric.
-        run: the run folder.
         device: where the model is.
-        bad_lines: what to do with pairs that are not UTF-8.
 
     Raises:
-        DataError: the files cannot be read. They are read here, once: what happens to them later
-            neither ends a run nor changes what its scores are of.
+        DataError: the files cannot be read. They are read here, once: later changes to them
+            neither end a run nor change its scores.
     """
 
     def __init__(
         self,
-        corpus: Corpus,
-        subwords: tuple[Subword, Subword],
         experiment: Experiment,
         run: Path,
+        subwords: tuple[Subword, Subword],
         device: torch.device,
-        *,
-        bad_lines: BadLines = "error",
     ) -> None:
-        self.corpus, self.run, self.device = corpus, run, device
+        self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
         self.source, self.target = subwords
-        self.config: ValidationConfig = experiment.validation
+        self.batch_tokens = experiment.training.batch_tokens
         self.search: SearchConfig = experiment.search.model_copy(
-            update={"beam": self.config.beam, "shortlist": 0}
+            update={"beam": experiment.validation.beam, "shortlist": 0}
         )
         self.normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
-        self.training: TrainingConfig = experiment.training
-        self.pairs: list[tuple[str, str]] = []
-        if self.config.metric != "loss":
-            source, target = map(Path, experiment.data.valid)
-            pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
-            self.pairs = [pair for _, pair in islice(pairs, self.config.max_lines or None)]
+        self.texts = _texts_to_translate(experiment, PreparationRecord.load(run / DATA).bad_lines)
 
-    def score(self, model: TranslationModel, update: int) -> Scores:
+    def score(self, model: Model, update: int) -> Scores:
         """Score the weights that `model` has now, after `update` updates."""
         begin = time.monotonic()
-        batch_tokens = self.training.batch_tokens
-        loss = mean_loss(model, self.corpus, batch_tokens=batch_tokens, device=self.device)
-        if self.config.metric == "loss" or is_hopeless(loss):
+        loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
+        if not self.texts or is_hopeless(loss):
             return Scores(loss, None, None, time.monotonic() - begin)
         bleu, chrf = self._translate_and_score(model, update)
         return Scores(loss, bleu.value, chrf.value, time.monotonic() - begin)
 
-    def _translate_and_score(self, model: TranslationModel, update: int) -> Sequence[Score]:
-        source, references = zip(*self.pairs, strict=True)
+    def _translate_and_score(self, model: Model, update: int) -> Sequence[Score]:
+        sources, references = zip(*self.texts, strict=True)
         translator = Translator(
             [model],
             source=self.source,
@@ -138,7 +177,17 @@ class Validator:
             search=self.search,
             device=self.device,
         )
-        hypotheses = [translation.text for translation in translator.translate(source)]
+        hypotheses = [translation.text for translation in translator.translate(sources)]
         folder = make_folder(self.run / VALIDATIONS)
         write_text(folder / f"update-{update:06d}.hyp", "\n".join([*hypotheses, ""]))
         return score(hypotheses, references, ("bleu", "chrf"))
+
+
+def _texts_to_translate(experiment: Experiment, bad_lines: BadLines) -> list[tuple[str, str]]:
+    """Return sources and references; none if the loss alone is wanted."""
+    config = experiment.validation
+    if config.metric == "loss":
+        return []
+    source, target = map(Path, experiment.data.valid)
+    pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
+    return [pair for _, pair in islice(pairs, config.max_lines or None)]

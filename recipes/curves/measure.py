@@ -17,10 +17,11 @@ from nmt.search.options import SearchOptions
 from nmt.search.scorer import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
-from nmt.training.clipping import clip_gradients
 from nmt.training.distributed import World
-from nmt.training.gradients import Objective, accumulate_gradients
+from nmt.training.objectives import Likelihood
 from nmt.training.optimizer import build_optimizer
+from nmt.training.run import choose_precision
+from nmt.training.step import accumulate_gradients, clip_gradients
 from nmt.translator import DTYPES
 
 _SEED = 1
@@ -50,18 +51,21 @@ def draw_batch(point: Point, sentences: int) -> Batch:
 
 
 def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[[], int]:
-    """Return a function that performs one update, like `nmt.training.loop.make_update`.
-
-    The function returns 1, the number of updates.
-    """
-    world = World()
-    config = TRAINING.model_copy(update={"precision": precision})
-    objective = Objective.of(config, world.device)
+    """Return what makes one update, as `nmt.training.step.make_update` does, and counts it."""
+    world, config = World(), TRAINING
+    dtype = choose_precision(precision, world.device)
+    objective = Likelihood.of(config)
     optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
 
     def update() -> int:
         accumulate_gradients(
-            model, [batch], objective, tokens=batch.tokens, sampling=None, world=world
+            model,
+            [batch],
+            objective,
+            tokens=batch.tokens,
+            updates=0,
+            precision=dtype,
+            world=world,
         )
         clip_gradients(model.parameters(), config.clip_norm)
         optimizer.step()

@@ -48,4 +48,4 @@ def test_the_curves_are_drawn_on_request(tmp_path, invoke):
 def test_a_folder_without_a_run_is_a_usage_error(tmp_path, invoke):
     error = invoke(tmp_path / "absent").exception
     assert isinstance(error, UsageError)
-    assert "is no run folder" in str(error)
+    assert "is not a run folder" in str(error)

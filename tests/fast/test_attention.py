@@ -4,12 +4,12 @@ import contextlib
 
 import pytest
 import torch
+from nmt.layers.shared_products import shared_products
+from nmt.native.kernels import kernels
 from torch import Tensor
 
 from nmt.layers import attention
 from nmt.layers.attention import GeneralAttention, attend, attend_plainly, attention_kernels
-from nmt.layers.shared_products import shared_products
-from nmt.native.kernels import kernels
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 

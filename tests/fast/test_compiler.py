@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from nmt.native import compiler
 from nmt.native.compiler import SWITCH, compile_kernels
 

@@ -2,10 +2,6 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
-
-from nmt.layers import products
-from nmt.layers.cells import GruCell, LstmCell, RnnCell
 from nmt.layers.products import (
     MultiplyInt8,
     can_quantize,
@@ -13,6 +9,10 @@ from nmt.layers.products import (
     multiply_plainly,
     quantize,
 )
+from torch.nn import functional as F
+
+from nmt.layers import products
+from nmt.layers.cells import GruCell, LstmCell, RnnCell
 from nmt.layers.recurrent import RecurrentLayer, unroll_steps
 
 pytestmark = pytest.mark.skipif(not can_quantize(), reason="this torch has no 8-bit products")

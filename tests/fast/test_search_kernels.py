@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from nmt.native.kernels import kernels
 
 from nmt.layers.output import log_sum_exp
-from nmt.native.kernels import kernels
 from nmt.search import candidates
 from nmt.search.candidates import best_continuations
 from nmt.search.scorer import ScorerStep

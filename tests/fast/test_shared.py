@@ -4,10 +4,9 @@ import contextlib
 
 import pytest
 import torch
+from nmt.layers.shared_products import shared_products
 from torch import Tensor
 from torch.nn import functional as F
-
-from nmt.layers.shared_products import shared_products
 
 
 def parameter(*shape: int) -> Tensor:

@@ -43,11 +43,14 @@ from nmt.training.checkpoint import (
     save_checkpoint,
 )
 from nmt.training.distributed import World
-from nmt.training.ema import MovingAverage
-from nmt.training.optimizer import build_optimizer
-from nmt.training.randomness import gather_random_states, restore_random_states
-from nmt.training.state import TrainingState
-from nmt.training.stopping import Best, Stopping
+from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.state import (
+    Best,
+    Stopping,
+    TrainingState,
+    gather_random_states,
+    restore_random_states,
+)
 
 TEXT = "a cat eats a mouse.\nthe small dog sleeps\n\ntwo birds sing, one bird sleeps\n"
 TABLES = {

@@ -14,7 +14,7 @@ from tiny import write_corpus
 from nmt.cli.main import run
 from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
-from nmt.training import loop
+from nmt.training import step
 
 KINDS = ("NaN loss", "infinite loss", "NaN gradient", "infinite gradient")
 
@@ -67,12 +67,12 @@ class Fault:
 @pytest.fixture
 def inject(monkeypatch):
     """Return a function that makes updates of this process go wrong."""
-    plain = loop.accumulate_gradients
+    plain = step.accumulate_gradients
 
     def begin(kind: str, calls: set[int]) -> Fault:
         fault = Fault(kind, calls)
         fault.plain = plain
-        monkeypatch.setattr(loop, "accumulate_gradients", fault.accumulate)
+        monkeypatch.setattr(step, "accumulate_gradients", fault.accumulate)
         return fault
 
     return begin
@@ -194,8 +194,8 @@ def test_a_run_that_went_back_before_does_not_go_back_again_after_resuming(tmp_p
 
 def test_weights_that_burst_send_a_run_back_as_well(tmp_path, monkeypatch, capfd):
     """A step of any size is one that a finite gradient allows: it is seen before a save."""
-    plain, rates = loop.learning_rate, iter([0.01] * 7 + [1e300])
-    monkeypatch.setattr(loop, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
+    plain, rates = step.learning_rate, iter([0.01] * 7 + [1e300])
+    monkeypatch.setattr(step, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
     options = ("training.optimizer=sgd", "training.save_every=5", "training.max_updates=12")
     assert train(tmp_path, *options) == 0
     assert re.search(
@@ -205,8 +205,8 @@ def test_weights_that_burst_send_a_run_back_as_well(tmp_path, monkeypatch, capfd
 
 
 def test_a_loss_beyond_measure_sends_a_run_back_before_it_is_shipped(tmp_path, monkeypatch, capfd):
-    plain, rates = loop.learning_rate, iter([0.01] * 7 + [1e37])
-    monkeypatch.setattr(loop, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
+    plain, rates = step.learning_rate, iter([0.01] * 7 + [1e37])
+    monkeypatch.setattr(step, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
     options = ("training.optimizer=sgd", "validation.every=5", "training.max_updates=12")
     assert train(tmp_path, *options) == 0
     log = capfd.readouterr().err

@@ -69,7 +69,7 @@ def entries(run: Path, kind: str = "update") -> list[dict]:
 def assert_names_the_lost(process: Process, rank: int, lost: int, of: int) -> None:
     assert process.wait() == 5, process.errors
     assert re.search(
-        rf"error: rank {rank} of {of} lost rank {lost}\b.*; look why that ended or cannot be "
+        rf"error: rank {rank} of {of} lost rank {lost}\b.*; find out why it ended or cannot be "
         r"reached, then start the same command again to resume\.",
         process.errors,
     ), process.errors
@@ -187,11 +187,11 @@ NOTE_PAIRS = """
 import json, os
 from nmt.training import loop
 plain = loop.make_update
-def note(trainer, update):
+def note(run, update):
     pairs = [int(pair) for batch in update.micro_batches for pair in batch.indices]
     with open({path!r}, "a") as file:
         file.write(json.dumps(pairs) + "\\n")
-    return plain(trainer, update)
+    return plain(run, update)
 loop.make_update = note
 """
 

@@ -284,9 +284,7 @@ def test_gradients_of_the_whole_model_are_correct():
 
     def loss() -> torch.Tensor:
         features = model.decode(model.encode(source, mask), TARGET_IN)
-        losses, _ = model.output.losses(
-            features.flatten(0, 1), TARGET_IN.flatten(), smoothing=0.1
-        )
+        losses, _ = model.output.losses(features.flatten(0, 1), TARGET_IN.flatten(), smoothing=0.1)
         return losses.sum()
 
     (gradient,) = torch.autograd.grad(loss(), weight)

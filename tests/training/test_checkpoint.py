@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from nmt.config.training import AdamConfig
@@ -33,12 +32,15 @@ from nmt.training.checkpoint import (
     save_checkpoint,
 )
 from nmt.training.distributed import World
-from nmt.training.ema import MovingAverage
-from nmt.training.optimizer import build_optimizer
-from nmt.training.randomness import gather_random_states, restore_random_states
+from nmt.training.optimizer import MovingAverage, build_optimizer
 from nmt.training.schedule import Plateau
-from nmt.training.state import TrainingState
-from nmt.training.stopping import Best, Stopping
+from nmt.training.state import (
+    Best,
+    Stopping,
+    TrainingState,
+    gather_random_states,
+    restore_random_states,
+)
 
 
 def new_trainee(hidden=4, *, ema=True):
@@ -278,8 +280,9 @@ def rewrite_state(folder, **changes):
     ("changes", "text"),
     [
         (
-            {"format": 2},
-            ": has checkpoint format 2, this nmt reads 1; resume with the nmt that wrote it.$",
+            {"format": 1},
+            ": has checkpoint format 1, this version of nmt reads 2 alone; resume with the version "
+            "that wrote it, or train anew in another run folder.$",
         ),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
         ({"position": None}, "is not what nmt writes"),
@@ -320,12 +323,6 @@ def test_the_remedy_for_a_strange_state_is_named(tmp_path):
         f"{folder}/state.json: is not what nmt writes ('random_states'); restore it, or delete "
         "this checkpoint and go on from an earlier one."
     )
-
-
-def test_the_kind_of_optimizer_stands_beside_its_moments(tmp_path):
-    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
-    with safe_open(folder / "optimizer.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["nmt"]) == {"optimizer": "Adam"}
 
 
 def test_another_number_of_threads_is_reported(tmp_path, caplog):
@@ -387,7 +384,7 @@ def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
     last = save(tmp_path, trainee, TrainingState(update=30, stopping=stopping))
     assert [path.name for path in best_checkpoints(tmp_path)] == ["update-000020", "update-000010"]
     for wrong in (3, *({"best": [{"update": n, "value": 1}]} for n in ("x", -1, 10**300))):
-        write_json(last / "state.json", {"stopping": wrong})
+        write_json(last / "state.json", {"format": module.FORMAT, "stopping": wrong})
         with pytest.raises(ModelError, match=r"update-000030/state\.json: is not what .*\([^N]"):
             best_checkpoints(tmp_path)
 
@@ -397,11 +394,18 @@ def test_a_checkpoint_names_the_data_it_was_trained_on(tmp_path):
     assert data_key_of(folder) == "0123abcd"
 
 
-@pytest.mark.parametrize("table", [{}, [], 3])
-def test_a_checkpoint_that_does_not_name_its_data_is_refused(tmp_path, table):
+def test_a_checkpoint_that_does_not_name_its_data_is_refused(tmp_path):
+    folder = save(tmp_path, new_trainee(), TrainingState(update=1))
+    write_json(folder / "state.json", {"format": module.FORMAT})
+    with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what .*\([^N]"):
+        data_key_of(folder)
+
+
+@pytest.mark.parametrize("table", [{}, {"format": 1}, [], 3])
+def test_a_checkpoint_of_another_format_is_refused_before_anything_is_prepared(tmp_path, table):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     write_json(folder / "state.json", table)
-    with pytest.raises(ModelError, match=r"update-000001/state\.json: is not what .*\([^N]"):
+    with pytest.raises(ModelError, match=r"has checkpoint format (None|1), this version of nmt"):
         data_key_of(folder)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.training.clipping import clip_gradients
+from nmt.training.step import clip_gradients
 
 
 def parameters(*gradients):

@@ -22,14 +22,15 @@ from nmt.training.distributed import (
 
 SCRIPT = """
 import json, os, signal, sys
+from dataclasses import asdict
 import torch
 from torch import nn
 from nmt.errors import NmtError
 from nmt.training.distributed import (
-    agree, all_reduce_gradients, all_reduce_sum, await_main, broadcast_object, gather_objects,
-    start_world,
+    Agreement, agree, all_reduce_gradients, all_reduce_sum, await_main, broadcast_object,
+    gather_objects, start_world,
 )
-from nmt.training.randomness import gather_random_states, restore_random_states
+from nmt.training.state import gather_random_states, restore_random_states
 
 torch.set_num_threads(1)
 with start_world("cpu", timeout=30) as world:
@@ -43,12 +44,19 @@ with start_world("cpu", timeout=30) as world:
     states = gather_random_states(world)
     first = torch.rand(3).tolist()
     restore_random_states(states, world)
+    own = Agreement(
+        nll=1.5,
+        stop=not world.is_main,
+        validate=world.is_main,
+        save=not world.is_main,
+        is_out_of_time=False,
+    )
     result = {
         "rank": world.rank,
         "size": world.size,
         "gradients": [p.grad.flatten().tolist() for p in (weight, bias, unused)],
         "sum": all_reduce_sum([world.rank + 0.5, 1e16, 1.0], world),
-        "agreed": agree([1.0], [world.is_main, not world.is_main], world),
+        "agreed": asdict(agree(own, world)),
         "broadcast": broadcast_object({"from": world.rank, "text": "e" * 50 * world.rank}, world),
         "gathered": gather_objects(["x" * world.rank, None], world),
         "awaited": [await_main(world)] * 2,
@@ -96,7 +104,13 @@ def test_two_processes_sum_broadcast_and_gather(tmp_path):
             "size": 2,
             "gradients": [[0.0, 3.0, 6.0, 9.0, 12.0, 15.0], [5.0], [0.0] * 4],
             "sum": [2.0, 2e16, 2.0],
-            "agreed": [2.0, 1.0, 0.0],
+            "agreed": {
+                "nll": 3.0,
+                "stop": True,
+                "validate": True,
+                "save": False,
+                "is_out_of_time": False,
+            },
             "broadcast": {"from": 0, "text": ""},
             "gathered": [["", None], ["x", None]],
             "awaited": [None, None],

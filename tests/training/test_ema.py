@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from nmt.errors import ModelError
-from nmt.training.ema import MovingAverage
+from nmt.training.optimizer import MovingAverage
 
 
 def set_weight(model, value):

@@ -13,12 +13,13 @@ from imagined_gpu import gpu as gpu  # a fixture
 from tiny import tiny
 
 from nmt.config.model import ModelConfig
+from nmt.config.training import ConstantSamplingConfig, ScheduledSamplingConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
 from nmt.layers.recurrent import unroll_fused
 from nmt.models.build import build_model
 from nmt.models.shortlist import Shortlist
-from nmt.models.translation import ScheduledSampling, TranslationModel
+from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
 from nmt.search.options import SearchOptions
 from nmt.search.scorer import EnsembleScorer, ModelScorer
@@ -26,8 +27,9 @@ from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 from nmt.training import distributed
 from nmt.training.distributed import World
-from nmt.training.gradients import Objective, accumulate_gradients
+from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
+from nmt.training.step import accumulate_gradients
 
 CPU, VOCAB = torch.device("cpu"), 11
 SENTENCES = ([4, 5, 6, 7, EOS], [9, 4, EOS], [10, 8, 8, EOS])
@@ -68,7 +70,9 @@ def batch() -> Batch:
 
 
 def gradients(
-    device: torch.device, decoder: dict[str, Any], sampling: ScheduledSampling | None = None
+    device: torch.device,
+    decoder: dict[str, Any],
+    sampling: ScheduledSamplingConfig | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return loss and gradients of one batch, in fp32."""
     model = build(device, decoder).train()
@@ -76,9 +80,10 @@ def gradients(
     nll = accumulate_gradients(
         model,
         [batch()],
-        Objective(smoothing=0.1, l1=0.01, l2=0.01),
+        Likelihood(smoothing=0.1, l1=0.01, l2=0.01, sampling=sampling),
         tokens=batch().tokens,
-        sampling=sampling,
+        updates=0,
+        precision=torch.float32,
         world=World(device=device),
     )
     found = {name: weight.grad for name, weight in model.named_parameters()}
@@ -95,7 +100,8 @@ def test_gradients_are_those_of_the_cpu(gpu, decoder):
 
 @pytest.mark.parametrize("pick", ["sample", "argmax"])
 def test_scheduled_sampling_draws_on_the_gpu(gpu, pick):
-    both = [gradients(device, {}, ScheduledSampling(0.5, pick)) for device in (gpu, CPU)]
+    sampling = ConstantSamplingConfig(probability=0.5, pick=pick)
+    both = [gradients(device, {}, sampling) for device in (gpu, CPU)]
     torch.testing.assert_close(*both, rtol=1e-4, atol=1e-5)
 
 

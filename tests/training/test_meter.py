@@ -3,10 +3,9 @@ from dataclasses import dataclass
 import pytest
 
 from nmt.config.training import TrainingConfig
-from nmt.training import meter as module
-from nmt.training.meter import Meter
+from nmt.training import journal as module
+from nmt.training.journal import Meter
 from nmt.training.state import TrainingState
-from nmt.training.timing import Every
 
 
 @dataclass
@@ -22,12 +21,14 @@ def etas(monkeypatch, *, begin: int, updates: int, per_epoch: int, **limits: int
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     state = TrainingState(update=begin)
-    meter = Meter(state, Every(1), TrainingConfig(**limits))
+    meter = Meter(state, TrainingConfig(log_every=1, **limits))
     found = []
     for _ in range(updates):
         now += 2.0
         state.update += 1
-        report = meter.count(StubUpdate(state.update / per_epoch), nll=300.0, norm=1.0)
+        report = meter.count(
+            StubUpdate(state.update / per_epoch), nll=300.0, gradient_norm=1.0, learning_rate=0.1
+        )
         found.append(report.eta)
     return found
 

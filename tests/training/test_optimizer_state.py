@@ -4,8 +4,7 @@ from torch import nn
 
 from nmt.config.training import AdamConfig, SgdConfig
 from nmt.errors import ModelError
-from nmt.training.optimizer import build_optimizer
-from nmt.training.optimizer_state import optimizer_tensors, restore_optimizer
+from nmt.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 
 KINDS = [
     SgdConfig(momentum=0.9, weight_decay=0.01),

@@ -5,7 +5,7 @@ import torch
 
 from nmt.errors import ModelError
 from nmt.training.distributed import World
-from nmt.training.randomness import gather_random_states, restore_random_states
+from nmt.training.state import gather_random_states, restore_random_states
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
 from nmt.models.translation import TranslationModel
 from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
-from nmt.training import checkpoint, loop, meter, trainer, validation
+from nmt.training import checkpoint, journal, step, training_run, validation
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -207,7 +207,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
 def test_weights_that_are_beyond_repair_are_never_kept(tmp_path, monkeypatch, rate, interval, what):
     """One huge step after a sound checkpoint ends the run; nothing is overwritten."""
     train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=2", interval)
-    monkeypatch.setattr(loop, "learning_rate", lambda *_: rate)
+    monkeypatch.setattr(step, "learning_rate", lambda *_: rate)
     with pytest.raises(DivergenceError, match=rf"update 4: .*{what}.*learning_rate \(now 0\.01\)"):
         train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=9", interval)
 
@@ -228,7 +228,7 @@ def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, mon
     def lose_the_files(*_: object, **named: object) -> None:
         (tmp_path / "valid.xx").unlink(missing_ok=True)
 
-    monkeypatch.setattr(meter.Meter, "count", lose_the_files)
+    monkeypatch.setattr(journal.Meter, "count", lose_the_files)
     run = train(tmp_path, "run", "validation.metric=bleu", "validation.every=10")
     written = (run / "valid" / "update-000020.hyp").read_text().split("\n")
     assert len(written) == 10 + 1
@@ -362,7 +362,7 @@ def test_an_update_is_saved_once_whatever_the_reasons(tmp_path, monkeypatch):
         saved.append(arguments[2].update)
         return checkpoint.save_checkpoint(*arguments)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(training_run, "save_checkpoint", save_checkpoint)
     losses = iter([2.0, 1.0])
     monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
     options = ("validation.every=2", "validation.metric=loss", "training.save_every=2")
@@ -380,7 +380,7 @@ def test_a_validation_is_in_the_metrics_before_a_checkpoint_says_it_is_done(tmp_
         seen.append([entry["update"] for entry in entries if entry["kind"] == "valid"])
         return checkpoint.save_checkpoint(*arguments)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(training_run, "save_checkpoint", save_checkpoint)
     losses = iter([2.0, 1.0])
     monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
     options = ("validation.every=2", "validation.metric=loss", "training.max_updates=4")
@@ -399,7 +399,7 @@ def test_a_signal_during_the_last_save_ends_without_another_validation(tmp_path,
         "training.max_updates=4",
     )
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "save_checkpoint", save_checkpoint)
+        patch.setattr(training_run, "save_checkpoint", save_checkpoint)
         patch.setattr("nmt.training.run.ship_average", lambda _: pytest.fail("validates again"))
         assert run_training(tiny(tmp_path, *options), tmp_path / "run", RunOptions()) == 143
     averaged = []

@@ -24,7 +24,7 @@ def contents(folder):
         (
             "config.toml",
             r"is no run folder, and a run would overwrite config\.toml in it; "
-            r"choose another --run, by habit a new folder below runs/\.$",
+            r"choose another --run, such as a new folder below runs/\.$",
         ),
         ("metrics.jsonl", r"would overwrite metrics\.jsonl in it"),
         ("manifest.json", r"would overwrite manifest\.json in it"),

@@ -11,7 +11,7 @@ from nmt.config.training import (
     LinearSamplingConfig,
     NoSamplingConfig,
 )
-from nmt.training.scheduled_sampling import reference_probability
+from nmt.training.objectives import reference_probability
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from nmt.training.stopping import Best, Stopping
+from nmt.training.state import Best, Stopping
 
 
 def after(metric, values, keep=2):

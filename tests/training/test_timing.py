@@ -1,8 +1,8 @@
 import pytest
 
 from nmt.errors import UsageError
-from nmt.training import timing
-from nmt.training.timing import Deadline, Every
+from nmt.training import schedule as timing
+from nmt.training.schedule import Deadline, Every
 
 
 @pytest.fixture

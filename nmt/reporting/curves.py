@@ -1,4 +1,4 @@
-"""How a run went: its metrics as a table of text, or as a picture."""
+"""The learning curves of a run, as a table of text or as a picture."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Curves:
 
     @classmethod
     def of(cls, run: Path) -> "Curves":
-        """Read the metrics of a run folder; a run that has not begun has none."""
+        """Read the metrics of a run folder; a run that has not started has none."""
         entries = read_metrics(run / METRICS)
         return cls(
             updates=_of_kind("update", UpdateReport, entries),
@@ -48,7 +48,7 @@ class Curves:
 def _of_kind(
     kind: str, report: type[UpdateReport | ValidationReport], entries: Sequence[Entry]
 ) -> list[Entry]:
-    """Return the entries of one kind but for damaged ones; None stands for what is not there."""
+    """Return the entries of one kind, without damaged ones; missing values are None."""
     names = [field.name for field in fields(report)]
     found = [
         {name: entry.get(name) for name in names} for entry in entries if entry.get("kind") == kind
@@ -70,11 +70,11 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def table(curves: Curves, *, rows: int = 0) -> str:
-    """Return one line per validation, with the training figures of its time; `*` marks the best.
+    """Return one line per validation, with the last training figures; `*` marks the best.
 
     Args:
         curves: of a run.
-        rows: at most so many lines, evenly chosen, the first, last and best among them; 0 = all.
+        rows: most lines, evenly spaced and including the first, last and best; 0 = all.
     """
     entries = _joined(curves)
     best = curves.best["update"] if curves.best else None
@@ -91,7 +91,7 @@ def table(curves: Curves, *, rows: int = 0) -> str:
 
 
 def _joined(curves: Curves) -> list[Entry]:
-    """Return the validations, each with the last update report before it, and what came after."""
+    """Return the validations, each with the last update report before it, then later reports."""
     reports = {entry["update"]: entry for entry in curves.updates}
     numbers = sorted(reports)
     joined, position = [], 0
@@ -118,7 +118,7 @@ def plot(curves: Curves, path: Path) -> None:
     """Draw loss, scores and learning rate over the updates into `path` (.svg, .png or .pdf).
 
     Raises:
-        UsageError: matplotlib is missing, or the name has another ending.
+        UsageError: matplotlib is missing, or the file name has another extension.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
@@ -152,12 +152,12 @@ def plot(curves: Curves, path: Path) -> None:
 
     picture = io.BytesIO()
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # the same picture, the same bytes
+    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # equal pictures are equal bytes
         figure.savefig(picture, format=kind, metadata=metadata[kind])
     write_bytes(path, picture.getvalue())
 
 
 def _points(entries: Sequence[Entry], key: str) -> tuple[list[int], list[float]]:
-    """Return the updates at which a figure is known, and the figure."""
+    """Return the updates at which a value is known, and the values."""
     known = [entry for entry in entries if entry.get(key) is not None]
     return [entry["update"] for entry in known], [entry[key] for entry in known]

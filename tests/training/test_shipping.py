@@ -3,7 +3,7 @@ import torch
 
 from nmt.errors import ModelError
 from nmt.storage.tensors import save_tensors
-from nmt.training.averaging import average_weights, shipped_weights
+from nmt.training.shipping import average_weights, shipped_weights
 
 
 def write(path, tensors):

@@ -1,4 +1,4 @@
-"""What is in a run folder, in a few lines."""
+"""The contents of a run folder in a few lines."""
 
 import math
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 from nmt.data.corpus import INDEX
 from nmt.errors import ModelError, UsageError
+from nmt.reporting.curves import Curves
 from nmt.storage.files import read_json
 from nmt.storage.os_errors import format_size
 from nmt.storage.tensors import load_metadata, tensor_shapes
-from nmt.training.curves import Curves
 from nmt.training.journal import format_duration
 from nmt.training.run_folder import CONFIG, DATA, MODEL
 
@@ -24,7 +24,7 @@ def overview(run: Path, curves: Curves) -> str:
     config = run / CONFIG
     if not config.is_file():
         raise UsageError(
-            f"{run}: is no run folder, it has no config.toml; name one of `nmt train`."
+            f"{run}: is not a run folder, it has no config.toml; name one written by `nmt train`."
         )
     lines = [f"run     {run}", f"config  {config}"]
     lines += [f"data    {text}" for text in _data(run)]
@@ -37,12 +37,12 @@ def overview(run: Path, curves: Curves) -> str:
 
 
 def _training(run: Path, curves: Curves) -> list[str]:
-    """Return what the last checkpoint has behind it, or the last report before there is one."""
+    """Return the counters of the last checkpoint, or of the last report before there is one."""
     report = curves.updates[-1] if curves.updates else None
     made = _last_state(run) or report
     if made is None:
         return []
-    # A checkpoint counts updates, not passes: these are reckoned at the rate of the report.
+    # A checkpoint counts updates, not passes: these are estimated from the last report.
     epochs = ""
     if report and report["epoch"] is not None and report["update"]:
         epochs = f"{report['epoch'] * made['update'] / report['update']:.1f} epochs, "
@@ -53,7 +53,7 @@ def _training(run: Path, curves: Curves) -> list[str]:
 
 
 def _pointed_to(run: Path, pointer: str) -> Path:
-    """Return what a file of the run names as a checkpoint, be there one or not."""
+    """Return the checkpoint that a file of the run names, which may not exist."""
     return run / (run / pointer).read_text("utf-8", errors="replace").strip()
 
 
@@ -66,7 +66,7 @@ def _last_state(run: Path) -> dict[str, Any] | None:
         made = {key: state[key] for key in ("update", "seconds", "skipped")}
         return made if all(map(math.isfinite, made.values())) else None
     except (ModelError, KeyError, TypeError, OverflowError):
-        return None  # none yet, or damaged: `nmt train` says what is wrong with it
+        return None  # missing or damaged; `nmt train` explains
 
 
 def _data(run: Path) -> list[str]:
@@ -80,12 +80,12 @@ def _data(run: Path) -> list[str]:
                 f"{counts['target_tokens']:,} target pieces"
             )
         except (ModelError, ValueError, KeyError, TypeError):
-            continue  # not prepared yet, or elsewhere: `nmt train` says what is wrong with it
+            continue  # missing or damaged; `nmt train` explains
     return lines
 
 
 def _model(run: Path) -> list[str]:
-    """Return how many weights the shipped model has, or the last checkpoint before there is one."""
+    """Return the size of the shipped model, or of the last checkpoint before there is one."""
     files = [run / MODEL / "model.safetensors"]
     if (run / "last").is_file():
         files.append(_pointed_to(run, "last") / "model.safetensors")

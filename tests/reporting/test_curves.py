@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from nmt.errors import ModelError, UsageError
+from nmt.reporting.curves import Curves, plot, table
+from nmt.reporting.overview import overview
 from nmt.storage.files import write_json
 from nmt.storage.tensors import save_arrays, save_tensors
-from nmt.training.curves import Curves, plot, table
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
-from nmt.training.overview import overview
 
 
 def write_run(run, validations=3, *, every=100, best=200):
@@ -69,7 +69,7 @@ def test_a_run_without_metrics_has_no_curves(tmp_path):
 
 def test_curves_and_overview_do_not_import_torch():
     code = (
-        "import sys, nmt.training.curves, nmt.training.overview; sys.exit('torch' in sys.modules)"
+        "import sys, nmt.reporting.curves, nmt.reporting.overview; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -130,7 +130,7 @@ def test_the_overview_names_a_damaged_model(tmp_path):
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
     with pytest.raises(
-        UsageError, match=r"is no run folder, it has no config\.toml; name one of `nmt train`\."
+        UsageError, match=r"is not a run folder, it has no config\.toml; name one written by "
     ):
         overview(tmp_path, Curves([], []))
 

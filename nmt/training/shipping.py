@@ -1,0 +1,182 @@
+"""The model folders that a run yields: of the best weights, or of the mean of several checkpoints.
+
+The mean is often slightly better than each of them.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from nmt.config.training import ValidationConfig
+from nmt.errors import ModelError, UsageError
+from nmt.models.folder import ModelCard, save_model_folder
+from nmt.models.weights import set_weights, weights_of
+from nmt.storage.checksums import verify_checksums
+from nmt.storage.files import write_bytes
+from nmt.storage.folders import make_folder, new_folder
+from nmt.storage.tensors import load_tensors, save_tensors
+from nmt.training.checkpoint import verify_checkpoint
+from nmt.training.run_folder import DATA, MODEL
+from nmt.training.training_run import TrainingRun, undamaged_best
+
+if TYPE_CHECKING:
+    from nmt.training.validation import Scores
+
+logger = logging.getLogger("nmt.training")
+
+_WEIGHTS, _CARD = "model.safetensors", "README.md"
+
+
+# --- the best weights of a run -------------------------------------------------------------
+
+
+def ship(run: TrainingRun, scores: dict[str, str]) -> None:
+    """Write the model folder, the one thing to share, from the weights the model has now."""
+    save_model_folder(
+        run.folder / MODEL,
+        run.model,
+        experiment=run.experiment,
+        pieces=run.folder / DATA,
+        card=ModelCard(
+            date=time.strftime("%Y-%m-%d"),
+            train_pairs=run.train_pairs,
+            valid_pairs=len(run.validator.corpus),
+            updates=run.state.update,
+            scores=scores,
+        ),
+    )
+
+
+def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
+    """Return the scores as the model card shows them."""
+    search = "greedy" if config.beam == 1 else f"beam {config.beam}"
+    named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
+    if scores.bleu is not None and scores.chrf is not None:
+        named[f"BLEU on the validation files ({search})"] = f"{scores.bleu:.2f}"
+        named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"
+    return named
+
+
+def ship_average(run: TrainingRun) -> None:
+    """Average the best checkpoints, and ship the average if it validates better than the best."""
+    config, state = run.experiment.validation, run.state
+    chosen = list(islice(undamaged_best(run), config.average))
+    if not chosen:
+        return
+    weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
+    own = {name: tensor.clone() for name, tensor in weights_of(run.model).items()}
+    set_weights(run.model, weights, run.folder)
+    scores = run.validator.score(run.model, state.update)
+    value, single = scores.value(config.metric), state.stopping.best[0].value
+    is_better = value < single if config.metric == "loss" else value > single
+    logger.info(
+        "average of %d checkpoints: %s %.4g, the best alone %.4g -> %s",
+        len(chosen),
+        config.metric,
+        value,
+        single,
+        "shipped" if is_better else "not shipped",
+    )
+    if is_better:
+        ship(run, name_scores(scores, config))
+    set_weights(run.model, own, run.folder)
+
+
+# --- the mean of checkpoints ---------------------------------------------------------------
+
+
+def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the mean of the tensors of several weight files.
+
+    It is computed in double precision and rounded once, so the mean of n copies of a file is that
+    file bit by bit. Tensors that are not floating point are taken from the first file.
+
+    Args:
+        files: safetensors files with the same names, shapes and types.
+
+    Raises:
+        ModelError: there is no file, one is damaged, or they belong to different models.
+    """
+    if not files:
+        raise ModelError("there are no checkpoints to average; train first.")
+    first = load_tensors(files[0])
+    sums = {name: tensor.double() for name, tensor in first.items() if tensor.is_floating_point()}
+    for file in files[1:]:
+        tensors = load_tensors(file)
+        _require_same_model(first, tensors, file, files[0])
+        for name, total in sums.items():
+            total += tensors[name]
+    means = {name: (total / len(files)).to(first[name].dtype) for name, total in sums.items()}
+    return {**first, **means}
+
+
+def _require_same_model(
+    expected: dict[str, Tensor], found: dict[str, Tensor], file: Path, first: Path
+) -> None:
+    differing = {
+        name
+        for name in expected.keys() | found.keys()
+        if name not in expected
+        or name not in found
+        or (expected[name].shape, expected[name].dtype) != (found[name].shape, found[name].dtype)
+    }
+    if differing:
+        names = ", ".join(f"`{name}`" for name in sorted(differing)[:3])
+        raise ModelError(
+            f"{file}: does not fit {first}, {len(differing)} tensors differ ({names}); "
+            "average checkpoints of one model only."
+        )
+
+
+def shipped_weights(checkpoint: Path) -> Path:
+    """Return the file of the weights that are validated and shipped: the moving average, if any."""
+    moving = checkpoint / "ema.safetensors"
+    return moving if moving.is_file() else checkpoint / _WEIGHTS
+
+
+def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path) -> None:
+    """Write a copy of a model folder whose weights are the mean of checkpoints.
+
+    Args:
+        model: the run's model folder; everything but the weights is copied from it, and a note is
+            added to its card.
+        checkpoints: of the same run; each is verified first.
+        output: the new folder.
+
+    Raises:
+        UsageError: there is no model folder yet, or `output` exists.
+        ModelError: a checkpoint or the model is damaged, or they do not fit each other.
+        ResourceError: the disk refuses.
+    """
+    if not model.is_dir():
+        raise UsageError(f"{model}: is missing; train until the first validation, then average.")
+    if os.path.lexists(output):
+        raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
+    listed = verify_checksums(model)
+    for folder in checkpoints:
+        verify_checkpoint(folder)
+    files = [shipped_weights(checkpoint) for checkpoint in checkpoints]
+    means = average_weights(files)
+    _require_same_model(load_tensors(model / _WEIGHTS), means, files[0], model / _WEIGHTS)
+    make_folder(output.absolute().parent)
+    with new_folder(output) as folder:
+        for name in listed.keys() - {_WEIGHTS}:  # files that are not listed were never verified
+            note = _note(checkpoints) if name == _CARD else ""
+            write_bytes(folder / name, (model / name).read_bytes() + note.encode())
+        save_tensors(folder / _WEIGHTS, means)
+
+
+def _note(checkpoints: Sequence[Path]) -> str:
+    names = ", ".join(checkpoint.name for checkpoint in checkpoints)
+    return (
+        "\n## Averaged weights\n\n"
+        f"The weights are the mean of {len(checkpoints)} checkpoints: {names}.\n"
+        "Scores above were measured before averaging.\n"
+    )
