@@ -228,10 +228,13 @@ def test_two_swapped_files_are_found(copied):
 
 def other_version_of_a_checkpoint(run: Run) -> str:
     newest = list_checkpoints(run.folder)[-1]
-    state = (newest / "state.json").read_text().replace('"format": 1', '"format": 2')
+    state = (newest / "state.json").read_text().replace('"format": 2', '"format": 1')
     (newest / "state.json").write_text(state)
     write_checksums(newest)
-    return f"{newest}: has checkpoint format 2, this nmt reads 1; resume with the nmt that wrote it"
+    return (
+        f"{newest}: has checkpoint format 1, this version of nmt reads 2 alone; "
+        "resume with the version that wrote it, or train anew in another run folder."
+    )
 
 
 def other_version_of_a_model(run: Run) -> str:
