@@ -239,9 +239,9 @@ def other_version_of_a_checkpoint(run: Run) -> str:
 
 def other_version_of_a_model(run: Run) -> str:
     path = run.folder / "model" / "config.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 1'))
     write_checksums(path.parent)
-    return f"{path}: has format version 2, and nmt "
+    return f"{path}: has format version 1, and nmt "
 
 
 @pytest.mark.parametrize("change", [other_version_of_a_checkpoint, other_version_of_a_model])
