@@ -26,6 +26,7 @@ from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
+from nmt.cli.search_options import SearchCommand
 from nmt.cli.show import show
 from nmt.cli.termination import Terminated, heed_signals
 from nmt.cli.tokenize import tokenize
@@ -61,7 +62,7 @@ for command in (
     average,
     bench,
 ):
-    app.command()(command)
+    app.command(cls=SearchCommand if command is translate else None)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -21,6 +21,8 @@ from nmt.data.loader import batches_once
 from nmt.errors import explain_lack_of_memory
 from nmt.evaluation.metrics import Score, score
 from nmt.models.translation import TranslationModel
+from nmt.native.ranking import ranking
+from nmt.search.ranking import rank_plainly
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
 from nmt.text.lines import BadLines, read_numbered_pairs
@@ -104,7 +106,7 @@ class Validator:
         self.source, self.target = subwords
         self.config: ValidationConfig = experiment.validation
         self.search: SearchConfig = experiment.search.model_copy(
-            update={"beam": self.config.beam, "shortlist": 0}
+            update={"beam": self.config.beam, "n_best": 1, "sample": False, "shortlist": 0}
         )
         self.normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
@@ -136,6 +138,7 @@ class Validator:
             normalizer=self.normalizer,
             search=self.search,
             device=self.device,
+            rank=ranking(rank_plainly),
         )
         hypotheses = [translation.text for translation in translator.translate(source)]
         folder = make_folder(self.run / VALIDATIONS)
