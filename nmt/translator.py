@@ -7,8 +7,9 @@ for translation in translator.translate(["Ein Mann schläft."]):
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +25,10 @@ from nmt.models.shortlist import Choice, Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.options import SearchOptions
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
+from nmt.search.ranking import Rank, rank_plainly
 from nmt.search.repetition import is_loop
-from nmt.search.scorer import EnsembleScorer, ModelScorer, Scorer
+from nmt.search.scorers import EnsembleScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
@@ -54,16 +55,16 @@ class TranslatedText:
     score: float
     """What translations are ranked by: `log_prob` after length and coverage penalty."""
     finished: bool
-    """False if the model was cut off at the length limit."""
+    """False if it was cut at the length limit."""
     alignment: tuple[Link, ...] | None
     """(source word, target word) from 0, if asked for."""
     repeats: bool = False
-    """Whether some words stand in it again and again, more often than in the source."""
+    """True if some words are repeated over and over, more often than in the source."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of one line."""
+    """A line and its translations."""
 
     source: str
     """The line as it was given."""
@@ -101,7 +102,7 @@ class ScoredPair:
     """How likely a given translation is."""
 
     pieces: tuple[str, ...]
-    """Target pieces, the end symbol last; none of an empty pair."""
+    """Target pieces, the end symbol last; an empty pair has none."""
     log_probs: tuple[float, ...]
     """Natural log-probability of each."""
 
@@ -112,7 +113,7 @@ class ScoredPair:
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 of an empty pair."""
+        """Their mean; 0 for an empty pair."""
         return self.log_prob / max(1, len(self.log_probs))
 
 
@@ -123,10 +124,11 @@ class Translator:
         models: at least one, all of the same subword models.
         source: pieces of the source side.
         target: pieces of the target side.
-        normalizer: what happens to a line first.
+        normalizer: applied to each line first.
         search: how translations are found, unless `translate` is told otherwise.
-        shortlist: what the first model's folder knows of the target pieces.
+        shortlist: of the first model's folder; None = it has none.
         device: where the models are.
+        rank: finds the best continuations in a search.
     """
 
     def __init__(
@@ -139,13 +141,15 @@ class Translator:
         search: SearchConfig | None = None,
         shortlist: Shortlist | None = None,
         device: torch.device | str = "cpu",
+        rank: Rank = rank_plainly,
     ) -> None:
         self.models = tuple(models)
         self.source, self.target, self.normalizer = source, target, normalizer
-        self.options = SearchOptions.from_config(search or SearchConfig())
-        self.shortlist, self.device = shortlist, torch.device(device)
-        scorers = [ModelScorer(model) for model in self.models]
-        self.scorer: Scorer = scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+        self.options = SearchConfig() if search is None else search
+        self.shortlist, self.device, self.rank = shortlist, torch.device(device), rank
+        self.autocast = False
+        """Compute products in bfloat16, with weights in float32."""
+        self.scorer = scorer_of(self.models)
 
     @classmethod
     def load(
@@ -186,13 +190,19 @@ class Translator:
         loaded = [load_model_folder(Path(folder)) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
-        models = [member.model.to(where, DTYPES[precision]) for member in loaded]
+        models = [member.model.to(where) for member in loaded]
+        rank: Rank = rank_plainly
         if fast:
-            from nmt.fast.accelerate import accelerate
+            from nmt.fast.accelerate import accelerate, describe_exchanges, ranking
 
+            rank = ranking(rank_plainly)
             for model in models:
-                accelerate(model, "search", int8=precision == "int8")
-        return cls(
+                model.to(DTYPES[precision])
+                for line in describe_exchanges(
+                    accelerate(model, "search", int8=precision == "int8")
+                ):
+                    _logger.debug("%s", line)
+        translator = cls(
             models,
             source=first.source,
             target=first.target,
@@ -203,13 +213,16 @@ class Translator:
             search=first.config.search,
             shortlist=first.shortlist,
             device=where,
+            rank=rank,
         )
+        translator.autocast = precision == "bf16" and not fast
+        return translator
 
     def translate(
         self,
         lines: Iterable[str],
         *,
-        options: SearchOptions | None = None,
+        options: SearchConfig | None = None,
         batch_size: int = 64,
         batch_tokens: int = 4096,
         max_source: int = 1024,
@@ -221,12 +234,13 @@ class Translator:
 
         Args:
             lines: plain text, a sentence each.
-            options: how to search; None = as the model folder says (`self.options`).
+            options: how to search; None = as the model folder says (`self.options`, which
+                `nmt.config.search.change_search` changes).
             batch_size: most sentences at once.
             batch_tokens: most source pieces at once, padding included.
             max_source: longer lines are cut to so many pieces, with a warning.
-            align: also say which words translate which; needs a model with attention.
-            exact: give the same bits in any batch and order, see `nmt.search.plan`; slower.
+            align: add word alignments; needs a model with attention.
+            exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: answer each line as soon as it comes, instead of collecting many; `lines` is
                 then drawn in another thread.
 
@@ -236,32 +250,47 @@ class Translator:
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
-        options = replace(
-            self.options if options is None else options, keep_attention=align, fixed_shape=exact
-        )
-        self._require_shortlist(options)
+        options = self.options if options is None else options
+        scorer = self._scorer_for(options, exact=exact)
         if align and all(model.decoder.attention is None for model in self.models):
             raise UsageError("the model has no attention, so words cannot be aligned; leave it out")
 
-        def plan(sentences: Sequence[Sequence[int]]) -> list[SentenceBatch]:
+        def plan(sources: Mapping[int, list[int]]) -> list[SentenceBatch]:
             if exact:
-                return plan_blocks(sentences, batch_size=batch_size)
-            lengths = [len(ids) for ids in sentences]
+                return plan_blocks(sources, batch_size=batch_size)
+            lengths = {number: len(ids) for number, ids in sources.items()}
             return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
 
+        def search_batch(
+            batch: SentenceBatch, sources: Mapping[int, list[int]]
+        ) -> dict[int, list[Hypothesis]]:
+            with self._computing(batch):
+                source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
+                found = search(
+                    scorer,
+                    source,
+                    mask,
+                    options,
+                    streams=batch.rows,
+                    keep_attention=align,
+                    fixed_shape=exact,
+                    rank=self.rank,
+                )
+            each = zip(batch.members, found, strict=True)
+            return {number: hypotheses for number, hypotheses in each if number is not None}
+
         def translations() -> Iterator[Translation]:
-            number = 1
+            first = 1
             windows = prompt_windows if prompt else full_windows
             for window in windows(lines, WINDOW):
-                sources = self._read(window, number, max_source)
-                filled = [index for index, ids in enumerate(sources) if len(ids) > 1]
+                texts = dict(enumerate(window, first))  # by the number of the line, from here on
+                sources = self._read(self.source, texts, max_source, "line", "translated")
                 found: dict[int, list[Hypothesis]] = {}
-                for batch in plan([sources[index] for index in filled]):
-                    members = [None if m is None else filled[m] for m in batch.members]
-                    found |= self._search(sources, members, batch.width, options, number)
-                for index, line in enumerate(window):
-                    yield self._write(line, sources[index], found.get(index), align=align)
-                number += len(window)
+                for batch in plan({n: ids for n, ids in sources.items() if len(ids) > 1}):
+                    found |= search_batch(batch, sources)
+                for number, line in texts.items():
+                    yield self._write(line, sources[number], found.get(number), align=align)
+                first += len(window)
 
         return translations()
 
@@ -275,7 +304,7 @@ class Translator:
     ) -> Iterator[ScoredPair]:
         """Yield how likely each given translation is, in order.
 
-        That an empty line stays empty is certain, as in `translate`: such a pair scores 0.
+        An empty line with an empty translation scores 0, since `translate` leaves it empty.
 
         Args:
             pairs: source line and target line.
@@ -285,85 +314,75 @@ class Translator:
         """
         first = 1
         for window in full_windows(pairs, WINDOW):
-            sources, targets = (
-                _cut(self._encode(subword, list(lines)), max_length, first, side, "scored")
-                for subword, lines, side in zip(
-                    (self.source, self.target),
-                    zip(*window, strict=True),
-                    ("source line", "target line"),
-                    strict=True,
-                )
-            )
-            first += len(window)
-            longest = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-            filled = [number for number, length in enumerate(longest) if length > 1]
-            lengths = [longest[number] for number in filled]
+            numbers = range(first, first + len(window))
+            texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
+            sources = self._read(self.source, texts[0], max_length, "source line", "scored")
+            targets = self._read(self.target, texts[1], max_length, "target line", "scored")
+            lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
+            lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, ScoredPair] = {}
             for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
-                numbers = [filled[member] for member in batch.members if member is not None]
-                with self._computing(batch):
-                    log_probs = score_targets(
-                        self.scorer,
-                        *self._pad([sources[number] for number in numbers]),
-                        *self._pad([targets[number] for number in numbers]),
-                    ).tolist()
-                for number, values in zip(numbers, log_probs, strict=True):
-                    ids = targets[number]
-                    pieces = tuple(self.target.pieces(ids))
-                    found[number] = ScoredPair(pieces, tuple(values[: len(ids)]))
-            yield from (found.get(number, ScoredPair((), ())) for number in range(len(window)))
+                found |= self._score_batch(batch, sources, targets)
+            yield from (found.get(number, ScoredPair((), ())) for number in numbers)
+            first += len(window)
 
-    def _read(self, window: list[str], first: int, max_source: int) -> list[list[int]]:
-        """Return the source ids of each line, EOS last; of a blank line EOS alone."""
-        return _cut(self._encode(self.source, window), max_source, first, "line", "translated")
-
-    def _encode(self, subword: Subword, lines: list[str]) -> list[list[int]]:
-        """Return normalised lines as ids, EOS last; white space alone counts as nothing."""
-        texts = [self.normalizer.normalize(line) for line in lines]
-        encoded = subword.encode_all(["" if text.isspace() else text for text in texts])
-        return [[*ids, EOS] for ids in encoded]
-
-    def _search(
+    def _score_batch(
         self,
-        sources: list[list[int]],
-        members: list[int | None],
-        width: int,
-        options: SearchOptions,
-        first: int,
-    ) -> dict[int, list[Hypothesis]]:
-        """Translate one batch; rows without a member repeat the first that has one."""
-        filler = next(member for member in members if member is not None)
-        rows = [filler if member is None else member for member in members]
-        batch = SentenceBatch(tuple(members), width)
+        batch: SentenceBatch,
+        sources: Mapping[int, list[int]],
+        targets: Mapping[int, list[int]],
+    ) -> dict[int, ScoredPair]:
+        """Return the scores of a batch of pairs by their numbers."""
         with self._computing(batch):
-            source, mask = self._pad([sources[row] for row in rows], width)
-            found = search(
-                self.scorer,
-                source,
-                mask,
-                options,
-                numbers=[first + row for row in rows],
-                choice=self._choose(source, options),
-            )
+            source, source_mask = self._pad([sources[number] for number in batch.rows])
+            target, target_mask = self._pad([targets[number] for number in batch.rows])
+            found = score_targets(self.scorer, source, source_mask, target, target_mask).tolist()
         return {
-            member: hypotheses
-            for member, hypotheses in zip(members, found, strict=True)
-            if member is not None
+            number: ScoredPair(
+                tuple(self.target.pieces(targets[number])), tuple(values[: len(targets[number])])
+            )
+            for number, values in zip(batch.rows, found, strict=True)
         }
 
-    def _require_shortlist(self, options: SearchOptions) -> None:
-        if options.shortlist and options.fixed_shape:
+    def _read(
+        self, subword: Subword, texts: Mapping[int, str], most: int, side: str, done: str
+    ) -> dict[int, list[int]]:
+        """Return the ids of each line by its number, EOS last; a blank line has EOS alone.
+
+        Args:
+            subword: pieces of the side.
+            texts: lines by their numbers.
+            most: pieces that are kept, EOS included; a line that has more causes a warning.
+            side: what a line is called in the warning.
+            done: what happens to the pieces that are kept, for the warning.
+        """
+        normalised = [self.normalizer.normalize(line) for line in texts.values()]
+        encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
+        read = {}
+        for number, ids in zip(texts, encoded, strict=True):
+            if len(ids) >= most:
+                _logger.warning(
+                    "%s %s: has %s pieces, only the first %s are %s; split the line",
+                    side,
+                    f"{number:,}",
+                    f"{len(ids) + 1:,}",
+                    f"{most:,}",
+                    done,
+                )
+            read[number] = [*ids[: most - 1], EOS]
+        return read
+
+    def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
+        """Return who is asked in a search: all models, with a shortlist if one is asked for."""
+        if not options.shortlist:
+            return self.scorer
+        if exact:
             raise UsageError(
                 "exact: a shortlist has another size in each batch; set it to 0 for exact results."
             )
-        if options.shortlist and self.shortlist is None:
+        if self.shortlist is None:
             raise UsageError("shortlist: the model folder has none; train it anew, or set it to 0.")
-
-    def _choose(self, source: Tensor, options: SearchOptions) -> Choice | None:
-        """Return the pieces to write with, None for all; `source` [batch, src_len]."""
-        if self.shortlist is None or not options.shortlist:
-            return None
-        return self.shortlist.choose(source, options.shortlist)
+        return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
     def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
@@ -375,7 +394,7 @@ class Translator:
 
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch) -> Iterator[None]:
-        """Set the models up for inference, and explain a lack of memory."""
+        """Put the models into evaluation mode, and explain a lack of memory."""
 
         def explain() -> str:
             count = len(batch.members)
@@ -389,7 +408,8 @@ class Translator:
         try:
             for model in in_training:
                 model.eval()
-            with torch.inference_mode(), explain_lack_of_memory(explain):
+            low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+            with torch.inference_mode(), low, explain_lack_of_memory(explain):
                 yield
         finally:
             for model in in_training:
@@ -426,29 +446,12 @@ class Translator:
         return words_of_pieces(subword.pieces(ids), one_each=subword.kind == "word")
 
 
-def _cut(
-    sentences: list[list[int]], most: int, first: int, what: str, done: str
-) -> list[list[int]]:
-    """Return ids, EOS last, of which none are longer than `most`; each that was has a warning.
-
-    Args:
-        sentences: ids of consecutive lines, EOS last.
-        most: pieces that are kept, EOS included.
-        first: number of the first line.
-        what: a line is called.
-        done: what is done with the pieces.
-    """
-    for index, ids in enumerate(sentences):
-        if len(ids) > most:
-            _logger.warning(
-                "%s %s: has %s pieces, only the first %s are %s; split the line",
-                what,
-                f"{first + index:,}",
-                f"{len(ids):,}",
-                f"{most:,}",
-                done,
-            )
-    return [ids if len(ids) <= most else [*ids[: most - 1], EOS] for ids in sentences]
+def scorer_of(
+    models: Sequence[TranslationModel], choose: Callable[[Tensor], Choice] | None = None
+) -> Scorer:
+    """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
+    scorers = [ModelScorer(model, choose) for model in models]
+    return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
 
 
 def choose_device(device: str) -> torch.device:

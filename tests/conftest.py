@@ -81,7 +81,12 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
     from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
 
     def make(
-        *, seed: int = 1, joint: bool = True, kind: str = "bpe", model: dict | None = None
+        *,
+        seed: int = 1,
+        joint: bool = True,
+        kind: str = "bpe",
+        model: dict | None = None,
+        search: dict | None = None,
     ) -> Path:
         folder = tmp_path_factory.mktemp("run")
         experiment = Experiment.model_validate(
@@ -100,7 +105,12 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
                     "initialization": {"kind": "uniform", "scale": 1.0},
                     **(model or {}),
                 },
-                "search": {"beam": 3, "max_length_factor": 1.0, "max_length_offset": 6},
+                "search": {
+                    "beam": 3,
+                    "max_length_factor": 1.0,
+                    "max_length_offset": 6,
+                    **(search or {}),
+                },
             }
         )
         texts = [SOURCE_TEXT + TARGET_TEXT] if joint else [SOURCE_TEXT, TARGET_TEXT]

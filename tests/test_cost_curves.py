@@ -21,7 +21,7 @@ from curves.run import measure_curves, slope_table  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.models.weights import weights_of  # noqa: E402
-from nmt.search.scorer import ModelScorer  # noqa: E402
+from nmt.search.scorers import ModelScorer  # noqa: E402
 from nmt.search.search import search  # noqa: E402
 
 TINY = Point(length=3, hidden_size=8, vocabulary=20, beam=2)

@@ -1,15 +1,14 @@
 import logging
 import random
-from dataclasses import replace
 
 import pytest
 import torch
 from nmt.layers.products import MultiplyInt8
 
 from nmt import translator as translator_module
+from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ModelError, UsageError
 from nmt.models.shortlist import Shortlist
-from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.translator import ScoredPair, Translator, choose_precision
 
@@ -60,7 +59,9 @@ def test_blank_lines_stay_blank_and_never_reach_the_model(translator, monkeypatc
 @pytest.mark.parametrize("coverage_penalty", [0.0, 0.3])
 def test_exact_gives_the_same_bits_in_any_batch_and_order(translator, beam, coverage_penalty):
     lines = some_lines(70)
-    options = replace(translator.options, beam=beam, n_best=beam, coverage_penalty=coverage_penalty)
+    options = change_search(
+        translator.options, {"beam": beam, "n_best": beam, "coverage_penalty": coverage_penalty}
+    )
 
     def hypotheses(lines, batch_size):
         found = translator.translate(
@@ -81,10 +82,10 @@ def test_exact_gives_the_same_bits_in_any_batch_and_order(translator, beam, cove
 
 def test_samples_depend_on_seed_and_line_number_alone(translator):
     lines = ["a cat sleeps"] * 9
-    options = replace(translator.options, sample=True, seed=4)
+    options = change_search(translator.options, {"sample": True, "seed": 4})
 
     def draw(**changes) -> list[str]:
-        chosen = replace(options, **changes)
+        chosen = change_search(options, changes)
         return [found.text for found in translator.translate(lines, options=chosen, batch_size=4)]
 
     texts = draw()
@@ -98,8 +99,11 @@ def test_samples_depend_on_seed_and_line_number_alone(translator):
 
 def test_the_n_best_start_with_the_best(translator):
     lines = some_lines(10)
-    options = replace(translator.options, beam=4, n_best=4)
-    best = [found.text for found in translator.translate(lines, options=replace(options, n_best=1))]
+    options = change_search(translator.options, {"beam": 4, "n_best": 4})
+    best = [
+        found.text
+        for found in translator.translate(lines, options=change_search(options, {"n_best": 1}))
+    ]
     several = list(translator.translate(lines, options=options))
     assert [found.hypotheses[0].text for found in several] == best
     for found in several:
@@ -228,7 +232,7 @@ def test_a_model_in_training_is_left_in_training(translator):
 def test_low_precisions_translate_much_the_same(precision, model_folder, translator):
     lines = some_lines(20)
     rough = Translator.load(model_folder, precision=precision)
-    options = SearchOptions(beam=1, max_length_factor=0.0, max_length_offset=1)
+    options = SearchConfig(beam=1, max_length_factor=0.0, max_length_offset=1)
     for exact, close in zip(
         translator.translate(lines, options=options),
         rough.translate(lines, options=options),
@@ -253,7 +257,7 @@ def test_low_precisions_know_every_cell(cell, precision, native, make_model_fold
     folder = make_model_folder(model=changes)
     lines = some_lines(5)
     rough = Translator.load(folder, precision=precision)
-    texts = [found.text for found in rough.translate(lines, options=SearchOptions(beam=3))]
+    texts = [found.text for found in rough.translate(lines, options=SearchConfig(beam=3))]
     pairs = list(zip(lines, texts, strict=True))
     exact = Translator.load(folder).score(pairs)
     for found, expected in zip(rough.score(pairs), exact, strict=True):
@@ -276,8 +280,8 @@ def shortlisted(translator: Translator) -> Translator:
 
 @pytest.mark.parametrize("changes", [{"beam": 3}, {"beam": 1}, {"sample": True, "n_best": 2}])
 def test_a_shortlist_of_everything_changes_nothing(changes, translator):
-    options = replace(translator.options, **changes)
-    everything = replace(options, shortlist=10_000)
+    options = change_search(translator.options, changes)
+    everything = change_search(options, {"shortlist": 10_000})
     for found, whole in zip(
         shortlisted(translator).translate(some_lines(20), options=everything, align=True),
         translator.translate(some_lines(20), options=options, align=True),
@@ -288,7 +292,7 @@ def test_a_shortlist_of_everything_changes_nothing(changes, translator):
 
 def test_a_shortlist_translates_the_same_in_any_batch(translator):
     short, lines = shortlisted(translator), some_lines(30)
-    options = replace(translator.options, shortlist=20)
+    options = change_search(translator.options, {"shortlist": 20})
     together, one_by_one = (
         [found.text for found in short.translate(lines, options=options, batch_size=size)]
         for size in (30, 1)
@@ -298,7 +302,7 @@ def test_a_shortlist_translates_the_same_in_any_batch(translator):
 
 
 def test_a_shortlist_that_cannot_be_had_is_refused(translator):
-    options = replace(translator.options, shortlist=20)
+    options = change_search(translator.options, {"shortlist": 20})
     with pytest.raises(
         UsageError, match="shortlist: the model folder has none; train it anew, or set it to 0"
     ):
@@ -312,7 +316,7 @@ def test_a_shortlist_that_cannot_be_had_is_refused(translator):
 
 def test_int8_gives_the_same_texts_in_any_batch(model_folder):
     rough = Translator.load(model_folder, precision="int8")
-    options = replace(rough.options, beam=3)
+    options = change_search(rough.options, {"beam": 3})
     lines = some_lines(20)
     together, one_by_one = (
         [found.text for found in rough.translate(lines, options=options, batch_size=size)]

@@ -1,10 +1,10 @@
 """Translation speed, from text to text."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import cycle, islice
 
 from nmt.benchmark.windows import measure
+from nmt.config.search import change_search
 from nmt.translator import Translator
 
 BEAMS, BATCHES = (1, 5), (1, 64)
@@ -31,7 +31,7 @@ def measure_translation(
         windows: number of windows.
         seconds: minimum length of a window, which consists of whole batches.
     """
-    options = replace(translator.options, beam=beam)
+    options = change_search(translator.options, {"beam": beam})
     rest = cycle(lines)
 
     def work() -> int:

@@ -22,6 +22,7 @@ from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
+from nmt.cli.search_options import SearchCommand
 from nmt.cli.show import show
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 COMMANDS = (init, check, prepare, tokenize, train, translate, score, evaluate, show, average, bench)
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=SearchCommand if command is translate else None)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -45,12 +45,20 @@ class Fault:
         """The dotted key."""
         return dotted(*self.keys)
 
+    def within(self, section: str) -> str:
+        """Say what is wrong with an option of `section` to somebody who gave it alone."""
+        keys = self.keys[1:] if self.keys[0] == section else self.keys
+        return f"{dotted(*keys)}: {self.message}." if keys else f"{self.message}."
 
-def faults_of(error: ValidationError) -> Iterator[Fault]:
-    """Yield each wrong key or value once."""
+
+def faults_of(error: ValidationError, *, inside: tuple[str, ...] = ()) -> Iterator[Fault]:
+    """Yield each wrong key or value once, in words of the configuration file.
+
+    `inside` leads to the section that was validated.
+    """
     seen: set[tuple[str, ...]] = set()
     for details in error.errors(include_url=False):
-        place = locate(details["loc"])
+        place = locate((*inside, *details["loc"]))
         if place.keys not in seen:
             seen.add(place.keys)
             yield Fault(place.keys, _message(place, details))
@@ -59,6 +67,8 @@ def faults_of(error: ValidationError) -> Iterator[Fault]:
 def _message(place: Place, details: ErrorDetails) -> str:
     """Translate one error of pydantic; the value that was found comes last."""
     field, kind, value = place.field, details["type"], details["input"]
+    if kind == "value_error":  # between the options of a section, which says it in these words
+        return str(details["ctx"]["error"])
     if field is None:
         return f"unknown key{_intended_key(place)}"
     if kind == "missing" and not place.is_inside:

@@ -1,25 +1,48 @@
-"""`[search]`: how a translation is found; shipped with the model, command lines may override."""
+"""`[search]`: how a translation is found; shipped with the model, command lines may override.
 
-from typing import Literal
+This is the only declaration of a search option. TOML files, the options of `nmt translate`, and
+`change_search` of the Python interface follow from it.
+"""
 
-from pydantic import Field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
 
 from nmt.config import limits
 from nmt.config.section import Section
+from nmt.errors import UsageError
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """Marks an option that has no effect unless another has a certain value."""
+
+    option: str
+    """Name of the other."""
+    value: bool | str
+    """Its value."""
 
 
 class SearchConfig(Section):
-    """How a translation is found."""
+    """How a translation is found. Lengths are in pieces and count the end symbol."""
 
-    beam: int = Field(default=5, ge=1, le=limits.MOST_HYPOTHESES)
-    """Hypotheses kept; 1 = greedy."""
+    beam: Annotated[int, OnlyWith("sample", False)] = Field(
+        default=5, ge=1, le=limits.MOST_HYPOTHESES
+    )
+    """Hypotheses kept per sentence; 1 = greedy."""
+    n_best: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
+    """Translations per sentence, at most `beam` unless sampling."""
     length_penalty: Literal["none", "average", "gnmt"] = "average"
     """Compare hypotheses by sum, by mean per piece, or by sum / ((5 + length) / 6)^alpha
     (Wu et al., 2016)."""
-    alpha: float = Field(default=0.6, ge=0.0, le=limits.MOST_ALPHA)
+    alpha: Annotated[float, OnlyWith("length_penalty", "gnmt")] = Field(
+        default=0.6, ge=0.0, le=limits.MOST_ALPHA
+    )
     """Exponent of the "gnmt" penalty."""
     coverage_penalty: float = Field(default=0.0, ge=0.0, le=limits.MOST_COVERAGE_PENALTY)
-    """Weight of the penalty for source positions left unread (Wu et al., 2016)."""
+    """Weight of the penalty for source positions left unread (Wu et al., 2016); needs attention."""
     max_length_factor: float = Field(default=2.0, ge=0.0, le=limits.MOST_LENGTH_FACTOR)
     """Longest translation in pieces = factor x source pieces + offset."""
     max_length_offset: int = Field(default=20, ge=1, le=limits.MOST_LENGTH_OFFSET)
@@ -33,3 +56,39 @@ class SearchConfig(Section):
     shortlist: int = Field(default=0, ge=0)
     """Write with so many of the most frequent pieces, and with those that are likely for the
     source (Jean et al., 2015): faster; 0 = with all."""
+    sample: bool = False
+    """Draw translations instead of searching for the best."""
+    temperature: Annotated[float, OnlyWith("sample", True)] = Field(
+        default=1.0, ge=limits.LEAST_TEMPERATURE, le=limits.MOST_TEMPERATURE
+    )
+    """Divisor of log-probabilities before drawing: below 1 safer, above 1 more varied."""
+    top_k: Annotated[int, OnlyWith("sample", True)] = Field(default=0, ge=0)
+    """Draw from the k most likely pieces; 0 = from all."""
+    top_p: Annotated[float, OnlyWith("sample", True)] = Field(default=1.0, gt=0.0, le=1.0)
+    """Draw from the fewest pieces that together have this probability; 1 = from all."""
+    seed: Annotated[int, OnlyWith("sample", True)] = Field(default=1, ge=0)
+    """Seed of sampling; what is drawn for a line depends on this and on its number."""
+
+    @model_validator(mode="after")
+    def _require_wide_beam(self) -> Self:
+        if not self.sample and self.n_best > self.beam:
+            raise ValueError(
+                f"n_best: {self.n_best} is more than beam = {self.beam} can find; "
+                f"ask for at most {self.beam}, or set beam to {self.n_best}"
+            )
+        return self
+
+
+def change_search(config: SearchConfig, changes: Mapping[str, object]) -> SearchConfig:
+    """Return `config` with other values of some options, by name.
+
+    Raises:
+        UsageError: there is no such option, or a value is not allowed.
+    """
+    from nmt.config.faults import faults_of  # imports all sections, this one too
+
+    try:
+        return SearchConfig.model_validate({**config.model_dump(), **changes})
+    except ValidationError as error:
+        faults = [fault.within("search") for fault in faults_of(error, inside=("search",))]
+        raise UsageError("\n".join(faults)) from None

@@ -30,6 +30,7 @@ from nmt.fast.exchange import adopt
 from nmt.fast.int8 import Int8Linear
 from nmt.fast.linear import FastLinear
 from nmt.fast.output import FastOutput
+from nmt.fast.ranking import ranking as ranking
 from nmt.fast.recurrent import FastRecurrentLayer
 from nmt.fast.shared import SharedLinear
 from nmt.layers.attention import DotAttention, GeneralAttention
@@ -69,7 +70,7 @@ def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> lis
     return exchanges
 
 
-def describe(exchanges: Iterable[Exchange]) -> list[str]:
+def describe_exchanges(exchanges: Iterable[Exchange]) -> list[str]:
     """Return a line for each kind of exchange, such as `LstmCell -> FastLstmCell  x 3`."""
     kinds = Counter((exchange.plain, exchange.fast) for exchange in exchanges)
     return [f"{plain} -> {fast}  x {count}" for (plain, fast), count in kinds.items()]

@@ -1,9 +1,9 @@
 """A part of the target vocabulary that is enough to translate given sentences.
 
-A sentence may be written with the pieces that are most frequent, and with those that are likely
-translations of its own (Jean et al., 2015). The rest of the output layer, most of it, need not be
-computed. A batch computes what any of its sentences needs, and closes to each what it does not
-need itself: a translation does not depend on what else is in its batch.
+A sentence may be written with the most frequent pieces, and with likely translations of its own
+(Jean et al., 2015). The rest of the output layer, most of it, need not be computed. A batch
+computes what any of its sentences needs, and each sentence is closed to what only others need: a
+translation does not depend on its batch.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Choice:
     """The pieces that the sentences of a batch may be written with."""
 
     pieces: Tensor
-    """Ids, ascending, the special ones first: [kept]. A place in it is a piece's local id."""
+    """Ids, ascending, the special ones first, [kept]."""
     closed: Tensor
     """True where a sentence does not need a piece, [batch, kept]."""
 
@@ -32,10 +32,24 @@ class Choice:
             self.closed, -torch.inf
         )
 
+    def select(self, sentences: Tensor) -> "Choice":
+        """Keep, reorder or repeat sentences by index [new_batch]; the pieces stay."""
+        return Choice(self.pieces, self.closed.index_select(0, sentences))
+
+    def concat(self, other: "Choice") -> "Choice":
+        """Put the sentences of `other` below these, with the pieces of both."""
+        pieces = torch.unique(torch.cat([self.pieces, other.pieces]))  # sorted
+        parts = []
+        for choice in (self, other):
+            closed = choice.closed.new_ones(len(choice.closed), len(pieces))
+            closed[:, torch.searchsorted(pieces, choice.pieces)] = choice.closed
+            parts.append(closed)
+        return Choice(pieces, torch.cat(parts))
+
 
 @dataclass(frozen=True)
 class Shortlist:
-    """What is known of the target pieces; see `nmt.data.lexicon`."""
+    """Frequencies and likely translations of pieces; written by `nmt.data.lexicon`."""
 
     frequent: Tensor
     """All target pieces, the most frequent first, [target_vocab]."""
@@ -65,11 +79,11 @@ class Shortlist:
         return cls(frequent, likely)
 
     def choose(self, source: Tensor, frequent: int) -> Choice:
-        """Choose for a batch.
+        """Return the pieces for a batch.
 
         Args:
             source: padded ids, [batch, src_len].
-            frequent: how many of the most frequent pieces are open to all.
+            frequent: number of most frequent pieces that are open to all sentences.
         """
         device = source.device
         open_to = torch.zeros(source.shape[0], len(self.frequent), dtype=torch.bool, device=device)

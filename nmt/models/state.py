@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nmt.layers.cells import State
 
@@ -34,6 +36,27 @@ class Memory:
             self.summary.index_select(0, sentences),
         )
 
+    def concat(self, other: "Memory") -> "Memory":
+        """Put the sentences of `other` below these, padded to the longer src_len."""
+        width = max(self.mask.shape[1], other.mask.shape[1])
+        keys = None
+        if self.keys is not None and other.keys is not None:
+            keys = _concat_positions(self.keys, other.keys, width)
+        return Memory(
+            states=_concat_positions(self.states, other.states, width),
+            keys=keys,
+            mask=_concat_positions(self.mask, other.mask, width),
+            summary=torch.cat([self.summary, other.summary]),
+        )
+
+
+def _concat_positions(one: Tensor, two: Tensor, width: int) -> Tensor:
+    """Return two batches [batch, src_len, ...] below each other, with zeros up to `width`."""
+    parts = [
+        pad(part, (*(0, 0) * (part.dim() - 2), 0, width - part.shape[1])) for part in (one, two)
+    ]
+    return torch.cat(parts)
+
 
 @dataclass(frozen=True)
 class DecoderState:
@@ -48,6 +71,17 @@ class DecoderState:
         """Keep, reorder or repeat rows by index [new_rows]."""
         layers = tuple(tuple(p.index_select(0, rows) for p in state) for state in self.layers)
         return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
+
+    def concat(self, other: "DecoderState") -> "DecoderState":
+        """Put the rows of `other` below these."""
+        layers = tuple(
+            tuple(torch.cat(parts) for parts in zip(one, two, strict=True))
+            for one, two in zip(self.layers, other.layers, strict=True)
+        )
+        feed = None
+        if self.feed is not None and other.feed is not None:
+            feed = torch.cat([self.feed, other.feed])
+        return DecoderState(layers, feed)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ At each step every live hypothesis of a sentence is continued by every piece, an
 2 x beam of all continuations are looked at, by their sum of log-probabilities:
 
 - those among the first `beam` that end are finished and compared by their score, which includes
-  the length and coverage penalty;
+  the length penalty and what rules add;
 - the best `beam` that do not end live on.
 
 A sentence is done when `beam` hypotheses are finished, when none is alive, when the length limit
@@ -17,180 +17,114 @@ Ties go to the hypothesis that was finished earlier, then to the better ranked p
 lower piece id. All decisions about a sentence use that sentence's numbers alone.
 """
 
-from bisect import insort
-
 import numpy as np
-import torch
-from torch import Tensor
 
-from nmt.search.candidates import Candidates, best_continuations, require_numbers
-from nmt.search.coverage import Coverage
-from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis, IntArray, Trace
-from nmt.search.lengths import Lengths
-from nmt.search.options import SearchOptions
-from nmt.search.repetition import RepetitionBlock
-from nmt.search.scorer import Scorer, ScorerStep
-from nmt.text.vocabulary import BOS, EOS
+from nmt.config.search import SearchConfig
+from nmt.search.decoding import Continuations, Decoding, Sentence
+from nmt.search.hypothesis import Ending, FloatArray, Hypothesis
+from nmt.search.lengths import divisor
+from nmt.search.ranking import Candidates, Rank, rank_plainly, require_numbers
+from nmt.text.vocabulary import EOS
 
 
-@torch.inference_mode()
-def beam_search(
-    scorer: Scorer, source: Tensor, source_mask: Tensor, options: SearchOptions
-) -> list[list[Hypothesis]]:
-    """Return up to `options.n_best` hypotheses per sentence, best first.
+def beam_step(
+    decoding: Decoding, *, rank: Rank = rank_plainly, fixed_shape: bool = False
+) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
+    """Write one piece more of every hypothesis.
 
     Args:
-        scorer: gives the probabilities.
-        source: ids ending in EOS, [batch, src_len].
-        source_mask: [batch, src_len].
-        options: beam, limits, penalties and what to keep.
+        decoding: of one or more sentences.
+        rank: finds the best continuations.
+        fixed_shape: keep sentences that are done as empty rows.
+
+    Returns:
+        The decoding after the step, and up to `n_best` hypotheses, best first, of each sentence
+        that is done with it.
     """
-    return BeamSearch(scorer, source, source_mask, options).run()
+    config = decoding.config
+    step = decoding.step()
+    candidates = _best_candidates(step, decoding.log_prob, rank)
+    sentences = _collect_finished(step, candidates)
+    alive = candidates.first_alive(config.beam)
+    log_prob, found = alive.log_prob, {}
+    lengths, bests = (decoding.length + 1).tolist(), log_prob[:, 0].tolist()
+    for place in np.flatnonzero(decoding.is_alive).tolist():
+        sentence, best = sentences[place], bests[place]
+        if _is_done(sentence, lengths[place], best, config):
+            endings = sentence.endings or _unfinished(step, alive, place)
+            found[sentence.key] = [ending.read() for ending in endings[: config.n_best]]
+            log_prob[place] = -np.inf
+    kept = np.arange(len(sentences))
+    if found and not fixed_shape:
+        kept = np.flatnonzero(np.isfinite(log_prob[:, 0]))
+        sentences, alive = [sentences[place] for place in kept.tolist()], alive.at(kept)
+    rows = (kept[:, None] * config.beam + alive.parent).reshape(-1)
+    pieces = alive.piece.reshape(-1)
+    return decoding.advance(step.scored, sentences, rows, pieces, alive.log_prob), found
 
 
-class BeamSearch:
-    """One run of beam search; see the module for the rules and `beam_search` for the arguments."""
+def _best_candidates(step: Continuations, sums: FloatArray, rank: Rank) -> Candidates:
+    """Return the best 2 x beam continuations of each sentence; `sums` [batch, beam].
 
-    def __init__(
-        self, scorer: Scorer, source: Tensor, source_mask: Tensor, options: SearchOptions
-    ) -> None:
-        self.scorer, self.options, self.beam = scorer, options, options.beam
-        batch, self.device = source.shape[0], source.device
-        self.lengths = Lengths.of(source_mask, options)
-        self.trace = Trace(keep_attention=options.keep_attention)
-        self.coverage = Coverage(source_mask, copies=self.beam, weight=options.coverage_penalty)
-        self.block = RepetitionBlock(options.no_repeat_ngram, batch * self.beam)
-        self.finished: list[list[Ending]] = [[] for _ in range(batch)]
-        self.results: list[list[Hypothesis]] = [[] for _ in range(batch)]
-        # Of the sentences still in the batch: their number among all, whether they go on, and the
-        # sums of their live hypotheses, best first; at the start there is but one, the empty one.
-        self.number: IntArray = np.arange(batch)
-        self.active: BoolArray = np.ones(batch, dtype=np.bool_)
-        self.log_prob: FloatArray = np.full((batch, self.beam), -np.inf)
-        self.log_prob[:, 0] = 0.0
-        self.state = scorer.start(source, source_mask, copies=self.beam)
-        self.tokens = torch.full((batch * self.beam,), BOS, device=self.device)
+    UNK is opened to a sentence to which nothing else is left.
+    """
+    scored, beam = step.scored, sums.shape[1]
+    count = min(2 * beam, beam * scored.scores.shape[1])
+    log_prob, parent, column = rank(scored.scores, scored.log_mass, sums, count)
+    is_alive = np.isfinite(sums[:, 0])
+    is_stuck = is_alive & (log_prob[:, 0] == -np.inf)
+    if is_stuck.any():
+        step.open_unknown(is_stuck.repeat(beam))
+        log_prob, parent, column = rank(scored.scores, scored.log_mass, sums, count)
+    require_numbers(log_prob[:, 0], step.decoding.length, is_alive)
+    return Candidates(log_prob, parent, scored.pieces_at(column))
 
-    def run(self) -> list[list[Hypothesis]]:
-        """Search, and return the hypotheses of each sentence."""
-        step = 0
-        while self.active.any():
-            scored = self.scorer.step(self.tokens, self.state)
-            self.trace.add_attention(scored.attention)
-            self.coverage.add(scored.attention)
-            candidates = self._best_candidates(scored, step)
-            self._collect_finished(candidates, step)
-            alive = candidates.first_alive(self.beam)
-            self._close_sentences(alive, step)
-            self._advance(scored, alive)
-            step += 1
-        return self.results
 
-    def _best_candidates(self, scored: ScorerStep, step: int) -> Candidates:
-        """Return the best 2 x beam continuations of each sentence."""
-        may_end = self.lengths.shortest[self.number] <= step + 1
-        count = min(2 * self.beam, self.beam * scored.scores.shape[1])
-        scored = self.block.apply(scored, may_end)
-        candidates = best_continuations(scored, self.log_prob, may_end, count)
-        require_numbers(candidates.log_prob[self.active, 0], step)
-        return candidates
+def _collect_finished(step: Continuations, candidates: Candidates) -> list[Sentence]:
+    """Return the sentences with those of the first `beam` candidates that end."""
+    sentences, beam = list(step.decoding.sentences), step.decoding.config.beam
+    is_end = candidates.piece[:, :beam] == EOS
+    if not is_end.any():
+        return sentences
+    is_end &= np.isfinite(candidates.log_prob[:, :beam])
+    for place, rank in np.argwhere(is_end).tolist():
+        sentences[place] = sentences[place].with_ending(_end(step, candidates, place, rank))
+    return sentences
 
-    def _collect_finished(self, candidates: Candidates, step: int) -> None:
-        """Keep the ends among the first `beam` candidates of each sentence, by score."""
-        first = candidates.piece[:, : self.beam]
-        ends = (first == EOS) & np.isfinite(candidates.log_prob[:, : self.beam])
-        ends &= self.active[:, None]
-        if not ends.any():
-            return
-        for sentence, ending in self._endings(candidates, ends, step):
-            insort(self.finished[self.number[sentence]], ending, key=lambda kept: -kept.score)
 
-    def _endings(
-        self, candidates: Candidates, chosen: BoolArray, step: int
-    ) -> list[tuple[int, Ending]]:
-        """Return sentence and ending of each `chosen` candidate [batch, count], in order."""
-        sentence, rank = np.nonzero(chosen)
-        row = sentence * self.beam + candidates.parent[sentence, rank]
-        log_prob = candidates.log_prob[sentence, rank]
-        score = self.lengths.normalise(log_prob, np.array(step + 1))
-        score = score + self.coverage.penalties()[row]
-        piece = candidates.piece[sentence, rank]
-        return [
-            (
-                int(sentence[i]),
-                Ending(
-                    step=step,
-                    row=int(row[i]),
-                    last=int(piece[i]),
-                    log_prob=float(log_prob[i]),
-                    score=float(score[i]),
-                    finished=bool(piece[i] == EOS),
-                ),
-            )
-            for i in range(len(sentence))
-        ]
+def _end(step: Continuations, candidates: Candidates, place: int, rank: int) -> Ending:
+    """Return the hypothesis that a candidate of a sentence ends as."""
+    row = place * step.decoding.copies + int(candidates.parent[place, rank])
+    log_prob = float(candidates.log_prob[place, rank])
+    return step.end(row, int(candidates.piece[place, rank]), log_prob)
 
-    def _close_sentences(self, alive: Candidates, step: int) -> None:
-        """Settle the sentences that are done; `alive` is what would live on."""
-        best = alive.log_prob[:, 0]
-        done = (best == -np.inf) | (step + 1 >= self.lengths.longest[self.number])
-        if any(self.finished):
-            done |= self._are_settled(best)
-        done &= self.active
-        if not done.any():
-            return
-        for sentence in np.flatnonzero(done).tolist():
-            number = int(self.number[sentence])
-            endings = self.finished[number] or self._unfinished(sentence, alive, step)
-            chosen = endings[: self.options.n_best]
-            self.results[number] = [self.trace.read(ending) for ending in chosen]
-        self.active = self.active & ~done
 
-    def _are_settled(self, best: FloatArray) -> BoolArray:
-        """Return which sentences need no more, where `best` [batch] is the sum of a live one."""
-        count, wanted = self.options.n_best, np.full(len(self.number), -np.inf)
-        full = np.zeros(len(self.number), dtype=np.bool_)
-        for sentence, number in enumerate(self.number.tolist()):
-            finished = self.finished[number]
-            full[sentence] = len(finished) >= self.beam
-            if len(finished) >= count:
-                wanted[sentence] = finished[count - 1].score
-        settled: BoolArray = full | (wanted >= self.lengths.best_possible(best, self.number))
-        return settled
+def _is_done(sentence: Sentence, length: int, best: float, config: SearchConfig) -> bool:
+    """Whether a sentence needs no further step.
 
-    def _unfinished(self, sentence: int, alive: Candidates, step: int) -> list[Ending]:
-        """Return the live hypotheses of a sentence as they stand, best first."""
-        chosen = np.zeros(alive.log_prob.shape, dtype=np.bool_)
-        chosen[sentence] = np.isfinite(alive.log_prob[sentence])
-        if chosen.any():
-            endings = [ending for _, ending in self._endings(alive, chosen, step)]
-            return sorted(endings, key=lambda ending: -ending.score)
-        # Nothing may follow at all: the best hypothesis ends where it was before this step.
-        row, log_prob = sentence * self.beam, self.log_prob[sentence, 0]
-        score = self.lengths.normalise(log_prob, np.array(max(step, 1)))
-        score = score + self.coverage.penalties()[row]
-        return [Ending(step, row, None, float(log_prob), float(score), finished=False)]
+    More pieces can only lower a sum, divisors never fall with the length, and what rules add is
+    at most 0: no continuation scores more than the best sum divided for the longest translation.
 
-    def _advance(self, scored: ScorerStep, alive: Candidates) -> None:
-        """Go on with the `alive` candidates of the sentences that are not done."""
-        first_rows = np.arange(len(self.number)) * self.beam
-        kept: IntArray | None = None
-        if not (self.options.fixed_shape or self.active.all()):
-            kept = np.flatnonzero(self.active)
-            first_rows, alive = first_rows[kept], alive.at(kept)
-            self.number, self.active = self.number[kept], self.active[kept]
-        rows = (first_rows[:, None] + alive.parent).reshape(-1)
-        pieces = alive.piece.reshape(-1)
-        self.log_prob = alive.log_prob
-        self.trace.add_rows(pieces, rows)
-        self.block.add(pieces, rows)
-        if not len(rows):
-            return
-        self.tokens = torch.from_numpy(pieces).to(self.device)
-        chosen = torch.from_numpy(rows).to(self.device)
-        self.coverage.select(chosen)
-        if kept is None:
-            self.state = scored.state.select(chosen)
-        else:
-            sentences = torch.from_numpy(kept).to(self.device)
-            self.state = scored.state.select_sentences(sentences, chosen)
+    Args:
+        sentence: with what has ended.
+        length: pieces of its live hypotheses.
+        best: sum of the best of them, -inf if there is none.
+        config: how to search.
+    """
+    endings = sentence.endings
+    if best == -np.inf or length >= sentence.longest or len(endings) >= config.beam:
+        return True
+    if len(endings) < config.n_best:
+        return False
+    return endings[config.n_best - 1].score >= best / divisor(sentence.longest, config)
+
+
+def _unfinished(step: Continuations, alive: Candidates, place: int) -> tuple[Ending, ...]:
+    """Return the live hypotheses of a sentence as they stand, best first."""
+    ranks = np.flatnonzero(np.isfinite(alive.log_prob[place])).tolist()
+    if ranks:
+        endings = [_end(step, alive, place, rank) for rank in ranks]
+        return tuple(sorted(endings, key=lambda ending: -ending.score))
+    # Nothing may follow at all: the best hypothesis ends where it was before this step.
+    decoding = step.decoding
+    return (step.end(place * decoding.copies, None, float(decoding.log_prob[place, 0])),)

@@ -1,10 +1,13 @@
-"""How likely given translations are."""
+"""Forced decoding: how likely given translations are.
+
+Nothing is chosen, so nothing but the state of the scorer is kept, and no rule applies.
+"""
 
 import torch
 from torch import Tensor
 
 from nmt.errors import ModelError
-from nmt.search.scorer import Scorer
+from nmt.search.scorers import Scorer
 from nmt.text.vocabulary import BOS
 
 

@@ -1,12 +1,14 @@
-"""What a search returns, and the record from which it is read back."""
+"""What a search returns, and the record of what its rows have written."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+from nmt.text.vocabulary import BOS, EOS
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -22,87 +24,166 @@ class Hypothesis:
     log_prob: float
     """Sum of the natural log-probabilities of the pieces and the end symbol."""
     score: float
-    """What hypotheses are compared by: `log_prob` after length and coverage penalty."""
+    """What hypotheses are ranked by: `log_prob` after length penalty and rules."""
     finished: bool
     """False if the length limit came before the end symbol."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
-    """How much each piece looked at each source position, [tgt_len, src_len]; on the CPU."""
+    """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
 
-    def renamed(self, names: Sequence[int]) -> "Hypothesis":
-        """Return it with the id `names[token]` for each token."""
-        return replace(self, tokens=tuple(names[token] for token in self.tokens))
+
+@dataclass(frozen=True)
+class AttentionHistory:
+    """Attention of every step so far; weights are not copied, rows keep track of their origins."""
+
+    steps: tuple[Tensor, ...]
+    """Attention of all rows there were at each step, [rows then, src_len]."""
+    origins: IntArray
+    """Which of those rows each row continues, [rows, steps]."""
+
+    def select(self, rows: IntArray) -> "AttentionHistory":
+        """Return the history in which row i is what row `rows[i]` was."""
+        return AttentionHistory(self.steps, self.origins[rows])
+
+    def trim(self, steps: int) -> "AttentionHistory":
+        """Return the last `steps` of it."""
+        first = max(len(self.steps) - steps, 0)
+        return AttentionHistory(self.steps[first:], self.origins[:, first:])
+
+    def append(self, rows: IntArray, attention: Tensor) -> "AttentionHistory":
+        """Add a step: row i continues `rows[i]` of those with `attention` [rows, src_len]."""
+        origins = np.concatenate([self.origins[rows], rows[:, None]], axis=1)
+        return AttentionHistory((*self.steps, attention), origins)
+
+    def concat(self, other: "AttentionHistory") -> "AttentionHistory":
+        """Put the rows of `other` below these; both end at the same step."""
+        count = max(len(self.steps), len(other.steps))
+        ours, theirs = (
+            [*[None] * (count - len(each.steps)), *each.steps] for each in (self, other)
+        )
+        steps = [_join(one, two) for one, two in zip(ours, theirs, strict=True)]
+        above = np.array([0 if one is None else len(one) for one in ours], dtype=np.int64)
+        origins = [align_right(self.origins, count), align_right(other.origins, count) + above]
+        return AttentionHistory(tuple(steps), np.concatenate(origins))
+
+    def read(self, row: int, length: int) -> list[Tensor]:
+        """Return the attention of a row's last `length` steps, each [src_len]."""
+        first = len(self.steps) - length
+        rows = self.origins[row, first:].tolist()
+        return [step[origin] for step, origin in zip(self.steps[first:], rows, strict=True)]
+
+
+def _join(one: Tensor | None, two: Tensor | None) -> Tensor:
+    """Return two batches of rows below each other, padded to the wider; None has no rows."""
+    parts = [part for part in (one, two) if part is not None]
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
+
+
+def align_right(array: IntArray, width: int) -> IntArray:
+    """Return `array` [rows, at most width] with zeros before it, [rows, width]."""
+    return np.pad(array, ((0, 0), (width - array.shape[1], 0)))
+
+
+@dataclass(frozen=True)
+class History:
+    """What each row has written so far; all rows end in the last column."""
+
+    pieces: IntArray
+    """Piece ids after a begin symbol, PAD before it in younger rows, [rows, steps + 1]."""
+    length: IntArray
+    """Pieces of each row, without the begin symbol, [rows]."""
+    attention: AttentionHistory | None
+    """Where the rows looked; None if that is not kept."""
+
+    @classmethod
+    def start(cls, rows: int, *, keep_attention: bool) -> "History":
+        """Return the history of `rows` that have written nothing."""
+        none = np.zeros((rows, 0), dtype=np.int64)
+        return cls(
+            pieces=np.full((rows, 1), BOS, dtype=np.int64),
+            length=np.zeros(rows, dtype=np.int64),
+            attention=AttentionHistory((), none) if keep_attention else None,
+        )
+
+    def select(self, rows: IntArray) -> "History":
+        """Return the history in which row i is what row `rows[i]` was."""
+        kept = None if self.attention is None else self.attention.select(rows)
+        return History(self.pieces[rows], self.length[rows], kept)
+
+    def trim(self) -> "History":
+        """Return the history without the steps in which none of its rows wrote."""
+        steps = int(self.length.max(initial=0))
+        if steps + 1 == self.pieces.shape[1]:
+            return self
+        kept = None if self.attention is None else self.attention.trim(steps)
+        return History(self.pieces[:, self.pieces.shape[1] - steps - 1 :], self.length, kept)
+
+    def append(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> "History":
+        """Return the history in which row i continues `rows[i]` by `pieces[i]`.
+
+        Args:
+            rows: [new rows].
+            pieces: [new rows].
+            attention: of the step that proposed the pieces, [rows, src_len].
+        """
+        kept = self.attention
+        if kept is not None and attention is not None:
+            kept = kept.append(rows, attention)
+        written = np.concatenate([self.pieces[rows], pieces[:, None]], axis=1)
+        return History(written, self.length[rows] + 1, kept)
+
+    def concat(self, other: "History") -> "History":
+        """Put the rows of `other` below these."""
+        width = max(self.pieces.shape[1], other.pieces.shape[1])
+        pieces = [align_right(each.pieces, width) for each in (self, other)]
+        kept = None
+        if self.attention is not None and other.attention is not None:
+            kept = self.attention.concat(other.attention)
+        length = np.concatenate([self.length, other.length])
+        return History(np.concatenate(pieces), length, kept)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Where a path through the trace stops: a hypothesis before it is read back."""
+    """A hypothesis that has come to its end; `read` spells it out."""
 
-    step: int
-    """The step at which its last piece was proposed, from 0."""
+    history: History
+    """What all rows had written before the last step."""
     row: int
-    """The row of that step which proposed it."""
+    """The row that ended."""
     last: int | None
-    """That last piece, or None if nothing could follow."""
+    """Piece that the last step added, EOS if finished; None if nothing could follow."""
+    attention: Tensor | None
+    """Of the last step, [rows, src_len]."""
     log_prob: float
     """See `Hypothesis`."""
     score: float
     """See `Hypothesis`."""
-    finished: bool
-    """See `Hypothesis`."""
 
-
-class Trace:
-    """From which row each row came, step by step.
-
-    Nothing is copied while a search runs: histories are never reordered, and only the paths that
-    are returned are ever followed, backwards, at the end.
-    """
-
-    def __init__(self, *, keep_attention: bool) -> None:
-        self.keep_attention = keep_attention
-        self._tokens: list[list[int]] = []
-        self._origins: list[list[int]] = []
-        self._attention: list[Tensor] = []
-
-    def add_rows(self, tokens: IntArray, origins: IntArray) -> None:
-        """Note what the rows of the next step read, and which rows of this step they continue.
-
-        Args:
-            tokens: last piece of each row of the next step, [rows].
-            origins: the row of this step that it was appended to, [rows].
-        """
-        self._tokens.append(tokens.tolist())
-        self._origins.append(origins.tolist())
-
-    def add_attention(self, attention: Tensor | None) -> None:
-        """Note where the rows of this step looked, [rows, src_len], if that is to be kept."""
-        if self.keep_attention and attention is not None:
-            self._attention.append(attention)
-
-    def read(self, ending: Ending) -> Hypothesis:
-        """Return the hypothesis that stops at `ending`."""
-        tokens = [] if ending.last is None or ending.finished else [ending.last]
-        rows = [ending.row] if tokens else []
-        row = ending.row
-        for step in range(ending.step - 1, -1, -1):
-            tokens.append(self._tokens[step][row])
-            row = self._origins[step][row]
-            rows.append(row)
-        tokens.reverse()
-        rows.reverse()
+    def read(self) -> Hypothesis:
+        """Return the whole hypothesis."""
+        length = int(self.history.length[self.row])
+        written = self.history.pieces.shape[1]
+        tokens = self.history.pieces[self.row, written - length :].tolist()
+        is_cut = self.last is not None and self.last != EOS
+        if is_cut:
+            tokens.append(self.last)
         return Hypothesis(
             tokens=tuple(tokens),
-            log_prob=ending.log_prob,
-            score=ending.score,
-            finished=ending.finished,
-            attention=self._read_attention(rows),
+            log_prob=self.log_prob,
+            score=self.score,
+            finished=self.last == EOS,
+            attention=self._read_attention(length, is_cut=is_cut),
         )
 
-    def _read_attention(self, rows: list[int]) -> Tensor | None:
-        """Stack the weights of `rows`, one row per step, [len(rows), src_len]."""
-        if not self._attention:
+    def _read_attention(self, length: int, *, is_cut: bool) -> Tensor | None:
+        """Stack the weights of each piece, [tgt_len, src_len]."""
+        history = self.history.attention
+        if history is None or self.attention is None:
             return None
-        if not rows:
-            return self._attention[0].new_zeros(0, self._attention[0].shape[1]).float().cpu()
-        weights = [self._attention[step][row] for step, row in enumerate(rows)]
-        return torch.stack(weights).float().cpu()
+        last = self.attention[self.row]
+        weights = [*history.read(self.row, length), *([last] if is_cut else [])]
+        # A wider sentence may have joined the batch since.
+        weights = [pad(each, (0, len(last) - len(each))) for each in weights]
+        stacked = torch.stack(weights) if weights else last.new_zeros(0, len(last))
+        return stacked.float().cpu()

@@ -1,8 +1,8 @@
 """Which sentences are searched together.
 
-Two plans. `plan_batches` puts sentences of like length together: fastest, but a matrix product of
-another shape may round differently, so a near-tie may fall differently in another batch.
-`plan_blocks` rules that out, by construction:
+Two plans. `plan_batches` puts sentences of similar length together: fastest, but a matrix product
+of another shape may round differently, so a near-tie may be decided differently in another batch.
+`plan_blocks` rules that out by construction:
 
 1. Every block has BLOCK rows, filled up with repetitions, and no sentence leaves it before its
    end; its width follows from the length of each of its sentences. So the shape of every tensor
@@ -13,13 +13,13 @@ another shape may round differently, so a near-tie may fall differently in anoth
 3. What the other rows hold does not matter: no operation mixes rows.
 4. There is padding in every block, so no shortcut for batches without any is ever taken.
 
-Thus each number of a sentence comes out of the same operations in the same order on the same
-operands, whatever the batch size and the order of the lines; on one machine with one number of
-threads the bits are the same.
+Thus each number of a sentence results from the same operations in the same order on the same
+operands, whatever the batch size and the order of the lines: on one machine with one number of
+threads, results are bit-identical.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,19 +37,25 @@ class SentenceBatch:
     width: int
     """Source positions, padding included."""
 
+    @property
+    def rows(self) -> list[int]:
+        """Number of the sentence in each row; those that only fill up repeat another."""
+        some = next(member for member in self.members if member is not None)
+        return [some if member is None else member for member in self.members]
+
 
 def plan_batches(
-    lengths: Sequence[int], *, batch_size: int, batch_tokens: int
+    lengths: Mapping[int, int], *, batch_size: int, batch_tokens: int
 ) -> list[SentenceBatch]:
-    """Return batches of like lengths, longest first: if memory is short, it shows at once.
+    """Return batches of similar lengths, longest first: if memory is short, it shows at once.
 
     Args:
-        lengths: source pieces of each sentence.
+        lengths: source pieces of each sentence, by its number.
         batch_size: most sentences in a batch.
         batch_tokens: most source positions in a batch, padding included; a longer sentence is
             alone.
     """
-    order = sorted(range(len(lengths)), key=lambda sentence: -lengths[sentence])
+    order = sorted(lengths, key=lambda sentence: -lengths[sentence])
     batches = []
     begin = 0
     while begin < len(order):
@@ -60,16 +66,16 @@ def plan_batches(
     return batches
 
 
-def plan_blocks(sentences: Sequence[Sequence[int]], *, batch_size: int) -> list[SentenceBatch]:
+def plan_blocks(sentences: Mapping[int, Sequence[int]], *, batch_size: int) -> list[SentenceBatch]:
     """Return blocks in which a sentence's numbers do not depend on its neighbours.
 
     Args:
-        sentences: source ids of each sentence.
+        sentences: source ids of each sentence, by its number.
         batch_size: most sentences in a block; above BLOCK it changes nothing.
     """
     queues: dict[int, list[list[int]]] = {}
-    # Like lengths share a block, for those behind to end soon after those before.
-    for sentence in sorted(range(len(sentences)), key=lambda number: -len(sentences[number])):
+    # Sentences of similar length share a block, so that they end at about the same time.
+    for sentence in sorted(sentences, key=lambda number: -len(sentences[number])):
         ids = sentences[sentence]
         rows = queues.setdefault(block_width(len(ids)), [[] for _ in range(BLOCK)])
         rows[row_of(ids)].append(sentence)

@@ -1,73 +1,109 @@
-"""Translations drawn from the model's distribution."""
+"""Translations drawn from the model's distribution.
 
-from collections.abc import Sequence
+Each translation has a random stream of its own, so that what is drawn for a sentence depends
+neither on its batch, nor on how many are asked for, nor on the length limit. `log_prob` is the
+model's own, whatever the temperature.
+"""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.search.hypothesis import Hypothesis, IntArray
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import Scorer
-from nmt.search.single import SingleWriter
+from nmt.config.search import SearchConfig
+from nmt.search.decoding import Continuations, Decoding, Sentence
+from nmt.search.hypothesis import BoolArray, FloatArray, Hypothesis
+from nmt.search.ranking import require_numbers
+from nmt.text.vocabulary import EOS
 
 
-@torch.inference_mode()
-def sample(
-    scorer: Scorer,
-    source: Tensor,
-    source_mask: Tensor,
-    options: SearchOptions,
-    *,
-    numbers: Sequence[int],
-) -> list[list[Hypothesis]]:
-    """Draw `options.n_best` translations per sentence, in the order in which they were drawn.
-
-    Each translation has a random stream of its own, so that what is drawn for a sentence depends
-    neither on its batch, nor on how many are asked for, nor on the length limit. `log_prob` is the
-    model's own, whatever the temperature.
+def sample_step(
+    decoding: Decoding, *, fixed_shape: bool = False
+) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
+    """Draw one piece more of every translation.
 
     Args:
-        scorer: gives the probabilities.
-        source: ids ending in EOS, [batch, src_len].
-        source_mask: [batch, src_len].
-        options: temperature, top_k, top_p, seed, limits and what to keep.
-        numbers: which random streams each sentence draws from, by habit its line number, [batch].
+        decoding: of one or more sentences.
+        fixed_shape: keep sentences that are done as empty rows.
+
+    Returns:
+        The decoding after the step, and the `n_best` translations, in the order of their streams,
+        of each sentence that is done with it.
     """
-    copies = options.n_best
-    streams = [
-        np.random.default_rng((options.seed, number, copy))
-        for number in numbers
-        for copy in range(copies)
-    ]
+    copies, rows = decoding.copies, np.arange(decoding.log_prob.size)
+    step = decoding.step()
+    is_stuck = _open_unknown_where_stuck(step)
+    columns = _draw(step.scored.log_probs, decoding)  # [rows]
+    gain = step.scored.log_probs.gather(1, columns.unsqueeze(1)).squeeze(1).double().cpu().numpy()
+    pieces = step.scored.pieces_at(columns.cpu().numpy())
+    log_prob = np.where(is_stuck, 0.0, gain) + decoding.log_prob.reshape(-1)
 
-    def pick(scores: Tensor, rows: IntArray, step: int) -> Tensor:
-        points = [streams[row].random() for row in rows.tolist()]
-        where = torch.tensor(points, dtype=torch.float64, device=scores.device)
-        return draw_pieces(restrict(scores, options), where)
+    longest = np.array([sentence.longest for sentence in decoding.sentences])
+    is_last = (decoding.length + 1 >= longest).repeat(copies)
+    has_ended = np.isfinite(log_prob) & (is_stuck | (pieces == EOS) | is_last)
+    sentences = list(decoding.sentences)
+    for row in np.flatnonzero(has_ended).tolist():
+        ending = step.end(row, None if is_stuck[row] else int(pieces[row]), float(log_prob[row]))
+        sentences[row // copies] = sentences[row // copies].with_ending(ending)
+    log_prob = np.where(has_ended, -np.inf, log_prob).reshape(-1, copies)
 
-    return SingleWriter(scorer, source, source_mask, options, copies=copies).write(pick)
+    stays = np.isfinite(log_prob).any(axis=1)
+    done = np.flatnonzero(decoding.is_alive & ~stays).tolist()
+    found = {sentences[place].key: _translations(sentences[place], copies) for place in done}
+    kept = np.arange(len(sentences))
+    if found and not fixed_shape:
+        kept = np.flatnonzero(stays)
+        rows = rows.reshape(-1, copies)[kept].reshape(-1)
+        sentences = [sentences[place] for place in kept.tolist()]
+    return decoding.advance(step.scored, sentences, rows, pieces[rows], log_prob[kept]), found
 
 
-def restrict(scores: Tensor, options: SearchOptions) -> Tensor:
+def _open_unknown_where_stuck(step: Continuations) -> BoolArray:
+    """Open UNK to rows to which nothing else is left, and return those without even that."""
+    scores = step.scored.scores
+    best: FloatArray = scores.amax(dim=1).double().cpu().numpy()
+    is_stuck: BoolArray = best == -np.inf
+    if is_stuck.any():
+        step.open_unknown(is_stuck)
+        best = scores.amax(dim=1).double().cpu().numpy()
+        is_stuck = best == -np.inf
+    decoding = step.decoding
+    is_alive = np.isfinite(decoding.log_prob).reshape(-1)
+    require_numbers(best, decoding.history.length, is_alive)
+    return is_stuck
+
+
+def _draw(log_probs: Tensor, decoding: Decoding) -> Tensor:
+    """Return a column per row, each from its own stream, [rows]; `log_probs` [rows, vocab]."""
+    points = [stream.random() for each in decoding.sentences for stream in each.streams]
+    where = torch.tensor(points, dtype=torch.float64, device=log_probs.device)
+    return draw_pieces(restrict(log_probs, decoding.config), where)
+
+
+def _translations(sentence: Sentence, copies: int) -> list[Hypothesis]:
+    """Return the samples of a sentence in the order of their streams."""
+    endings = sorted(sentence.endings, key=lambda ending: ending.row % copies)
+    return [ending.read() for ending in endings]
+
+
+def restrict(scores: Tensor, config: SearchConfig) -> Tensor:
     """Apply temperature, top-k and top-p; pieces as likely as the last one kept are kept too.
 
     Args:
         scores: log-probabilities, -inf where forbidden, [rows, vocab].
-        options: top-k is applied first, top-p to what it leaves.
+        config: top-k is applied first, top-p to what it leaves.
 
     Returns:
         Probabilities in double precision, [rows, vocab].
     """
-    scores = scores.double() / options.temperature
-    if 0 < options.top_k < scores.shape[1]:
-        least = scores.topk(options.top_k, dim=1).values[:, -1:]
+    scores = scores.double() / config.temperature
+    if 0 < config.top_k < scores.shape[1]:
+        least = scores.topk(config.top_k, dim=1).values[:, -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
     probabilities = scores.softmax(dim=1)
-    if options.top_p < 1.0:
+    if config.top_p < 1.0:
         ordered = probabilities.sort(dim=1, descending=True).values
         before = ordered.cumsum(dim=1) - ordered  # mass of what is more likely
-        needed = (before < options.top_p).sum(dim=1, keepdim=True)
+        needed = (before < config.top_p).sum(dim=1, keepdim=True)
         least = ordered.gather(1, needed - 1)
         probabilities = probabilities.masked_fill(probabilities < least, 0.0)
     return probabilities
@@ -81,7 +117,7 @@ def draw_pieces(probabilities: Tensor, points: Tensor) -> Tensor:
         points: uniform in [0, 1), [rows].
 
     Returns:
-        Piece ids of non-zero probability, [rows].
+        Columns of non-zero probability, [rows].
     """
     cumulative = probabilities.cumsum(dim=1)
     total = cumulative[:, -1]

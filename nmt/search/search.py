@@ -1,44 +1,74 @@
-"""One entry to every search."""
+"""One entry to every search.
+
+`search` translates a batch from beginning to end. A program that gets sentences one after another
+steps by itself, and lets sentences join while others are under way:
+
+    decoding = start(scorer, source, mask, config, keys=[1, 2])
+    decoding, found = advance(decoding)                               # {} or {2: hypotheses}, ...
+    decoding = decoding.concat(start(scorer, other, its_mask, config, keys=[3]))
+"""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from nmt.models.shortlist import Choice
-from nmt.search.beam import beam_search
+from nmt.config.search import SearchConfig
+from nmt.search.beam import beam_step
+from nmt.search.decoding import Decoding, start
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.options import SearchOptions
-from nmt.search.sampling import sample
-from nmt.search.scorer import Scorer
+from nmt.search.ranking import Rank, rank_plainly
+from nmt.search.sampling import sample_step
+from nmt.search.scorers import Scorer
 
 
+@torch.inference_mode()
 def search(
     scorer: Scorer,
     source: Tensor,
     source_mask: Tensor,
-    options: SearchOptions,
+    config: SearchConfig,
     *,
-    numbers: Sequence[int] | None = None,
-    choice: Choice | None = None,
+    streams: Sequence[int] | None = None,
+    keep_attention: bool = False,
+    fixed_shape: bool = False,
+    rank: Rank = rank_plainly,
 ) -> list[list[Hypothesis]]:
-    """Translate a batch as `options` says.
+    """Translate a batch.
 
     Args:
         scorer: gives the probabilities.
         source: ids ending in EOS, [batch, src_len].
         source_mask: [batch, src_len].
-        options: what to search, how far, and what to return.
-        numbers: random stream of each sentence when sampling; None = its place in the batch.
-        choice: the pieces to write with; None = all.
+        config: what to search and how far.
+        streams: number of each sentence's random streams when sampling; None = its place.
+        keep_attention: let hypotheses come with their attention.
+        fixed_shape: keep finished sentences in the batch, so that all steps have the same shapes.
+        rank: finds the best continuations.
 
     Returns:
-        Up to `options.n_best` hypotheses per sentence; best first, samples as they were drawn.
+        Up to `n_best` hypotheses per sentence; best first, samples in the order of their streams.
     """
-    if choice is not None:
-        found = search(scorer.narrow(choice), source, source_mask, options, numbers=numbers)
-        names = choice.pieces.tolist()
-        return [[hypothesis.renamed(names) for hypothesis in each] for each in found]
-    if options.sample:
-        streams = range(source.shape[0]) if numbers is None else numbers
-        return sample(scorer, source, source_mask, options, numbers=streams)
-    return beam_search(scorer, source, source_mask, options)
+    decoding = start(
+        scorer, source, source_mask, config, streams=streams, keep_attention=keep_attention
+    )
+    found: dict[int, list[Hypothesis]] = {}
+    while len(found) < len(source):
+        decoding, done = advance(decoding, fixed_shape=fixed_shape, rank=rank)
+        found |= done
+    return [found[place] for place in range(len(source))]
+
+
+@torch.inference_mode()
+def advance(
+    decoding: Decoding, *, fixed_shape: bool = False, rank: Rank = rank_plainly
+) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
+    """Write one piece more of every hypothesis, as the options of the decoding say.
+
+    Returns:
+        The decoding after the step, without the sentences that are done with it unless
+        `fixed_shape`, and the hypotheses of those.
+    """
+    if decoding.config.sample:
+        return sample_step(decoding, fixed_shape=fixed_shape)
+    return beam_step(decoding, rank=rank, fixed_shape=fixed_shape)

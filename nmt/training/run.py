@@ -199,9 +199,10 @@ def assemble(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
     if config.fast:
-        from nmt.fast.accelerate import accelerate
+        from nmt.fast.accelerate import accelerate, describe_exchanges
 
-        accelerate(model, "training")
+        for line in describe_exchanges(accelerate(model, "training")):
+            logger.debug("%s", line)
     sampler = BatchSampler(
         corpus.source_lengths,
         corpus.target_lengths,

@@ -19,6 +19,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID, PreparationRecord
 from nmt.data.loader import batches_once
 from nmt.evaluation.metrics import Score, score
+from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
 from nmt.text.lines import BadLines, read_numbered_pairs
@@ -150,12 +151,22 @@ class Validator:
         self.source, self.target = subwords
         self.batch_tokens = experiment.training.batch_tokens
         self.search: SearchConfig = experiment.search.model_copy(
-            update={"beam": experiment.validation.beam, "shortlist": 0}
+            update={
+                "beam": experiment.validation.beam,
+                "n_best": 1,
+                "sample": False,
+                "shortlist": 0,
+            }
         )
         self.normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
+        self.rank: Rank = rank_plainly
+        if experiment.training.fast:
+            from nmt.fast.accelerate import ranking
+
+            self.rank = ranking(rank_plainly)
         self.texts = _texts_to_translate(experiment, PreparationRecord.load(run / DATA).bad_lines)
 
     def score(self, model: Model, update: int) -> Scores:
@@ -176,6 +187,7 @@ class Validator:
             normalizer=self.normalizer,
             search=self.search,
             device=self.device,
+            rank=self.rank,
         )
         hypotheses = [translation.text for translation in translator.translate(sources)]
         folder = make_folder(self.run / VALIDATIONS)

@@ -10,11 +10,13 @@ from curves.options import Options
 from curves.points import Point, Task
 from nmt.benchmark.sizes import TRAINING
 from nmt.benchmark.windows import measure
+from nmt.config.search import SearchConfig
 from nmt.data.batch import Batch, make_batch
+from nmt.fast.ranking import ranking
 from nmt.models.build import build_model
 from nmt.models.translation import TranslationModel
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import ModelScorer
+from nmt.search.ranking import rank_plainly
+from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
 from nmt.training.distributed import World
@@ -79,18 +81,18 @@ def translating(
 ) -> Callable[[], int]:
     """Return a function that translates the sources and returns their number."""
     scorer = ModelScorer(model.to(DTYPES[precision]).eval())
-    options = fixed_length(point)
+    options, rank = fixed_length(point), ranking(rank_plainly)
 
     @torch.inference_mode()
     def translate() -> int:
-        return len(search(scorer, batch.source, batch.source_mask, options))
+        return len(search(scorer, batch.source, batch.source_mask, options, rank=rank))
 
     return translate
 
 
-def fixed_length(point: Point) -> SearchOptions:
+def fixed_length(point: Point) -> SearchConfig:
     """Return options for exactly `length` pieces; an untrained model cannot tell where to stop."""
-    return SearchOptions(
+    return SearchConfig(
         beam=point.beam,
         min_length_offset=point.length,
         max_length_factor=0.0,

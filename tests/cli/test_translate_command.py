@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from nmt.cli.lines_out import as_json, as_n_best, as_text
 from nmt.cli.main import run
 from nmt.cli.output_file import line_writer
+from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ResourceError, UsageError
 from nmt.translator import TranslatedText, Translation, Translator
 
@@ -115,7 +115,8 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
     arguments = ["--max-length-factor", 0, "--max-length-offset", 3, "--beam", 2, "--format=jsonl"]
     _, lines, _ = nmt("translate", model_folder, *arguments, lines=LINES[:1])
     translator = Translator.load(model_folder, precision="auto")
-    options = replace(translator.options, max_length_factor=0.0, max_length_offset=3, beam=2)
+    changes = {"max_length_factor": 0.0, "max_length_offset": 3, "beam": 2}
+    options = change_search(translator.options, changes)
     (found,) = translator.translate(LINES[:1], options=options)
     assert json.loads(lines[0])["text"] == found.text
     assert json.loads(lines[0])["logprob"] == pytest.approx(found.log_prob, abs=1e-5)
@@ -127,17 +128,61 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--top-k", 5], "--top-k: only with --sample; add it, or leave --top-k out."),
-        (["--temperature", 0.5], "--temperature: only with --sample; add it"),
-        (["--beam", 2, "--sample"], "--beam: only without --sample; drop that, or leave --beam"),
-        (["--alpha", 0.5], "--alpha: only with --length-penalty gnmt; add it, or leave --alpha"),
-        (["--alpha", 0.5, "--length-penalty", "none"], "--alpha: only with --length-penalty gnmt"),
+        (
+            ["--top-k", 5],
+            "--top-k: has an effect only with --sample; add that, or leave --top-k out.",
+        ),
+        (["--temperature", 0.5], "--temperature: has an effect only with --sample; add that, or"),
+        (
+            ["--beam", 2, "--sample"],
+            "--beam: has an effect only with --no-sample; add that, or leave",
+        ),
+        (["--alpha", 0.5], "--alpha: has an effect only with --length-penalty gnmt; add that, or"),
+        (
+            ["--alpha", 0.5, "--length-penalty", "none"],
+            "--alpha: has an effect only with --length-",
+        ),
+        (["--top-p", 0, "--sample"], "top_p: must be greater than 0, got 0.0."),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(nmt, model_folder, arguments, message):
     code, lines, log = nmt("translate", model_folder, *arguments, lines=LINES)
     assert (code, lines) == (2, [])
     assert f"error: {message}" in log
+
+
+def test_every_option_of_the_configuration_is_one_of_the_command(nmt):
+    """With its name, its range and its documentation."""
+    code, lines, _ = nmt("translate", "--help")
+    assert code == 0
+    text = " ".join(" ".join(lines).split())
+    for name, field in SearchConfig.model_fields.items():
+        option = "--" + name.replace("_", "-")
+        assert f" {option} " in text
+        words = field.description.split()[-2:]
+        assert " ".join(words).replace("_", "-").removeprefix("See ") in text
+    assert "[1<=x<=100000]" in text
+    assert "With --sample: draw from the k most likely pieces; 0 = from all. [x>=0]" in text
+    assert "See --max-length-factor. [1<=x<=100000]" in text
+
+
+def test_options_of_the_model_folder_hold_unless_others_are_given(nmt, make_model_folder):
+    search = {"sample": True, "n_best": 2, "seed": 5}
+    folder = make_model_folder(search=search)
+    _, drawn, _ = nmt("translate", folder, lines=LINES[:1])
+    assert [line.split(" ||| ")[0] for line in drawn] == ["0", "0"]
+    assert nmt("translate", folder, "--seed", 6, lines=LINES[:1])[1] != drawn
+    code, found, _ = nmt(
+        *("translate", folder, "--no-sample", "--n-best", 1, "--beam", 3), lines=LINES[:1]
+    )
+    assert code == 0
+    assert found == [make_best(folder, LINES[0])]
+
+
+def make_best(folder: Path, line: str) -> str:
+    translator = Translator.load(folder, precision="auto")
+    options = change_search(translator.options, {"sample": False, "n_best": 1, "beam": 3})
+    return next(translator.translate([line], options=options)).text
 
 
 def test_alpha_is_of_the_length_penalty_gnmt(nmt, model_folder):

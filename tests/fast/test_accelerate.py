@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
-from nmt.fast.accelerate import Purpose, accelerate
-from nmt.fast.kernels import kernels
+from nmt.fast.accelerate import Purpose, accelerate, describe
+from nmt.fast.decoder import FastDecoder
+from nmt.fast.kernels import Kernels, kernels
 from nmt.machine import has_int8
 from nmt.models.build import build_model
 from nmt.models.translation import ScheduledSampling, TranslationModel

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 from nmt.layers.shared_products import shared_products
-from nmt.native.kernels import kernels
+from nmt.fast.kernels import kernels
 from torch import Tensor
 
 from nmt.layers import attention

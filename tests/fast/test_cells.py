@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from nmt.layers.compiled import CompiledCell
-from nmt.native.kernels import kernels
 from torch import Tensor
 
 from nmt.layers import recurrent
 from nmt.layers.cells import Cell, GruCell, LstmCell, State
+from nmt.layers.compiled import CompiledCell
 from nmt.layers.initialization import initialize_uniform
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, unroll_compiled, unroll_steps
+from nmt.native.kernels import kernels
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 

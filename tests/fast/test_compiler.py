@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from nmt.native import compiler
-from nmt.native.compiler import SWITCH, compile_kernels
+from nmt.fast import compiler
+from nmt.fast.compiler import SWITCH, compile_kernels
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="there is no C++ compiler"

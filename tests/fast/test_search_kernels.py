@@ -3,19 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from nmt.native.kernels import kernels
 
-from nmt.layers.output import log_sum_exp
-from nmt.search import candidates
-from nmt.search.candidates import best_continuations
-from nmt.search.scorer import ScorerStep
-from nmt.text.vocabulary import EOS, UNK
+from nmt.fast.kernels import kernels
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 
 
-def step_of(scores: torch.Tensor) -> ScorerStep:
-    return ScorerStep(scores, log_sum_exp(scores), None, None)
+rank_fast = ranking(rank_plainly)
 
 
 @pytest.mark.parametrize("vocab", [5, 16, 1003])
@@ -34,60 +28,54 @@ def test_log_sum_exp(vocab, dtype):
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
-@pytest.mark.parametrize(("beam", "count"), [(1, 2), (5, 10), (30, 60)])
+@pytest.mark.parametrize(("beam", "count"), [(1, 2), (5, 10), (30, 60), (40, 80)])
 @pytest.mark.parametrize("vocab", [70, 1003])
 @pytest.mark.parametrize("levels", [None, 3])
-def test_best_continuations_are_those_of_the_plain_path(beam, count, vocab, levels, monkeypatch):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_best_continuations_are_those_of_the_plain_ranking(beam, count, vocab, levels, dtype):
     torch.manual_seed(beam + vocab)
     batch = 40
     if levels is None:
         scores = 3 * torch.randn(batch * beam, vocab)
     else:  # many equals: ties go to the lower index
         scores = torch.randint(levels, (batch * beam, vocab)).float()
-    step = step_of(scores)
+    scores[:, :3] = -torch.inf  # closed by a rule
+    scores = scores.to(dtype)
     sums = -np.sort(np.random.default_rng(0).integers(0, 3, (batch, beam)).astype(float), axis=1)
     sums[3, 1:] = -np.inf  # one hypothesis alone, as at the first step
-    may_end = np.arange(batch) % 2 == 0
+    log_mass = log_sum_exp(scores)
 
-    fast = best_continuations(step, sums, may_end, count)
-    monkeypatch.setattr(candidates, "kernels", lambda: None)
-    plain = best_continuations(step, sums, may_end, count)
+    fast = rank_fast(scores, log_mass, sums, count)
+    plain = rank_plainly(scores, log_mass, sums, count)
 
-    np.testing.assert_array_equal(fast.log_prob, plain.log_prob)
-    finite = np.isfinite(plain.log_prob)
-    np.testing.assert_array_equal(fast.parent[finite], plain.parent[finite])
-    np.testing.assert_array_equal(fast.piece[finite], plain.piece[finite])
-    assert not ((fast.piece == EOS) & ~may_end[:, None])[finite].any()
-
-
-@pytest.mark.parametrize("fast", [False, True])
-def test_unk_is_written_where_nothing_else_is_open(fast, monkeypatch):
-    if not fast:
-        monkeypatch.setattr(candidates, "kernels", lambda: None)
-    scores = torch.full((4, 20), -torch.inf)
-    scores[:, UNK] = 1.0
-    scores[2:, 7] = 0.5
-
-    found = best_continuations(
-        step_of(scores), np.array([[0.0, -1.0], [0.0, -1.0]]), np.array([False, False]), 3
-    )
-
-    np.testing.assert_allclose(found.log_prob[0], [0.0, -1.0, -np.inf])
-    assert found.parent[:, :2].tolist() == [[0, 1], [0, 1]]
-    assert found.piece[:, :2].tolist() == [[UNK, UNK], [7, 7]]
+    finite = np.isfinite(plain[0])
+    np.testing.assert_array_equal(fast[0], plain[0])
+    for found, expected in zip(fast[1:], plain[1:], strict=True):
+        np.testing.assert_array_equal(found[finite], expected[finite])
+    assert (plain[2][finite] > 2).all()
 
 
-@pytest.mark.parametrize("fast", [False, True])
-def test_nan_comes_first(fast, monkeypatch):
-    if not fast:
-        monkeypatch.setattr(candidates, "kernels", lambda: None)
+@pytest.mark.parametrize("rank", [rank_fast, rank_plainly])
+def test_nan_comes_first(rank):
     scores = torch.zeros(4, 20)
     scores[3, 5] = torch.nan
 
-    found = best_continuations(step_of(scores), np.zeros((2, 2)), np.array([True, True]), 3)
+    log_prob, *_ = rank(scores, log_sum_exp(scores), np.zeros((2, 2)), 3)
 
-    assert np.isfinite(found.log_prob[0]).all()
-    assert np.isnan(found.log_prob[1, 0])
+    assert np.isfinite(log_prob[0]).all()
+    assert np.isnan(log_prob[1, 0])
+
+
+@pytest.mark.parametrize("rank", [rank_fast, rank_plainly])
+def test_where_nothing_is_left_there_is_no_candidate(rank):
+    scores = torch.full((4, 20), -torch.inf)
+    scores[2:, 7] = 0.5
+
+    log_prob, parent, column = rank(scores, torch.zeros(4), np.array([[0.0, -1.0]] * 2), 3)
+
+    np.testing.assert_allclose(log_prob, [[-np.inf] * 3, [0.5, -0.5, -np.inf]])
+    assert parent[1, :2].tolist() == [0, 1]
+    assert column[1, :2].tolist() == [7, 7]
 
 
 def test_bytes_are_rounded_to_the_nearest():

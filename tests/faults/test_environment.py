@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from nmt.native.compiler import SWITCH
+from nmt.fast.compiler import SWITCH
 from processes import PATIENCE, become_nobody, folder_of_all, nmt
 from tiny import write_corpus
 from trial_runs import AHEAD, Run, resumed_from

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from launcher import Launcher, settings
-from nmt.native.kernels import kernels
+from nmt.fast.kernels import kernels
 from tiny import write_corpus
 
 from nmt.storage.checksums import sha256_of

@@ -13,7 +13,8 @@ from text_commands import Outcome, built_once, nmt
 from torch import Tensor
 
 from nmt.cli.lines_out import one_line
-from nmt.search.scorer import ScorerStep
+from nmt.config.search import change_search
+from nmt.search.scorers import ScorerStep
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
 from nmt.translator import Translator
@@ -32,6 +33,9 @@ class ForcedState:
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> "ForcedState":
         return replace(self, sentence=self.sentence[rows], src_mask=self.src_mask[sentences])
+
+    def concat(self, other: "ForcedState") -> "ForcedState":
+        raise NotImplementedError  # no sentence joins a batch here
 
 
 class ForcedScorer:
@@ -91,7 +95,7 @@ def forced(
     translator = Translator.load(model_folder)
     everything = sequences(translator.target, everywhere=programme.full)
     translator.scorer = ForcedScorer(translator.source, translator.target.vocab_size, everything)
-    translator.options = replace(translator.options, max_length_offset=60)
+    translator.options = change_search(translator.options, {"max_length_offset": 60})
     monkeypatch.setattr(Translator, "load", lambda *_, **__: translator)
     with built_once():
         yield [translator.target.decode(ids) for ids in everything]

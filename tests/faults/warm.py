@@ -6,7 +6,7 @@ import pytest  # noqa: F401  a forked process imports the main module anew, whic
 import sacrebleu  # noqa: F401
 import torch
 import torch._dynamo  # imported by the first optimizer, in more than a second
-from nmt.native.kernels import kernels
+from nmt.fast.kernels import kernels
 
 import nmt.cli.main
 import nmt.data.prepare

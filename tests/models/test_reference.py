@@ -15,13 +15,13 @@ from reference import BOS, Array, Pair, Weights, decode, log_probs, loss, slope
 from nmt.config.checks import model_disagreements
 from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.config.search import SearchConfig
 from nmt.fast.accelerate import Purpose, accelerate
 from nmt.fast.kernels import kernels
 from nmt.models.build import build_model
 from nmt.models.translation import TranslationModel
-from nmt.search.beam import beam_search
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import ModelScorer
+from nmt.search.scorers import ModelScorer
+from nmt.search.search import search
 
 VOCAB = 11
 EOS = 3
@@ -236,7 +236,7 @@ def test_beam_search_finds_what_exhaustive_search_over_the_reference_finds(examp
     """With a wide enough beam, over all translations of up to three words out of three."""
     words, longest = range(4, 7), 4
     space = [each for n in range(longest) for each in itertools.product(words, repeat=n)]
-    options = SearchOptions(
+    options = SearchConfig(
         beam=4**longest,  # of continuations, those that end among them
         n_best=5,
         length_penalty="average",
@@ -256,7 +256,7 @@ def test_beam_search_finds_what_exhaustive_search_over_the_reference_finds(examp
             model.output.project.bias[7:] = -torch.inf
         weights = Weights(weights_of(model))
         accelerate(model, "search")
-        found = beam_search(ModelScorer(model.eval()), *padded(sources), options)
+        found = search(ModelScorer(model.eval()), *padded(sources), options)
         for hypotheses, source in zip(found, sources, strict=True):
             scores = {each: mean_log_prob(config, weights, source, each) for each in space}
             best = sorted(scores.values(), reverse=True)[: options.n_best]

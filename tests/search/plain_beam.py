@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from stub_scorers import TableScorer, TableState
 
+from nmt.config.search import SearchConfig
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.options import SearchOptions
 from nmt.text.vocabulary import BOS, EOS, PAD, UNK
 
 
@@ -21,7 +21,7 @@ class Live:
     state: TableState
 
 
-def divide(log_prob: float, length: int, options: SearchOptions) -> float:
+def divide(log_prob: float, length: int, options: SearchConfig) -> float:
     if options.length_penalty == "average":
         return log_prob / length
     if options.length_penalty == "gnmt":
@@ -33,7 +33,7 @@ def plain_beam(
     scorer: TableScorer,
     source: torch.Tensor,
     mask: torch.Tensor,
-    options: SearchOptions,
+    options: SearchConfig,
     *,
     shortest: int,
     longest: int,

@@ -5,23 +5,33 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import ScorerStep
+from nmt.config.search import SearchConfig
+from nmt.search.scorers import ScorerStep
 from nmt.text.vocabulary import BOS, EOS
 
 
 @dataclass(frozen=True)
 class TableState:
     sentence: Tensor  # [rows]
-    step: int
+    step: Tensor  # [rows]
     src_mask: Tensor  # [batch, src_len]
 
     def select(self, rows: Tensor) -> "TableState":
-        return replace(self, sentence=self.sentence[rows])
+        return replace(self, sentence=self.sentence[rows], step=self.step[rows])
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> "TableState":
-        return replace(self, sentence=self.sentence[rows], src_mask=self.src_mask[sentences])
+        return TableState(self.sentence[rows], self.step[rows], self.src_mask[sentences])
+
+    def concat(self, other: "TableState") -> "TableState":
+        width = max(self.src_mask.shape[1], other.src_mask.shape[1])
+        masks = [pad(each.src_mask, (0, width - each.src_mask.shape[1])) for each in (self, other)]
+        return TableState(
+            torch.cat([self.sentence, other.sentence]),
+            torch.cat([self.step, other.step]),
+            torch.cat(masks),
+        )
 
 
 class TableScorer:
@@ -33,12 +43,13 @@ class TableScorer:
         self.rows: list[int] = []
 
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> TableState:
-        return TableState(source[:, 0].repeat_interleave(copies), 0, source_mask)
+        sentence = source[:, 0].repeat_interleave(copies)
+        return TableState(sentence, torch.zeros_like(sentence), source_mask)
 
     def step(self, tokens: Tensor, state: TableState) -> ScorerStep:
         self.steps += 1
         self.rows.append(len(tokens))
-        position = min(state.step, self.table.shape[1] - 1)
+        position = state.step.clamp(max=self.table.shape[1] - 1)
         log_probs = self.table[state.sentence, position, tokens]
         return ScorerStep(
             log_probs,
@@ -80,7 +91,7 @@ def batch_of(sentences: list[int], lengths: list[int]) -> tuple[Tensor, Tensor]:
     return source, mask
 
 
-def score_by_hand(scorer, source, mask, tokens, chosen: SearchOptions) -> tuple[float, float]:
+def score_by_hand(scorer, source, mask, tokens, chosen: SearchConfig) -> tuple[float, float]:
     """Log-probability and score of one translation of one sentence."""
     state = scorer.start(source, mask, copies=1)
     total, previous = 0.0, BOS

@@ -6,11 +6,9 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, changed, random_table, score_by_hand
 
-from nmt.config.search import SearchConfig
+from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ModelError, UsageError
-from nmt.search.beam import beam_search
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.options import SearchOptions
 from nmt.search.search import search
 from nmt.text.vocabulary import BOS, EOS, PAD, UNK
 
@@ -20,9 +18,9 @@ LIMIT = 4  # pieces, end symbol included
 KINDS = [{"beam": 1}, {"beam": 3}, {"sample": True}]
 
 
-def options(**changes) -> SearchOptions:
+def options(**changes) -> SearchConfig:
     values = {"max_length_factor": 0.0, "max_length_offset": LIMIT} | changes
-    return SearchOptions(**values)
+    return SearchConfig(**values)
 
 
 @pytest.mark.parametrize("length_penalty", ["none", "average", "gnmt"])
@@ -41,7 +39,7 @@ def test_a_beam_as_wide_as_the_space_finds_what_exhaustive_search_finds(
         min_length_offset=shortest,
     )
     source, mask = batch_of([0, 1, 2], [3, 5, 2])
-    found = beam_search(scorer, source, mask, chosen)
+    found = search(scorer, source, mask, chosen)
 
     space = [
         tokens
@@ -76,7 +74,7 @@ def write_greedily(scorer, source, mask, limit: int) -> tuple[list[int], float]:
 def test_a_beam_of_one_is_greedy():
     scorer = TableScorer(random_table(sentences=20, positions=12, vocab=30))
     source, mask = batch_of(list(range(20)), [4] * 20)
-    found = beam_search(scorer, source, mask, options(beam=1, max_length_offset=12))
+    found = search(scorer, source, mask, options(beam=1, max_length_offset=12))
     for row, (hypothesis,) in enumerate(found):
         pieces, total = write_greedily(scorer, source[row : row + 1], mask[row : row + 1], 12)
         assert [*hypothesis.tokens, *([EOS] if hypothesis.finished else [])] == pieces
@@ -93,14 +91,17 @@ def test_a_sentence_gets_the_same_translation_alone_and_in_any_batch(beam, fixed
         max_length_factor=1.0,
         max_length_offset=2,
         coverage_penalty=0.2,
-        keep_attention=True,
-        fixed_shape=fixed_shape,
     )
     lengths = [2, 7, 3, 3, 6, 2, 4, 5, 7, 2, 3, 6]
     order = [5, 1, 7, 11, 0, 2, 9, 3, 8, 10, 6, 4]
-    together = search(scorer, *batch_of(order, [lengths[i] for i in order]), chosen)
+    batch = batch_of(order, [lengths[i] for i in order])
+    together = search(scorer, *batch, chosen, keep_attention=True, fixed_shape=fixed_shape)
     for place, sentence in enumerate(order):
-        alone = search(scorer, *batch_of([sentence], [lengths[sentence]]), chosen)[0]
+        (alone,) = search(
+            *(scorer, *batch_of([sentence], [lengths[sentence]]), chosen),
+            keep_attention=True,
+            fixed_shape=fixed_shape,
+        )
         assert alone == together[place]
         for one, other in zip(alone, together[place], strict=True):
             width = lengths[sentence]
@@ -113,7 +114,7 @@ def test_the_best_do_not_depend_on_how_many_are_asked_for(length_penalty):
     scorer = TableScorer(random_table(sentences=30, positions=10, vocab=15))
     source, mask = batch_of(list(range(30)), [3] * 30)
     every, *fewer = (
-        beam_search(
+        search(
             scorer,
             source,
             mask,
@@ -127,7 +128,7 @@ def test_the_best_do_not_depend_on_how_many_are_asked_for(length_penalty):
 
 def test_hypotheses_come_best_first_and_differ():
     scorer = TableScorer(random_table(sentences=10, positions=8, vocab=12))
-    found = beam_search(
+    found = search(
         scorer, *batch_of(list(range(10)), [3] * 10), options(beam=6, n_best=6, max_length_offset=8)
     )
     for hypotheses in found:
@@ -143,8 +144,8 @@ def test_a_model_that_never_ends_stops_at_the_limit_of_its_sentence(beam):
 
     table = changed(random_table(sentences=2, positions=3, vocab=10), never_end)
     scorer = TableScorer(table)
-    chosen = options(beam=beam, max_length_factor=2.0, max_length_offset=1, keep_attention=True)
-    found = search(scorer, *batch_of([0, 1], [2, 5]), chosen)
+    chosen = options(beam=beam, max_length_factor=2.0, max_length_offset=1)
+    found = search(scorer, *batch_of([0, 1], [2, 5]), chosen, keep_attention=True)
 
     assert [len(hypotheses[0].tokens) for hypotheses in found] == [5, 11]
     assert not any(hypotheses[0].finished for hypotheses in found)
@@ -162,7 +163,7 @@ def test_a_batch_of_fixed_shape_keeps_its_rows(beam):
     batch = batch_of([0, 1, 2, 3, 4, 5], [2, 5, 3, 2, 4, 4])
     chosen = {"beam": beam, "max_length_offset": 9}
     assert search(pruned, *batch, options(**chosen)) == search(
-        fixed, *batch, options(**chosen, fixed_shape=True)
+        fixed, *batch, options(**chosen), fixed_shape=True
     )
     assert set(fixed.rows) == {6 * beam}
     assert min(pruned.rows) < 6 * beam
@@ -284,7 +285,7 @@ def test_an_empty_translation_is_possible():
 
     table = changed(random_table(sentences=1, positions=4, vocab=8), end_at_once)
     ((best,),) = search(
-        TableScorer(table), *batch_of([0], [3]), options(beam=3, keep_attention=True)
+        TableScorer(table), *batch_of([0], [3]), options(beam=3), keep_attention=True
     )
     assert best == Hypothesis((), 0.0, 0.0, True)
     assert tuple(best.attention.shape) == (0, 3)
@@ -326,45 +327,44 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"beam": 0}, r"beam: 0 is out of range; it must be from 1 to 100000\."),
-        ({"top_k": -1}, r"top_k: -1 is out of range; it must be at least 0\."),
+        ({"beam": 0}, r"^beam: must be at least 1, got 0\.$"),
+        ({"top_k": -1}, r"^top_k: must be at least 0, got -1\.$"),
         (
             {"beam": 2, "n_best": 3},
             r"n_best: 3 is more than beam = 2 can find; ask for at most 2, or set beam to 3\.",
         ),
-        ({"temperature": 0.0}, r"temperature: 0\.0 is out of range; .* from 1e-06 to 1e\+06\."),
-        ({"top_p": 1.5}, r"top_p: 1\.5 must be above 0 and at most 1"),
-        ({"top_p": 0.0}, r"top_p: 0\.0 must be above 0 and at most 1"),
-        ({"alpha": 1e30}, r"alpha: 1e\+30 is out of range; it must be from 0 to 10\."),
-        ({"coverage_penalty": math.inf}, r"coverage_penalty: inf is out of .* from 0 to 1000\."),
-        ({"max_length_factor": math.inf}, r"max_length_factor: inf is out of .* from 0 to 1000\."),
-        ({"max_length_offset": 0}, r"max_length_offset: 0 is out of .* from 1 to 100000\."),
-        ({"max_length_offset": 10**20}, r"max_length_offset: 10+ is out of .* from 1 to 100000\."),
-        ({"min_length_factor": math.nan}, r"min_length_factor: nan is out of .* from 0 to 1000\."),
-        ({"min_length_offset": 10**8}, r"min_length_offset: 10+ is out of .* from 0 to 100000\."),
+        ({"temperature": 0.0}, r"^temperature: must be at least 1e-06, got 0\.0\.$"),
+        ({"top_p": 1.5}, r"^top_p: must be at most 1, got 1\.5\.$"),
+        ({"top_p": 0.0}, r"^top_p: must be greater than 0, got 0\.0\.$"),
+        ({"alpha": 1e30}, r"^alpha: must be at most 10, got 1e\+30\.$"),
+        ({"coverage_penalty": math.inf}, r"^coverage_penalty: must be a finite number, got inf\."),
+        ({"max_length_factor": 1e4}, r"^max_length_factor: must be at most 1000, got 10000\.0\.$"),
+        ({"max_length_offset": 0}, r"^max_length_offset: must be at least 1, got 0\.$"),
+        ({"max_length_offset": 10**20}, r"^max_length_offset: must be at most 100000, got 10+\.$"),
+        ({"min_length_factor": math.nan}, r"^min_length_factor: must be a finite number, got nan"),
+        ({"min_length_offset": 10**8}, r"^min_length_offset: must be at most 100000, got 10+\.$"),
         (
             {"length_penalty": "mean"},
-            r'length_penalty: "mean" is unknown; "none", "average" or "gnmt"\.',
+            r'^length_penalty: must be "none", "average" or "gnmt", got "mean"\.$',
+        ),
+        ({"beem": 3}, r'^beem: unknown key \(did you mean "beam"\?\)\.$'),
+        (
+            {"beam": 1.5, "seed": "x"},
+            "^beam: must be a whole .*\nseed: must be a whole number, got",
         ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
-        SearchOptions(**changes)
+        change_search(SearchConfig(), changes)
 
 
-def test_every_option_of_the_configuration_reaches_the_search():
-    values = {
-        "beam": 3,
-        "length_penalty": "gnmt",
-        "alpha": 0.7,
-        "coverage_penalty": 0.2,
-        "max_length_factor": 1.5,
-        "max_length_offset": 11,
-        "min_length_factor": 0.5,
-        "min_length_offset": 2,
-        "no_repeat_ngram": 4,
-        "shortlist": 100,
-    }
-    assert values.keys() == SearchConfig.model_fields.keys()
-    assert SearchOptions.from_config(SearchConfig(**values)) == SearchOptions(**values)
+def test_a_change_leaves_the_other_options_as_they_were():
+    config = SearchConfig(beam=4, seed=7)
+    changed_config = change_search(config, {"n_best": 2})
+    assert changed_config == SearchConfig(beam=4, seed=7, n_best=2)
+    assert config.n_best == 1
+
+
+def test_more_samples_than_hypotheses_of_a_beam_may_be_drawn():
+    assert change_search(SearchConfig(beam=2), {"sample": True, "n_best": 9}).n_best == 9

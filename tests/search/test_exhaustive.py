@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from plain_beam import plain_beam
 from stub_scorers import TableScorer, batch_of, score_by_hand
 
-from nmt.search.beam import beam_search
-from nmt.search.options import SearchOptions
+from nmt.config.search import SearchConfig, change_search
+from nmt.search.search import search
 from nmt.text.vocabulary import EOS, UNK
 
 
@@ -23,7 +23,8 @@ class Task:
     table: torch.Tensor
     """[sentences, positions, vocab, vocab], in quarters, so that sums are exact and ties many."""
     lengths: list[int]
-    options: SearchOptions
+    options: SearchConfig
+    fixed_shape: bool
 
     def limits(self, sentence: int) -> tuple[int, int]:
         """Least and most pieces of a translation, end symbol included."""
@@ -45,7 +46,7 @@ def tasks(draw: st.DrawFn, *, beams: list[int], words: int, longest: int) -> Tas
     table[torch.rand(shape, generator=generator) < share] = -torch.inf
     beam = draw(st.sampled_from(beams))
     factor = draw(st.sampled_from([0.0, 0.5, 1.0]))
-    options = SearchOptions(
+    options = SearchConfig(
         beam=beam,
         n_best=draw(st.integers(1, min(beam, 6))),
         length_penalty=draw(st.sampled_from(["none", "average", "gnmt"])),
@@ -55,10 +56,12 @@ def tasks(draw: st.DrawFn, *, beams: list[int], words: int, longest: int) -> Tas
         max_length_offset=draw(st.integers(1, longest - 3 * (factor > 0))),
         min_length_factor=draw(st.sampled_from([0.0, 0.4])),
         min_length_offset=draw(st.integers(0, 2)),
-        fixed_shape=draw(st.booleans()),
     )
     return Task(
-        table, draw(st.lists(st.integers(2, 3), min_size=sentences, max_size=sentences)), options
+        table,
+        draw(st.lists(st.integers(2, 3), min_size=sentences, max_size=sentences)),
+        options,
+        draw(st.booleans()),
     )
 
 
@@ -68,7 +71,8 @@ def test_a_batch_finds_what_a_plain_search_finds_sentence_by_sentence(examples):
     def hold(task: Task) -> None:
         scorer = TableScorer(task.table)
         numbers = list(range(len(task.lengths)))
-        found = beam_search(scorer, *batch_of(numbers, task.lengths), task.options)
+        batch = batch_of(numbers, task.lengths)
+        found = search(scorer, *batch, task.options, fixed_shape=task.fixed_shape)
         for sentence in numbers:
             shortest, longest = task.limits(sentence)
             alone = batch_of([sentence], [task.lengths[sentence]])
@@ -87,11 +91,12 @@ def test_a_beam_as_wide_as_the_space_finds_the_best_there_are(examples):
     )
     @settings(max_examples=examples(quick=25, full=600))
     def hold(task: Task, coverage: float) -> None:
-        options = SearchOptions(**{**vars(task.options), "coverage_penalty": coverage})
+        options = change_search(task.options, {"coverage_penalty": coverage})
         scorer = TableScorer(task.table)
         vocabulary = range(4, task.table.shape[-1])
         numbers = list(range(len(task.lengths)))
-        found = beam_search(scorer, *batch_of(numbers, task.lengths), options)
+        batch = batch_of(numbers, task.lengths)
+        found = search(scorer, *batch, options, fixed_shape=task.fixed_shape)
         for sentence in numbers:
             shortest, longest = task.limits(sentence)
             alone = batch_of([sentence], [task.lengths[sentence]])

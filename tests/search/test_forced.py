@@ -2,9 +2,9 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, changed, random_table
 
+from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
 from nmt.search.forced import score_targets
-from nmt.search.options import SearchOptions
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 
@@ -12,7 +12,7 @@ from nmt.text.vocabulary import EOS
 def test_scoring_what_a_search_found_gives_the_sum_of_the_search():
     scorer = TableScorer(random_table(sentences=8, positions=9, vocab=15))
     source, mask = batch_of(list(range(8)), [4] * 8)
-    found = search(scorer, source, mask, SearchOptions(max_length_factor=0, max_length_offset=9))
+    found = search(scorer, source, mask, SearchConfig(max_length_factor=0, max_length_offset=9))
     best = [hypotheses[0] for hypotheses in found]
     pieces = [[*hyp.tokens, *([EOS] if hyp.finished else [])] for hyp in best]
     lengths = torch.tensor([len(ids) for ids in pieces])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, changed, random_table
 
-from nmt.search.options import SearchOptions
+from nmt.config.search import SearchConfig
 from nmt.search.repetition import is_loop, most_copies
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS
@@ -41,8 +41,8 @@ def test_what_the_source_repeats_as_often_is_no_loop():
     assert not is_loop([], [])
 
 
-def options(**changes) -> SearchOptions:
-    return SearchOptions(**({"max_length_factor": 0.0, "max_length_offset": 12} | changes))
+def options(**changes) -> SearchConfig:
+    return SearchConfig(**({"max_length_factor": 0.0, "max_length_offset": 12} | changes))
 
 
 def has_repeated(tokens, size: int) -> bool:
@@ -61,7 +61,7 @@ def test_no_run_of_pieces_stands_twice_if_that_is_ruled_out(kind, fixed_shape, s
     scorer = TableScorer(random_table(sentences=8, positions=1, vocab=20, sharpness=4.0))
     batch = batch_of(list(range(8)), [2, 3, 4, 5] * 2)
     plain = search(scorer, *batch, options(**kind))
-    blocked = search(scorer, *batch, options(**kind, no_repeat_ngram=size, fixed_shape=fixed_shape))
+    blocked = search(scorer, *batch, options(**kind, no_repeat_ngram=size), fixed_shape=fixed_shape)
     written = [hyp.tokens for hypotheses in blocked for hyp in hypotheses]
 
     assert any(has_repeated(hyp.tokens, size) for hypotheses in plain for hyp in hypotheses)
@@ -102,7 +102,7 @@ def test_the_rule_looks_at_no_other_sentence(kind):
     lengths = [2, 7, 3, 6, 2, 4, 5, 7, 2]
     together = search(scorer, *batch_of(list(range(9)), lengths), chosen)
     for sentence, length in enumerate(lengths):
-        alone = search(scorer, *batch_of([sentence], [length]), chosen, numbers=[sentence])
+        alone = search(scorer, *batch_of([sentence], [length]), chosen, streams=[sentence])
         assert alone == [together[sentence]]
 
 

@@ -2,26 +2,25 @@ import pytest
 import torch
 from stub_scorers import TableScorer, batch_of, random_table, score_by_hand
 
+from nmt.config.search import SearchConfig
 from nmt.errors import ModelError
-from nmt.search.beam import beam_search
-from nmt.search.options import SearchOptions
-from nmt.search.sampling import draw_pieces, restrict, sample
+from nmt.search.sampling import draw_pieces, restrict
 from nmt.search.search import search
 from nmt.text.vocabulary import BOS, EOS, PAD, UNK
 
 
-def options(**changes) -> SearchOptions:
+def options(**changes) -> SearchConfig:
     values = {"sample": True, "max_length_factor": 0.0, "max_length_offset": 8} | changes
-    return SearchOptions(**values)
+    return SearchConfig(**values)
 
 
 def test_what_is_drawn_depends_neither_on_the_batch_nor_on_how_many_are_drawn():
     scorer = TableScorer(random_table(sentences=9, positions=8, vocab=25))
     source, mask = batch_of(list(range(9)), [3] * 9)
-    together = sample(scorer, source, mask, options(n_best=3), numbers=range(9))
+    together = search(scorer, source, mask, options(n_best=3), streams=range(9))
     for row in (8, 2, 5):
-        alone = sample(
-            scorer, source[row : row + 1], mask[row : row + 1], options(n_best=1), numbers=[row]
+        alone = search(
+            scorer, source[row : row + 1], mask[row : row + 1], options(n_best=1), streams=[row]
         )
         assert alone == [together[row][:1]]
 
@@ -29,17 +28,17 @@ def test_what_is_drawn_depends_neither_on_the_batch_nor_on_how_many_are_drawn():
 def test_seed_and_number_of_a_sentence_decide_what_is_drawn():
     scorer = TableScorer(random_table(sentences=1, positions=8, vocab=25))
     batch = batch_of([0] * 6, [3] * 6)
-    first = search(scorer, *batch, options(), numbers=range(6))
-    assert search(scorer, *batch, options(), numbers=range(6)) == first
+    first = search(scorer, *batch, options(), streams=range(6))
+    assert search(scorer, *batch, options(), streams=range(6)) == first
     assert len({hypotheses[0].tokens for hypotheses in first}) > 3
-    assert search(scorer, *batch, options(seed=2), numbers=range(6)) != first
+    assert search(scorer, *batch, options(seed=2), streams=range(6)) != first
 
 
 def test_drawing_from_the_best_piece_only_is_greedy():
     scorer = TableScorer(random_table(sentences=10, positions=8, vocab=25))
     batch = batch_of(list(range(10)), [3] * 10)
-    chosen = SearchOptions(beam=1, max_length_factor=0, max_length_offset=8)
-    greedy = beam_search(scorer, *batch, chosen)
+    chosen = SearchConfig(beam=1, max_length_factor=0, max_length_offset=8)
+    greedy = search(scorer, *batch, chosen)
     assert search(scorer, *batch, options(top_k=1)) == greedy
     assert search(scorer, *batch, options(top_p=1e-6)) == greedy
     assert search(scorer, *batch, options(temperature=1e-4)) == greedy
@@ -107,7 +106,9 @@ def test_samples_of_one_sentence_end_at_their_own_time(fixed_shape):
     found = search(
         scorer,
         *batch_of([0, 1, 2, 3], [3] * 4),
-        options(n_best=4, fixed_shape=fixed_shape, keep_attention=True),
+        options(n_best=4),
+        fixed_shape=fixed_shape,
+        keep_attention=True,
     )
     lengths = {len(hypothesis.tokens) for hypotheses in found for hypothesis in hypotheses}
     assert len(lengths) > 2
@@ -142,7 +143,7 @@ def test_sentences_whose_samples_have_ended_leave_the_batch(fixed_shape):
     table = torch.full((2, 1, 6, 6), -torch.inf)
     table[0, ..., EOS] = table[1, ..., 4] = 0.0
     scorer = TableScorer(table)
-    search(scorer, *batch_of([0, 1], [3, 3]), options(n_best=2, fixed_shape=fixed_shape))
+    search(scorer, *batch_of([0, 1], [3, 3]), options(n_best=2), fixed_shape=fixed_shape)
     assert scorer.rows == [4] + 7 * [4 if fixed_shape else 2]
 
 

@@ -159,9 +159,7 @@ def test_a_checkpoint_that_cannot_be_deleted_is_named(tmp_path, monkeypatch):
 
     saved_run(tmp_path, 10, 20)
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(
-        ResourceError, match=r"cannot write .*update-000010, .*; permission denied"
-    ):
+    with pytest.raises(ResourceError, match=r"cannot write .*update-000010, .*; permission denied"):
         prune_checkpoints(tmp_path, keep_last=1)
     assert len(list_checkpoints(tmp_path)) == 2
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from imagined_gpu import gpu as gpu  # a fixture
 from tiny import tiny
 
 from nmt.config.model import ModelConfig
+from nmt.config.search import SearchConfig
 from nmt.config.training import ConstantSamplingConfig, ScheduledSamplingConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
@@ -21,8 +23,7 @@ from nmt.models.build import build_model
 from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import EnsembleScorer, ModelScorer
+from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 from nmt.training import distributed
@@ -30,6 +31,7 @@ from nmt.training.distributed import World
 from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
 from nmt.training.step import accumulate_gradients
+from nmt.translator import scorer_of
 
 CPU, VOCAB = torch.device("cpu"), 11
 SENTENCES = ([4, 5, 6, 7, EOS], [9, 4, EOS], [10, 8, 8, EOS])
@@ -118,17 +120,21 @@ def test_scheduled_sampling_draws_on_the_gpu(gpu, pick):
 )
 @pytest.mark.parametrize("members", [1, 2])
 def test_searches_find_what_they_find_on_the_cpu(gpu, options, members):
-    options = SearchOptions(**options)
+    options = dict(options)
+    kept = {
+        name: options.pop(name) for name in ("keep_attention", "fixed_shape") if name in options
+    }
+    options = SearchConfig(**options)
     shortlist = Shortlist(torch.arange(VOCAB).flip(0), torch.arange(VOCAB).view(VOCAB, 1))
 
     def find(device: torch.device) -> Any:
+        choose = (
+            partial(shortlist.choose, frequent=options.shortlist) if options.shortlist else None
+        )
         kinds = ["general", "dot"][:members]
-        scorers = [ModelScorer(build(device, {"attention": kind}).eval()) for kind in kinds]
-        here, choice = batch().to(device), None
-        if options.shortlist:
-            choice = shortlist.choose(here.source, options.shortlist)
-        scorer = scorers[0] if members == 1 else EnsembleScorer(scorers)
-        found = search(scorer, here.source, here.source_mask, options, choice=choice)
+        models = [build(device, {"attention": kind}).eval() for kind in kinds]
+        here = batch().to(device)
+        found = search(scorer_of(models, choose), here.source, here.source_mask, options, **kept)
         return [[(one.tokens, one.attention) for one in each] for each in found]
 
     for there, here in zip(find(gpu), find(CPU), strict=True):

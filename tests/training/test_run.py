@@ -321,7 +321,9 @@ def test_a_run_that_is_cut_where_the_rate_falls_goes_back_to_the_best_weights_al
     assert fingerprint(runs[0], 8) == fingerprint(runs[1], 8)
     second = load_tensors(runs[0] / "checkpoints/update-000004/model.safetensors")
     best = load_tensors(runs[0] / "checkpoints/update-000002/model.safetensors")
-    assert not torch.equal(second["output.project.weight"], best["output.project.weight"])  # the scored ones
+    assert not torch.equal(
+        second["output.project.weight"], best["output.project.weight"]
+    )  # the scored ones
 
 
 @pytest.mark.parametrize("whole", [0, 1])

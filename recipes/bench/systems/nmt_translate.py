@@ -4,13 +4,13 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from nmt.machine import keep_memory
 
 keep_memory()  # before torch is imported, like the nmt command
 
+from nmt.config.search import change_search  # noqa: E402
 from nmt.text.lines import read_lines  # noqa: E402
 from nmt.text.subword import Subword  # noqa: E402
 from nmt.translator import Translator  # noqa: E402
@@ -49,13 +49,13 @@ def main() -> None:
     translator = Translator.load(
         given.run, device="cpu", precision=given.precision, threads=given.threads
     )
-    options = replace(
-        translator.options,
-        beam=given.beam,
-        max_length_factor=0.0,
-        max_length_offset=given.max_length,
-        shortlist=given.shortlist,
-    )
+    changes = {
+        "beam": given.beam,
+        "max_length_factor": 0.0,
+        "max_length_offset": given.max_length,
+        "shortlist": given.shortlist,
+    }
+    options = change_search(translator.options, changes)
     lines = list(read_lines(given.source))
     found = note_pieces(translator.target)
     began = time.monotonic()

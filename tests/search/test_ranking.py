@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.search.candidates import top_candidates, top_of_chunks
+from nmt.search.ranking import top_candidates
 
 
 def by_sorting(scores, count):
@@ -28,22 +28,10 @@ def test_they_are_those_of_a_stable_sort(length, levels):
     np.testing.assert_array_equal(indices[finite], expected[1][finite])
 
 
-@pytest.mark.parametrize("length", [640, 641, 703, 704, 6400])
-@pytest.mark.parametrize("place", ["first", "last"])
-def test_neither_end_of_a_row_is_forgotten(length, place):
-    scores = torch.rand(3, length)
-    at = 0 if place == "first" else length - 1
-    scores[:, at] = 2.0
-    values, indices = top_of_chunks(scores, 5)
-    assert (indices[:, 0] == at).all()
-    assert torch.equal(values, scores.topk(5, dim=1).values)
-    assert torch.equal(scores.gather(1, indices), values)
-
-
 def test_what_is_not_a_number_comes_first():
     scores = torch.rand(2, 3000)
     scores[1, 1234] = torch.nan
-    values, indices = top_of_chunks(scores, 4)
-    assert not values[0].isnan().any()
-    assert values[1, 0].isnan()
+    values, indices = top_candidates(scores, 4)
+    assert not np.isnan(values[0]).any()
+    assert np.isnan(values[1, 0])
     assert indices[1, 0] == 1234

@@ -1,25 +1,32 @@
+import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
-from stub_scorers import TableScorer, batch_of, random_table
+from stub_scorers import TableScorer, batch_of, random_table, score_by_hand
 
 from nmt.config.model import ModelConfig
+from nmt.config.search import SearchConfig
 from nmt.models.build import build_model
 from nmt.models.shortlist import Choice, Shortlist
-from nmt.search.options import SearchOptions
-from nmt.search.scorer import EnsembleScorer, ModelScorer
+from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES
 
 
-def small_model(attention: str = "general", seed: int = 1):
+def small_model(attention: str = "general", seed: int = 1, *, input_feeding: bool = True):
     torch.manual_seed(seed)
     config = ModelConfig.model_validate(
         {
             "embedding": {"size": 12},
             "encoder": {"hidden_size": 8, "layers": 2},
-            "decoder": {"hidden_size": 16, "attention": attention},
+            "decoder": {
+                "hidden_size": 16,
+                "attention": attention,
+                "input_feeding": input_feeding,
+            },
             "initialization": {"kind": "uniform", "scale": 0.5},
         }
     )
@@ -40,11 +47,12 @@ def real_batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_model_translates_a_sentence_alike_alone_and_in_a_batch(attention, beam):
     scorer = ModelScorer(small_model(attention))
     source, mask = real_batch()
-    chosen = SearchOptions(beam=beam, n_best=beam, keep_attention=True)
-    together = search(scorer, source, mask, chosen)
+    chosen = SearchConfig(beam=beam, n_best=beam)
+    together = search(scorer, source, mask, chosen, keep_attention=True)
     for row in range(5):
         length = int(mask[row].sum())
-        alone = search(scorer, source[row : row + 1, :length], mask[row : row + 1, :length], chosen)
+        one = source[row : row + 1, :length], mask[row : row + 1, :length]
+        alone = search(scorer, *one, chosen, keep_attention=True)
         assert [hyp.tokens for hyp in alone[0]] == [hyp.tokens for hyp in together[row]]
         for one, other in zip(alone[0], together[row], strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-5)
@@ -57,7 +65,7 @@ def test_a_model_translates_a_sentence_alike_alone_and_in_a_batch(attention, bea
 def test_the_beams_sums_are_those_of_the_whole_sequence_path():
     model = small_model()
     source, mask = real_batch()
-    found = search(ModelScorer(model), source, mask, SearchOptions(beam=3))
+    found = search(ModelScorer(model), source, mask, SearchConfig(beam=3))
     for row, (hypothesis,) in enumerate(found):
         pieces = [*hypothesis.tokens, *([EOS] if hypothesis.finished else [])]
         memory = model.encode(source[row : row + 1], mask[row : row + 1])
@@ -70,9 +78,9 @@ def test_the_beams_sums_are_those_of_the_whole_sequence_path():
 def test_copies_of_one_model_ensembled_equal_that_model():
     scorer = ModelScorer(small_model())
     batch = real_batch()
-    chosen = SearchOptions(beam=4, n_best=4, keep_attention=True)
-    one = search(scorer, *batch, chosen)
-    three = search(EnsembleScorer([scorer] * 3), *batch, chosen)
+    chosen = SearchConfig(beam=4, n_best=4)
+    one = search(scorer, *batch, chosen, keep_attention=True)
+    three = search(EnsembleScorer([scorer] * 3), *batch, chosen, keep_attention=True)
     for alone, together in zip(one, three, strict=True):
         assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in together]
         for single, triple in zip(alone, together, strict=True):
@@ -97,7 +105,7 @@ def test_an_empty_ensemble_is_refused():
 
 def test_models_without_attention_can_be_ensembled():
     scorer = EnsembleScorer([ModelScorer(small_model("none", seed)) for seed in (1, 2)])
-    found = search(scorer, *real_batch(), SearchOptions(beam=2, keep_attention=True))
+    found = search(scorer, *real_batch(), SearchConfig(beam=2), keep_attention=True)
     assert all(hypothesis.attention is None for (hypothesis,) in found)
 
 
@@ -116,47 +124,105 @@ def test_scorers_refuse_the_state_of_another_kind():
     ensemble = EnsembleScorer([model])
     source, mask = real_batch()
     tokens = torch.full((5,), BOS)
-    with pytest.raises(TypeError, match="expected the state of a model, got EnsembleState"):
+    with pytest.raises(TypeError, match="expected the state of a model, got JointState"):
         model.step(tokens, ensemble.start(source, mask, copies=1))
-    with pytest.raises(TypeError, match="expected the state of an ensemble, got ModelState"):
+    with pytest.raises(TypeError, match="expected the state of several scorers, got ModelState"):
         ensemble.step(tokens, model.start(source, mask, copies=1))
 
 
 KINDS = [{"beam": 1}, {"beam": 3, "n_best": 3}, {"sample": True, "n_best": 2}]
 
 
+def scorer_of(members: int, choose: Callable[[torch.Tensor], Choice] | None = None) -> Scorer:
+    models = [ModelScorer(small_model(seed=seed), choose) for seed in range(members)]
+    return EnsembleScorer(models) if members > 1 else models[0]
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_choice_of_all_pieces_changes_nothing(kind, members):
-    models = [ModelScorer(small_model(seed=seed)) for seed in range(members)]
-    scorer = EnsembleScorer(models) if members > 1 else models[0]
     source, mask = real_batch()
-    every = Choice(torch.arange(30), torch.zeros(5, 30, dtype=torch.bool))
-    plain = search(scorer, source, mask, SearchOptions(**kind))
-    chosen = search(scorer, source, mask, SearchOptions(**kind), choice=every)
+
+    def every(source: torch.Tensor) -> Choice:
+        return Choice(torch.arange(30), torch.zeros(len(source), 30, dtype=torch.bool))
+
+    plain = search(scorer_of(members), source, mask, SearchConfig(**kind))
+    chosen = search(scorer_of(members, every), source, mask, SearchConfig(**kind))
     for alone, narrowed in zip(plain, chosen, strict=True):
         assert [hyp.tokens for hyp in alone] == [hyp.tokens for hyp in narrowed]
         for one, other in zip(alone, narrowed, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
-@pytest.mark.parametrize("members", [1, 2])
-def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind, members):
+def random_choice() -> Callable[[torch.Tensor], Choice]:
     generator = torch.Generator().manual_seed(2)
     likely = torch.randint(4, 30, (30, 3), generator=generator)
     likely[: len(SPECIAL_PIECES)] = PAD
-    shortlist = Shortlist(torch.randperm(30, generator=generator), likely)
-    models = [ModelScorer(small_model(seed=seed)) for seed in range(members)]
-    scorer = EnsembleScorer(models) if members > 1 else models[0]
+    return partial(Shortlist(torch.randperm(30, generator=generator), likely).choose, frequent=4)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, {"beam": 3, "no_repeat_ngram": 1}], ids=str)
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind, members):
+    choose = random_choice()
+    scorer = scorer_of(members, choose)
     source, mask = real_batch()
-    together = shortlist.choose(source, frequent=4)
-    found = search(scorer, source, mask, SearchOptions(**kind), choice=together)
+    found = search(scorer, source, mask, SearchConfig(**kind))
     for row in range(5):
         length = int(mask[row].sum())
         sentence = source[row : row + 1, :length], mask[row : row + 1, :length]
-        choice = shortlist.choose(sentence[0], frequent=4)
-        alone = search(scorer, *sentence, SearchOptions(**kind), numbers=[row], choice=choice)
-        allowed = set(choice.pieces.tolist())
+        alone = search(scorer, *sentence, SearchConfig(**kind), streams=[row])
+        allowed = set(choose(sentence[0]).pieces.tolist())
         assert all(allowed.issuperset(hyp.tokens) for hyp in found[row])
         assert [hyp.tokens for hyp in alone[0]] == [hyp.tokens for hyp in found[row]]
+
+
+def fused_by_hand(scorers, batch, tokens, weight: float) -> float:
+    """Sum of log p + weight x log p_lm of one translation of one sentence."""
+    total = 0.0
+    for scorer, share in zip(scorers, (1.0, weight), strict=True):
+        none = SearchConfig(length_penalty="none")
+        total += share * score_by_hand(scorer, *batch, tokens, none)[0]
+    return total
+
+
+def test_fusion_finds_what_exhaustive_search_over_both_finds():
+    words, limit, weight = range(4, 8), 4, 0.5
+    translation = TableScorer(random_table(sentences=2, positions=limit, vocab=8, seed=1))
+    alike = random_table(sentences=1, positions=limit, vocab=8, seed=2).expand(2, -1, -1, -1)
+    language = TableScorer(alike)  # the same for each source
+    fused = FusionScorer(translation, language, weight)
+    chosen = SearchConfig(
+        beam=len(words) ** limit,
+        n_best=5,
+        length_penalty="none",
+        max_length_factor=0.0,
+        max_length_offset=limit,
+    )
+    space = [each for n in range(limit) for each in itertools.product(words, repeat=n)]
+    for row, found in enumerate(search(fused, *batch_of([0, 1], [3, 3]), chosen)):
+        batch = batch_of([row], [3])
+        scores = {
+            tokens: fused_by_hand((translation, language), batch, tokens, weight)
+            for tokens in space
+        }
+        expected = sorted(space, key=lambda tokens: -scores[tokens])[:5]
+        assert [hyp.tokens for hyp in found] == expected
+        assert [hyp.score for hyp in found] == pytest.approx(
+            [scores[tokens] for tokens in expected], abs=1e-5
+        )
+
+
+def test_fusion_reads_the_pieces_of_a_shortlist_from_the_whole_language_model():
+    source, mask = real_batch()
+    model, language = ModelScorer(small_model(), random_choice()), ModelScorer(small_model(seed=9))
+    fused = FusionScorer(model, language, 0.7)
+    tokens = torch.full((5,), BOS)
+    step = fused.step(tokens, fused.start(source, mask, copies=1))
+    alone = model.step(tokens, model.start(source, mask, copies=1))
+    whole = language.step(tokens, language.start(source, mask, copies=1)).log_probs
+    torch.testing.assert_close(step.pieces, alone.pieces)
+    torch.testing.assert_close(step.log_probs, alone.log_probs + 0.7 * whole[:, alone.pieces])
+    torch.testing.assert_close(step.attention, alone.attention)
+    found = search(fused, source, mask, SearchConfig(beam=3))
+    assert {piece for (hyp,) in found for piece in hyp.tokens} <= set(alone.pieces.tolist())

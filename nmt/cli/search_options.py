@@ -1,0 +1,110 @@
+"""The options of a command that searches, made from the fields of `[search]`."""
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from nmt.errors import UsageError
+
+if TYPE_CHECKING:  # imports pydantic, which `nmt --help` does without
+    from pydantic.fields import FieldInfo
+
+    from nmt.config.search import SearchConfig
+
+
+class SearchCommand(TyperCommand):
+    """A command with an option for each field of `SearchConfig`.
+
+    Those that were given are in the context's `obj`, by the names of the fields. The options are
+    made when the command is run or asked for help, not when the others are.
+    """
+
+    @cached_property
+    def search_options(self) -> list[Any]:
+        """The options, as the library behind typer has them."""
+        from nmt.config.search import SearchConfig
+
+        maker = typer.Typer(add_completion=False, rich_markup_mode=None)
+        maker.command()(_with_options(SearchConfig.model_fields))
+        return list(get_command(maker).params)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all options of the command; --help is the last."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *self.search_options, help_option]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with the options that were given in `ctx.obj`."""
+        values = {option.name: ctx.params.pop(option.name) for option in self.search_options}
+        ctx.obj = {name: value for name, value in values.items() if value is not None}
+        return super().invoke(ctx)
+
+
+def _with_options(fields: "dict[str, FieldInfo]") -> Callable[..., None]:
+    """Return a function that does nothing and has a parameter for each field."""
+
+    def command() -> None:
+        """Never called."""
+
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[Optional[field.annotation], _option(name, field)],  # noqa: UP045
+        )
+        for name, field in fields.items()
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _option(name: str, field: "FieldInfo") -> Any:
+    """Return the option of one field: its name, range and help."""
+    bounds = {type(each).__name__: each for each in field.metadata}
+    least = bounds["Ge"].ge if "Ge" in bounds else None
+    most = bounds["Le"].le if "Le" in bounds else None
+    text = " ".join((field.description or "").split())
+    other = bounds.get("OnlyWith")
+    if other is not None and other.value is not False:
+        text = f"With {_setting(other.option, other.value)}: {text[:1].lower()}{text[1:]}"
+    text = re.sub(r"\w+", lambda word: _dashed(word[0]) if "_" in word[0] else word[0], text)
+    flags = f"{_dashed(name)}/--no-{name}" if field.annotation is bool else _dashed(name)
+    return typer.Option(flags, min=least, max=most, help=text, show_default=False)
+
+
+def change_options(config: "SearchConfig", given: dict[str, object]) -> "SearchConfig":
+    """Return `config` with the options that were `given` on the command line.
+
+    Raises:
+        UsageError: a value is not allowed, or an option would have no effect.
+    """
+    from nmt.config.search import OnlyWith, SearchConfig, change_search
+
+    config = change_search(config, given)
+    for name in given:
+        for other in SearchConfig.model_fields[name].metadata:
+            if isinstance(other, OnlyWith) and getattr(config, other.option) != other.value:
+                option, needed = _dashed(name), _setting(other.option, other.value)
+                raise UsageError(
+                    f"{option}: has an effect only with {needed}; add that, or leave {option} out."
+                )
+    return config
+
+
+def _setting(name: str, value: object) -> str:
+    """Return how an option is given a value: `--sample`, `--no-sample`, `--length-penalty gnmt`."""
+    if isinstance(value, bool):
+        return _dashed(name if value else f"no_{name}")
+    return f"{_dashed(name)} {value}"
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

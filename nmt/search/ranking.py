@@ -1,0 +1,114 @@
+"""Which continuations of a sentence's hypotheses are best."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.errors import ModelError
+from nmt.search.hypothesis import BoolArray, FloatArray, IntArray
+from nmt.text.vocabulary import EOS
+
+Ranked = tuple[FloatArray, IntArray, IntArray]
+"""Log-probabilities, parents and columns, each [batch, count]."""
+
+Rank = Callable[[Tensor, Tensor, FloatArray, int], Ranked]
+"""See `rank_plainly`, whose result every other way to rank must equal."""
+
+
+def rank_plainly(scores: Tensor, log_mass: Tensor, sums: FloatArray, count: int) -> Ranked:
+    """Return the best continuations of each sentence's hypotheses, best first.
+
+    Hypothesis k continued by column j has the log-probability scores_kj - log_mass_k + sums_k. It
+    is compared relative to the sentence's first sum, where single precision is finest. Ties go to
+    the lower k, then to the lower j. NaN comes first.
+
+    Args:
+        scores: the rows of a sentence next to each other, [rows, vocab].
+        log_mass: log-probability = scores - log_mass, [rows].
+        sums: log-probability of each hypothesis so far, [batch, copies].
+        count: how many to return; at most copies x vocab.
+
+    Returns:
+        Log-probabilities, -inf where no continuation is left, parents k and columns j.
+    """
+    base = np.where(np.isfinite(sums[:, :1]), sums[:, :1], 0.0)
+    relative = torch.from_numpy(sums - base).to(log_mass)  # [batch, copies]
+    log_probs = scores.to(log_mass.dtype) - log_mass.unsqueeze(1)
+    totals = log_probs.view(*relative.shape, -1) + relative.unsqueeze(2)
+    values, indices = top_candidates(totals.flatten(1), count)
+    parents, columns = np.divmod(indices, scores.shape[1])
+    return values + base, parents, columns
+
+
+def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
+    """Return the `count` best of each row, best first, ties by lower index.
+
+    `topk` may choose any of several equals. So where two of the returned values are equal, or the
+    last one equals the first that is left out, that row is sorted.
+
+    Args:
+        scores: [batch, candidates].
+        count: at most `candidates`.
+
+    Returns:
+        Values and indices, [batch, count].
+    """
+    top, where = scores.topk(min(count + 1, scores.shape[1]), dim=1)
+    values = top.double().cpu().numpy()
+    indices = where.cpu().numpy()
+    ties = (values[:, 1:] == values[:, :-1]) & np.isfinite(values[:, 1:])
+    for tied in np.flatnonzero(ties.any(axis=1)).tolist():
+        row = scores[tied]
+        reached = (row >= values[tied, count - 1].item()).nonzero().squeeze(1)  # ascending
+        ranked, order = row[reached].sort(descending=True, stable=True)
+        values[tied, :count] = ranked[:count].double().cpu().numpy()
+        indices[tied, :count] = reached[order[:count]].cpu().numpy()
+    return values[:, :count], indices[:, :count]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Continuations of each sentence, best first; each array [batch, count]."""
+
+    log_prob: FloatArray
+    """Sum with the new piece; -inf where there is no candidate left."""
+    parent: IntArray
+    """The hypothesis that is continued, 0 to beam - 1."""
+    piece: IntArray
+    """Id of the piece it is continued by."""
+
+    def first_alive(self, beam: int) -> "Candidates":
+        """Return the best `beam` that do not end."""
+        is_end = self.piece == EOS
+        if not is_end[:, :beam].any():
+            return self.at(np.s_[:, :beam])
+        order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
+        return self.at((np.arange(len(order))[:, None], order))
+
+    def at(self, places: Any) -> "Candidates":
+        """Return those at the `places` of a numpy index."""
+        return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
+
+
+def require_numbers(best: FloatArray, length: IntArray, is_alive: BoolArray) -> None:
+    """Refuse a model whose highest log-probability is not a number.
+
+    Args:
+        best: highest candidate of each row; NaN counts as higher than anything.
+        length: pieces each row has written, for the message.
+        is_alive: which rows count.
+
+    Raises:
+        ModelError: some value is NaN.
+    """
+    broken = np.isnan(best) & is_alive
+    if broken.any():
+        raise ModelError(
+            f"the model gives NaN log-probabilities at target position {length[broken][0] + 1}: "
+            "its weights are damaged or overflow; use an earlier checkpoint, or try "
+            "--precision fp32."
+        )

@@ -1,0 +1,194 @@
+"""What may be written next, and what is added to the score of what was written.
+
+A new rule is a class with the methods it needs and a line in `rules_for`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from nmt.config.search import SearchConfig
+from nmt.errors import UsageError
+from nmt.search.hypothesis import FloatArray, History, IntArray
+from nmt.search.lengths import shortest
+from nmt.search.scorers import ScorerStep
+from nmt.text.vocabulary import EOS
+
+FLOOR = 1e-9
+"""Attention assumed for a source position that received none: keeps its logarithm finite."""
+
+
+class Rule:
+    """One rule for the rows of a search. A value: methods return the rule that holds afterwards.
+
+    The base class rules out nothing, adds nothing, and keeps nothing per row. A row's rule depends
+    on that row alone, so a sentence is treated alike in any batch.
+    """
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """Write -inf into `scored.scores` where a piece must not follow.
+
+        Rules are applied in order, each to what those before it left. One that only prefers
+        must leave something to every row that still has a piece.
+
+        Args:
+            scored: the next piece of each row; `scored.columns` gives the places of pieces.
+            history: what the rows have written.
+        """
+
+    def adjustment(self, attention: Tensor | None) -> FloatArray | float:
+        """Return what is added to the score of a hypothesis that ends in this step.
+
+        At most 0, or search would end too early. [rows], or one value for all.
+
+        Args:
+            attention: of this step, [rows, src_len].
+        """
+        return 0.0
+
+    def advance(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> Self:
+        """Return the rule after a step in which row i continued `rows[i]` by `pieces[i]`.
+
+        Args:
+            rows: the rows that live on, [new rows].
+            pieces: what they wrote, [new rows].
+            attention: of this step, [rows, src_len].
+        """
+        return self.select(rows)
+
+    def select(self, rows: IntArray) -> Self:
+        """Return the rule in which row i is what row `rows[i]` was."""
+        return self
+
+    def concat(self, other: Self) -> Self:
+        """Return the rule for these rows and those of `other` below them."""
+        return self
+
+
+def rules_for(config: SearchConfig, source_mask: Tensor, *, copies: int) -> tuple[Rule, ...]:
+    """Return the rules that `config` asks for, those that only prefer last.
+
+    Args:
+        config: which rules.
+        source_mask: [batch, src_len].
+        copies: rows per sentence.
+    """
+    rules: list[Rule] = [NoSpecials()]
+    if config.min_length_factor > 0.0 or config.min_length_offset > 0:
+        lengths = source_mask.sum(dim=1).tolist()
+        least = np.array([shortest(length, config) for length in lengths], dtype=np.int64)
+        rules.append(ShortestLength(least.repeat(copies)))
+    if config.no_repeat_ngram > 0:
+        rules.append(NoRepeat(config.no_repeat_ngram))
+    if config.coverage_penalty > 0.0:
+        mask = source_mask.repeat_interleave(copies, dim=0)
+        received = torch.zeros(mask.shape, device=mask.device)
+        rules.append(Coverage(config.coverage_penalty, mask, received))
+    return tuple(rules)
+
+
+class NoSpecials(Rule):
+    """PAD, UNK and BOS are never written; UNK is opened again where nothing else is left."""
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """See `Rule`. The three come first in every vocabulary, right before EOS."""
+        scored.scores[:, :EOS] = -torch.inf
+
+
+@dataclass(frozen=True)
+class ShortestLength(Rule):
+    """No translation ends before it has its fewest pieces."""
+
+    least: IntArray
+    """Pieces, end symbol included, [rows]."""
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """See `Rule`."""
+        is_early = history.length + 1 < self.least
+        if is_early.any():
+            scored.scores[torch.from_numpy(is_early).to(scored.scores.device), EOS] = -torch.inf
+
+    def select(self, rows: IntArray) -> Self:
+        """See `Rule`."""
+        return replace(self, least=self.least[rows])
+
+    def concat(self, other: Self) -> Self:
+        """See `Rule`."""
+        return replace(self, least=np.concatenate([self.least, other.least]))
+
+
+@dataclass(frozen=True)
+class NoRepeat(Rule):
+    """No n-gram is written twice (Paulus et al., 2018), unless nothing else is left to a row."""
+
+    size: int
+    """n, in pieces."""
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """See `Rule`."""
+        written = history.pieces
+        start = written.shape[1] - self.size + 1  # of the n-gram that the next piece completes
+        if start < 2:
+            return
+        grams = np.lib.stride_tricks.sliding_window_view(written, self.size, axis=1)
+        row, place = np.nonzero((grams[:, :, :-1] == written[:, None, start:]).all(axis=2))
+        if not len(row):
+            return
+        scores = scored.scores
+        rows, of_each = np.unique(row, return_inverse=True)
+        places = (
+            torch.from_numpy(row).to(scores.device),
+            scored.columns(grams[row, place, -1]),
+        )
+        former = scores[places]
+        scores[places] = -torch.inf
+        is_empty = scores[torch.from_numpy(rows).to(scores.device)].amax(dim=1).isneginf()
+        stays = is_empty[torch.from_numpy(of_each).to(scores.device)]
+        scores[places] = former.masked_fill(~stays, -torch.inf)
+
+
+@dataclass(frozen=True)
+class Coverage(Rule):
+    """Penalty for source positions that received little attention (Wu et al., 2016, eq. 15)."""
+
+    weight: float
+    """Beta."""
+    mask: Tensor
+    """True at real source tokens, [rows, src_len]."""
+    received: Tensor
+    """Attention that each source position has received, [rows, src_len]."""
+
+    def adjustment(self, attention: Tensor | None) -> FloatArray:
+        """See `Rule`: weight x sum over source positions of log min(received, 1)."""
+        read = self._add(attention).double().clamp(FLOOR, 1.0).log().masked_fill(~self.mask, 0.0)
+        penalties: FloatArray = (self.weight * read.sum(dim=1)).cpu().numpy()
+        return penalties
+
+    def advance(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> Self:
+        """See `Rule`."""
+        return replace(self, received=self._add(attention)).select(rows)
+
+    def select(self, rows: IntArray) -> Self:
+        """See `Rule`."""
+        chosen = torch.from_numpy(rows).to(self.mask.device)
+        return replace(self, mask=self.mask[chosen], received=self.received[chosen])
+
+    def concat(self, other: Self) -> Self:
+        """See `Rule`."""
+        width = max(self.mask.shape[1], other.mask.shape[1])
+        mask, received = (
+            torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
+            for parts in ((self.mask, other.mask), (self.received, other.received))
+        )
+        return replace(self, mask=mask, received=received)
+
+    def _add(self, attention: Tensor | None) -> Tensor:
+        if attention is None:
+            raise UsageError(
+                "coverage_penalty: the model has no attention, so coverage is unknown; set it to 0."
+            )
+        return self.received + attention
