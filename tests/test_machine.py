@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nmt import machine
+from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
 from nmt.training.run import choose_precision
 
@@ -106,9 +107,11 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
     monkeypatch.setattr(machine, "has_amx", lambda: amx)
     monkeypatch.setattr(machine, "_is_amd", lambda: amd)
     assert has_fast_bf16() is is_fast
-    assert choose_precision("auto", CPU) == (torch.bfloat16 if is_fast else torch.float32)
-    assert choose_precision("fp32", CPU) == torch.float32
-    assert choose_precision("bf16", CPU) == torch.bfloat16
+    assert choose_precision(TrainingConfig(), CPU) == (torch.bfloat16 if is_fast else torch.float32)
+    assert choose_precision(TrainingConfig(precision="fp32"), CPU) == torch.float32
+    assert choose_precision(TrainingConfig(precision="bf16"), CPU) == torch.bfloat16
+    small = TrainingConfig(batch_tokens=4096, accumulate=8)
+    assert choose_precision(small, CPU) == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
 def test_auto_is_bf16_on_gpus_that_do_not_imitate_it(monkeypatch, capability, is_fast):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     expected = torch.bfloat16 if is_fast else torch.float32
-    assert choose_precision("auto", torch.device("cuda")) == expected
+    assert choose_precision(TrainingConfig(), torch.device("cuda")) == expected
 
 
 def test_a_torch_that_cannot_tell_has_no_fast_int8(monkeypatch):

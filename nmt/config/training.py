@@ -234,8 +234,8 @@ class TrainingConfig(Section):
     """Seed of everything random."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; "auto" = bf16 where it is faster (a GPU of compute capability 8
-    or more; a CPU with AMX, or AMD's with AVX-512-bf16), else fp32. Weights, sums and the optimizer
-    are fp32 either way."""
+    or more; with at least 2,048 target tokens in a batch also a CPU with AMX, or AMD's with
+    AVX-512-bf16), else fp32. Weights, sums and the optimizer are fp32 either way."""
     fast: bool = True
     """Exchange modules for fast ones (`nmt.fast`); false = the plain equations, slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

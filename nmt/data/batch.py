@@ -1,6 +1,6 @@
 """A batch: pairs as tensors, padded to one length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt.text.vocabulary import BOS, PAD
+from nmt.text.vocabulary import BOS, EOS, PAD
 
 Ids = Sequence[int] | npt.NDArray[np.int64]
 """Ids of one sentence, ending in EOS."""
@@ -57,13 +57,23 @@ class Batch:
         return moved
 
 
-def make_batch(pairs: Sequence[tuple[Ids, Ids]], indices: Sequence[int]) -> Batch:
+def make_batch(
+    pairs: Sequence[tuple[Ids, Ids]],
+    indices: Sequence[int],
+    *,
+    round_rows: Callable[[int], int] | None = None,
+) -> Batch:
     """Return a batch of (source, target) ids, each ending in EOS.
 
     Args:
         pairs: at least one.
         indices: number of each pair in its corpus.
+        round_rows: returns how many rows a batch of so many pairs gets; rows without a pair have
+            EOS alone as their source and no target token.
     """
+    if round_rows is not None:
+        empty = np.array([EOS]), np.array([], dtype=np.int64)
+        pairs = [*pairs, *[empty] * (round_rows(len(pairs)) - len(pairs))]
     source, source_mask = _pad([source for source, _ in pairs])
     target_out, target_mask = _pad([target for _, target in pairs])
     target_in, _ = _pad([np.concatenate(([BOS], target[:-1])) for _, target in pairs])

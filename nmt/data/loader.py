@@ -1,7 +1,7 @@
 """Updates as batches, made ahead of time by one background thread, always in the same order."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -47,6 +47,7 @@ class Loader:
         alpha: above 0, texts are segmented anew for each update (see `Subword.encode_sampled`),
             the same on all ranks and after a restart; lengths and tokens follow from that.
         seed: of the segmentations.
+        round_rows: returns how many rows a batch gets, see `make_batch`.
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class Loader:
         subwords: tuple[Subword, Subword] | None = None,
         alpha: float = 0.0,
         seed: int = 0,
+        round_rows: Callable[[int], int] | None = None,
     ) -> None:
         if alpha > 0 and subwords is None:
             raise ValueError("alpha above 0 needs the subword models")
         parts = world_size * accumulate
         own = range(rank, parts, world_size)
-        self._maker = _Maker(corpus, sampler, parts, own, subwords, alpha, seed)
+        self._maker = _Maker(corpus, sampler, parts, own, subwords, alpha, seed, round_rows)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="nmt-loader")
         self._ahead: deque[Future[Update]] = deque()
 
@@ -119,6 +121,7 @@ class _Maker:
     subwords: tuple[Subword, Subword] | None
     alpha: float
     seed: int
+    round_rows: Callable[[int], int] | None
 
     def make(self) -> Update:
         """Return the update at the sampler's position, as this rank sees it."""
@@ -131,7 +134,11 @@ class _Maker:
         parts = split_update(np.arange(len(indices)), self.parts)
         return Update(
             micro_batches=[
-                make_batch([pairs[place] for place in part], indices[part].tolist())
+                make_batch(
+                    [pairs[place] for place in part],
+                    indices[part].tolist(),
+                    round_rows=self.round_rows,
+                )
                 for part in (parts[number] for number in self.own)
                 if len(part)
             ],

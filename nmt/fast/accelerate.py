@@ -17,10 +17,11 @@ equations of `nmt.layers` and `nmt.models` run as they are written.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
 from nmt.fast.attention import FastDotAttention, FastGeneralAttention
@@ -32,6 +33,7 @@ from nmt.fast.linear import FastLinear
 from nmt.fast.output import FastOutput
 from nmt.fast.ranking import ranking as ranking
 from nmt.fast.recurrent import FastRecurrentLayer
+from nmt.fast.shapes import rounded, rounds_batches
 from nmt.fast.shared import SharedLinear
 from nmt.layers.attention import DotAttention, GeneralAttention
 from nmt.layers.cells import GruCell, LstmCell
@@ -68,6 +70,14 @@ def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> lis
     exchanges: list[Exchange] = []
     _exchange_children(model, "", exchanges, purpose, int8=int8, in_decoder=False)
     return exchanges
+
+
+def row_rounding(device: torch.device, *, bf16: bool) -> Callable[[int], int] | None:
+    """Return the number of rows that a training batch should be given, by its pairs.
+
+    None where products are not compiled for their shape (see `nmt.fast.shapes`).
+    """
+    return rounded if rounds_batches(device, bf16=bf16) else None
 
 
 def describe_exchanges(exchanges: Iterable[Exchange]) -> list[str]:

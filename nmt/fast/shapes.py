@@ -41,7 +41,7 @@ def compiles_forward(inputs: Tensor) -> bool:
 
 def rounds_batches(device: torch.device, *, bf16: bool) -> bool:
     """Whether training on batches whose number of rows is on the list compiles fewer kernels."""
-    return device.type == "cpu" and (bf16 or prefers_onednn())
+    return device.type == "cpu" and bf16
 
 
 def pad_rows(values: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Likelihood:
         """Return the summed loss of each pair under teacher forcing, differentiable, [batch]."""
         losses, _ = self._token_losses(model, batch, None)
         padded = losses.new_zeros(batch.target_mask.shape)
-        return padded.masked_scatter(batch.target_mask, losses).sum(dim=1)
+        return padded.masked_scatter(batch.target_mask, losses).sum(dim=1)[: len(batch)]
 
     def _token_losses(
         self, model: Model, batch: Batch, updates: int | None

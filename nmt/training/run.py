@@ -21,6 +21,7 @@ import torch
 from nmt.config.dump import differences, dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
+from nmt.config.training import TrainingConfig
 from nmt.data.corpus import Corpus
 from nmt.data.folder import TRAIN, PreparationRecord, PreparedSummary
 from nmt.data.loader import Loader
@@ -198,9 +199,11 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
+    precision, round_rows = choose_precision(config, world.device), None
     if config.fast:
-        from nmt.fast.accelerate import accelerate, describe_exchanges
+        from nmt.fast.accelerate import accelerate, describe_exchanges, row_rounding
 
+        round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
         for line in describe_exchanges(accelerate(model, "training")):
             logger.debug("%s", line)
     sampler = BatchSampler(
@@ -225,9 +228,10 @@ def assemble(
             subwords=subwords,
             alpha=experiment.tokenizer.sampling,
             seed=config.seed,
+            round_rows=round_rows,
         ),
         objective=Likelihood.of(config),
-        precision=choose_precision(config.precision, world.device),
+        precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),
         world=world,
@@ -246,10 +250,18 @@ def assemble(
     return assembled
 
 
-def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; "auto" is bf16 where the device is fast at it."""
+LEAST_BF16_TOKENS = 2048
+"""Target tokens in a batch from which "auto" trains in bf16 on a CPU. With AMX, batches of 512 were
+0.45 times as fast as in fp32, those of 2,048 1.1 times (recipes/bench/README.md)."""
+
+
+def choose_precision(config: TrainingConfig, device: torch.device) -> torch.dtype:
+    """Return the type of the matrix products; "auto" is bf16 where that is the faster one."""
+    wanted = config.precision
     if wanted == "auto":
-        wanted = "bf16" if has_fast_bf16(device) else "fp32"
+        is_large = config.batch_tokens // config.accumulate >= LEAST_BF16_TOKENS
+        is_fast = has_fast_bf16(device) and (is_large or device.type != "cpu")
+        wanted = "bf16" if is_fast else "fp32"
     return torch.bfloat16 if wanted == "bf16" else torch.float32
 
 

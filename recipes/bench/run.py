@@ -263,7 +263,7 @@ class Bench:
         job = self._training(ready, size, folder, changes)
         if (folder / "done").exists():
             return job
-        self.journal.tell(f"training a {size} {ready.system.name} model for translation")
+        self.journal.tell(f"training {ready.system.name} {size} for translation")
         about: dict[str, Value] = {"system": ready.system.name, "config": size, "task": "model"}
         with self.journal.watching(about):
             shutil.rmtree(folder, ignore_errors=True)

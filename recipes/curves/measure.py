@@ -12,7 +12,7 @@ from nmt.benchmark.sizes import TRAINING
 from nmt.benchmark.windows import measure
 from nmt.config.search import SearchConfig
 from nmt.data.batch import Batch, make_batch
-from nmt.fast.ranking import ranking
+from nmt.fast.accelerate import accelerate, ranking
 from nmt.models.build import build_model
 from nmt.models.translation import TranslationModel
 from nmt.search.ranking import rank_plainly
@@ -54,8 +54,10 @@ def draw_batch(point: Point, sentences: int) -> Batch:
 
 def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[[], int]:
     """Return what makes one update, as `nmt.training.step.make_update` does, and counts it."""
-    world, config = World(), TRAINING
-    dtype = choose_precision(precision, world.device)
+    world = World()
+    accelerate(model, "training")
+    config = TRAINING.model_copy(update={"precision": precision})
+    dtype = choose_precision(config, world.device)
     objective = Likelihood.of(config)
     optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
 
@@ -80,7 +82,8 @@ def translating(
     model: TranslationModel, batch: Batch, point: Point, precision: str
 ) -> Callable[[], int]:
     """Return a function that translates the sources and returns their number."""
-    scorer = ModelScorer(model.to(DTYPES[precision]).eval())
+    accelerate(model.to(DTYPES[precision]).eval(), "search")
+    scorer = ModelScorer(model)
     options, rank = fixed_length(point), ranking(rank_plainly)
 
     @torch.inference_mode()

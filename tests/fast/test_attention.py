@@ -1,144 +1,154 @@
-"""Attention by compiled kernels equals attention as the paper writes it, gradients included."""
+"""Attention by compiled kernels equals the plain equations, gradients included."""
 
 import contextlib
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from nmt.layers.shared_products import shared_products
-from nmt.fast.kernels import kernels
 from torch import Tensor
 
-from nmt.layers import attention
-from nmt.layers.attention import GeneralAttention, attend, attend_plainly, attention_kernels
+from nmt.fast import attention
+from nmt.fast.attention import FastDotAttention, attention_kernels
+from nmt.fast.kernels import Kernels, kernels
+from nmt.layers.attention import DotAttention
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
-Inputs = tuple[Tensor, Tensor, Tensor, Tensor, float]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}
+EACH_TYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+EACH_SEED = pytest.mark.parametrize("seed", range(8))
 
 
-def random_inputs(seed: int, dtype: torch.dtype, *, most_queries: int = 16) -> Inputs:
+@dataclass(frozen=True)
+class Inputs:
+    """What is attended to, and how."""
+
+    query: Tensor
+    keys: Tensor
+    states: Tensor
+    mask: Tensor
+    temperature: float
+
+    def to(self, dtype: torch.dtype) -> "Inputs":
+        query, keys, states = (part.to(dtype) for part in (self.query, self.keys, self.states))
+        return Inputs(query, keys, states, self.mask, self.temperature)
+
+    def attend(self, kind: type[DotAttention]) -> tuple[Tensor, Tensor]:
+        """Return contexts and weights."""
+        layer = kind(1, 1, temperature=self.temperature)
+        return layer.attend(self.query, self.keys, self.states, self.mask)
+
+
+def random_inputs(seed: int, *, most_queries: int = 16) -> Inputs:
     """Draw shapes, lengths and numbers."""
     torch.manual_seed(seed)
     batch, length, key, memory = torch.randint(1, 12, (4,)).tolist()
     queries = int(torch.randint(1, most_queries + 1, ()))
     lengths = torch.randint(1, length + 1, (batch, 1))
-    query = torch.randn(batch, queries, 16 * key).to(dtype)
-    keys = (torch.randn(batch, length, 16 * key) / (16 * key) ** 0.5).to(dtype)
-    states = torch.randn(batch, length, 16 * memory).to(dtype)
-    return query, keys, states, torch.arange(length) < lengths, 1.0 + seed % 3
+    query = torch.randn(batch, queries, 16 * key)
+    keys = torch.randn(batch, length, 16 * key) / (16 * key) ** 0.5
+    states = torch.randn(batch, length, 16 * memory)
+    return Inputs(query, keys, states, torch.arange(length) < lengths, 1.0 + seed % 3)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("seed", range(8))
-def test_contexts_and_weights_are_those_of_the_plain_path(seed, dtype):
-    query, keys, states, mask, temperature = random_inputs(seed, dtype)
-    assert attention_kernels(query, keys, states) is not None
-
-    with torch.no_grad():
-        contexts, weights = attend(query, keys, states, mask, temperature)
-    wide = (part.double() for part in (query, keys, states))
-    plain_contexts, plain_weights = attend_plainly(*wide, mask, temperature)
+@torch.no_grad()
+@EACH_TYPE
+@EACH_SEED
+def test_contexts_and_weights_are_those_of_the_plain_equations(seed, dtype):
+    inputs = random_inputs(seed).to(dtype)
+    assert attention_kernels(inputs.query, inputs.keys, inputs.states) is not None
+    contexts, weights = inputs.attend(FastDotAttention)
+    plain_contexts, plain_weights = inputs.to(torch.float64).attend(DotAttention)
 
     assert contexts.dtype == dtype
     assert weights.dtype == torch.float32
-    assert (weights[(~mask).unsqueeze(1).expand_as(weights)] == 0).all()
-    tolerance = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype]}
+    assert (weights[(~inputs.mask).unsqueeze(1).expand_as(weights)] == 0).all()
+    tolerance = TOLERANCE[dtype]
     torch.testing.assert_close(weights.double(), plain_weights, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(contexts.double(), plain_contexts, **tolerance)
+    torch.testing.assert_close(contexts.double(), plain_contexts, rtol=tolerance, atol=tolerance)
 
 
-def test_a_sentence_is_the_same_bits_in_any_batch_and_padding():
-    query, keys, states, mask, _ = random_inputs(3, torch.float32)
-    length = int(mask[-1].sum())
-    with torch.no_grad():
-        together = attend(query, keys, states, mask, 1.0)
-        short = (keys[-1:, :length], states[-1:, :length], mask[-1:, :length])
-        alone = attend(query[-1:, :1], *short, 1.0)
+@torch.no_grad()
+def test_a_sentence_gets_the_same_bits_in_any_batch_and_padding():
+    together = random_inputs(3)
+    length = int(together.mask[-1].sum())
+    alone = Inputs(
+        together.query[-1:, :1],
+        together.keys[-1:, :length],
+        together.states[-1:, :length],
+        together.mask[-1:, :length],
+        together.temperature,
+    )
+    contexts, weights = together.attend(FastDotAttention)
 
-    assert torch.equal(alone[0], together[0][-1:, :1])
-    assert torch.equal(alone[1], together[1][-1:, :1, :length])
+    assert torch.equal(alone.attend(FastDotAttention)[0], contexts[-1:, :1])
+    assert torch.equal(alone.attend(FastDotAttention)[1], weights[-1:, :1, :length])
 
 
-def gradients(inputs: Inputs, block: contextlib.AbstractContextManager[object]) -> list[Tensor]:
+def gradients(inputs: Inputs, kind: type[DotAttention], *, in_loop: bool) -> list[Tensor]:
     """Attend at three positions, with queries that depend on the contexts before them."""
-    query, keys, states, mask, temperature = inputs
-    leaves = [part.clone().requires_grad_() for part in (query, keys, states)]
-    with block:
+    leaves = [part.clone().requires_grad_() for part in (inputs.query, inputs.keys, inputs.states)]
+    query, keys, states = leaves
+    layer = kind(1, 1, temperature=inputs.temperature)
+    with layer.loop(keys, states) if in_loop else contextlib.nullcontext():
         total = torch.zeros((), dtype=torch.float64)
-        asked = leaves[0]
+        asked = query
         for position in range(3):
-            contexts, weights = attend(asked, leaves[1], leaves[2], mask, temperature)
+            contexts, weights = layer.attend(asked, keys, states, inputs.mask)
             total = total + contexts.double().sin().sum() + weights.double().square().sum()
-            asked = leaves[0] * (1 + position) + contexts.mean(dim=-1, keepdim=True)
+            asked = query * (1 + position) + contexts.mean(dim=-1, keepdim=True)
     return list(torch.autograd.grad(total, leaves))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("seed", range(8))
-def test_gradients_in_a_loop_are_those_of_autograd(seed, dtype):
-    inputs = random_inputs(seed, dtype, most_queries=2)
-    wide = (*(part.double() for part in inputs[:3]), *inputs[3:])
-
-    plain = gradients(wide, contextlib.nullcontext())
-    fast = gradients(inputs, shared_products())
-
-    for found, expected in zip(fast, plain, strict=True):
-        error = (found.double() - expected).norm() / expected.norm()
-        assert error < TOLERANCE[dtype]
+def assert_plain_gradients(inputs: Inputs, *, in_loop: bool) -> None:
+    found = gradients(inputs, FastDotAttention, in_loop=in_loop)
+    plain = gradients(inputs.to(torch.float64), DotAttention, in_loop=False)
+    for gradient, expected in zip(found, plain, strict=True):
+        error = (gradient.double() - expected).norm() / expected.norm()
+        assert error < TOLERANCE[gradient.dtype]
 
 
-def test_the_kernel_is_taken_in_a_loop_that_learns(monkeypatch):
-    taken = []
-    native = kernels()
-    backward = native.attend_backward
-    monkeypatch.setattr(native, "attend_backward", lambda *a: taken.append(a) or backward(*a))
-
-    gradients(random_inputs(1, torch.float32), shared_products())
-
-    assert len(taken) == 3
+@EACH_TYPE
+@EACH_SEED
+@pytest.mark.parametrize("in_loop", [True, False])
+def test_gradients_are_those_of_the_plain_equations(seed, dtype, in_loop):
+    assert_plain_gradients(random_inputs(seed, most_queries=2).to(dtype), in_loop=in_loop)
 
 
+@pytest.mark.parametrize("in_loop", [True, False])
 @pytest.mark.parametrize("why", ["size", "queries", "double"])
-def test_what_does_not_fit_takes_the_plain_path(why, monkeypatch):
-    query, keys, states, mask, temperature = random_inputs(0, torch.float32)
+def test_what_no_kernel_supports_is_computed_by_products(why, in_loop, monkeypatch):
+    monkeypatch.setattr(Kernels, "attend", None)
+    inputs = random_inputs(0)
     match why:
         case "size":
-            query, keys = query[..., :-1].contiguous(), keys[..., :-1].contiguous()
+            query, keys = (part[..., :-1].contiguous() for part in (inputs.query, inputs.keys))
+            inputs = replace(inputs, query=query, keys=keys)
         case "queries":
-            query = query[:, :1].repeat(1, attention._FEW_QUERIES + 1, 1)
+            many = inputs.query[:, :1].repeat(1, attention._FEW_QUERIES + 1, 1)
+            inputs = replace(inputs, query=many)
         case _:
-            query, keys, states = query.double(), keys.double(), states.double()
-    assert attention_kernels(query, keys, states) is None
-
-    inputs = (query, keys, states, mask, temperature)
-    for shared, plain in zip(
-        gradients(inputs, shared_products()),
-        gradients(inputs, contextlib.nullcontext()),
-        strict=True,
-    ):
-        torch.testing.assert_close(shared, plain, rtol=1e-5, atol=1e-5)
+            inputs = inputs.to(torch.float64)
+    assert attention_kernels(inputs.query, inputs.keys, inputs.states) is None
+    assert_plain_gradients(inputs, in_loop=in_loop)
 
 
-def test_a_memory_that_does_not_learn_is_attended_to_in_a_loop_as_well():
-    query, keys, states, mask, temperature = random_inputs(5, torch.float32)
-    learns = query.clone().requires_grad_()
-    with shared_products():
-        contexts, _ = attend(learns, keys, states, mask, temperature)
-    expected = attend_plainly(query, keys, states, mask, temperature)[0]
+def test_a_memory_that_needs_no_gradient_is_attended_to_in_a_loop_as_well():
+    inputs = random_inputs(5)
+    query = inputs.query.clone().requires_grad_()
+    layer = FastDotAttention(1, 1, temperature=inputs.temperature)
+    with layer.loop(inputs.keys, inputs.states):
+        contexts, _ = layer.attend(query, inputs.keys, inputs.states, inputs.mask)
 
-    torch.testing.assert_close(contexts, expected, rtol=1e-5, atol=1e-5)
-    assert torch.autograd.grad(contexts.sum(), learns)[0].isfinite().all()
+    torch.testing.assert_close(contexts, inputs.attend(DotAttention)[0], rtol=1e-5, atol=1e-5)
+    assert torch.autograd.grad(contexts.sum(), query)[0].isfinite().all()
 
 
-def test_an_attention_layer_attends_with_its_own_weights():
-    torch.manual_seed(0)
-    layer, memory = GeneralAttention(16, 32, temperature=2.0), torch.randn(3, 5, 32)
-    query, mask = torch.randn(3, 2, 16), torch.ones(3, 5, dtype=torch.bool)
-    with torch.no_grad():
-        keys = layer.keys(memory)
-        contexts, weights = layer.attend(query, keys, memory, mask)
-        expected = layer(query, keys, mask)
-
-    torch.testing.assert_close(weights, expected)
-    torch.testing.assert_close(contexts, expected @ memory)
+def test_a_loop_ends_with_its_block_also_after_an_error():
+    inputs, layer = random_inputs(5), FastDotAttention(1, 1)
+    keys, states = (part.clone().requires_grad_() for part in (inputs.keys, inputs.states))
+    with pytest.raises(KeyError), layer.loop(keys, states):
+        raise KeyError
+    found, _ = layer.attend(inputs.query, keys * 2, states, inputs.mask)
+    plain, _ = DotAttention(1, 1).attend(inputs.query, keys * 2, states, inputs.mask)
+    torch.testing.assert_close(found, plain)

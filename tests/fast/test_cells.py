@@ -1,45 +1,66 @@
-"""Compiled kernels equal the plain cells and the plain loss, in value and in gradient."""
+"""Cells and layers by kernels equal the plain equations, in value and in gradient."""
+
+import copy
+import itertools
+from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from nmt.layers import recurrent
-from nmt.layers.cells import Cell, GruCell, LstmCell, State
-from nmt.layers.compiled import CompiledCell
-from nmt.layers.initialization import initialize_uniform
-from nmt.layers.output import OutputLayer
-from nmt.layers.recurrent import RecurrentLayer, unroll_compiled, unroll_steps
-from nmt.native.kernels import kernels
+from nmt.fast import recurrent
+from nmt.fast.accelerate import accelerate
+from nmt.fast.cells import FastGruCell, FastLstmCell, Gates
+from nmt.fast.kernels import kernels
+from nmt.fast.packing import Packing, pack, unpack
+from nmt.fast.recurrent import FastRecurrentLayer, unroll_torch
+from nmt.fast.shapes import rounded
+from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell, State, zero_state
+from nmt.layers.recurrent import RecurrentLayer, unroll_cell
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
+needs_kernels = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 
 CELLS = {"lstm": LstmCell, "gru": GruCell}
+EACH_CELL = pytest.mark.parametrize("kind", CELLS)
+EACH_PATH = pytest.mark.parametrize("path", ["steps", "at once"])
 
 
-def make(kind: str, input_size: int, hidden_size: int) -> tuple[Cell, Cell]:
-    """Return a cell of float32, and the same of float64, which no kernel knows."""
-    fast, plain = CELLS[kind](input_size, hidden_size), CELLS[kind](input_size, hidden_size)
-    initialize_uniform(fast, 0.5)
-    torch.nn.init.uniform_(fast.bias, -0.5, 0.5)
-    plain.load_state_dict(fast.state_dict())
-    return fast, plain.double()
+def make(kind: str, input_size: int, hidden_size: int, **options: bool) -> list[RecurrentLayer]:
+    """Return a layer by kernels, in float32, and the plain one in float64."""
+    plain = RecurrentLayer(lambda: CELLS[kind](input_size, hidden_size), **options)
+    for parameter in plain.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    model = nn.Sequential(copy.deepcopy(plain))
+    accelerate(model, "training")
+    return [model[0], plain.double()]
 
 
-def run(cell: Cell, inputs: Tensor, state: State, path: str) -> list[Tensor]:
+def run(layer: RecurrentLayer, inputs: Tensor, state: State, path: str) -> list[Tensor]:
     """Return outputs and all gradients, in float64."""
     inputs = inputs.detach().requires_grad_()
     state = tuple(part.detach().requires_grad_() for part in state)
-    unroll = {"steps": unroll_steps, "compiled": unroll_compiled}[path]
-    outputs = unroll(cell, inputs, state)
+    if path == "steps":
+        outputs = unroll_cell(layer.cell, inputs, state)
+    else:
+        outputs = layer.unroll(inputs, state)
     weights = torch.linspace(-1, 1, outputs.numel()).view(outputs.shape)
     (outputs * weights.to(outputs.dtype)).sum().backward()
-    learned = [inputs, *state, *cell.parameters()]
+    learned = [inputs, *state, *layer.cell.parameters()]
     return [outputs.detach().double(), *(tensor.grad.double() for tensor in learned)]
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("path", ["steps", "compiled"])
+def run_plainly(layer: RecurrentLayer, inputs: Tensor, state: State) -> list[Tensor]:
+    return run(layer, inputs.double(), tuple(part.double() for part in state), "steps")
+
+
+def assert_close(found: list[Tensor], expected: list[Tensor]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * max(1.0, float(b.abs().max())))
+
+
+@needs_kernels
+@EACH_CELL
+@EACH_PATH
 @pytest.mark.parametrize(
     ("batch", "length", "input_size", "hidden_size"),
     [(1, 1, 3, 16), (3, 7, 5, 32), (130, 4, 20, 144)],  # the last is shared among threads
@@ -48,139 +69,183 @@ def test_kernels_equal_the_plain_cell(kind, path, batch, length, input_size, hid
     torch.manual_seed(1)
     fast, plain = make(kind, input_size, hidden_size)
     inputs = torch.randn(batch, length, input_size)
-    state = tuple(torch.randn(batch, hidden_size) for _ in range(fast.states))
+    state = tuple(torch.randn(batch, hidden_size) for _ in range(fast.cell.states))
 
-    ours = run(fast, inputs, state, path)
-    expected = run(plain, inputs.double(), tuple(part.double() for part in state), "steps")
-
-    for a, b in zip(ours, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * max(1.0, float(b.abs().max())))
+    assert_close(run(fast, inputs, state, path), run_plainly(plain, inputs, state))
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("path", ["steps", "compiled"])
+@needs_kernels
+@EACH_CELL
+@EACH_PATH
 def test_bf16_is_close(kind, path):
     torch.manual_seed(1)
     fast, plain = make(kind, 5, 32)
-    inputs, state = torch.randn(3, 7, 5), tuple(torch.randn(3, 32) for _ in range(fast.states))
+    inputs, state = torch.randn(3, 7, 5), tuple(torch.randn(3, 32) for _ in range(fast.cell.states))
 
     with torch.autocast("cpu", torch.bfloat16):
         ours = run(fast, inputs, state, path)
-    expected = run(plain, inputs.double(), tuple(part.double() for part in state), "steps")
-
-    for a, b in zip(ours, expected, strict=True):
+    for a, b in zip(ours, run_plainly(plain, inputs, state), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0.02 * float(b.abs().max()))
 
 
-@pytest.mark.parametrize("path", ["steps", "compiled"])
-def test_gates_are_right_where_they_saturate(path):
-    cell, plain = make("lstm", 16, 16)
+@needs_kernels
+@EACH_PATH
+def test_gates_are_correct_where_they_saturate(path):
+    fast, plain = make("lstm", 16, 16)
     inputs = torch.tensor([-1e6, -90.0, -8.0, -1e-6, 0.0, 1e-6, 8.0, 90.0, 1e6]).view(-1, 1, 1)
     inputs = inputs.expand(-1, 2, 16)
     state = (torch.zeros(9, 16), torch.zeros(9, 16))
 
-    ours = run(cell, inputs, state, path)
-    expected = run(plain, inputs.double(), tuple(part.double() for part in state), "steps")
-
+    ours, expected = run(fast, inputs, state, path), run_plainly(plain, inputs, state)
     torch.testing.assert_close(ours[0], expected[0], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("path", ["steps", "compiled"])
+@needs_kernels
+@EACH_CELL
+@EACH_PATH
 def test_nan_comes_out_where_it_goes_in(kind, path):
-    cell, _ = make(kind, 3, 16)
+    fast, _ = make(kind, 3, 16)
     inputs = torch.zeros(2, 3, 3)
     inputs[1, 1, 0] = torch.nan
-    state = tuple(torch.zeros(2, 16) for _ in range(cell.states))
+    state = tuple(torch.zeros(2, 16) for _ in range(fast.cell.states))
 
-    outputs = run(cell, inputs, state, path)[0]
-
+    outputs = run(fast, inputs, state, path)[0]
     assert outputs[0].isfinite().all()
     assert outputs[1, 0].isfinite().all()
     assert outputs[1, 1:].isnan().all()
 
 
 @pytest.mark.parametrize(
-    ("hidden_size", "dtype"), [(24, torch.float32), (32, torch.float64), (32, torch.float16)]
+    ("cell", "dtype"),
+    [
+        (FastLstmCell(3, 24), torch.float32),
+        (FastLstmCell(3, 32), torch.float64),
+        (FastLstmCell(3, 32), torch.float16),
+        (FastGruCell(3, 24), torch.float32),
+        (GruCell(3, 32, reset="before"), torch.float32),
+        (RnnCell(3, 32), torch.float32),
+    ],
 )
-def test_what_no_kernel_knows_is_left_to_the_plain_path(hidden_size, dtype):
-    share = torch.zeros(2, 4 * hidden_size, dtype=dtype)
-
-    assert CompiledCell.of("lstm", torch.zeros(2, hidden_size), share) is None
-    assert CompiledCell.of(None, torch.zeros(2, 32), torch.zeros(2, 128)) is None
+def test_there_are_no_kernels_for_other_sizes_types_and_cells(cell, dtype):
+    share = torch.zeros(2, cell.input.out_features, dtype=dtype)
+    assert Gates.of(cell, share) is None
 
 
-@pytest.mark.parametrize("vocab", [5, 16, 1000, 1024])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_loss_equals_the_plain_one(vocab, smoothing):
+@pytest.mark.parametrize("hidden_size", [4, 16])
+@pytest.mark.parametrize("low", ["autocast", "weights"])
+def test_an_lstm_sums_up_in_float32_where_products_are_bf16(hidden_size, low):
     torch.manual_seed(1)
-    fast = OutputLayer(8, vocab, chunk=30)
-    initialize_uniform(fast, 1.0)
-    torch.nn.init.uniform_(fast.bias)
-    plain = OutputLayer(8, vocab)
-    plain.load_state_dict(fast.state_dict())
-    features, target = 3 * torch.randn(4, 20, 8), torch.randint(0, vocab, (4, 20))
-    mask = torch.arange(20) < torch.tensor([20, 13, 1, 7]).unsqueeze(1)
-
-    measured = []
-    for output, dtype in ((fast, torch.float32), (plain.double(), torch.float64)):
-        own = features.to(dtype).requires_grad_()
-        loss = output.loss(own, target, mask, smoothing=smoothing)
-        gradients = torch.autograd.grad(loss.total, [own, output.weight, output.bias])
-        measured.append([tensor.double() for tensor in (loss.total, loss.nll, *gradients)])
-
-    for ours, expected in zip(*measured, strict=True):
-        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+    layer = make("lstm", 3, hidden_size)[0]
+    inputs, state = torch.randn(2, 5, 3), zero_state(layer.cell, 2)
+    if low == "weights":
+        inputs, state = inputs.bfloat16(), zero_state(layer.bfloat16().cell, 2)
+    with torch.autocast("cpu", torch.bfloat16, enabled=low == "autocast"):
+        for position in layer.cell.project(inputs).unbind(dim=1):
+            state = layer.cell(position, state)
+    assert [part.dtype for part in state] == [torch.bfloat16, torch.float32]
 
 
-def test_a_loss_of_bf16_products_is_close():
+@pytest.mark.parametrize("hidden_size", [4, 16])
+def test_a_gru_sums_up_in_the_precision_of_its_weights(hidden_size):
     torch.manual_seed(1)
-    output, features = OutputLayer(8, 50), torch.randn(2, 30, 8)
-    initialize_uniform(output, 1.0)
-    target, mask = torch.randint(0, 50, (2, 30)), torch.ones(2, 30, dtype=torch.bool)
-
+    cell = make("gru", 3, hidden_size)[0].cell
+    state = zero_state(cell, 2)
     with torch.autocast("cpu", torch.bfloat16):
-        low = output.loss(features, target, mask, smoothing=0.1)
-    full = output.loss(features, target, mask, smoothing=0.1)
+        for position in cell.project(torch.randn(2, 5, 3)).unbind(dim=1):
+            state = cell(position, state)
+    assert state[0].dtype == torch.float32
 
-    torch.testing.assert_close(low.total, full.total, rtol=2e-3, atol=0)
-    torch.testing.assert_close(low.nll, full.nll, rtol=2e-3, atol=0)
 
+# --- torch's kernels ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make_cell",
+    [RnnCell, partial(RnnCell, activation="relu"), GruCell, LstmCell],
+    ids=["tanh", "relu", "gru", "lstm"],
+)
+def test_torchs_kernel_equals_the_plain_cell(make_cell):
+    cell: Cell = make_cell(3, 4).double()
+    for parameter in cell.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    inputs = torch.randn(2, 7, 3, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(2, 4).double().requires_grad_() for _ in range(cell.states))
+
+    both = unroll_torch(cell, inputs, state), unroll_cell(cell, inputs, state)
+    torch.testing.assert_close(*both, rtol=0, atol=1e-12)
+    weights, wanted = torch.randn_like(both[0]), [inputs, *state, *cell.parameters()]
+    ours, plain = (torch.autograd.grad((outputs * weights).sum(), wanted) for outputs in both)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "cell", [RnnCell(3, 4, activation="sigmoid"), GruCell(3, 4, reset="before")]
+)
+def test_torch_has_no_kernel_for_other_cells(cell):
+    with pytest.raises(ValueError, match="torch has no kernel for"):
+        unroll_torch(cell, torch.zeros(2, 5, 3), zero_state(cell, 2))
+
+
+# --- packing -----------------------------------------------------------------------------------
 
 LENGTHS = {
     "one": [1],
     "equal": [3, 3],
     "unsorted": [2, 7, 1, 7, 4],
-    "portions": [*range(1, 41), 40, 9],  # steps of 42, 32 and 16 rows
+    "portions": [*range(1, 41), 40, 9],  # steps of 42 and fewer rows
 }
+EACH_LENGTH = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 
 
-@pytest.mark.parametrize("kind", CELLS)
+def mask_of(lengths: list[int]) -> Tensor:
+    return torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+
+
+@EACH_LENGTH
+def test_a_packed_batch_holds_every_word_once_and_little_padding(lengths):
+    """Rows of a step continue those of the step before; their number is rounded up."""
+    mask, batch = mask_of(lengths), len(lengths)
+    packing = Packing.of(mask)
+    rows = [sum(length > position for length in lengths) for position in range(max(lengths))]
+    assert packing.counts == [min(batch, rounded(count)) for count in rows]
+    for places in (packing.forward, packing.backward):
+        assert len(set(places.tolist())) == len(places) == sum(packing.counts)
+        assert set(mask.flatten().nonzero().flatten().tolist()) <= set(places.tolist())
+    sentences = (packing.forward // mask.shape[1]).split(packing.counts)
+    for before, after in itertools.pairwise(sentences):
+        assert torch.equal(before[: len(after)], after)
+    backward = packing.backward % mask.shape[1]
+    ends = torch.tensor(lengths)[packing.backward[:batch] // mask.shape[1]] - 1
+    assert torch.equal(backward[:batch], ends)
+
+
+@EACH_LENGTH
+def test_packing_and_unpacking_restores_words_and_gradients(lengths):
+    mask = mask_of(lengths)
+    places = Packing.of(mask).backward
+    padded = torch.randn(*mask.shape, 3, dtype=torch.float64, requires_grad=True)
+    restored = unpack(pack(padded, places), places, *mask.shape)
+
+    assert torch.equal(restored[mask], padded[mask])
+    (gradient,) = torch.autograd.grad(restored[mask].square().sum(), padded)
+    torch.testing.assert_close(gradient, 2 * padded.detach() * mask.unsqueeze(-1))
+
+
+@needs_kernels
+@EACH_CELL
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "learned_state": True}])
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@EACH_LENGTH
 def test_a_layer_without_padding_equals_one_with_it(kind, options, lengths, monkeypatch):
     torch.manual_seed(1)
-    fast = RecurrentLayer(lambda: CELLS[kind](5, 16), **options)
-    for parameter in fast.parameters():
-        torch.nn.init.uniform_(parameter, -0.5, 0.5)
-    plain = RecurrentLayer(lambda: CELLS[kind](5, 16), **options).double()
-    plain.load_state_dict(fast.state_dict())
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
-    inputs = torch.randn(*mask.shape, 5)
-    steps = []
-    unroll = recurrent.unroll_packed
+    fast, plain = make(kind, 5, 16, **options)
+    mask = mask_of(lengths)
+    inputs, packed, unroll = torch.randn(*mask.shape, 5), [], recurrent.unroll
     monkeypatch.setattr(
-        recurrent, "unroll_packed", lambda *given: steps.append(given[4]) or unroll(*given)
+        recurrent, "unroll", lambda *given: packed.append(given[4]) or unroll(*given)
     )
 
-    ours, expected = read_layer(fast, inputs, mask), read_layer(plain, inputs.double(), mask)
-
-    assert len(steps) == len(fast.cells)  # no step of the float64 layer
-    batch = len(lengths)
-    rows = [sum(length > t for length in lengths) for t in range(max(lengths))]
-    assert steps[0] == [min(batch, (count + 15) // 16 * 16) for count in rows]
-    for a, b in zip(ours, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * max(1.0, float(b.abs().max())))
+    assert_close(read_layer(fast, inputs, mask), read_layer(plain, inputs.double(), mask))
+    assert packed == [Packing.of(mask).counts] * len(fast.cells)
 
 
 def read_layer(layer: RecurrentLayer, inputs: Tensor, mask: Tensor) -> list[Tensor]:
@@ -188,17 +253,18 @@ def read_layer(layer: RecurrentLayer, inputs: Tensor, mask: Tensor) -> list[Tens
     inputs = inputs.detach().requires_grad_()
     read = layer(inputs, mask)
     assert not read.outputs[~mask].any()
-    loss = read.last.square().sum()
     weights = torch.linspace(-1, 1, read.outputs.numel()).view(read.outputs.shape)
-    (loss + (read.outputs * weights.to(read.outputs.dtype)).sum()).backward()
+    loss = read.last.square().sum() + (read.outputs * weights.to(read.outputs.dtype)).sum()
+    loss.backward()
     learned = [inputs, *layer.parameters()]
     found = [read.outputs.detach(), read.last.detach(), *(tensor.grad for tensor in learned)]
     return [tensor.double() for tensor in found]
 
 
-def test_what_has_no_word_or_no_gradient_is_read_with_its_padding():
-    layer = RecurrentLayer(lambda: LstmCell(5, 16), bidirectional=True)
-    initialize_uniform(layer, 0.5)
+def test_without_words_or_gradients_padding_is_read_as_well():
+    """An empty sentence cannot be packed; and results of a search must not depend on a batch."""
+    layer = make("lstm", 5, 16, bidirectional=True)[0]
+    assert isinstance(layer, FastRecurrentLayer)
     inputs = torch.randn(2, 3, 5)
     mask = torch.tensor([[True, True, False], [False, False, False]])
     wordless = layer(inputs, mask)

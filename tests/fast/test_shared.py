@@ -1,95 +1,100 @@
-"""Products that share the work for their gradients equal those that do not."""
-
-import contextlib
+"""Gradients that are formed once for all steps of a loop equal those of autograd."""
 
 import pytest
 import torch
-from nmt.layers.shared_products import shared_products
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
+
+from nmt.fast.shared import SharedLinear, SharedMatrix, share_gradients
 
 
-def parameter(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
-
-
-def loop(weights: dict[str, Tensor], first: Tensor, steps: int) -> Tensor:
+class Loop(nn.Module):
     """A small recurrence in which every kind of product occurs, some of them twice."""
-    state, seen = first, []
-    for _ in range(steps):
-        size = state.shape[1]
-        projected = F.linear(state, weights["square"], weights["bias"])
-        part = F.linear(state[:, : size // 2], weights["square"][:, : size // 2])
-        batched = (projected.unsqueeze(1) @ weights["keys"].transpose(1, 2)).softmax(dim=-1)
-        context = torch.bmm(batched, weights["keys"]).squeeze(1)
-        state = torch.tanh(part + context + F.linear(context, weights["square"]))
-        seen.append(state)
-    return torch.stack(seen)
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.project, self.add = SharedLinear(size, size), SharedLinear(size, size, bias=False)
+        self.double()
+
+    def forward(self, state: Tensor, keys: Tensor, steps: int, *, is_shared: bool) -> Tensor:
+        """Return all states [steps, rows, size] after `state` [rows, size]."""
+        shared, seen = SharedMatrix(keys.mT), []
+        for _ in range(steps):
+            query = self.project(state).unsqueeze(1)  # [rows, 1, size]
+            scores = shared.multiply(query) if is_shared else query @ keys.mT
+            context = torch.bmm(scores.softmax(dim=-1), keys).squeeze(1)
+            state = torch.tanh(self.add(state) + context + self.project(context))
+            seen.append(state)
+        return torch.stack(seen)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_gradients_are_those_of_autograd(seed):
     torch.manual_seed(seed)
     rows, size, length, steps = torch.randint(1, 7, (4,)).tolist()
-    size *= 2
-    weights = {
-        "square": parameter(size, size),
-        "bias": parameter(size),
-        "keys": parameter(rows, length, size),
-    }
-    first = parameter(rows, size)
-    results = []
-    for block in (contextlib.nullcontext(), shared_products()):
-        with block:
-            outputs = loop(weights, first, steps)
-        results.append(
-            (outputs, *torch.autograd.grad(outputs.square().sum(), [*weights.values(), first]))
-        )
+    loop = Loop(size)
+    first = torch.randn(rows, size, dtype=torch.float64, requires_grad=True)
+    keys = torch.randn(rows, length, size, dtype=torch.float64, requires_grad=True)
+    wanted = [first, keys, *loop.parameters()]
 
-    for plain, shared in zip(*results, strict=True):
-        torch.testing.assert_close(shared, plain, rtol=1e-12, atol=1e-12)
-
-
-def test_two_biases_of_one_matrix_learn_apart():
-    weight, one, other, inputs = parameter(3, 2), parameter(3), parameter(3), parameter(4, 2)
-    with shared_products():
-        outputs = F.linear(inputs, weight, one) + 2 * F.linear(inputs, weight, other)
-    of_one, of_other = torch.autograd.grad(outputs.sum(), [one, other])
-
-    assert of_one.tolist() == [4.0] * 3
-    assert of_other.tolist() == [8.0] * 3
-
-
-def test_a_matrix_that_lives_for_one_step_is_not_taken_for_the_next():
-    """Freed and made anew at the same address, it is another matrix."""
-    scales = [parameter(1) for _ in range(20)]
-    inputs = parameter(1, 2, 3)
-    with shared_products():
-        total = sum((inputs @ scale.expand(1, 3, 2).contiguous()).sum() for scale in scales)
-    gradients = torch.autograd.grad(total, scales)
-
-    assert [float(gradient) for gradient in gradients] == pytest.approx(
-        [2 * float(inputs.detach().sum())] * 20
+    plain = loop(first, keys, steps, is_shared=False)
+    with share_gradients(loop):
+        shared = loop(first, keys, steps, is_shared=True)
+    torch.testing.assert_close(shared, plain, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(shared.square().sum(), wanted),
+        torch.autograd.grad(plain.square().sum(), wanted),
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
-def test_what_does_not_learn_takes_the_plain_way():
-    weight, inputs = parameter(3, 2), parameter(4, 2)
-    with shared_products():
-        assert "MmBackward" in type(F.linear(inputs, weight.detach()).grad_fn).__name__
-        assert "Product" in type(F.linear(inputs, weight).grad_fn).__name__
+def test_two_biases_of_one_matrix_have_gradients_of_their_own():
+    one, other = SharedLinear(2, 3), SharedLinear(2, 3)
+    other.weight = one.weight
+    inputs = torch.randn(4, 2)
+    with share_gradients(nn.ModuleList([one, other])):
+        outputs = one(inputs) + 2 * other(inputs)
+    outputs.sum().backward()
+
+    assert one.bias.grad.tolist() == [4.0] * 3
+    assert other.bias.grad.tolist() == [8.0] * 3
+    torch.testing.assert_close(one.weight.grad, 3 * inputs.sum(dim=0).expand(3, -1))
+
+
+def name_of(outputs: Tensor) -> str:
+    return type(outputs.grad_fn).__name__
+
+
+def test_gradients_are_shared_inside_the_block_only_and_only_if_they_are_wanted():
+    layer, inputs = SharedLinear(2, 3), torch.randn(4, 2)
+    with share_gradients(layer):
+        assert "Product" in name_of(layer(inputs))
+        assert "Product" not in name_of(layer(inputs.unsqueeze(0)))
+    assert "Product" not in name_of(layer(inputs))
+    with torch.no_grad(), share_gradients(layer):
+        assert layer(inputs).grad_fn is None
+    with pytest.raises(KeyError), share_gradients(layer):
+        raise KeyError
+    assert "Product" not in name_of(layer(inputs))
+
+
+def test_each_loop_reads_the_weights_of_its_time():
+    layer, inputs = SharedLinear(2, 3, bias=False), torch.randn(4, 2)
+    for _ in range(2):
         with torch.no_grad():
-            assert F.linear(inputs, weight).grad_fn is None
-    with torch.no_grad():
-        assert isinstance(shared_products(), contextlib.nullcontext)
+            layer.weight.normal_()
+        with share_gradients(layer):
+            torch.testing.assert_close(layer(inputs), inputs @ layer.weight.t())
 
 
 def test_products_follow_autocast():
-    weight, inputs = torch.randn(3, 2, requires_grad=True), torch.randn(4, 2, requires_grad=True)
-    with torch.autocast("cpu", torch.bfloat16), shared_products():
-        outputs = F.linear(inputs, weight)
+    layer, inputs = SharedLinear(2, 3), torch.randn(4, 2, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16), share_gradients(layer):
+        outputs = layer(inputs)
     outputs.float().sum().backward()
 
     assert outputs.dtype == torch.bfloat16
-    assert weight.grad is not None
-    assert weight.grad.dtype == inputs.dtype == torch.float32
+    gradients = inputs.grad, layer.weight.grad, layer.bias.grad
+    assert {gradient.dtype for gradient in gradients} == {torch.float32}
+    expected = layer.weight.sum(dim=0).expand(4, -1), inputs.sum(dim=0).expand(3, -1)
+    torch.testing.assert_close(gradients, (*expected, torch.full((3,), 4.0)), rtol=0, atol=0.02)

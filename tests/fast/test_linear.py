@@ -1,0 +1,67 @@
+"""Products of matrices are those of torch, by whatever library and in whatever shapes."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nmt.fast.linear import FastLinear, multiply
+from nmt.fast.shapes import multiply_transposed, pad_rows, rounded
+
+
+@pytest.mark.usefixtures("library")
+def test_products_are_those_of_torch_however_the_weights_are_laid_out():
+    torch.manual_seed(0)
+    inputs, whole, bias = torch.randn(2, 5, 12), torch.randn(7, 20), torch.randn(7)
+    transposed = torch.randn(12, 7).t()
+    for weight in (whole[:, 8:], whole[:, 8:].contiguous(), transposed):
+        found = multiply(inputs, weight, bias)
+        torch.testing.assert_close(found, F.linear(inputs, weight, bias))
+    nothing = multiply(inputs[..., :0], whole[:, :0], bias)
+    torch.testing.assert_close(nothing, bias.expand(2, 5, 7))
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1, 12), (33, 12), (3, 7, 12), (0, 12)])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_layer_has_the_values_and_gradients_of_torchs(shape, bias, bf16):
+    torch.manual_seed(0)
+    fast = FastLinear(12, 7, bias=bias)
+    plain = nn.Linear(12, 7, bias=bias).double()
+    plain.load_state_dict(fast.state_dict())
+    inputs = torch.randn(shape, requires_grad=True)
+    wide = inputs.detach().double().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        outputs = fast(inputs)
+        with torch.no_grad():
+            torch.testing.assert_close(fast(inputs), outputs)
+    assert outputs.dtype == (torch.bfloat16 if bf16 else torch.float32)
+    expected = plain(wide)
+    weights = torch.linspace(-1, 1, expected.numel()).view(expected.shape).to(outputs.dtype)
+    ours = torch.autograd.grad((outputs * weights).sum(), [inputs, *fast.parameters()])
+    theirs = torch.autograd.grad((expected * weights).sum(), [wide, *plain.parameters()])
+    tolerance = 0.02 if bf16 else 1e-5
+    for found, right in zip((outputs, *ours), (expected, *theirs), strict=True):
+        assert (found.double() - right).norm() <= tolerance * right.norm()
+    assert {gradient.dtype for gradient in ours} == {torch.float32}
+
+
+def test_rows_are_rounded_up_to_few_sizes_at_little_cost():
+    sizes = [rounded(rows) for rows in range(1, 4097)]
+    assert sizes == sorted(sizes)
+    assert all(rows <= size for rows, size in enumerate(sizes, start=1))
+    assert all(size < 1.25 * rows for rows, size in enumerate(sizes, start=1) if rows > 16)
+    assert all(rounded(size) == size for size in sizes)
+    assert len(set(sizes)) < 80
+
+
+def test_added_rows_are_zero_and_change_no_gradient_of_weights():
+    left, right = torch.randn(37, 3), torch.randn(37, 5)
+    padded = pad_rows(left)
+    assert len(padded) == rounded(37)
+    assert torch.equal(padded[:37], left)
+    assert not padded[37:].any()
+    low = multiply_transposed(left.bfloat16(), right.bfloat16())
+    torch.testing.assert_close(low.float(), left.t() @ right, rtol=0.05, atol=0.1)
+    torch.testing.assert_close(multiply_transposed(left, right), left.t() @ right)
