@@ -35,8 +35,20 @@ class LstmCellConfig(Section):
     """Initial bias of the forget gate: above 0, memory is kept at the start of training."""
 
 
+class LayerNormLstmCellConfig(Section):
+    """Long short-term memory with layer normalisation."""
+
+    kind: Literal["lnlstm"] = "lnlstm"
+    """Long short-term memory with layer normalisation (Ba et al., 2016)."""
+    forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
+    """Initial shift of the forget gate: above 0, memory is kept at the start of training."""
+
+
 CellConfig = Annotated[
-    Annotated[RnnCellConfig | GruCellConfig | LstmCellConfig, Field(discriminator="kind")],
+    Annotated[
+        RnnCellConfig | GruCellConfig | LstmCellConfig | LayerNormLstmCellConfig,
+        Field(discriminator="kind"),
+    ],
     SHORT_FORM,
 ]
 
@@ -63,7 +75,7 @@ class EncoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru" or "lstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units per layer and direction: a bidirectional layer yields twice as many values."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -141,7 +153,7 @@ class DecoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers, one piece after the other."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru" or "lstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)

@@ -69,7 +69,8 @@ class FastDecoder(RecurrentDecoder):
         """
         first = self.stack.first.cell.input
         if not self.shape.reads_previous:
-            return first.bias.expand(*embedded.shape[:-1], -1)
+            bias = first.weight.new_zeros(len(first.weight)) if first.bias is None else first.bias
+            return bias.expand(*embedded.shape[:-1], -1)
         if self.pieces is not None:
             share: Tensor = self.pieces(embedded)
             return share

@@ -156,9 +156,57 @@ class LstmCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(memory), memory
 
 
-Cell = RnnCell | GruCell | LstmCell
+class LayerNormLstmCell(nn.Module):
+    """LSTM with layer normalisation (Ba et al., 2016, eq. 20 to 22).
+
+        a = LN(W x) + LN(U h),  (i, f, g, o) = a
+        c' = sigma(f) * c + sigma(i) * tanh(g),  h' = sigma(o) * tanh(LN(c'))
+
+    Each LN subtracts the mean over its vector, divides by the standard deviation, and has a gain
+    and a shift of its own; the shift of the first one is the bias b of the paper.
+
+    Args:
+        input_size: values of the input.
+        hidden_size: values of the state.
+        forget_bias: initial shift of the forget gate.
+    """
+
+    states = 2
+    slopes = (0.25, 0.25, 1.0, 0.25)
+
+    def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.input = Linear(input_size, 4 * hidden_size, bias=False)
+        self.recurrent = Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.normalize_input = nn.LayerNorm(4 * hidden_size)
+        self.normalize_recurrent = nn.LayerNorm(4 * hidden_size)
+        self.normalize_memory = nn.LayerNorm(hidden_size)
+        with torch.no_grad():
+            self.normalize_input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Return W x of inputs x [..., input], [..., 4 * hidden]."""
+        projected: Tensor = self.input(inputs)
+        return projected
+
+    def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
+        """Return the next (h, c) from `project`'s output [rows, 4 * hidden] and the state.
+
+        `dropped` replaces h inside the recurrent product (recurrent dropout).
+        """
+        hidden, memory = state  # h and c, each [rows, hidden]
+        recurrent = self.recurrent(hidden if dropped is None else dropped)  # [rows, 4 * hidden]
+        gates = self.normalize_input(projected) + self.normalize_recurrent(recurrent)
+        i, f, g, o = gates.chunk(4, dim=-1)  # each [rows, hidden]
+        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(self.normalize_memory(memory)), memory
+
+
+Cell = RnnCell | GruCell | LstmCell | LayerNormLstmCell
 
 
 def zero_state(cell: Cell, rows: int) -> State:
     """Return the all-zero state of `rows` rows."""
-    return tuple(cell.input.bias.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))
+    weight = next(cell.parameters())
+    return tuple(weight.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))

@@ -13,6 +13,7 @@ from nmt.config.model import (
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
+    LayerNormLstmCellConfig,
     LstmCellConfig,
     ModelConfig,
     OrthogonalInitConfig,
@@ -23,7 +24,7 @@ from nmt.config.model import (
 )
 from nmt.layers import initialization
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
-from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
+from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
@@ -152,6 +153,10 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
             return partial(GruCell, input_size, hidden_size, reset=config.reset)
         case LstmCellConfig():
             return partial(LstmCell, input_size, hidden_size, forget_bias=config.forget_bias)
+        case LayerNormLstmCellConfig():
+            return partial(
+                LayerNormLstmCell, input_size, hidden_size, forget_bias=config.forget_bias
+            )
 
 
 def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -> Attention | None:
