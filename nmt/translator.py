@@ -151,6 +151,11 @@ class Translator:
         """Compute products in bfloat16, with weights in float32."""
         self.scorer = scorer_of(self.models)
 
+    @property
+    def has_source(self) -> bool:
+        """Whether the models translate; language models read no source."""
+        return all(model.encoder.reads_source for model in self.models)
+
     @classmethod
     def load(
         cls,
@@ -245,11 +250,16 @@ class Translator:
                 then drawn in another thread.
 
         Raises:
-            UsageError: alignments are asked of a model without attention, or a shortlist of one
-                that has none or together with `exact`.
+            UsageError: it is a language model, alignments are asked of a model without attention,
+                or a shortlist of one that has none or together with `exact`.
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
+        if not self.has_source:
+            raise UsageError(
+                "this is a language model, which reads no source; score text by `nmt score RUN "
+                "--target FILE`, or help a translation model by `nmt translate RUN --lm LM`."
+            )
         options = self.options if options is None else options
         scorer = self._scorer_for(options, exact=exact)
         if align and all(model.decoder.attention is None for model in self.models):
@@ -307,7 +317,7 @@ class Translator:
         An empty line with an empty translation scores 0, since `translate` leaves it empty.
 
         Args:
-            pairs: source line and target line.
+            pairs: source line, "" for a language model, and target line.
             batch_size: most pairs at once.
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are cut to so many pieces, with a warning.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.config.model import ModelConfig
+from nmt.config.model import EncoderConfig, ModelConfig
 
 PASSES = 3
 """Products in a training step for each product in the forward pass."""
@@ -111,10 +111,10 @@ def work_of(model: ModelConfig, *, target_vocab: int, sample: Sample) -> Work:
 
 
 def _products(model: ModelConfig, target_vocab: int, sample: Sample) -> Iterator[Product]:
-    embedding, memory = model.embedding.size, _memory_size(model)
+    encoder, embedding, memory = _encoder(model), model.embedding.size, _memory_size(model)
     source, target, sentences = sample.source_tokens, sample.target_tokens, sample.sentences
-    units = model.encoder.hidden_size
-    for layer in range(model.encoder.layers):
+    units = encoder.hidden_size
+    for layer in range(encoder.layers):
         below = memory if layer else embedding
         for _ in range(memory // units):  # directions
             yield Product("encoder", below, _GATES * units, source, source)
@@ -130,4 +130,11 @@ def _products(model: ModelConfig, target_vocab: int, sample: Sample) -> Iterator
 
 def _memory_size(model: ModelConfig) -> int:
     """Return the size of the encoder's output at each position."""
-    return model.encoder.hidden_size * (2 if model.encoder.bidirectional else 1)
+    return _encoder(model).output_size
+
+
+def _encoder(model: ModelConfig) -> EncoderConfig:
+    """Return the encoder of a translation model."""
+    if not isinstance(model.encoder, EncoderConfig):
+        raise ValueError("the work of a language model is not counted")
+    return model.encoder

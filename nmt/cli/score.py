@@ -1,5 +1,6 @@
 """`nmt score`: log-probabilities of given translations."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ import typer
 
 from nmt.cli.lines_out import json_line, one_line
 from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 
 
@@ -15,8 +17,10 @@ def score(
         list[Path],
         typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
     ],
-    source: Annotated[Path, typer.Option(help="Source text.")],
-    target: Annotated[Path, typer.Option(help="Its translation, line by line.")],
+    target: Annotated[Path, typer.Option(help="Text to score, line by line.")],
+    source: Annotated[
+        Path | None, typer.Option(help="What it translates; none for a language model.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
@@ -40,17 +44,25 @@ def score(
         typer.Option(help="Pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
     ] = "error",
 ) -> None:
-    """Print the log-probability of each translation, its number of pieces, and their mean.
+    """Print the log-probability of each line, its number of pieces, and their mean.
 
     Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs. N pairs
     in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
     """
-    from nmt.text.lines import read_parallel
+    from nmt.text.lines import read_lines, read_parallel
     from nmt.translator import Translator
 
     refuse_to_replace(output, source, target)
-    pairs = read_parallel(source, target, bad_lines=bad_lines)  # counted before a model is loaded
+    pairs: Iterable[tuple[str, str]]
+    if source is None:
+        pairs = (("", line) for line in read_lines(target, bad_lines=bad_lines))
+    else:  # lines are counted before a model is loaded
+        pairs = read_parallel(source, target, bad_lines=bad_lines)
     translator = Translator.load(run, device=device, precision=precision, threads=threads)
+    if translator.has_source != (source is not None):
+        needed = "add --source FILE" if translator.has_source else "leave --source out"
+        kind = "translation" if translator.has_source else "language"
+        raise UsageError(f"{run[0]}: holds a {kind} model; {needed}.")
     scored = translator.score(
         pairs, batch_size=batch_size, batch_tokens=batch_tokens, max_length=max_length
     )

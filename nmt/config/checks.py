@@ -6,7 +6,7 @@ from nmt.config.data import TokenizerConfig
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
-from nmt.config.model import ModelConfig
+from nmt.config.model import ModelConfig, NoEncoderConfig
 from nmt.config.training import CosineScheduleConfig
 
 
@@ -24,6 +24,7 @@ def _fault(where: str, message: str, *involves: str) -> Fault:
 
 def _data(experiment: Experiment) -> Iterator[Fault]:
     data, tokenizer = experiment.data, experiment.tokenizer
+    yield from _source(experiment)
     if data.source == data.target:
         yield _fault(
             "data.target",
@@ -31,7 +32,7 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             "data.source",
         )
     for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test or ())):
-        if any(not name or "\0" in name for name in pair):
+        if any("\0" in name for name in pair) or not all(pair[not data.has_source :]):
             yield _fault(
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
             )
@@ -41,6 +42,29 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             'needs tokenizer.kind "unigram" or "bpe", '
             f'since "{tokenizer.kind}" has only one segmentation; set it to 0',
             "tokenizer.kind",
+        )
+
+
+def _source(experiment: Experiment) -> Iterator[Fault]:
+    """Yield what is wrong with a source where none is read, or with none where one is."""
+    data, reads_source = experiment.data, experiment.model.encoder.kind != "none"
+    if reads_source and not data.source:
+        yield _fault("data.source", 'missing: language code of the source side, for example "en"')
+    for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test)):
+        if pair is not None and bool(pair[0]) != reads_source:
+            needed = "two text files" if reads_source else "one text file, without a source"
+            yield _fault(
+                f"data.{key}",
+                f'must be {needed}, since model.encoder.kind is "{experiment.model.encoder.kind}"',
+                "model.encoder",
+            )
+    if not reads_source and data.source:
+        yield _fault("data.source", "must be left out: a language model reads no source")
+    if not reads_source and experiment.validation.metric != "loss":
+        yield _fault(
+            "validation.metric",
+            'must be "loss" for a language model, which translates nothing',
+            "model.encoder",
         )
 
 
@@ -73,7 +97,19 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             'choose one, or "after"',
             "model.decoder.attention",
         )
-    encoder_size = encoder.hidden_size * (2 if encoder.bidirectional else 1)
+    if isinstance(encoder, NoEncoderConfig):
+        for key, value, needed in (
+            ("attention", decoder.attention.kind, "none"),
+            ("bridge", decoder.bridge, "zero"),
+        ):
+            if value != needed:
+                yield _fault(
+                    f"model.decoder.{key}",
+                    f'must be "{needed}" without an encoder, got "{value}"',
+                    "model.encoder",
+                )
+        return
+    encoder_size = encoder.output_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         both = " (2 directions)" if encoder.bidirectional else ""
         yield _fault(

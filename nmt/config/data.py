@@ -1,25 +1,32 @@
 """`[data]`, `[normalization]` and `[tokenizer]`: from text files to pieces."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from nmt.config import limits
 from nmt.config.section import Section
 
-FilePair = Annotated[tuple[str, str], Field(strict=False)]
-"""A source file and a target file, line by line translations of each other."""
+
+def _without_source(value: Any) -> Any:
+    return ("", value) if isinstance(value, str) else value
+
+
+FilePair = Annotated[tuple[str, str], Field(strict=False), BeforeValidator(_without_source)]
+"""A source file and a target file, line by line translations of each other. A single name is a
+target file without a source, for a language model."""
 
 
 class DataConfig(Section):
     """Which files to learn from, and which of their pairs to drop."""
 
-    source: str = Field(min_length=1)
-    """Language code of the source side, for example "en"."""
+    source: str = ""
+    """Language code of the source side, for example "en"; none for a language model."""
     target: str = Field(min_length=1)
     """Language code of the target side, for example "it"."""
     train: FilePair
-    """Source and target file to learn from; relative paths start at this file's folder."""
+    """Source and target file to learn from, or one file for a language model; relative paths start
+    at this file's folder."""
     valid: FilePair
     """Source and target file that select the best checkpoint."""
     test: FilePair | None = None
@@ -34,6 +41,11 @@ class DataConfig(Section):
     drop_copies: bool = False
     """Drop training pairs whose two sides are the same text."""
 
+    @property
+    def has_source(self) -> bool:
+        """Whether there is source text: a language model has none."""
+        return bool(self.train[0])
+
 
 class NormalizationConfig(Section):
     """How lines are normalised before they are segmented."""
@@ -47,6 +59,9 @@ class NormalizationConfig(Section):
 class TokenizerConfig(Section):
     """How text is segmented into pieces (sentencepiece)."""
 
+    pieces_from: str = Field(default="", alias="from")
+    """Run or model folder whose pieces are used instead of learning some, such as those of a
+    translation run that a language model is for; "" = none. Other keys then describe them only."""
     kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
     """Unigram language model, byte-pair encoding, characters, or words between spaces."""
     vocab_size: int = Field(default=8000, ge=8, le=limits.MOST_PIECES)

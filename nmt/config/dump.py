@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from nmt.config.experiment import Experiment
-from nmt.config.section import Section
+from nmt.config.section import Section, key_of
 
 _WIDTH = 100
 _BARE = re.compile("[A-Za-z0-9_-]+")  # of keys that need no quotes
@@ -23,7 +23,7 @@ def dump(experiment: Experiment) -> str:
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
     """Return the dotted keys whose values differ or that only one of the two has."""
-    first, second = dict(_values(old.model_dump())), dict(_values(new.model_dump()))
+    first, second = (dict(_values(each.model_dump(by_alias=True))) for each in (old, new))
     keys = dict.fromkeys([*first, *second])
     missing = object()
     return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
@@ -50,7 +50,10 @@ def dotted(*keys: str) -> str:
 
 def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[str]:
     """Yield the lines of a section: first its own keys, as TOML requires, then its tables."""
-    fields = {name: (getattr(section, name), field) for name, field in _fields(section)}
+    fields = {
+        key_of(name, field): (getattr(section, name), field.description or "")
+        for name, field in type(section).model_fields.items()
+    }
     keys = {name: pair for name, pair in fields.items() if not isinstance(pair[0], Section)}
     if keys:
         yield from _comment(meaning)
@@ -62,11 +65,6 @@ def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[s
     for name, (value, description) in fields.items():
         if isinstance(value, Section):
             yield from _tables(value, (*path, name), description or value.__doc__ or "")
-
-
-def _fields(section: Section) -> Iterator[tuple[str, str]]:
-    for name, field in type(section).model_fields.items():
-        yield name, field.description or ""
 
 
 def _key(assignment: str, description: str) -> Iterator[str]:

@@ -58,11 +58,15 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
         ConfigError: a path is not UTF-8, or begins with a home folder that does not exist.
     """
     files = {
-        name: tuple(_absolute(name, file, base) for file in pair)
+        name: tuple(_absolute(f"data.{name}", file, base) if file else "" for file in pair)
         for name, pair in experiment.data
         if name in ("train", "valid", "test") and pair is not None
     }
-    return experiment.model_copy(update={"data": experiment.data.model_copy(update=files)})
+    changes: dict[str, Section] = {"data": experiment.data.model_copy(update=files)}
+    if run := experiment.tokenizer.pieces_from:
+        absolute = {"pieces_from": _absolute("tokenizer.from", run, base)}
+        changes["tokenizer"] = experiment.tokenizer.model_copy(update=absolute)
+    return experiment.model_copy(update=changes)
 
 
 def _absolute(name: str, file: str, base: Path) -> str:
@@ -71,14 +75,12 @@ def _absolute(name: str, file: str, base: Path) -> str:
     except RuntimeError:
         home = Path(file).parts[0]
         raise ConfigError(
-            f"data.{name}: {file}: there is no home folder {home}; "
+            f"{name}: {file}: there is no home folder {home}; "
             f"write the folder out, or ./{home} if it is one of that name"
         ) from None
     if not is_utf8(path):  # a configuration could not hold it, and each run keeps its own
         shown = path.encode("utf-8", "backslashreplace").decode()
-        raise ConfigError(
-            f"data.{name}: the path {shown} is not UTF-8; rename the folder or the file"
-        )
+        raise ConfigError(f"{name}: the path {shown} is not UTF-8; rename the folder or the file")
     return path
 
 

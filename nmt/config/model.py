@@ -69,6 +69,12 @@ class EmbeddingConfig(Section):
         return self.tied == "all"
 
 
+def _recurrent_by_default(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"kind": value}
+    return {"kind": "recurrent", **value} if isinstance(value, dict) else value
+
+
 class EncoderConfig(Section):
     """Reads the source sentence."""
 
@@ -98,6 +104,29 @@ class EncoderConfig(Section):
         """Return such as "2 × bidirectional lstm, 256 units"."""
         direction = "bidirectional " if self.bidirectional else ""
         return f"{self.layers} × {direction}{self.cell.kind}, {self.hidden_size} units"
+
+
+class NoEncoderConfig(Section):
+    """Nothing is read: the decoder is a language model."""
+
+    kind: Literal["none"] = "none"
+    """No source: a recurrent language model (Mikolov et al., 2010). Needs decoder.attention "none"
+    and decoder.bridge "zero"."""
+
+    @property
+    def output_size(self) -> int:
+        """Values of a source state: none."""
+        return 0
+
+    def describe(self) -> str:
+        """Return "none"."""
+        return self.kind
+
+
+AnyEncoderConfig = Annotated[
+    Annotated[EncoderConfig | NoEncoderConfig, Field(discriminator="kind")],
+    BeforeValidator(_recurrent_by_default),
+]
 
 
 class NoAttentionConfig(Section):
@@ -283,7 +312,7 @@ class ModelConfig(Section):
     """The encoder-decoder."""
 
     embedding: EmbeddingConfig = EmbeddingConfig()
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: AnyEncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     output: OutputConfig = OutputConfig()
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from nmt.config.experiment import Experiment
-from nmt.config.section import Section
+from nmt.config.section import Section, key_of
 
 
 def kinds(field: FieldInfo) -> dict[str, type[Section]]:
@@ -66,7 +66,7 @@ def locate(location: Sequence[int | str]) -> Place:
     for part in location:
         key = str(part)
         if section is not None:
-            field = section.model_fields.get(key)
+            field = {key_of(n, f): f for n, f in section.model_fields.items()}.get(key)
             place = Place((*place.keys, key), section, field)
             if field is None:
                 break
@@ -81,7 +81,8 @@ def locate(location: Sequence[int | str]) -> Place:
 def paths(section: type[Section] = Experiment, prefix: str = "") -> Iterator[str]:
     """Yield every key of the configuration, dotted, including those of all kinds."""
     for name, field in section.model_fields.items():
-        yield prefix + name
+        key = prefix + key_of(name, field)
+        yield key
         plain = table(field)
         for child in dict.fromkeys([plain] if plain else kinds(field).values()):
-            yield from paths(child, f"{prefix}{name}.")
+            yield from paths(child, f"{key}.")

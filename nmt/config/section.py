@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -15,6 +16,11 @@ class Section(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+def key_of(name: str, field: FieldInfo) -> str:
+    """Return the key of a field in the configuration file; `from` is no name in Python."""
+    return field.alias or name
 
 
 def _kind_only(value: Any) -> Any:

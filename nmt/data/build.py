@@ -6,18 +6,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
 from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary
 from nmt.data.lexicon import learn_lexicon
 from nmt.errors import DataError
+from nmt.storage.files import write_bytes
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
-from nmt.text.lines import BadLines, read_numbered_pairs
+from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.pruning import UsedPieces, prune
-from nmt.text.subword import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Subword
+from nmt.text.subword import (
+    JOINT_FILE,
+    SOURCE_FILE,
+    TARGET_FILE,
+    Subword,
+    find_pieces,
+    load_subwords,
+)
 from nmt.text.vocabulary import UNK
 
 _CHUNK = 4096  # pairs encoded at once
@@ -26,6 +34,8 @@ _LONGEST_VALID = 1024  # pieces of a side of a validation pair; memory must hold
 _NORMALIZED = ".normalized"
 
 _logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,8 @@ class Preparation:
         clean = self._clean()
         source, target = self._learn_pieces(clean)
         kept = self._write_train(clean, source, target)
-        self._learn_lexicon(source, target)
+        if self._data.has_source:
+            self._learn_lexicon(source, target)
         valid_pairs, valid_kept = self._write_valid(source, target)
         return PreparedSummary(
             pairs=self._pairs,
@@ -92,7 +103,7 @@ class Preparation:
 
     def _clean(self) -> int:
         """Write the training pairs, normalised and judged; return how many texts are fit."""
-        self._report(f"reading {' and '.join(self._data.train)}")
+        self._report(f"reading {' and '.join(filter(None, self._data.train))}")
         text_filter = TextFilter(
             drop_copies=self._data.drop_copies, drop_duplicates=self._data.drop_duplicates
         )
@@ -102,7 +113,7 @@ class Preparation:
         with _create(self._folder / _NORMALIZED) as file:
             for pair in self._read(self._data.train):
                 self._pairs += 1
-                reason = text_filter.reason(pair.source, pair.target)
+                reason = text_filter.reason(*self._sides(pair.source, pair.target))
                 if reason is not None:
                     self._dropped[reason] += 1
                 else:
@@ -110,7 +121,7 @@ class Preparation:
                         other.meet(pair)
                 file.write(f"{pair.number}\n{reason or ''}\n{pair.source}\n{pair.target}\n")
         for other in held_out:
-            other.warn(self._data.train[0])
+            other.warn(self._named(self._data.train))
         clean = self._pairs - self._dropped.total()
         if not clean:
             raise self._nothing_left()
@@ -119,7 +130,10 @@ class Preparation:
     def _learn_pieces(self, clean: int) -> tuple[Subword, Subword]:
         """Train one subword model or two on the clean pairs."""
         options = self._tokenizer
-        count = "a joint model" if options.joint else "two models"
+        if options.pieces_from:
+            return self._take_pieces(Path(options.pieces_from))
+        is_one = options.joint or not self._data.has_source
+        count = "one model" if is_one else "two models"
         self._report(f"training {count} of {options.vocab_size:,} pieces ({options.kind})")
         stride = -(-clean * 2 // _SUBWORD_LINES)  # rounded up
 
@@ -134,6 +148,9 @@ class Preparation:
                 character_coverage=options.character_coverage,
             )
 
+        if not self._data.has_source:
+            target = train(JOINT_FILE, lambda pair: (pair.target,))
+            return target, target
         if options.joint:
             joint = train(JOINT_FILE, lambda pair: (pair.source, pair.target))
             return (joint, joint) if self._is_shared else self._divide(joint)
@@ -141,6 +158,22 @@ class Preparation:
             train(SOURCE_FILE, lambda pair: (pair.source,)),
             train(TARGET_FILE, lambda pair: (pair.target,)),
         )
+
+    def _take_pieces(self, run: Path) -> tuple[Subword, Subword]:
+        """Copy the subword models of a run or model folder; without a source, the target's.
+
+        Raises:
+            ModelError: it has none, or they are damaged.
+        """
+        self._report(f"taking the pieces of {run}")
+        folder = find_pieces(run)
+        names = {name: name for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)}
+        if not self._data.has_source and not (folder / JOINT_FILE).exists():
+            names = {TARGET_FILE: JOINT_FILE}
+        for name, own in names.items():
+            if (folder / name).exists():
+                write_bytes(self._folder / own, (folder / name).read_bytes())
+        return load_subwords(self._folder)
 
     def _divide(self, joint: Subword) -> tuple[Subword, Subword]:
         """Replace a joint model by one per side, with the pieces that the side uses."""
@@ -169,7 +202,8 @@ class Preparation:
                     reason = texts.reason
                     if reason is None:
                         pair = next(encoded)
-                        reason = length_filter.reason(len(pair.source), len(pair.target))
+                        lengths = self._sides(len(pair.source), len(pair.target))
+                        reason = length_filter.reason(*lengths)
                         if reason is None:
                             self._count_unknown(pair)
                             yield pair
@@ -211,10 +245,11 @@ class Preparation:
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._read(self._data.valid)):
-                filled = [pair for pair in chunk if not is_empty(pair.source, pair.target)]
+                filled = [p for p in chunk if not is_empty(*self._sides(p.source, p.target))]
                 flaws["an empty side"] += len(chunk) - len(filled)
                 for pair in _encode(filled, source, target):
-                    if length_filter.reason(len(pair.source), len(pair.target)) is None:
+                    lengths = self._sides(len(pair.source), len(pair.target))
+                    if length_filter.reason(*lengths) is None:
                         yield pair
                     else:
                         flaws[f"more than {longest:,} pieces on a side"] += 1
@@ -222,15 +257,15 @@ class Preparation:
         written = self._write(VALID, kept(), source, target)
         if not written:
             raise DataError(
-                f"{self._data.valid[0]}: no validation pair has text on both sides, of at most "
-                f"{longest:,} pieces; name other files in data.valid."
+                f"{self._named(self._data.valid)}: no validation pair has text on both sides, of "
+                f"at most {longest:,} pieces; name other files in data.valid."
             )
         everything = written + flaws.total()
         for flaw, count in flaws.items():
             if count:
                 _logger.warning(
-                    f"{self._data.valid[0]}: {count:,} of {everything:,} validation pairs have "
-                    f"{flaw} and do not count in the loss"
+                    f"{self._named(self._data.valid)}: {count:,} of {everything:,} validation "
+                    f"pairs have {flaw} and do not count in the loss"
                 )
         return everything, written
 
@@ -249,8 +284,21 @@ class Preparation:
         """Yield the pairs of two text files, normalised."""
         normalize = self._normalizer.normalize
         source, target = map(Path, files)
+        if not files[0]:
+            for number, line in enumerate(read_lines(target, bad_lines=self._bad_lines), start=1):
+                yield TextPair(number, "", normalize(line))
+            return
         for number, (left, right) in read_numbered_pairs(source, target, bad_lines=self._bad_lines):
             yield TextPair(number, normalize(left), normalize(right))
+
+    @staticmethod
+    def _named(files: tuple[str, str]) -> str:
+        """Return the file that messages about a pair of files name."""
+        return files[0] or files[1]
+
+    def _sides(self, source: T, target: T) -> tuple[T, T]:
+        """Return what filters examine of a pair: without a source, the target twice."""
+        return (source if self._data.has_source else target), target
 
     def _normalized_pairs(self) -> Iterator[TextPair]:
         """Yield the training pairs that `_clean` wrote, fit or not."""
@@ -265,7 +313,7 @@ class Preparation:
     def _nothing_left(self) -> DataError:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self._dropped.items())
         return DataError(
-            f"{self._data.train[0]}: none of {self._pairs:,} pairs is left to learn from "
+            f"{self._named(self._data.train)}: none of {self._pairs:,} pairs is left to learn from "
             f"({reasons or 'the file is empty'}); check the files, and the limits in [data]."
         )
 

@@ -27,7 +27,7 @@ from nmt.storage.files import write_json
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.os_errors import explain_write_errors
 from nmt.text.lines import BadLines, require_file
-from nmt.text.subword import PIECE_FILES, load_subwords
+from nmt.text.subword import PIECE_FILES, find_pieces, load_subwords
 
 _FORMAT = 3
 _FILTER_OPTIONS = {"max_length", "max_ratio", "drop_duplicates", "drop_copies"}
@@ -97,6 +97,7 @@ def _fingerprint_inputs(experiment: Experiment) -> dict[str, str]:
     """Return the SHA-256 of every text file; all of it is read, whatever its time stamp says."""
     data = experiment.data
     files = (*data.train, *data.valid, *(data.test or ()))
+    files = tuple(file for file in files if file)
     for file in files:
         require_file(Path(file))
     return {file: sha256_of(Path(file)) for file in files}
@@ -126,15 +127,25 @@ def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines)
     parts = {
         "format": _FORMAT,
         "files": [
-            [inputs[file] for file in side] for side in (data.train, data.valid, data.test or ())
+            [inputs[file] if file else "" for file in side]
+            for side in (data.train, data.valid, data.test or ())
         ],
         "data": data.model_dump(include=_FILTER_OPTIONS),
         "normalization": experiment.normalization.model_dump(),
-        "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling"}),
+        "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling", "pieces_from"}),
+        "pieces": _fingerprints_of_pieces(experiment),
         "shared": experiment.model.embedding.shares_vocabulary,
         "bad_lines": bad_lines,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _fingerprints_of_pieces(experiment: Experiment) -> list[str]:
+    """Return the fingerprints of the subword models that are taken from elsewhere."""
+    run = experiment.tokenizer.pieces_from
+    if not run:
+        return []
+    return [subword.fingerprint for subword in load_subwords(find_pieces(Path(run)))]
 
 
 def _other_data(

@@ -74,7 +74,7 @@ class _Linear(torch.autograd.Function):
         ctx.shape, ctx.dtype, ctx.weight_dtype = inputs.shape, inputs.dtype, weight.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
         product = F.linear(padded, low, None if bias is None else bias.to(torch.bfloat16))
-        return product[: len(rows)].view(*inputs.shape[:-1], -1)
+        return product[: len(rows)].view(*inputs.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable

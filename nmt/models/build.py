@@ -10,6 +10,7 @@ from nmt.config.model import (
     CellConfig,
     DecoderConfig,
     DotAttentionConfig,
+    EncoderConfig,
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
@@ -30,7 +31,7 @@ from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
-from nmt.models.encoder import RecurrentEncoder
+from nmt.models.encoder import NoEncoder, RecurrentEncoder
 from nmt.models.translation import TranslationModel
 
 
@@ -58,7 +59,9 @@ def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) ->
     )
     if config.embedding.tied == "all":
         source_embedding.weight = target_embedding.weight
-    encoder = build_encoder(config, source_embedding)
+    encoder: RecurrentEncoder | NoEncoder = NoEncoder()
+    if isinstance(config.encoder, EncoderConfig):
+        encoder = build_encoder(config, config.encoder, source_embedding)
     decoder = build_decoder(config, target_embedding, encoder.output_size)
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
@@ -68,9 +71,11 @@ def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) ->
     return model
 
 
-def build_encoder(config: ModelConfig, embedding: Embedding) -> RecurrentEncoder:
+def build_encoder(
+    config: ModelConfig, encoder: EncoderConfig, embedding: Embedding
+) -> RecurrentEncoder:
     """Build the encoder, with `embedding` as its input layer."""
-    encoder, dropout = config.encoder, config.dropout
+    dropout = config.dropout
 
     def make_layer(input_size: int) -> RecurrentLayer:
         return RecurrentLayer(

@@ -18,6 +18,8 @@ class RecurrentEncoder(nn.Module):
         variational: True if all positions of a sentence share one dropout mask.
     """
 
+    reads_source = True
+
     def __init__(
         self,
         embedding: Embedding,
@@ -44,6 +46,18 @@ class RecurrentEncoder(nn.Module):
             read.outputs, self.dropout, training=self.training, variational=self.variational
         )
         return Unrolled(outputs, read.last)
+
+
+class NoEncoder(nn.Module):
+    """Reads nothing, so that the decoder is a language model (Mikolov et al., 2010)."""
+
+    reads_source = False
+    output_size = 0
+
+    def forward(self, source: Tensor, mask: Tensor) -> Unrolled:
+        """Return states without values, of `source` [batch, src_len]."""
+        states = torch.zeros(*source.shape, 0, device=source.device)
+        return Unrolled(states, states[:, 0])
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -105,11 +105,11 @@ def save_model_folder(
         target_vocab=target.vocab_size,
         model=experiment.model,
         normalization=experiment.normalization,
-        tokenizer=experiment.tokenizer,
+        tokenizer=experiment.tokenizer.model_copy(update={"pieces_from": ""}),
         search=experiment.search,
     )
     with new_folder(folder) as unfinished:
-        write_json(unfinished / CONFIG, config.model_dump(mode="json"))
+        write_json(unfinished / CONFIG, config.model_dump(mode="json", by_alias=True))
         save_tensors(unfinished / WEIGHTS, weights_of(model))
         for name in PIECE_FILES:
             if (pieces / name).exists():
@@ -202,7 +202,7 @@ def _sizes(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int]
 def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -> str:
     """Return the README of a model folder."""
     parameters = sum(weight.numel() for weight in model.parameters())
-    languages = f"{config.source_language} → {config.target_language}"
+    languages = " → ".join(filter(None, (config.source_language, config.target_language)))
     pieces = (
         f"{config.source_vocab:,} shared"
         if config.model.embedding.shares_vocabulary
@@ -223,20 +223,33 @@ def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     scores = "\n".join(f"- {name}: {value}" for name, value in card.scores.items())
-    source, target = config.source_language, config.target_language
+    kind, use = _use(config)
     return (
-        f"# Translation model {languages}\n\n"
+        f"# {kind} model {languages}\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         f"## Scores\n\n{scores or 'None were measured.'}\n\n"
         "## Use\n\n"
         "Raw text in, raw text out, one sentence per line. Replace `MODEL` by the path of this "
         "folder, and run the commands from another folder: Python imports modules from the folder "
         "it is started in.\n\n"
+        f"{use}"
+        "`sha256sum -c SHA256SUMS` verifies the files. Loading verifies them as well.\n"
+    )
+
+
+def _use(config: FolderConfig) -> tuple[str, str]:
+    """Return what kind of model a folder holds, and how it is used."""
+    source, target = config.source_language, config.target_language
+    if not source:
+        return "Language", (
+            f"```\nnmt score MODEL --target text.{target}\n"
+            "nmt translate TRANSLATION_MODEL --lm MODEL\n```\n\n"
+        )
+    return "Translation", (
         f"```\nnmt translate MODEL -i text.{source} -o text.{target}\n```\n\n"
         "```python\n"
         "from nmt.translator import Translator\n\n"
         'for translation in Translator.load("MODEL").translate(["..."]):\n'
         "    print(translation.text)\n"
         "```\n\n"
-        "`sha256sum -c SHA256SUMS` verifies the files. Loading verifies them as well.\n"
     )

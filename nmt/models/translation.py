@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nmt.layers.output import OutputLayer
 from nmt.models.decoder import RecurrentDecoder
-from nmt.models.encoder import RecurrentEncoder, masked_mean
+from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
 from nmt.models.state import DecoderState, Memory, Step
 
 
@@ -36,7 +36,7 @@ class TranslationModel(nn.Module):
     """
 
     def __init__(
-        self, encoder: RecurrentEncoder, decoder: RecurrentDecoder, output: OutputLayer
+        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: OutputLayer
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output

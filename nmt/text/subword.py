@@ -275,6 +275,18 @@ def load_subwords(folder: Path) -> tuple[Subword, Subword]:
     return Subword.load(folder / SOURCE_FILE), Subword.load(folder / TARGET_FILE)
 
 
+def find_pieces(run: Path) -> Path:
+    """Return the folder with the subword models of a run, a model folder or prepared data.
+
+    Raises:
+        ModelError: there are none.
+    """
+    for folder in (run / "data", run / "model", run):
+        if (folder / JOINT_FILE).exists() or (folder / TARGET_FILE).exists():
+            return folder
+    raise ModelError(f"{run}: has no subword models; name a run or a model folder.")
+
+
 class _TrainingText:
     """Lines for the trainer; keeps their errors, which sentencepiece would hide."""
 

@@ -79,6 +79,8 @@ class ValidationReport:
     """Of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
     """Of detokenized text, 0 to 100; None if nothing was translated."""
+    loss_per_word: float
+    """See `nmt.training.validation.Scores`."""
     is_best: bool
     """By the metric that chooses."""
     seconds: float
@@ -87,7 +89,9 @@ class ValidationReport:
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""
         parts = [f"valid  {self.update:5d}", f"ppl {format_perplexity(self.loss)}"]
-        if self.bleu is not None:
+        if self.bleu is None:
+            parts.append(f"per word {format_perplexity(self.loss_per_word)}")
+        else:
             parts.append(f"BLEU {self.bleu:.1f}")
         if self.chrf is not None:
             parts.append(f"chrF {self.chrf:.1f}")

@@ -305,9 +305,11 @@ def conclude(run: TrainingRun, ending: Ending) -> None:
     if state.stopping.best:
         best = state.stopping.best[0]
         logger.info(
-            "best %s %.4g at update %d; next: nmt translate %s",
+            "best %s %.4g at update %d; next: nmt %s",
             config.validation.metric,
             best.value,
             best.update,
-            run.folder,
+            f"translate {run.folder}"
+            if config.data.has_source
+            else f"score {run.folder} --target FILE",
         )

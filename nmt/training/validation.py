@@ -47,6 +47,9 @@ class Scores:
     """Of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
     """Of detokenized text, 0 to 100; None if nothing was translated."""
+    loss_per_word: float
+    """Mean negative log-likelihood per target word, in nats: comparable between segmentations.
+    Words are what spaces divide, and the end of the line is one more."""
     seconds: float
     """Duration."""
 
@@ -162,6 +165,7 @@ class Validator:
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
+        self.pieces_per_word = _pieces_per_word(self.corpus)
         self.rank: Rank = rank_plainly
         if experiment.training.fast:
             from nmt.fast.accelerate import ranking
@@ -173,10 +177,10 @@ class Validator:
         """Score the weights that `model` has now, after `update` updates."""
         begin = time.monotonic()
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
-        if not self.texts or is_hopeless(loss):
-            return Scores(loss, None, None, time.monotonic() - begin)
-        bleu, chrf = self._translate_and_score(model, update)
-        return Scores(loss, bleu.value, chrf.value, time.monotonic() - begin)
+        bleu = chrf = None
+        if self.texts and not is_hopeless(loss):
+            bleu, chrf = (found.value for found in self._translate_and_score(model, update))
+        return Scores(loss, bleu, chrf, loss * self.pieces_per_word, time.monotonic() - begin)
 
     def _translate_and_score(self, model: Model, update: int) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
@@ -195,10 +199,16 @@ class Validator:
         return score(hypotheses, references, ("bleu", "chrf"))
 
 
+def _pieces_per_word(corpus: Corpus) -> float:
+    """Return the mean number of target pieces in a word; the end symbol counts as both."""
+    words = sum(len(corpus.texts(index)[1].split()) + 1 for index in range(len(corpus)))
+    return float(corpus.target_lengths.sum()) / words
+
+
 def _texts_to_translate(experiment: Experiment, bad_lines: BadLines) -> list[tuple[str, str]]:
     """Return sources and references; none if the loss alone is wanted."""
     config = experiment.validation
-    if config.metric == "loss":
+    if config.metric == "loss" or not experiment.data.has_source:
         return []
     source, target = map(Path, experiment.data.valid)
     pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nmt.config.model import ModelConfig
 from nmt.fast import shared
-from nmt.fast.accelerate import Purpose, accelerate, describe
+from nmt.fast.accelerate import Purpose, accelerate, describe_exchanges
 from nmt.fast.decoder import FastDecoder
 from nmt.fast.kernels import Kernels, kernels
 from nmt.models.build import build_model
@@ -25,6 +25,7 @@ CELLS: dict[str, Any] = {
     "gru that resets before": {"kind": "gru", "reset": "before"},
     "tanh": {"kind": "rnn", "activation": "tanh"},
     "sigmoid": {"kind": "rnn", "activation": "sigmoid"},
+    "lnlstm": "lnlstm",
 }
 ATTENTIONS: dict[str, Any] = {
     "dot": "dot",
@@ -51,7 +52,7 @@ FEW_DECODERS = ["none simple", "general after simple", "general before deep", "d
 MODELS = [
     *itertools.product(["lstm"], DECODERS),
     *(("gru", name) for name in DECODERS if name.startswith(("dot", "none"))),
-    *itertools.product(["gru that resets before", "tanh", "sigmoid"], FEW_DECODERS),
+    *itertools.product(["gru that resets before", "tanh", "sigmoid", "lnlstm"], FEW_DECODERS),
 ]
 FEW_MODELS = list(itertools.product(["lstm", "gru"], FEW_DECODERS))
 
@@ -324,7 +325,7 @@ def test_the_exchanges_are_returned_and_can_be_read():
 
     modules = dict(model.named_modules())
     assert all(type(modules[each.name]).__name__ == each.fast for each in exchanges)
-    lines = describe(exchanges)
+    lines = describe_exchanges(exchanges)
     assert "LstmCell -> FastLstmCell  x 6" in lines
     assert "RecurrentLayer -> FastRecurrentLayer  x 4" in lines
     assert "GeneralAttention -> FastGeneralAttention  x 1" in lines
@@ -353,7 +354,7 @@ def test_a_second_call_exchanges_nothing_more(purpose, is_int8, request):
 
 
 def test_what_has_no_fast_counterpart_stays():
-    for cell in ("gru that resets before", "tanh", "sigmoid"):
+    for cell in ("gru that resets before", "tanh", "sigmoid", "lnlstm"):
         model = build(cell, "additive after simple", 16)
         kept = {type(model.decoder.stack.first.cell).__name__, "AdditiveAttention", "Embedding"}
         assert not kept & {each.plain for each in accelerate(model, "search")}

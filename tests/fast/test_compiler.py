@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from nmt.fast import compiler
 from nmt.fast.compiler import SWITCH, compile_kernels
 

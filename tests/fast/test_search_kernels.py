@@ -1,15 +1,21 @@
-"""Kernels of a search equal what torch computes."""
+"""Kernels for search compute what torch does."""
 
 import numpy as np
 import pytest
 import torch
 
 from nmt.fast.kernels import kernels
+from nmt.fast.ranking import ranking
+from nmt.search.ranking import rank_plainly
 
 pytestmark = pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
 
 
 rank_fast = ranking(rank_plainly)
+
+
+def log_sum_exp(scores: torch.Tensor) -> torch.Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)).logsumexp(dim=1)
 
 
 @pytest.mark.parametrize("vocab", [5, 16, 1003])
@@ -37,7 +43,7 @@ def test_best_continuations_are_those_of_the_plain_ranking(beam, count, vocab, l
     batch = 40
     if levels is None:
         scores = 3 * torch.randn(batch * beam, vocab)
-    else:  # many equals: ties go to the lower index
+    else:  # many ties, which go to the lower index
         scores = torch.randint(levels, (batch * beam, vocab)).float()
     scores[:, :3] = -torch.inf  # closed by a rule
     scores = scores.to(dtype)
@@ -76,12 +82,3 @@ def test_where_nothing_is_left_there_is_no_candidate(rank):
     np.testing.assert_allclose(log_prob, [[-np.inf] * 3, [0.5, -0.5, -np.inf]])
     assert parent[1, :2].tolist() == [0, 1]
     assert column[1, :2].tolist() == [7, 7]
-
-
-def test_bytes_are_rounded_to_the_nearest():
-    inputs = torch.tensor([[1.27, -1.27, 0.0, 0.004, 0.006, -0.004, -0.006]])
-
-    as_bytes, scales = kernels().to_bytes(inputs)
-
-    assert as_bytes.tolist() == [[255, 1, 128, 128, 129, 128, 127]]
-    torch.testing.assert_close(scales, torch.tensor([0.01]))

@@ -1,0 +1,160 @@
+"""A language model is trained, validated, resumed and shared by the commands of translation."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny, write_corpus
+
+from nmt.config.experiment import Experiment
+from nmt.config.load import load
+from nmt.errors import ConfigError, UsageError
+from nmt.models.folder import load_model_folder
+from nmt.models.weights import weights_of
+from nmt.storage.files import read_json
+from nmt.text.subword import load_subwords
+from nmt.training.run import RunOptions, run_training
+from nmt.translator import Translator
+
+LANGUAGE_MODEL = (
+    'data.source=""',
+    'data.train="train.yy"',
+    'data.valid="valid.yy"',
+    "model.encoder=none",
+    "model.decoder.attention=none",
+    "model.decoder.bridge=zero",
+    "validation.metric=loss",
+    "validation.every=5",
+)
+
+
+def language_model(folder: Path, *overrides: str) -> Experiment:
+    return tiny(folder, *LANGUAGE_MODEL, *overrides)
+
+
+def validations(run: Path) -> list[dict]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == "valid"]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return weights_of(load_model_folder(run).model)
+
+
+def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path):
+    assert run_training(language_model(tmp_path), tmp_path / "run", RunOptions()) == 0
+
+    loaded = load_model_folder(tmp_path / "run")
+    assert loaded.source is loaded.target
+    assert not [name for name in weights_of(loaded.model) if name.startswith("encoder")]
+    first, *_, last = validations(tmp_path / "run")
+    assert last["loss"] < first["loss"] < math.log(loaded.target.vocab_size)
+    assert last["bleu"] is None
+
+
+def test_the_loss_per_word_is_that_of_whole_lines(tmp_path):
+    """Pieces are words here: each word and each end of line is one of both."""
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    last = validations(tmp_path / "run")[-1]
+    assert last["loss_per_word"] == pytest.approx(last["loss"])
+
+
+def test_pieces_do_not_change_what_a_loss_per_word_means(tmp_path):
+    """With characters as pieces there are more of them, and the words stay the same."""
+    options = ("tokenizer.kind=char", "training.max_updates=5")
+    run_training(language_model(tmp_path, *options), tmp_path / "run", RunOptions())
+    last = validations(tmp_path / "run")[-1]
+    lines = (tmp_path / "valid.yy").read_text().splitlines()
+    words = sum(len(line.split()) + 1 for line in lines)
+    pieces = sum(
+        len(load_subwords(tmp_path / "run" / "data")[1].encode(line)) + 1 for line in lines
+    )
+    assert last["loss_per_word"] == pytest.approx(last["loss"] * pieces / words)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
+    run_training(language_model(tmp_path), tmp_path / "whole", RunOptions())
+    half = language_model(tmp_path, "training.max_updates=10")
+    run_training(half, tmp_path / "parts", RunOptions())
+    run_training(language_model(tmp_path), tmp_path / "parts", RunOptions())
+
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_what_it_scores_is_the_probability_of_a_line(tmp_path):
+    """Over all lines of one word, and of none, probabilities of the first piece sum up to 1."""
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    translator = Translator.load(tmp_path / "run")
+    (scored,) = translator.score([("", "a b")])
+    memory = translator.models[0].encode(torch.tensor([[3]]), torch.tensor([[True]]))
+    state, total = translator.models[0].start(memory), 0.0
+    with torch.inference_mode():
+        for read, written in zip(
+            [2, *ids(translator, "a b")], [*ids(translator, "a b"), 3], strict=True
+        ):
+            step = translator.models[0].step(torch.tensor([read]), state, memory)
+            state = step.state
+            total += float(translator.models[0].output.log_probs(step.features)[0, written])
+    assert scored.log_prob == pytest.approx(total, abs=1e-5)
+    assert [pair.log_prob for pair in translator.score([("", "")])] == [0.0]
+
+
+def ids(translator: Translator, text: str) -> list[int]:
+    return translator.target.encode(text)
+
+
+def test_it_does_not_translate(tmp_path):
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    with pytest.raises(UsageError, match="this is a language model, which reads no source"):
+        next(Translator.load(tmp_path / "run").translate(["a b"]))
+
+
+@pytest.mark.parametrize("joint", ["true", "false"])
+def test_it_can_have_the_target_pieces_of_a_translation_run(tmp_path, joint):
+    write_corpus(tmp_path, pairs=60)
+    translation = tiny(tmp_path, f"tokenizer.joint={joint}", "training.max_updates=2")
+    run_training(translation, tmp_path / "translation", RunOptions())
+    (tmp_path / "train.yy").write_text("a b c\nc b a\n" * 20)  # fewer words than the pieces have
+    experiment = language_model(tmp_path, "tokenizer.from=translation", "training.max_updates=2")
+    run_training(experiment, tmp_path / "lm", RunOptions())
+
+    _, wanted = load_subwords(tmp_path / "translation" / "data")
+    for folder in ("data", "model"):
+        source, target = load_subwords(tmp_path / "lm" / folder)
+        assert source is target
+        assert target.fingerprint == wanted.fingerprint
+    shipped = read_json(tmp_path / "lm" / "model" / "config.json")
+    assert shipped["tokenizer"]["from"] == "", "a path of this machine was shipped"
+
+
+def test_other_pieces_are_other_data(tmp_path):
+    for name, size in (("first", 12), ("second", 14)):
+        options = (f"tokenizer.vocab_size={size}", "training.max_updates=2")
+        run_training(language_model(tmp_path, *options), tmp_path / name, RunOptions())
+    keys = []
+    for name in ("first", "second"):
+        experiment = language_model(tmp_path, f"tokenizer.from={name}", "training.max_updates=2")
+        run_training(experiment, tmp_path / f"from-{name}", RunOptions())
+        keys.append(read_json(tmp_path / f"from-{name}" / "data" / "preparation.json")["key"])
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ('data.train=["train.xx", "train.yy"]', "data.train: must be one text file, without"),
+        ('data.source="xx"', "data.source: must be left out: a language model reads no source"),
+        ("validation.metric=bleu", 'validation.metric: must be "loss" for a language model'),
+        ("model.decoder.attention=dot", 'model.decoder.attention: must be "none" without an enc'),
+        ("model.decoder.bridge=last", 'model.decoder.bridge: must be "zero" without an encoder'),
+        ("model.encoder=recurrent", "data.source: missing: language code of the source side"),
+    ],
+)
+def test_what_contradicts_a_language_model_is_named(tmp_path, override, message):
+    path = write_corpus(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load(path, [*LANGUAGE_MODEL, override])
+    assert message in str(caught.value)
