@@ -18,7 +18,7 @@ from nmt.training.training_run import TrainingRun, diverged
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What an update tells of itself."""
+    """Loss, gradient norm and learning rate of an update."""
 
     nll: float
     """Summed negative log-likelihood of this rank's share, in nats."""

@@ -21,7 +21,7 @@ def test_a_batch_holds_pairs_side_by_side():
     assert batch.source_mask.dtype == torch.bool
 
 
-def test_lists_will_do_and_an_empty_sentence_is_its_end():
+def test_lists_are_accepted_and_an_empty_sentence_is_its_end_symbol():
     batch = make_batch([([EOS], [EOS])], [0])
     assert batch.target_in.tolist() == [[BOS]]
     assert batch.target_out.tolist() == batch.source.tolist() == [[EOS]]

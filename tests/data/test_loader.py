@@ -147,7 +147,7 @@ def test_sampling_needs_the_subword_models(prepared):
         Loader(corpus, sampler_of(corpus), alpha=0.1)
 
 
-def test_a_rank_without_a_pair_has_no_batch_but_knows_the_tokens(tmp_path):
+def test_a_rank_without_a_pair_has_no_batch_but_the_tokens_of_the_update(tmp_path):
     write_corpus(
         tmp_path,
         "train",
@@ -179,7 +179,7 @@ def test_the_thread_ends_with_the_block_also_after_an_error(prepared):
     assert not loader_threads()
 
 
-def test_closing_is_prompt_also_when_updates_wait_to_be_asked_for(prepared):
+def test_closing_is_prompt_while_updates_are_ready(prepared):
     corpus, _ = prepared
     loader = Loader(corpus, sampler_of(corpus))
     next(loader)
@@ -205,7 +205,7 @@ def test_a_forgotten_loader_stops_its_thread(prepared):
     assert not thread.is_alive()
 
 
-def test_what_fails_in_the_background_is_raised_in_front(prepared, monkeypatch):
+def test_an_error_in_the_background_is_raised_in_the_foreground(prepared, monkeypatch):
     corpus, _ = prepared
     calls = iter(range(1000))
 

@@ -49,7 +49,7 @@ def test_every_pair_is_in_just_one_update(lengths, batch_tokens, seed):
             assert tokens <= 1.5 * batch_tokens + 2 * longest
 
 
-def test_updates_have_about_the_tokens_asked_for_also_the_last():
+def test_all_updates_have_about_the_tokens_asked_for():
     lengths = _, target = realistic_lengths(29_000)
     tokens = [int(target[update].sum()) for update in plan(lengths)]
     assert len(tokens) == round(target.sum() / 4096)
@@ -57,14 +57,14 @@ def test_updates_have_about_the_tokens_asked_for_also_the_last():
 
 
 @pytest.mark.parametrize("batch_tokens", [2048, 4096])
-def test_little_is_padding(batch_tokens):
+def test_padding_is_a_small_share(batch_tokens):
     source, target = lengths = realistic_lengths(29_000)
     updates = plan(lengths, batch_tokens=batch_tokens)
     assert waste(updates, target) < 0.05
     assert waste(updates, source, target) < 0.12
 
 
-def test_epochs_differ_in_order_and_in_company():
+def test_epochs_differ_in_order_and_in_batches():
     lengths = realistic_lengths(29_000)
     first, second = plan(lengths, epoch=0), plan(lengths, epoch=1)
     update_of = np.empty(29_000, dtype=np.int64)
@@ -76,7 +76,7 @@ def test_epochs_differ_in_order_and_in_company():
     assert not np.array_equal(first[0], second[0])
 
 
-def test_short_and_long_updates_come_mixed():
+def test_short_and_long_updates_alternate_at_random():
     lengths = _, target = realistic_lengths(29_000)
     means = np.array([target[update].mean() for update in plan(lengths)])
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
@@ -177,7 +177,7 @@ def test_an_epoch_is_planned_once(monkeypatch):
     assert planned == [0, 1]
 
 
-def test_an_update_is_dealt_out_evenly():
+def test_an_update_is_divided_evenly():
     indices = np.arange(10, 21)
     parts = split_update(indices, 4)
     assert parts[0].tolist() == [10, 14, 18]

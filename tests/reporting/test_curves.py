@@ -109,7 +109,7 @@ def test_updates_after_the_last_report_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("state", [b"\xff", b"3", b'{"update": "x", "seconds": 1, "skipped": 0}'])
-def test_the_overview_passes_over_a_damaged_checkpoint(tmp_path, state):
+def test_the_overview_skips_a_damaged_checkpoint(tmp_path, state):
     run = write_run(tmp_path / "run")
     (run / "checkpoints" / "update-000400").mkdir(parents=True)
     (run / "checkpoints" / "update-000400" / "state.json").write_bytes(state)
@@ -128,7 +128,7 @@ def test_the_overview_names_a_damaged_model(tmp_path):
         overview(run, Curves.of(run))
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path):
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(
         UsageError, match=r"is not a run folder, it has no config\.toml; name one written by "
     ):
@@ -182,7 +182,7 @@ def test_entries_that_are_damaged_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["update", "valid"])
-def test_an_entry_that_says_little_is_shown_as_far_as_it_goes(tmp_path, kind):
+def test_missing_values_of_an_entry_are_shown_as_dashes(tmp_path, kind):
     run = tmp_path
     (run / "config.toml").touch()
     (run / "metrics.jsonl").write_text(f'{{"kind": "{kind}", "update": 100}}\n')

@@ -175,7 +175,7 @@ def test_checkpoints_are_listed_by_number_not_by_name(tmp_path):
     "name",
     ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json"],
 )
-def test_a_manifest_that_was_cut_short_is_damage(tmp_path, name):
+def test_a_truncated_manifest_is_damage(tmp_path, name):
     saved_run(tmp_path, 10, 20)
     newest = tmp_path / "checkpoints" / "update-000020"
     lines = (newest / "SHA256SUMS").read_text().splitlines(keepends=True)
@@ -210,7 +210,7 @@ def test_a_run_that_has_trained_does_not_begin_anew(tmp_path, sign):
 @pytest.mark.parametrize(
     "file", ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json"]
 )
-def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, caplog, file):
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, caplog, file):
     saved_run(tmp_path, 10, 20)
     damage(tmp_path / "checkpoints" / "update-000020" / file)
     with caplog.at_level(logging.WARNING):
@@ -219,7 +219,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path, cap
     assert "Going back to update-000010." in caplog.text
 
 
-def test_each_step_back_says_where_it_leads(tmp_path, caplog):
+def test_each_damaged_checkpoint_names_the_one_before_it(tmp_path, caplog):
     saved_run(tmp_path, 10, 20, 30, 40)
     for number in (20, 30, 40):
         damage(tmp_path / "checkpoints" / f"update-0000{number}" / "state.json")
@@ -418,9 +418,7 @@ def test_a_run_without_moving_average_resumes_from_one_that_has_it(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "SHA256SUMS"])
-def test_a_newest_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
-    tmp_path, caplog, file
-):
+def test_a_newest_checkpoint_that_cannot_be_read_is_skipped(tmp_path, caplog, file):
     saved_run(tmp_path, 10, 20)
     path = tmp_path / "checkpoints" / "update-000020" / file
     path.unlink()

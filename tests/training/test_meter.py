@@ -33,18 +33,18 @@ def etas(monkeypatch, *, begin: int, updates: int, per_epoch: int, **limits: int
     return found
 
 
-def test_the_end_by_updates_is_foretold(monkeypatch):
+def test_the_eta_follows_from_the_updates_left(monkeypatch):
     left = etas(monkeypatch, begin=0, updates=3, per_epoch=7, max_updates=50)
     assert left == pytest.approx([98.0, 96.0, 94.0])
 
 
 @pytest.mark.parametrize("begin", [0, 12])
-def test_the_end_by_epochs_is_foretold_where_it_comes_first(monkeypatch, begin):
+def test_the_eta_follows_from_the_epochs_left_where_they_end_first(monkeypatch, begin):
     limits = {"max_updates": 50, "max_epochs": 3}
     left = etas(monkeypatch, begin=begin, updates=21 - begin, per_epoch=7, **limits)
     assert left == pytest.approx([2.0 * (21 - update) for update in range(begin + 1, 22)])
 
 
-def test_epochs_that_end_after_the_updates_change_nothing(monkeypatch):
+def test_the_eta_ignores_epochs_that_end_later(monkeypatch):
     left = etas(monkeypatch, begin=0, updates=3, per_epoch=40, max_updates=50, max_epochs=3)
     assert left == pytest.approx([98.0, 96.0, 94.0])

@@ -43,3 +43,24 @@ def test_what_is_no_state_of_a_generator_is_refused(state):
         r"go back to another checkpoint\.$",
     ):
         restore_random_states([{"cpu": state}], World())
+
+
+def test_the_generator_of_another_device_is_saved_and_restored(monkeypatch):
+    class Device:
+        """What torch offers for a kind of device."""
+
+        state = torch.tensor([1, 2, 3], dtype=torch.uint8)
+
+        def get_rng_state(self, device: torch.device) -> torch.Tensor:
+            return self.state
+
+        def set_rng_state(self, state: torch.Tensor, device: torch.device) -> None:
+            self.state = state
+
+    monkeypatch.setattr(torch, "meta", Device(), raising=False)
+    world = World(device=torch.device("meta"))
+    states = gather_random_states(world)
+    assert states[0]["meta"] == "010203"
+    torch.meta.state = torch.zeros(3, dtype=torch.uint8)
+    restore_random_states(states, world)
+    assert torch.meta.state.tolist() == [1, 2, 3]

@@ -139,7 +139,7 @@ def test_a_run_is_not_resumed_on_other_text(tmp_path, letters):
     train(tmp_path, "run", "training.max_updates=4")
 
 
-def test_the_manifest_tells_of_every_start(tmp_path):
+def test_the_manifest_records_every_start(tmp_path):
     for updates in (2, 4):
         run = train(tmp_path, "run", f"training.max_updates={updates}")
     starts = json.loads((run / "manifest.json").read_text())["starts"]
@@ -302,9 +302,7 @@ def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, c
         torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-6)
 
 
-def test_a_run_that_is_cut_where_the_rate_falls_goes_back_to_the_best_weights_all_the_same(
-    tmp_path, monkeypatch
-):
+def test_a_run_cut_where_the_rate_falls_still_goes_back_to_the_best_weights(tmp_path, monkeypatch):
     """The second of two validations is worse, and still among the two best."""
     options = (
         "training.schedule={kind = 'plateau', factor = 0.5, patience = 1}",
@@ -410,7 +408,7 @@ def test_a_signal_during_the_last_save_ends_without_another_validation(tmp_path,
     assert averaged
 
 
-def test_a_checkpoint_whose_manifest_was_cut_short_is_passed_over(tmp_path, caplog):
+def test_a_checkpoint_with_a_truncated_manifest_is_skipped(tmp_path, caplog):
     options = ("training.save_every=2", "validation.every=100")
     run = train(tmp_path, "run", *options, "training.max_updates=4")
     (run / "checkpoints/update-000004/SHA256SUMS").write_text("")
@@ -419,7 +417,7 @@ def test_a_checkpoint_whose_manifest_was_cut_short_is_passed_over(tmp_path, capl
     assert "Going back to update-000002" in caplog.text
 
 
-def test_a_damaged_pointer_to_the_best_is_mended_by_the_next_save(tmp_path):
+def test_a_damaged_pointer_to_the_best_is_fixed_by_the_next_save(tmp_path):
     run = train(tmp_path, "run", "validation.every=2", "training.max_updates=2")
     (run / "best").write_bytes(b"\0damaged")
     train(tmp_path, "run", "validation.every=2", "training.max_updates=3")
@@ -435,7 +433,7 @@ def test_what_is_shipped_translates_line_by_line(tmp_path):
     assert translations[1].text == ""
 
 
-def test_dropped_moving_average_is_what_is_validated_and_shipped(tmp_path):
+def test_the_moving_average_is_validated_and_shipped(tmp_path):
     run = train(tmp_path, "run", "training.max_updates=5", "training.ema=0.9")
     average = load_tensors(run / "checkpoints/update-000005/ema.safetensors")
     shipped = load_tensors(run / "model/model.safetensors")

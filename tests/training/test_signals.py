@@ -59,7 +59,7 @@ def test_signals_at_the_same_moment_are_one_request(kinds, code):
     assert done.stderr.count("saving before the end") == 1
 
 
-def test_a_terminal_that_goes_away_is_told_of_twice():
+def test_several_hangups_are_one_request():
     code = (
         "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
         "with GracefulStop() as stop:\n"
