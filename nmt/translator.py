@@ -28,7 +28,7 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.search.repetition import is_loop
-from nmt.search.scorers import EnsembleScorer, ModelScorer, Scorer
+from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
@@ -129,6 +129,7 @@ class Translator:
         shortlist: of the first model's folder; None = it has none.
         device: where the models are.
         rank: finds the best continuations in a search.
+        language_model: helps to choose target pieces, by `options.lm_weight`; None = none.
     """
 
     def __init__(
@@ -142,8 +143,9 @@ class Translator:
         shortlist: Shortlist | None = None,
         device: torch.device | str = "cpu",
         rank: Rank = rank_plainly,
+        language_model: TranslationModel | None = None,
     ) -> None:
-        self.models = tuple(models)
+        self.models, self.language_model = tuple(models), language_model
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchConfig() if search is None else search
         self.shortlist, self.device, self.rank = shortlist, torch.device(device), rank
@@ -165,6 +167,7 @@ class Translator:
         precision: Precision | Literal["auto"] = "fp32",
         threads: int = 0,
         fast: bool = True,
+        language_model: Path | str | None = None,
     ) -> "Translator":
         """Load a model, or several as an ensemble.
 
@@ -176,6 +179,8 @@ class Translator:
             threads: CPU threads of this process; 0 leaves them as they are.
             fast: exchange modules for fast ones (`nmt.fast.accelerate`); False computes the plain
                 equations, slowly, in fp32 or bf16.
+            language_model: run or model folder of a language model with the same target pieces,
+                fused with the others in search.
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
@@ -196,12 +201,17 @@ class Translator:
         require_same_pieces(folders, loaded)
         first = loaded[0]
         models = [member.model.to(where) for member in loaded]
+        helper = None
+        if language_model is not None:
+            found = load_model_folder(Path(language_model))
+            require_language_model(language_model, found, folders[0], first)
+            helper = found.model.to(where)
         rank: Rank = rank_plainly
         if fast:
             from nmt.fast.accelerate import accelerate, describe_exchanges, ranking
 
             rank = ranking(rank_plainly)
-            for model in models:
+            for model in filter(None, [*models, helper]):
                 model.to(DTYPES[precision])
                 for line in describe_exchanges(
                     accelerate(model, "search", int8=precision == "int8")
@@ -219,6 +229,7 @@ class Translator:
             shortlist=first.shortlist,
             device=where,
             rank=rank,
+            language_model=helper,
         )
         translator.autocast = precision == "bf16" and not fast
         return translator
@@ -383,7 +394,14 @@ class Translator:
         return read
 
     def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return who is asked in a search: all models, with a shortlist if one is asked for."""
+        """Return who is asked in a search: models, shortlist and language model, as asked for."""
+        scorer = self._narrow_scorer(options, exact=exact)
+        if self.language_model is None or options.lm_weight == 0.0:
+            return scorer
+        return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
+
+    def _narrow_scorer(self, options: SearchConfig, *, exact: bool) -> Scorer:
+        """Return the translation models as a scorer, with a shortlist if one is asked for."""
         if not options.shortlist:
             return self.scorer
         if exact:
@@ -498,6 +516,28 @@ def require_int8(device: torch.device, *, fast: bool) -> None:
         raise UsageError(
             f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
             'choose "bf16" or "fp32".'
+        )
+
+
+def require_language_model(
+    folder: Path | str, found: LoadedModel, other: Path | str, translation: LoadedModel
+) -> None:
+    """Refuse a model that cannot be fused with a translation model.
+
+    Raises:
+        UsageError: it is a translation model.
+        ModelError: its pieces or its normalisation are not those of the target side.
+    """
+    if found.model.encoder.reads_source:
+        raise UsageError(f"--lm {folder}: holds a translation model; name a language model.")
+    if found.target.fingerprint != translation.target.fingerprint:
+        raise ModelError(
+            f"--lm {folder}: has other pieces than the target side of {other}; train it with "
+            f'[tokenizer] from = "{other}".'
+        )
+    if found.config.normalization != translation.config.normalization:
+        raise ModelError(
+            f"--lm {folder}: has another normalization than {other}; train it with the same."
         )
 
 

@@ -29,6 +29,10 @@ def translate(
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
     ] = "text",
+    lm: Annotated[
+        Path | None,
+        typer.Option("--lm", help="Run or model folder of a language model of the target side."),
+    ] = None,
     align: Annotated[bool, typer.Option("--align", help="Add word alignments: 0-0 1-2.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sentences at once.")] = 64,
@@ -68,7 +72,12 @@ def translate(
     refuse_to_replace(output, input)
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(
-        run, device=device, precision=precision, threads=threads, fast=not plain
+        run,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fast=not plain,
+        language_model=lm,
     )
     options = change_options(translator.options, context.obj)
     if options.n_best > 1 and format == "text":

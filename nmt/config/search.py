@@ -56,6 +56,9 @@ class SearchConfig(Section):
     shortlist: int = Field(default=0, ge=0)
     """Write with so many of the most frequent pieces, and with those that are likely for the
     source (Jean et al., 2015): faster; 0 = with all."""
+    lm_weight: float = Field(default=0.2, ge=0.0, le=limits.MOST_LM_WEIGHT)
+    """Weight of a language model's log-probabilities (Gulcehre et al., 2015), where one is given
+    with --lm."""
     sample: bool = False
     """Draw translations instead of searching for the best."""
     temperature: Annotated[float, OnlyWith("sample", True)] = Field(

@@ -116,7 +116,7 @@ class RecurrentDecoder(nn.Module):
         """
         batch = memory.batch
         if self.bridge is None:
-            flat = self.readout.weight.new_zeros(batch, sum(self.state_sizes))
+            flat = self.readout.bias.new_zeros(batch, sum(self.state_sizes))
         else:
             flat = torch.tanh(self.bridge(memory.summary))  # [batch, all states]
             flat = flat.to(self.bridge.bias)  # also under autocast: an LSTM's memory adds up

@@ -1,0 +1,102 @@
+"""A language model helps a translation model to choose target pieces."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny, write_corpus
+
+from nmt.cli.main import run as nmt
+from nmt.config.search import change_search
+from nmt.errors import ModelError, UsageError
+from nmt.search.scorers import FusionScorer, ModelScorer
+from nmt.search.search import search
+from nmt.training.run import RunOptions, run_training
+from nmt.translator import Translator
+
+LANGUAGE_MODEL = (
+    'data.source=""',
+    'data.train="train.yy"',
+    'data.valid="valid.yy"',
+    "model.encoder=none",
+    "model.decoder.attention=none",
+    "model.decoder.bridge=zero",
+    "validation.metric=loss",
+)
+LINES = ["a b c", "d e", "", "f g h i"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translation run, and a language model with its target pieces."""
+    folder = tmp_path_factory.mktemp("fusion")
+    write_corpus(folder)
+    run_training(tiny(folder, "training.max_updates=3"), folder / "run", RunOptions())
+    (folder / "train.yy").write_text("j j j\ni j\nj i j\n" * 20)
+    experiment = tiny(folder, *LANGUAGE_MODEL, "tokenizer.from=run", "training.max_updates=20")
+    run_training(experiment, folder / "lm", RunOptions())
+    return folder
+
+
+def translate(runs: Path, weight: float | None) -> list[tuple[str, float]]:
+    lm = None if weight is None else runs / "lm"
+    translator = Translator.load(runs / "run", language_model=lm)
+    changes = {} if weight is None else {"lm_weight": weight}
+    options = change_search(translator.options, changes)
+    return [(each.text, each.log_prob) for each in translator.translate(LINES, options=options)]
+
+
+def test_a_weight_of_zero_is_no_language_model(runs):
+    assert translate(runs, 0.0) == translate(runs, None)
+
+
+def test_a_heavy_language_model_decides_what_is_written(runs):
+    texts = {text for text, _ in translate(runs, 20.0) if text}
+    assert texts
+    assert set("".join(texts)) <= {"i", "j", " "}
+
+
+def test_it_is_the_fusion_of_both_models_as_scorers(runs):
+    translator = Translator.load(runs / "run", language_model=runs / "lm", fast=False)
+    assert translator.language_model is not None
+    options = change_search(translator.options, {"lm_weight": 0.7, "beam": 4})
+    (found,) = translator.translate(["a b c"], options=options)
+    ids = torch.tensor([[*translator.source.encode("a b c"), 3]])
+    scorer = FusionScorer(translator.scorer, ModelScorer(translator.language_model), 0.7)
+    ((expected, *_),) = search(scorer, ids, torch.ones_like(ids, dtype=torch.bool), options)
+    assert found.text == translator.target.decode(expected.tokens)
+    assert found.score == pytest.approx(expected.score)
+
+
+def test_a_shortlist_and_a_language_model_go_together(runs):
+    translator = Translator.load(runs / "run", language_model=runs / "lm")
+    options = change_search(translator.options, {"shortlist": 100, "lm_weight": 0.5})
+    everything = change_search(options, {"shortlist": 0})
+    texts = [each.text for each in translator.translate(LINES, options=options)]
+    assert texts == [each.text for each in translator.translate(LINES, options=everything)]
+
+
+def test_the_command_line_takes_model_and_weight(runs, tmp_path, capsys):
+    (tmp_path / "in").write_text("a b c\n")
+    command = ["translate", str(runs / "run"), "-i", str(tmp_path / "in"), "--lm", str(runs / "lm")]
+    assert nmt([*command, "--lm-weight", "20"]) == 0
+    assert set(capsys.readouterr().out.strip()) <= {"i", "j", " "}
+
+
+def test_a_translation_model_is_no_language_model(runs):
+    with pytest.raises(UsageError, match="--lm .*run: holds a translation model; name a language"):
+        Translator.load(runs / "run", language_model=runs / "run")
+
+
+def test_other_pieces_are_refused_with_the_way_out(runs):
+    experiment = tiny(runs, *LANGUAGE_MODEL, "tokenizer.vocab_size=8", "training.max_updates=1")
+    run_training(experiment, runs / "other", RunOptions())
+    with pytest.raises(ModelError, match=r'has other pieces than .*\[tokenizer\] from = "'):
+        Translator.load(runs / "run", language_model=runs / "other")
+
+
+def test_another_normalization_is_refused(runs):
+    options = ("tokenizer.from=run", "normalization.unicode=nfkc", "training.max_updates=1")
+    run_training(tiny(runs, *LANGUAGE_MODEL, *options), runs / "nfkc", RunOptions())
+    with pytest.raises(ModelError, match="has another normalization than"):
+        Translator.load(runs / "run", language_model=runs / "nfkc")
