@@ -152,6 +152,8 @@ class Translator:
         self.autocast = False
         """Compute products in bfloat16, with weights in float32."""
         self.scorer = scorer_of(self.models)
+        self.pieces = tuple(target.pieces(range(target.vocab_size)))
+        """Target pieces by id."""
 
     @property
     def has_source(self) -> bool:
@@ -296,6 +298,7 @@ class Translator:
                     keep_attention=align,
                     fixed_shape=exact,
                     rank=self.rank,
+                    pieces=self.pieces,
                 )
             each = zip(batch.members, found, strict=True)
             return {number: hypotheses for number, hypotheses in each if number is not None}

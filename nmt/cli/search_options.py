@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -57,13 +58,18 @@ def _with_options(fields: "dict[str, FieldInfo]") -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[Optional[field.annotation], _option(name, field)],  # noqa: UP045
+            annotation=Annotated[Optional[_type(field)], _option(name, field)],  # noqa: UP045
         )
         for name, field in fields.items()
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
+
+
+def _type(field: "FieldInfo") -> Any:
+    """Return the type of the option of one field; a list of texts is read from a file."""
+    return Path if field.annotation == tuple[str, ...] else field.annotation
 
 
 def _option(name: str, field: "FieldInfo") -> Any:
@@ -88,6 +94,7 @@ def change_options(config: "SearchConfig", given: dict[str, object]) -> "SearchC
     """
     from nmt.config.search import OnlyWith, SearchConfig, change_search
 
+    given = {name: _read(v) if isinstance(v, Path) else v for name, v in given.items()}
     config = change_search(config, given)
     for name in given:
         for other in SearchConfig.model_fields[name].metadata:
@@ -97,6 +104,13 @@ def change_options(config: "SearchConfig", given: dict[str, object]) -> "SearchC
                     f"{option}: has an effect only with {needed}; add that, or leave {option} out."
                 )
     return config
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    """Return the lines of a file that are not blank."""
+    from nmt.text.lines import read_lines
+
+    return tuple(line.strip() for line in read_lines(path) if line.strip())
 
 
 def _setting(name: str, value: object) -> str:

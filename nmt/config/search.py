@@ -53,6 +53,9 @@ class SearchConfig(Section):
     """See min_length_factor."""
     no_repeat_ngram: int = Field(default=0, ge=0)
     """Write no run of so many pieces twice in a translation (Paulus et al., 2018); 0 = off."""
+    ban: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Words or phrases that no translation contains, as they are spelled; on the command line, a
+    file with one per line."""
     shortlist: int = Field(default=0, ge=0)
     """Write with so many of the most frequent pieces, and with those that are likely for the
     source (Jean et al., 2015): faster; 0 = with all."""

@@ -203,6 +203,7 @@ def start(
     keys: Sequence[int] | None = None,
     streams: Sequence[int] | None = None,
     keep_attention: bool = False,
+    pieces: Sequence[str] = (),
 ) -> Decoding:
     """Return a decoding of sentences of which nothing is written yet.
 
@@ -214,6 +215,7 @@ def start(
         keys: what the sentences are called, [batch]; None = their places in the batch.
         streams: number of each sentence's random streams when sampling, [batch]; None = `keys`.
         keep_attention: let hypotheses come with their attention.
+        pieces: target pieces by id, for rules about text.
     """
     keys = range(len(source)) if keys is None else keys
     streams = keys if streams is None else streams
@@ -233,7 +235,7 @@ def start(
         sentences=tuple(sentences),
         history=History.start(len(sentences) * copies, keep_attention=keep_attention),
         log_prob=log_prob,
-        rules=rules_for(config, source_mask, copies=copies),
+        rules=rules_for(config, source_mask, copies=copies, pieces=pieces),
         device=source.device,
     )
 

@@ -3,6 +3,7 @@
 A new rule is a class with the methods it needs and a line in `rules_for`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,7 +14,8 @@ from torch.nn.functional import pad
 
 from nmt.config.search import SearchConfig
 from nmt.errors import UsageError
-from nmt.search.hypothesis import FloatArray, History, IntArray
+from nmt.search.banned import BannedPieces, find_banned_pieces
+from nmt.search.hypothesis import BoolArray, FloatArray, History, IntArray
 from nmt.search.lengths import shortest
 from nmt.search.scorers import ScorerStep
 from nmt.text.vocabulary import EOS
@@ -69,15 +71,22 @@ class Rule:
         return self
 
 
-def rules_for(config: SearchConfig, source_mask: Tensor, *, copies: int) -> tuple[Rule, ...]:
+def rules_for(
+    config: SearchConfig, source_mask: Tensor, *, copies: int, pieces: Sequence[str]
+) -> tuple[Rule, ...]:
     """Return the rules that `config` asks for, those that only prefer last.
 
     Args:
         config: which rules.
         source_mask: [batch, src_len].
         copies: rows per sentence.
+        pieces: target pieces by id, as sentencepiece spells them.
     """
     rules: list[Rule] = [NoSpecials()]
+    if config.ban:
+        if not pieces:
+            raise ValueError("banned words need the spelling of the pieces")
+        rules.append(Banned(find_banned_pieces(config.ban, tuple(pieces))))
     if config.min_length_factor > 0.0 or config.min_length_offset > 0:
         lengths = source_mask.sum(dim=1).tolist()
         least = np.array([shortest(length, config) for length in lengths], dtype=np.int64)
@@ -119,6 +128,31 @@ class ShortestLength(Rule):
     def concat(self, other: Self) -> Self:
         """See `Rule`."""
         return replace(self, least=np.concatenate([self.least, other.least]))
+
+
+@dataclass(frozen=True)
+class Banned(Rule):
+    """No banned word is completed; one cut off at the length limit may stand at the end."""
+
+    banned: BannedPieces
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """See `Rule`."""
+        if self.banned.always.any():
+            self._close(scored, slice(None), self.banned.always)
+        texts, most = self.banned.texts, self.banned.longest + 1
+        for row, written in enumerate(history.pieces[:, -most:].tolist()):
+            tail = " " + "".join([texts[piece] for piece in written])
+            closed = self.banned.closed(tail[-most - 1 :])
+            if closed is not None:
+                self._close(scored, row, closed)
+
+    @staticmethod
+    def _close(scored: ScorerStep, rows: int | slice, pieces: BoolArray) -> None:
+        mask = torch.from_numpy(pieces).to(scored.scores.device)
+        if scored.pieces is not None:
+            mask = mask[scored.pieces]
+        scored.scores[rows, mask] = -torch.inf
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def search(
     keep_attention: bool = False,
     fixed_shape: bool = False,
     rank: Rank = rank_plainly,
+    pieces: Sequence[str] = (),
 ) -> list[list[Hypothesis]]:
     """Translate a batch.
 
@@ -45,12 +46,19 @@ def search(
         keep_attention: let hypotheses come with their attention.
         fixed_shape: keep finished sentences in the batch, so that all steps have the same shapes.
         rank: finds the best continuations.
+        pieces: target pieces by id, for rules about text.
 
     Returns:
         Up to `n_best` hypotheses per sentence; best first, samples in the order of their streams.
     """
     decoding = start(
-        scorer, source, source_mask, config, streams=streams, keep_attention=keep_attention
+        scorer,
+        source,
+        source_mask,
+        config,
+        streams=streams,
+        keep_attention=keep_attention,
+        pieces=pieces,
     )
     found: dict[int, list[Hypothesis]] = {}
     while len(found) < len(source):

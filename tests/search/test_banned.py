@@ -1,0 +1,103 @@
+"""No translation contains a banned word, and nothing else is lost."""
+
+import itertools
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stub_scorers import TableScorer, batch_of, random_table, score_by_hand
+
+from nmt.config.search import SearchConfig
+from nmt.search.banned import find_banned_pieces
+from nmt.search.search import search
+from nmt.text.vocabulary import SPECIAL_PIECES
+
+PIECES = (*SPECIAL_PIECES, "▁a", "▁cat", "s", "b", "▁", ",", "▁a,", "▁new▁york,")
+MOST = 4
+
+
+def spell(tokens: tuple[int, ...]) -> str:
+    return "".join(PIECES[token] for token in tokens).replace("▁", " ").strip()
+
+
+def contains(text: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+
+
+words = st.lists(
+    st.sampled_from(["a", "cat", "cats", "a cat", "b", "new york", "york", "a b"]),
+    min_size=1,
+    max_size=3,
+    unique=True,
+)
+
+
+def test_a_wide_beam_finds_the_best_translations_without_banned_words(examples):
+    """All sequences of up to three pieces; beams are wide enough to drop none."""
+    space = [
+        tokens
+        for length in range(MOST)
+        for tokens in itertools.product(range(4, len(PIECES)), repeat=length)
+    ]
+
+    @given(ban=words, seed=st.integers(0, 2**32))
+    @settings(max_examples=examples(quick=10, full=200))
+    def hold(ban: list[str], seed: int) -> None:
+        table = random_table(sentences=1, positions=MOST, vocab=len(PIECES), seed=seed)
+        scorer, batch = TableScorer(table), batch_of([0], [2])
+        options = SearchConfig(
+            beam=9**MOST,
+            n_best=3,
+            max_length_factor=0.0,
+            max_length_offset=MOST,
+            ban=tuple(ban),
+        )
+        (found,) = search(scorer, *batch, options, pieces=PIECES)
+        allowed = [
+            score_by_hand(scorer, *batch, tokens, options)[1]
+            for tokens in space
+            if not any(contains(spell(tokens), word) for word in ban)
+        ]
+        best = sorted((score for score in allowed if score > -math.inf), reverse=True)[:3]
+        assert [hypothesis.score for hypothesis in found] == pytest.approx(best, abs=1e-5)
+
+    hold()
+
+
+@pytest.mark.parametrize("sample", [True, False])
+def test_samples_and_short_beams_have_none_either(sample):
+    ban = ("cat", "a b")
+    table = random_table(sentences=9, positions=6, vocab=len(PIECES), sharpness=1.0)
+    options = SearchConfig(sample=sample, beam=2, n_best=2, max_length_offset=40, ban=ban)
+    found = search(TableScorer(table), *batch_of(range(9), [3] * 9), options, pieces=PIECES)
+    finished = [each for hypotheses in found for each in hypotheses if each.finished]
+    assert finished
+    for hypothesis in finished:
+        assert not [word for word in ban if contains(spell(hypothesis.tokens), word)]
+
+
+def test_a_longer_word_may_begin_with_a_banned_one():
+    banned = find_banned_pieces(("cat",), PIECES)
+    closed = banned.closed(" a cat")
+    assert closed is not None
+    names = {name for name, is_closed in zip(PIECES, closed, strict=True) if is_closed}
+    assert names == {"</s>", "▁a", "▁cat", "▁", ",", "▁a,", "▁new▁york,"}  # but not "s" and "b"
+
+
+def test_a_piece_that_holds_a_whole_banned_word_is_always_closed():
+    banned = find_banned_pieces(("york",), PIECES)
+    assert [PIECES[piece] for piece in banned.always.nonzero()[0]] == ["▁new▁york,"]
+
+
+def test_text_that_only_looks_like_a_banned_word_is_left_alone():
+    banned = find_banned_pieces(("cat",), PIECES)
+    assert banned.closed(" xcat") is None
+    assert banned.closed(" ca") is None
+
+
+def test_banned_words_need_the_spelling_of_the_pieces():
+    table = random_table(sentences=1, positions=2, vocab=6)
+    with pytest.raises(ValueError, match="banned words need the spelling of the pieces"):
+        search(TableScorer(table), *batch_of([0], [2]), SearchConfig(ban=("a",)))
