@@ -210,15 +210,12 @@ class Translator:
             helper = found.model.to(where)
         rank: Rank = rank_plainly
         if fast:
-            from nmt.fast.accelerate import accelerate, describe_exchanges, ranking
+            from nmt.fast.accelerate import accelerate, ranking
 
             rank = ranking(rank_plainly)
             for model in filter(None, [*models, helper]):
                 model.to(DTYPES[precision])
-                for line in describe_exchanges(
-                    accelerate(model, "search", int8=precision == "int8")
-                ):
-                    _logger.debug("%s", line)
+                accelerate(model, "search", int8=precision == "int8")
         translator = cls(
             models,
             source=first.source,

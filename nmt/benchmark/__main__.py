@@ -1,6 +1,7 @@
 """Measure one part of the benchmark: takes a `Task` as JSON, prints one JSON `Figure` per line."""
 
 import json
+import logging
 import sys
 from dataclasses import asdict
 
@@ -10,8 +11,11 @@ from nmt.machine import keep_memory, wait_briefly
 if __name__ == "__main__":
     task = json.loads(sys.argv[1])
     keep_memory()
-    if task["part"] == "train":
+    if task["part"] in ("train", "kernels"):
         wait_briefly()
+    exchanges = logging.getLogger("nmt.fast")  # which code is measured
+    exchanges.addHandler(logging.StreamHandler())
+    exchanges.setLevel(logging.DEBUG)
     try:
         from nmt.benchmark.part import Task, run_part
 

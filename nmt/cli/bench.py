@@ -31,7 +31,7 @@ def bench(
         typer.Option(min=1, help="Most measurements of each speed; the median counts."),
     ] = 5,
     only: Annotated[
-        Literal["matrix", "train", "translate", "startup"] | None,
+        Literal["matrix", "train", "kernels", "translate", "startup"] | None,
         typer.Option(help="Measure one part only; train includes matrix, its reference."),
     ] = None,
 ) -> None:

@@ -16,8 +16,9 @@ equations of `nmt.layers` and `nmt.models` run as they are written.
 |                      | FastLinear            | else on a CPU, if training or faster by oneDNN   |
 """
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,8 @@ from nmt.layers.recurrent import RecurrentLayer
 from nmt.machine import prefers_onednn
 from nmt.models.decoder import RecurrentDecoder
 
+logger = logging.getLogger(__name__)
+
 Purpose = Literal["training", "search"]
 
 
@@ -61,14 +64,17 @@ class Exchange:
 def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> list[Exchange]:
     """Exchange modules inside `model`, in place, for fast ones; return what was exchanged.
 
+    The log says so at level DEBUG (`nmt -v`).
+
     Args:
         model: on its device and in its precision already.
         purpose: "training" (validation included) or "search"; after the latter, weights must not
             change any more.
         int8: multiply in 8-bit integers; for search on a CPU.
     """
-    exchanges: list[Exchange] = []
-    _exchange_children(model, "", exchanges, purpose, int8=int8, in_decoder=False)
+    exchanges = list(_Exchanger(purpose, int8).exchange(model))
+    for line in describe_exchanges(exchanges):
+        logger.debug("%s: %s", purpose, line)
     return exchanges
 
 
@@ -86,44 +92,6 @@ def describe_exchanges(exchanges: Iterable[Exchange]) -> list[str]:
     return [f"{plain} -> {fast}  x {count}" for (plain, fast), count in kinds.items()]
 
 
-def _exchange_children(
-    parent: nn.Module,
-    path: str,
-    exchanges: list[Exchange],
-    purpose: Purpose,
-    *,
-    int8: bool,
-    in_decoder: bool,
-) -> None:
-    for name, child in list(parent.named_children()):
-        place = f"{path}.{name}" if path else name
-        fast = _replacement(parent, child, purpose, int8=int8, in_decoder=in_decoder)
-        if fast is not None:
-            setattr(parent, name, fast)
-            exchanges.append(Exchange(place, type(child).__name__, type(fast).__name__))
-            child = fast
-        inside = in_decoder or isinstance(child, RecurrentDecoder)
-        _exchange_children(child, place, exchanges, purpose, int8=int8, in_decoder=inside)
-
-
-def _replacement(
-    parent: nn.Module, module: nn.Module, purpose: Purpose, *, int8: bool, in_decoder: bool
-) -> nn.Module | None:
-    """Return what takes the place of `module`; None if it stays."""
-    kind = type(module)
-    if kind in (nn.Linear, Linear):
-        return _linear(parent, module, purpose, int8=int8, in_decoder=in_decoder)
-    if isinstance(module, RecurrentDecoder) and kind is RecurrentDecoder:
-        decoder = FastDecoder.of(module)
-        if purpose == "search":
-            decoder.tabulate()
-        return decoder
-    if isinstance(module, GruCell) and module.reset == "before":
-        return None
-    fast = _CLASSES.get(kind)
-    return None if fast is None else adopt(fast, module)
-
-
 _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     LstmCell: FastLstmCell,
     GruCell: FastGruCell,
@@ -132,20 +100,58 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     GeneralAttention: FastGeneralAttention,
     OutputLayer: FastOutput,
 }
+_EXACT = ("bridge", "score")
+"""Linear layers that stay as they are in int8: one product per sentence, and a single output."""
 
 
-def _linear(
-    parent: nn.Module, module: nn.Module, purpose: Purpose, *, int8: bool, in_decoder: bool
-) -> nn.Module | None:
-    """Return what multiplies in the place of the linear layer `module` of `parent`."""
-    if not isinstance(module, nn.Linear):
-        return None
-    is_read_in_part = isinstance(parent, GruCell) and parent.reset == "before"
-    is_empty = module.in_features == 0  # of a decoder that reads nothing at some place
-    if int8 and not is_empty and not (is_read_in_part and module is parent.recurrent):
-        return Int8Linear.of(module)
-    if purpose == "training" and in_decoder:
-        return adopt(SharedLinear, module)
-    is_on_cpu = module.weight.device.type == "cpu"
-    is_faster = purpose == "training" or prefers_onednn()
-    return adopt(FastLinear, module) if is_on_cpu and is_faster else None
+@dataclass(frozen=True)
+class _Exchanger:
+    """Walks through a model and exchanges its modules, outer ones first; see `accelerate`."""
+
+    purpose: Purpose
+    int8: bool
+
+    def exchange(
+        self, parent: nn.Module, path: str = "", *, in_decoder: bool = False
+    ) -> Iterator[Exchange]:
+        """Exchange what is inside `parent`, which is at `path`, and yield each exchange."""
+        for name, child in list(parent.named_children()):
+            place = f"{path}.{name}" if path else name
+            fast = self._replacement(parent, name, child, in_decoder=in_decoder)
+            if fast is not None:
+                setattr(parent, name, fast)
+                yield Exchange(place, type(child).__name__, type(fast).__name__)
+                child = fast
+            is_inside = in_decoder or isinstance(child, RecurrentDecoder)
+            yield from self.exchange(child, place, in_decoder=is_inside)
+
+    def _replacement(
+        self, parent: nn.Module, name: str, module: nn.Module, *, in_decoder: bool
+    ) -> nn.Module | None:
+        """Return what takes the place of the child `module` of `parent`; None if it stays."""
+        kind = type(module)
+        if isinstance(module, nn.Linear) and kind in (nn.Linear, Linear):
+            return self._linear(parent, name, module, in_decoder=in_decoder)
+        if isinstance(module, RecurrentDecoder) and kind is RecurrentDecoder:
+            decoder = FastDecoder.of(module)
+            if self.purpose == "search":
+                decoder.tabulate()
+            return decoder
+        if isinstance(module, GruCell) and module.reset == "before":
+            return None
+        fast = _CLASSES.get(kind)
+        return None if fast is None else adopt(fast, module)
+
+    def _linear(
+        self, parent: nn.Module, name: str, linear: nn.Linear, *, in_decoder: bool
+    ) -> nn.Module | None:
+        """Return what multiplies in the place of the child `linear` of `parent`."""
+        is_read_in_part = isinstance(parent, GruCell) and parent.reset == "before"
+        is_exact = name in _EXACT or (is_read_in_part and name == "recurrent")
+        if self.int8 and not is_exact and linear.in_features > 0:
+            return Int8Linear.of(linear)
+        if self.purpose == "training" and in_decoder:
+            return adopt(SharedLinear, linear)
+        is_faster = self.purpose == "training" or prefers_onednn()
+        is_on_cpu = linear.weight.device.type == "cpu"
+        return adopt(FastLinear, linear) if is_on_cpu and is_faster else None

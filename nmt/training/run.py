@@ -54,6 +54,7 @@ CHANGEABLE = (
     "data.test",
     "training.max_updates",
     "training.max_epochs",
+    "training.fast",
     "training.device",
     "training.threads",
     "training.log_every",
@@ -201,11 +202,10 @@ def assemble(
     ).to(world.device)
     precision, round_rows = choose_precision(config, world.device), None
     if config.fast:
-        from nmt.fast.accelerate import accelerate, describe_exchanges, row_rounding
+        from nmt.fast.accelerate import accelerate, row_rounding
 
+        accelerate(model, "training")
         round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
-        for line in describe_exchanges(accelerate(model, "training")):
-            logger.debug("%s", line)
     sampler = BatchSampler(
         corpus.source_lengths,
         corpus.target_lengths,
