@@ -91,7 +91,7 @@ class FastDecoder(RecurrentDecoder):
 
     def decode_stepwise(
         self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
-    ) -> Tensor:
+    ) -> list[Step]:
         """See `RecurrentDecoder`."""
         with self._loop(memory):
             if choose is not None:
@@ -100,12 +100,12 @@ class FastDecoder(RecurrentDecoder):
             masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
             embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
             shares = self.share(embedded.transpose(0, 1))  # [tgt_len, batch, gates * hidden]
-            features = []
+            steps: list[Step] = []
             for position, read in enumerate(embedded.unbind(dim=1)):
-                step = self.advance_from(read, shares[position], state, memory, masks.at(position))
-                state = step.state
-                features.append(step.features)
-            return torch.stack(features, dim=1)
+                at = masks.at(position)
+                steps.append(self.advance_from(read, shares[position], state, memory, at))
+                state = steps[-1].state
+            return steps
 
     @contextlib.contextmanager
     def _loop(self, memory: Memory) -> Iterator[None]:

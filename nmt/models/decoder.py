@@ -22,7 +22,7 @@ from nmt.layers.attention import Attention
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
 from nmt.layers.recurrent import RecurrentStack, StackMasks
-from nmt.models.state import DecoderState, Memory, Step
+from nmt.models.state import Decoded, DecoderState, Memory, Step, stack_steps
 
 
 class ChooseInput(Protocol):
@@ -132,22 +132,33 @@ class RecurrentDecoder(nn.Module):
         return DecoderState(layers, feed)
 
     def forward(
-        self, memory: Memory, target_in: Tensor, choose: ChooseInput | None = None
-    ) -> Tensor:
-        """Return features [batch, tgt_len, readout] of `target_in` [batch, tgt_len].
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        choose: ChooseInput | None = None,
+        *,
+        keep_attention: bool = False,
+    ) -> Decoded:
+        """Decode `target_in` [batch, tgt_len].
 
-        With `choose`, the gold inputs after the first are only proposals: each step reads what
-        `choose` returns for the features of the previous step.
+        Args:
+            memory: the source sentences.
+            target_in: what is read at each step, [batch, tgt_len].
+            choose: returns what is read instead, from the features of the previous step and the
+                piece in `target_in`; None = always the latter.
+            keep_attention: return the attention for an output that reads it.
         """
         mask = self.embedding.draw_mask(target_in)
         if self.decodes_at_once and choose is None:
-            features = self.decode_at_once(memory, target_in, mask)
+            decoded = self.decode_at_once(memory, target_in, mask)
         else:
-            features = self.decode_stepwise(memory, target_in, mask, choose)
-        return drop(features, self.dropout, training=self.training)
+            steps = self.decode_stepwise(memory, target_in, mask, choose)
+            decoded = stack_steps(steps, keep_attention=keep_attention)
+        features = drop(decoded.features, self.dropout, training=self.training)
+        return Decoded(features, decoded.attention if keep_attention else None)
 
-    def decode_at_once(self, memory: Memory, target_in: Tensor, mask: Tensor | None) -> Tensor:
-        """Return features [batch, tgt_len, readout] if no step depends on the previous features.
+    def decode_at_once(self, memory: Memory, target_in: Tensor, mask: Tensor | None) -> Decoded:
+        """Decode where no step depends on the features of the previous one.
 
         Args:
             memory: the source sentences.
@@ -157,28 +168,28 @@ class RecurrentDecoder(nn.Module):
         embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
         inputs = embedded if self.shape.reads_previous else embedded[..., :0]
         hidden = self.stack.unroll(inputs, self.start(memory).layers)  # [batch, tgt_len, hidden]
-        context = None
+        context = weights = None
         if self.attention is not None and memory.keys is not None:
-            context, _ = self.attention.attend(hidden, memory.keys, memory.states, memory.mask)
-        return self.read_out(hidden, context, embedded)
+            states, real = memory.states, memory.mask
+            context, weights = self.attention.attend(hidden, memory.keys, states, real)
+        return Decoded(self.read_out(hidden, context, embedded), weights)
 
     def decode_stepwise(
         self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
-    ) -> Tensor:
-        """Return features [batch, tgt_len, readout], one position after the other."""
+    ) -> list[Step]:
+        """Decode one position after the other; the arguments are those of `forward`."""
         state = self.start(memory)
         masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
-        features: list[Tensor] = []
+        steps: list[Step] = []
         for position, tokens in enumerate(target_in.unbind(dim=1)):
-            if choose is not None and features:
-                tokens = choose(features[-1], tokens)
+            if choose is not None and steps:
+                tokens = choose(steps[-1].features, tokens)
             embedded = self.embedding.step(tokens)  # [batch, embedding]
             if mask is not None:
                 embedded = embedded * mask[:, position]
-            step = self.advance(embedded, state, memory, masks.at(position))
-            state = step.state
-            features.append(step.features)
-        return torch.stack(features, dim=1)
+            steps.append(self.advance(embedded, state, memory, masks.at(position)))
+            state = steps[-1].state
+        return steps
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
         """Read one more piece per row.

@@ -1,5 +1,6 @@
 """What passes between encoder, decoder and search. All of it is values: nothing is kept on self."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +83,24 @@ class DecoderState:
         if self.feed is not None and other.feed is not None:
             feed = torch.cat([self.feed, other.feed])
         return DecoderState(layers, feed)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a decoder makes of a whole target."""
+
+    features: Tensor
+    """What the output layer reads, [batch, tgt_len, readout]."""
+    attention: Tensor | None
+    """Weights over source positions, [batch, tgt_len, src_len]; None unless an output reads them,
+    or without attention."""
+
+
+def stack_steps(steps: Sequence["Step"], *, keep_attention: bool) -> Decoded:
+    """Return what one step after the other has yielded."""
+    features = torch.stack([step.features for step in steps], dim=1)
+    looks = [step.attention for step in steps if step.attention is not None]
+    return Decoded(features, torch.stack(looks, dim=1) if keep_attention and looks else None)
 
 
 @dataclass(frozen=True)

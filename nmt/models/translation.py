@@ -5,6 +5,7 @@ which advance one target position at a time. A test checks that both give equal 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from nmt.layers.output import OutputLayer
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
-from nmt.models.state import DecoderState, Memory, Step
+from nmt.models.state import Decoded, DecoderState, Memory, Step
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,13 @@ class TranslationModel(nn.Module):
     def decode(
         self, memory: Memory, target_in: Tensor, *, sampling: ScheduledSampling | None = None
     ) -> Tensor:
-        """Return features [batch, tgt_len, readout] for every position of a target.
+        """Return features [batch, tgt_len, readout]; see `decode_with_attention`."""
+        return self._decode(memory, target_in, sampling, keep_attention=False).features
+
+    def decode_with_attention(
+        self, memory: Memory, target_in: Tensor, *, sampling: ScheduledSampling | None = None
+    ) -> Decoded:
+        """Return features and attention for every position of a target.
 
         Args:
             memory: the source sentences.
@@ -61,15 +68,26 @@ class TranslationModel(nn.Module):
             sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
                 bit-identical results.
         """
+        return self._decode(memory, target_in, sampling, keep_attention=True)
+
+    def _decode(
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        sampling: ScheduledSampling | None,
+        *,
+        keep_attention: bool,
+    ) -> Decoded:
+        decode = partial(self.decoder, memory, target_in, keep_attention=keep_attention)
         if sampling is None or sampling.probability >= 1.0:
-            return cast(Tensor, self.decoder(memory, target_in))
+            return cast(Decoded, decode())
 
         def pick(step_features: Tensor, gold: Tensor) -> Tensor:
             own = self._own_choice(step_features, sampling.pick)
             read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
             return torch.where(read_gold, gold, own)
 
-        return cast(Tensor, self.decoder(memory, target_in, pick))
+        return cast(Decoded, decode(pick))
 
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
