@@ -28,6 +28,7 @@ TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the fault programme run in full; see tests/faults."""
     parser.addoption("--full", action="store_true", help="provoke each fault as often as promised")
+    parser.addoption("--plain", action="store_true", help="exchange no module for a fast one")
     parser.addoption("--table", type=Path, help="put the table of faults into this file")
 
 
@@ -41,6 +42,16 @@ def examples(pytestconfig: pytest.Config) -> Callable[..., int]:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--full"):
         settings.load_profile("full")
+
+
+@pytest.fixture(autouse=True)
+def plain_equations(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --plain, let models compute the equations of `nmt.layers` as they are written."""
+    if pytestconfig.getoption("--plain"):
+        from nmt.fast import accelerate
+
+        monkeypatch.setattr(accelerate, "accelerate", lambda model, purpose, *, int8=False: [])
+        monkeypatch.setattr(accelerate, "ranking", lambda plain: plain)
 
 
 @pytest.fixture(autouse=True)

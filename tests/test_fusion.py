@@ -83,8 +83,13 @@ def test_the_command_line_takes_model_and_weight(runs, tmp_path, capsys):
     assert set(capsys.readouterr().out.strip()) <= {"i", "j", " "}
 
 
+def test_a_weight_without_a_model_is_refused(runs, capsys):
+    assert nmt(["translate", str(runs / "run"), "--lm-weight", "1"]) == 2
+    assert "--lm-weight: has an effect only with --lm" in capsys.readouterr().err
+
+
 def test_a_translation_model_is_no_language_model(runs):
-    with pytest.raises(UsageError, match="--lm .*run: holds a translation model; name a language"):
+    with pytest.raises(UsageError, match=r"--lm .*run: holds a translation model; name a language"):
         Translator.load(runs / "run", language_model=runs / "run")
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tiny import tiny, write_corpus
 
+from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.errors import ConfigError, UsageError
+from nmt.errors import ConfigError, ModelError, UsageError
 from nmt.models.folder import load_model_folder
 from nmt.models.weights import weights_of
 from nmt.storage.files import read_json
@@ -108,8 +109,46 @@ def ids(translator: Translator, text: str) -> list[int]:
 
 def test_it_does_not_translate(tmp_path):
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
-    with pytest.raises(UsageError, match="this is a language model, which reads no source"):
+    text = (
+        "this is a language model, which reads no source; score text by `nmt score RUN --target "
+        r"FILE`, or help a translation model by `nmt translate RUN --lm LM`\.$"
+    )
+    with pytest.raises(UsageError, match=text):
         next(Translator.load(tmp_path / "run").translate(["a b"]))
+
+
+def test_its_scores_need_no_source(tmp_path, capsys):
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    run, lines = str(tmp_path / "run"), tmp_path / "lines"
+    lines.write_text("a b\n\n")
+    assert nmt(["score", run, "--target", str(lines)]) == 0
+    first, blank = capsys.readouterr().out.splitlines()
+    (expected, _) = Translator.load(run).score([("", "a b"), ("", "")])
+    assert first.split("\t") == [f"{expected.log_prob:.4f}", "3", f"{expected.mean:.4f}"]
+    assert blank.split("\t")[1:] == ["0", "0.0000"]
+
+
+def test_a_score_with_or_without_source_says_which_kind_of_model_it_is_for(
+    tmp_path, model_folder, capsys
+):
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    lines = tmp_path / "lines"
+    lines.write_text("a b\n")
+    assert nmt(["score", str(model_folder), "--target", str(lines)]) == 2
+    wanted = f"error: {model_folder}: holds a translation model; add --source FILE."
+    assert wanted in capsys.readouterr().err
+    files = ["--source", str(lines), "--target", str(lines)]
+    assert nmt(["score", str(tmp_path / "run"), *files]) == 2
+    wanted = f"error: {tmp_path / 'run'}: holds a language model; leave --source out."
+    assert wanted in capsys.readouterr().err
+
+
+def test_pieces_of_a_folder_without_a_model_are_refused(tmp_path):
+    text = rf"{tmp_path}: has no subword models; name a run or a model folder\.$"
+    with pytest.raises(ModelError, match=text):
+        run_training(
+            language_model(tmp_path, f"tokenizer.from={tmp_path}"), tmp_path / "run", RunOptions()
+        )
 
 
 @pytest.mark.parametrize("joint", ["true", "false"])
@@ -128,6 +167,15 @@ def test_it_can_have_the_target_pieces_of_a_translation_run(tmp_path, joint):
         assert target.fingerprint == wanted.fingerprint
     shipped = read_json(tmp_path / "lm" / "model" / "config.json")
     assert shipped["tokenizer"]["from"] == "", "a path of this machine was shipped"
+
+
+def test_damaged_pieces_of_another_run_are_refused(tmp_path):
+    run_training(language_model(tmp_path, "training.max_updates=1"), tmp_path / "lm", RunOptions())
+    pieces = tmp_path / "lm" / "data" / "subword.model"
+    pieces.write_bytes(pieces.read_bytes() + b" ")
+    experiment = language_model(tmp_path, "tokenizer.from=lm", "training.max_updates=1")
+    with pytest.raises(ModelError, match="subword.model"):
+        run_training(experiment, tmp_path / "other", RunOptions())
 
 
 def test_other_pieces_are_other_data(tmp_path):

@@ -11,6 +11,7 @@ import typer
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
 from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.cli.search_options import change_options
+from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 
 
@@ -67,6 +68,10 @@ def translate(
     from nmt.text.lines import read_lines, require_file
     from nmt.translator import Translator
 
+    if lm is None and "lm_weight" in context.obj:
+        raise UsageError(
+            "--lm-weight: has an effect only with --lm; add that, or leave --lm-weight out."
+        )
     if input is not None and str(input) != "-" and not _is_pipe(input):
         require_file(input)  # before a model is loaded and a file begun
     refuse_to_replace(output, input)

@@ -13,6 +13,7 @@ from nmt.data.corpus import Corpus, EncodedPair, write_corpus
 from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary
 from nmt.data.lexicon import learn_lexicon
 from nmt.errors import DataError
+from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
 from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
@@ -167,6 +168,7 @@ class Preparation:
         """
         self._report(f"taking the pieces of {run}")
         folder = find_pieces(run)
+        verify_checksums(folder)
         names = {name: name for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)}
         if not self._data.has_source and not (folder / JOINT_FILE).exists():
             names = {TARGET_FILE: JOINT_FILE}

@@ -1,1 +1,1 @@
-"""Kernels in C++, compiled once on the machine that runs them; without a compiler, none."""
+"""What replaces plain modules where speed is wanted; `accelerate` is the only door to it."""

@@ -60,9 +60,10 @@ def compile_kernels() -> Path | None:
         return _compile(compiler, folder, name)
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         logger.warning(
-            "the kernels were not compiled (%s); going on without them, which is slower. Mend it, "
-            "or set %s=off and nothing is tried.",
-            *(_reason(error), SWITCH),
+            "the kernels were not compiled (%s); going on without them, which is slower. Fix this, "
+            "or set %s=off to do without kernels.",
+            _reason(error),
+            SWITCH,
         )
         return None
 
