@@ -64,6 +64,38 @@ def own_log() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Turn the compiled kernels off for a test, as a user would."""
+    from nmt.fast.compiler import SWITCH
+    from nmt.fast.kernels import kernels
+
+    monkeypatch.setenv(SWITCH, "off")
+    kernels.cache_clear()
+    assert kernels() is None
+    yield
+    kernels.cache_clear()
+
+
+@pytest.fixture
+def int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make 8-bit products exact; a CPU without VNNI clips sums of two of them to 16 bits."""
+    from torch import Tensor
+
+    from nmt.fast.int8 import Int8Linear
+    from nmt.machine import has_fast_int8, has_int8
+
+    if not has_int8():
+        pytest.skip("this torch has no 8-bit products")
+
+    def multiply(self: Int8Linear, inputs: Tensor) -> Tensor:
+        whole = (inputs.double() - 128) @ self._whole.double().t()
+        return (whole * self._scales).float()
+
+    if not has_fast_int8():
+        monkeypatch.setattr(Int8Linear, "_multiply_onednn", multiply)
+
+
+@pytest.fixture
 def no_rights() -> Iterator[Path]:
     """Take the rights of root from the test, and return a folder that it may write to.
 

@@ -1,6 +1,7 @@
-"""The house stands: modules import from lower floors only, and light ones stay light."""
+"""Packages import from lower floors only, light modules stay light, and speed stays apart."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ PACKAGE = Path(__file__).parent.parent / "nmt"
 FLOORS = (
     {"errors"},
     {"machine", "paths"},
-    {"config", "text", "storage", "native"},
+    {"config", "text", "storage"},
     {"layers"},
     {"data", "models", "evaluation"},
-    {"search", "diagnostics"},
+    {"fast", "search", "diagnostics"},
     {"translator"},
     {"training"},
     {"benchmark", "reporting"},
@@ -109,3 +110,82 @@ def test_translating_does_not_import_the_compiler_of_torch(model_folder):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# --- equations apart from speed ----------------------------------------------------------------
+
+DOOR = "nmt.fast.accelerate"
+PAST_THE_DOOR = {
+    "nmt.benchmark.floor": {"nmt.fast.kernels"},  # measures kernels by themselves
+    "nmt.benchmark.matrix": {"nmt.fast.linear"},
+    "nmt.training.run": {"nmt.fast.kernels"},  # logs whether there are any
+}
+MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "cuda", "mkldnn", "backends"}
+"""Names by which code asks for a device, a library or the environment."""
+
+
+@pytest.mark.parametrize("module", [name for name in ROOMED if room(name) != "fast"])
+def test_fast_modules_are_reached_through_one_door(module):
+    imported = {name for name in imports(module) if name.startswith("nmt.fast")}
+    assert imported - {DOOR} == PAST_THE_DOOR.get(module, set())
+
+
+def asks_the_machine(node: ast.AST) -> bool:
+    """Whether a node asks for a device, a precision, autocast or the environment."""
+    if isinstance(node, ast.Compare):
+        parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
+        return any(isinstance(p, ast.Attribute) and p.attr in ("dtype", "device") for p in parts)
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in MACHINE or "autocast" in name
+
+
+@pytest.mark.parametrize("module", [name for name in ROOMED if room(name) == "layers"])
+def test_layers_compute_the_same_on_every_machine(module):
+    """They import nothing fast, and ask for no device, precision or environment."""
+    assert not [name for name in imports(module) if name == "os" or name.startswith("nmt.fast")]
+    asking = [ast.unparse(node) for node in ast.walk(source_of(module)) if asks_the_machine(node)]
+    assert not asking
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if x.dtype == torch.bfloat16: pass",
+        "x.device.type != 'cpu'",
+        "x.is_cuda",
+        "torch.is_autocast_enabled('cpu')",
+        "torch.cuda.is_available()",
+        "os.environ.get('NMT_NATIVE')",
+    ],
+)
+def test_a_question_to_the_machine_is_found(code):
+    assert any(asks_the_machine(node) for node in ast.walk(ast.parse(code)))
+
+
+TRANSLATE_PLAINLY = """
+from nmt.translator import Translator
+next(Translator.load(sys.argv[1], fast=False).translate(["a cat"]))
+"""
+TRAIN_PLAINLY = """
+from pathlib import Path
+from tiny import tiny
+from nmt.training.run import RunOptions, run_training
+experiment = tiny(Path(sys.argv[1]), "training.fast=false", "training.max_updates=2")
+assert run_training(experiment, Path(sys.argv[1], "run"), RunOptions()) == 0
+"""
+LIST_FAST = "print(*(name for name in sys.modules if name.startswith('nmt.fast')))"
+
+
+@pytest.mark.parametrize("program", [TRANSLATE_PLAINLY, TRAIN_PLAINLY], ids=["translate", "train"])
+def test_with_the_switch_off_no_fast_module_is_imported(program, model_folder, tmp_path):
+    """What is read in `nmt.layers` and `nmt.models` is then what runs."""
+    folder = model_folder if program is TRANSLATE_PLAINLY else tmp_path
+    paths = (str(PACKAGE.parent), str(PACKAGE.parent / "tests" / "training"))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}{LIST_FAST}", str(folder)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""

@@ -174,7 +174,7 @@ def test_damaged_pieces_of_another_run_are_refused(tmp_path):
     pieces = tmp_path / "lm" / "data" / "subword.model"
     pieces.write_bytes(pieces.read_bytes() + b" ")
     experiment = language_model(tmp_path, "tokenizer.from=lm", "training.max_updates=1")
-    with pytest.raises(ModelError, match="subword.model"):
+    with pytest.raises(ModelError, match=r"subword\.model"):
         run_training(experiment, tmp_path / "other", RunOptions())
 
 

@@ -53,7 +53,7 @@ def test_large_blocks_are_used_again():
 def test_the_environment_of_the_user_stands(monkeypatch):
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     keep_memory()
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "512"
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
     keep_memory()
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"

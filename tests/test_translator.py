@@ -3,11 +3,11 @@ import random
 
 import pytest
 import torch
-from nmt.layers.products import MultiplyInt8
 
 from nmt import translator as translator_module
 from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ModelError, UsageError
+from nmt.fast.int8 import Int8Linear
 from nmt.models.shortlist import Shortlist
 from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.translator import ScoredPair, Translator, choose_precision
@@ -97,14 +97,16 @@ def test_samples_depend_on_seed_and_line_number_alone(translator):
     ] == texts
 
 
-def test_the_n_best_start_with_the_best(translator):
+def test_the_n_best_start_with_the_best(model_folder):
+    eager = Translator.load(model_folder)
+    with torch.no_grad():  # hypotheses end before the limit of length, which would leave fewer
+        eager.models[0].output.project.bias[EOS] += 3.0
     lines = some_lines(10)
-    options = change_search(translator.options, {"beam": 4, "n_best": 4})
-    best = [
-        found.text
-        for found in translator.translate(lines, options=change_search(options, {"n_best": 1}))
-    ]
-    several = list(translator.translate(lines, options=options))
+    options = change_search(eager.options, {"beam": 4, "n_best": 4})
+    only = change_search(options, {"n_best": 1})
+    best = [found.text for found in eager.translate(lines, options=only)]
+    assert len(set(best)) > 5
+    several = list(eager.translate(lines, options=options))
     assert [found.hypotheses[0].text for found in several] == best
     for found in several:
         scores = [hypothesis.score for hypothesis in found.hypotheses]
@@ -228,7 +230,11 @@ def test_a_model_in_training_is_left_in_training(translator):
     assert during == [found.text for found in translator.translate(["a cat eats"])]
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+LOW_PRECISIONS = pytest.mark.parametrize("precision", ["bf16", "int8"])
+
+
+@LOW_PRECISIONS
+@pytest.mark.usefixtures("int8")
 def test_low_precisions_translate_much_the_same(precision, model_folder, translator):
     lines = some_lines(20)
     rough = Translator.load(model_folder, precision=precision)
@@ -241,14 +247,18 @@ def test_low_precisions_translate_much_the_same(precision, model_folder, transla
         assert close.log_prob == pytest.approx(exact.log_prob, abs=0.1)
 
 
+@pytest.fixture(params=["kernels", "no kernels"])
+def with_or_without_kernels(request):
+    """Run a test with compiled kernels, and again with them turned off."""
+    if request.param == "no kernels":
+        request.getfixturevalue("no_kernels")
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
-@pytest.mark.parametrize("native", [True, False])
-def test_low_precisions_know_every_cell(cell, precision, native, make_model_folder, monkeypatch):
-    """With sizes that there are kernels for, in each half of the model."""
-    for module in ("layers.compiled", "layers.attention", "layers.products"):
-        if not native:
-            monkeypatch.setattr(f"nmt.{module}.kernels", lambda: None)
+@LOW_PRECISIONS
+@pytest.mark.usefixtures("with_or_without_kernels", "int8")
+def test_low_precisions_support_every_cell(cell, precision, make_model_folder):
+    """In sizes that have kernels, in each half of the model."""
     changes = {
         "encoder": {"hidden_size": 16, "cell": cell, "layers": 2},
         "decoder": {"hidden_size": 32, "cell": cell, "layers": 2},
@@ -314,6 +324,7 @@ def test_a_shortlist_that_cannot_be_had_is_refused(translator):
         next(shortlisted(translator).translate(["a cat"], options=options, exact=True))
 
 
+@pytest.mark.usefixtures("int8")
 def test_int8_gives_the_same_texts_in_any_batch(model_folder):
     rough = Translator.load(model_folder, precision="int8")
     options = change_search(rough.options, {"beam": 3})
@@ -326,7 +337,7 @@ def test_int8_gives_the_same_texts_in_any_batch(model_folder):
 
 
 def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "can_quantize", lambda: False)
+    monkeypatch.setattr(translator_module, "has_int8", lambda: False)
     text = r'precision: "int8" is not available on cpu with torch .*; choose "bf16" or "fp32"'
     with pytest.raises(UsageError, match=text):
         Translator.load(model_folder, precision="int8", device="cpu")
@@ -334,10 +345,10 @@ def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
 
 @pytest.mark.parametrize(("has_products", "is_fast"), [(True, True), (True, False), (False, True)])
 def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "can_quantize", lambda: has_products)
+    monkeypatch.setattr(translator_module, "has_int8", lambda: has_products)
     monkeypatch.setattr(translator_module, "has_fast_int8", lambda: is_fast)
     found = Translator.load(model_folder, precision="auto", device="cpu").models[0]
-    is_int8 = isinstance(found.decoder.multiply, MultiplyInt8)
+    is_int8 = isinstance(found.output.project, Int8Linear)
     assert is_int8 is (has_products and is_fast)
     assert choose_precision(torch.device("cuda")) == "fp32"
 
@@ -346,6 +357,34 @@ def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_f
 def test_threads_that_no_machine_has_are_refused(model_folder, threads):
     with pytest.raises(UsageError, match=f"threads: {threads} is out of range; from 0 to 1024"):
         Translator.load(model_folder, threads=threads)
+
+
+def test_int8_needs_fast_modules(model_folder):
+    text = (
+        r'precision: "int8" exists in fast modules only; choose "fp32" or "bf16", or leave --plain '
+        r"out\.$"
+    )
+    with pytest.raises(UsageError, match=text):
+        Translator.load(model_folder, precision="int8", device="cpu", fast=False)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_plain_and_fast_modules_translate_alike(precision, model_folder):
+    lines = some_lines(20)
+    plain = Translator.load(model_folder, precision=precision, device="cpu", fast=False)
+    fast = Translator.load(model_folder, precision=precision, device="cpu")
+    pairs = [(found.source, found.text) for found in fast.translate(lines)]
+    for one, other in zip(plain.score(pairs), fast.score(pairs), strict=True):
+        assert one.log_probs == pytest.approx(
+            other.log_probs, rel=1e-4 if precision == "fp32" else 0.05
+        )
+
+
+def test_without_fast_modules_auto_is_fp32(model_folder, monkeypatch):
+    monkeypatch.setattr(translator_module, "has_fast_int8", lambda: True)
+    plain = Translator.load(model_folder, precision="auto", device="cpu", fast=False)
+    assert not plain.autocast
+    assert {weight.dtype for weight in plain.models[0].parameters()} == {torch.float32}
 
 
 def test_an_unknown_device_is_refused(model_folder):
@@ -358,6 +397,6 @@ def test_an_unknown_device_is_refused(model_folder):
 def test_a_damaged_model_says_so_instead_of_translating(model_folder):
     broken = Translator.load(model_folder)
     with torch.no_grad():
-        broken.models[0].output.bias.fill_(torch.nan)
+        broken.models[0].output.project.bias.fill_(torch.nan)
     with pytest.raises(ModelError, match="NaN"):
         list(broken.translate(["a cat"]))

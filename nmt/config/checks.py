@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nmt.config.data import TokenizerConfig
+from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
@@ -31,8 +31,9 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             f"must differ from data.source, both are {toml_value(data.source)}",
             "data.source",
         )
-    for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test or ())):
-        if any("\0" in name for name in pair) or not all(pair[not data.has_source :]):
+    for key, pair in _file_pairs(data):
+        # An empty name at the place of the source is that of a language model.
+        if any("\0" in name for name in pair) or not pair[1]:
             yield _fault(
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
             )
@@ -50,8 +51,8 @@ def _source(experiment: Experiment) -> Iterator[Fault]:
     data, reads_source = experiment.data, experiment.model.encoder.kind != "none"
     if reads_source and not data.source:
         yield _fault("data.source", 'missing: language code of the source side, for example "en"')
-    for key, pair in (("train", data.train), ("valid", data.valid), ("test", data.test)):
-        if pair is not None and bool(pair[0]) != reads_source:
+    for key, pair in _file_pairs(data):
+        if bool(pair[0]) != reads_source:
             needed = "two text files" if reads_source else "one text file, without a source"
             yield _fault(
                 f"data.{key}",
@@ -66,6 +67,12 @@ def _source(experiment: Experiment) -> Iterator[Fault]:
             'must be "loss" for a language model, which translates nothing',
             "model.encoder",
         )
+
+
+def _file_pairs(data: DataConfig) -> list[tuple[str, tuple[str, str]]]:
+    """Return the pairs of files there are, by their keys."""
+    pairs = (("train", data.train), ("valid", data.valid), ("test", data.test))
+    return [(key, pair) for key, pair in pairs if pair is not None]
 
 
 def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:

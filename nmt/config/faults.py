@@ -12,6 +12,7 @@ from nmt.config.data import FilePair
 from nmt.config.dump import dotted, toml_value
 from nmt.config.interval import EXPECTED
 from nmt.config.schema import Place, kinds, locate, paths, table
+from nmt.config.section import key_of
 from nmt.paths import similar
 
 _LIMITS = {
@@ -85,7 +86,8 @@ def _message(place: Place, details: ErrorDetails) -> str:
 
 def _missing(place: Place, field: FieldInfo) -> str:
     if (section := table(field)) is not None:
-        needed = [key for key, inner in section.model_fields.items() if inner.is_required()]
+        fields = section.model_fields.items()
+        needed = [key_of(name, inner) for name, inner in fields if inner.is_required()]
         return (
             f"write a table [{'.'.join(place.keys)}] with the keys {', '.join(needed)} "
             "(`nmt init` writes a commented example)"
@@ -115,7 +117,8 @@ def _demand(field: FieldInfo, details: ErrorDetails) -> str:
 
 
 def _intended_key(place: Place) -> str:
-    key, known = place.keys[-1], list(place.section.model_fields)
+    key = place.keys[-1]
+    known = [key_of(name, field) for name, field in place.section.model_fields.items()]
     everywhere = dict.fromkeys(paths())
     if ".".join(place.keys) in everywhere:
         return f" for this kind (known: {', '.join(known)})"

@@ -9,6 +9,7 @@ from nmt import __version__
 from nmt.config.checks import model_disagreements
 from nmt.config.data import NormalizationConfig, TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.config.schema import locate
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ModelError
@@ -116,7 +117,7 @@ def read_config(path: Path) -> FolderConfig:
         config = FolderConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(locate(first["loc"]).keys)
         raise ModelError(
             f"{path}: {where}: {first['msg']}; it was edited, or another version made it; "
             "copy the folder again."

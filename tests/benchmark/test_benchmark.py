@@ -11,6 +11,7 @@ from nmt.benchmark.figure import Figure
 from nmt.benchmark.part import Task, run_part
 from nmt.benchmark.run import BenchmarkOptions, plan, relate, run_benchmark, run_tasks
 from nmt.benchmark.startup import measure_startup
+from nmt.config.search import change_search
 from nmt.errors import ResourceError, UsageError
 from nmt.text.lines import read_lines
 from nmt.translator import Translator
@@ -57,10 +58,12 @@ def test_the_floor_is_lower_with_what_else_has_to_be_done(tiny_folder, precision
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_is_measured_by_real_updates(tiny_folder, precision):
-    speed, memory = run_part(task(tiny_folder, "train", precision=precision))
-    assert speed.figure == "train_tokens_per_second"
-    assert speed.precision == precision
-    assert speed.value > 0
+    speed, memory, small = run_part(task(tiny_folder, "train", precision=precision))
+    assert (speed.update_tokens, small.update_tokens) == (None, 512)
+    for figure in (speed, small):
+        assert figure.figure == "train_tokens_per_second"
+        assert figure.precision == precision
+        assert figure.value > 0
     assert memory.task == "train"
     assert 50 < memory.value < 100_000
 
@@ -75,7 +78,7 @@ def test_translation_is_measured_for_each_beam_and_batch(tiny_folder):
 @pytest.mark.parametrize("beam", [1, 5])
 def test_translations_are_one_piece_longer_than_their_sources(tiny_folder, beam):
     translator = Translator.load(tiny_folder, device="cpu")
-    options = replace(translator.options, beam=beam)
+    options = change_search(translator.options, {"beam": beam})
     for found in translator.translate(read_lines(tiny_folder / "valid.source"), options=options):
         source = len(found.source.split()) + 1  # and its end symbol
         assert len(found.text.split()) + found.finished == source + 1
@@ -92,6 +95,7 @@ def test_the_share_of_the_floor_is_that_of_the_same_precision():
         figure("train_tokens_per_second", "bf16", 900.0),
         figure("train_floor_tokens_per_second", "bf16", 4000.0),
         figure("train_tokens_per_second", "bf16", 1000.0),
+        replace(figure("train_tokens_per_second", "bf16", 100.0), update_tokens=512),
     ]
     shares = [f for f in relate(measured) if "fraction" in f.figure]
     assert [(share.figure, share.precision, share.value) for share in shares] == [
@@ -106,10 +110,12 @@ def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(t
     assert [(t.part, t.precision) for t in plan(options, tmp_path)] == [
         ("matrix", "fp32"),
         ("train", "fp32"),
+        ("kernels", "fp32"),
         ("translate", "fp32"),
         ("startup", "fp32"),
         ("matrix", "bf16"),
         ("train", "bf16"),
+        ("kernels", "bf16"),
         ("translate", "bf16"),
         ("translate", "int8"),
     ]
@@ -134,8 +140,9 @@ def test_parts_run_in_processes_of_their_own_and_leave_nothing_behind(
     monkeypatch.setattr(run, "plan", lambda *_: [task(tiny_folder, "train")])
     monkeypatch.setattr(run.tempfile, "tempdir", str(tmp_path))
     figures = list(run_benchmark(BenchmarkOptions()))
-    assert [f.figure for f in figures] == ["train_tokens_per_second", "peak_rss_mb"]
-    assert [f.config for f in figures] == ["tiny", "tiny"]
+    names = ["train_tokens_per_second", "peak_rss_mb", "train_tokens_per_second"]
+    assert [f.figure for f in figures] == names
+    assert [f.config for f in figures] == ["tiny"] * 3
     assert list(tmp_path.iterdir()) == []
 
 

@@ -44,7 +44,7 @@ def test_stdout_is_json_lines_and_the_log_is_for_people(asked, caplog):
 @pytest.mark.parametrize("can", [True, False])
 def test_each_precision_is_measured_where_it_pays(asked, monkeypatch, is_fast, can):
     monkeypatch.setattr("nmt.machine.has_fast_bf16", lambda: is_fast)
-    monkeypatch.setattr("nmt.layers.products.can_quantize", lambda: can)
+    monkeypatch.setattr("nmt.machine.has_int8", lambda: can)
     CliRunner().invoke(app, [])
     CliRunner().invoke(app, ["--precision", "bf16"])
     expected = ["fp32", *["bf16"] * is_fast, *["int8"] * can]

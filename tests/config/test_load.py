@@ -74,11 +74,11 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             '[model.encoder.cell]\nkind = "a\\nb"',
-            'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm)',
+            'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm, lnlstm)',
         ),
         (
             "[model.encoder.cell]\nkind = 1",
-            "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm)",
+            "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm, lnlstm)",
         ),
         (
             '[normalization]\n"a\\nb.c" = 1',
@@ -95,7 +95,7 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             "[model.encoder.cell]\nforget_bias = 1.0",
-            'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru" or "lstm"',
+            'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru", "lstm" or "lnlstm"',
         ),
         (
             "[training]\noptimizer = 3",
@@ -170,18 +170,31 @@ def test_a_missing_table_is_spelled_out(folder):
     with pytest.raises(ConfigError) as caught:
         load(Path("empty.toml"))
     assert str(caught.value) == (
-        "empty.toml: data: missing: write a table [data] with the keys source, target, train, "
-        "valid (`nmt init` writes a commented example)"
+        "empty.toml: data: missing: write a table [data] with the keys target, train, valid "
+        "(`nmt init` writes a commented example)"
     )
 
 
-@pytest.mark.parametrize("value", ['"x"', '["x"]', '["x", "y", "z"]', '["x", 2]'])
+@pytest.mark.parametrize("value", ['["x"]', '["x", "y", "z"]', '["x", 2]'])
 def test_a_pair_of_files_must_be_a_pair_of_names(folder, value):
     said = complaint(f"test = {value}")
     assert said.startswith(
         'toy.toml: data.test: must be two file names, ["source file", "target file"], got '
     )
     assert "\n" not in said
+
+
+def test_a_file_without_a_source_is_none_for_a_translation_model(folder):
+    assert complaint('test = "x"') == (
+        'toy.toml: data.test: must be two text files, since model.encoder.kind is "recurrent"'
+    )
+
+
+def test_keys_are_named_as_they_are_written(folder):
+    """`from` is no name in Python."""
+    assert complaint('[tokenizer]\nfron = "run"') == (
+        'toy.toml: tokenizer.fron: unknown key (did you mean "from"?)'
+    )
 
 
 def test_all_mistakes_come_together_those_between_sections_included(folder):

@@ -451,7 +451,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_whole(corpora):
         "experiment = Experiment.model_validate_json(sys.argv[1])\n"
         "module.prepare(experiment, Path(sys.argv[2]), Path(sys.argv[3]))\n"
     )
-    arguments = [corpora.experiment().model_dump_json(), corpora.folder, corpora.out]
+    arguments = [corpora.experiment().model_dump_json(by_alias=True), corpora.folder, corpora.out]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env={"PYTHONPATH": str(Path(__file__).parents[2])},

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import logging
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -106,10 +107,10 @@ BF16 = {
     "bf16, mixed sizes": Way(torch.bfloat16, 8, 0.02),
     "bf16, no kernels": Way(torch.bfloat16, 16, 0.02, has_kernels=False),
 }
-INT8 = {
-    "int8": Way(torch.float32, 16, 0.03, int8=True),
-    "int8, odd": Way(torch.float32, 5, 0.03, int8=True),
-    "int8, no kernels": Way(torch.float32, 16, 0.03, has_kernels=False, int8=True),
+INT8 = Way(torch.float32, 16, 0.03, int8=True)
+MORE_INT8 = {
+    "odd sizes": replace(INT8, unit=5),
+    "no kernels": replace(INT8, has_kernels=False),
 }
 
 
@@ -254,15 +255,21 @@ def test_they_do_with_scheduled_sampling_and_every_kind_of_dropout(cell, decoder
     check(way, cell, decoder, sampling, recurrent=0.3, variational=True, **words, **DROPOUT)
 
 
-@pytest.mark.parametrize(
-    ("cell", "decoder", "way"),
-    [(*model, INT8["int8"]) for model in MODELS]
-    + [(*model, INT8[name]) for model in FEW_MODELS for name in ("int8, odd", "int8, no kernels")],
-    indirect=["way"],
-)
-def test_a_search_in_int8_is_close_to_the_plain_one(cell, decoder, way):
+def check_int8(way: Way, cell: str, decoder: str) -> None:
     plain = build(cell, decoder, way.unit)
     assert_close(search(exchanged(plain, way, "search")), search(plain), way.tolerance)
+
+
+@in_each_way({"int8": INT8})
+@pytest.mark.parametrize(("cell", "decoder"), MODELS)
+def test_a_search_in_int8_is_close_to_the_plain_one(cell, decoder, way):
+    check_int8(way, cell, decoder)
+
+
+@in_each_way(MORE_INT8)
+@pytest.mark.parametrize(("cell", "decoder"), FEW_MODELS)
+def test_int8_is_close_in_all_sizes_and_without_kernels(cell, decoder, way):
+    check_int8(way, cell, decoder)
 
 
 @pytest.mark.usefixtures("library")
@@ -288,7 +295,7 @@ def test_a_decoder_looks_pieces_up_unless_the_table_is_too_large(
     assert (fast.table is not None) is has_table
     model.decoder = fast
     accelerate(model, "search", int8=is_int8)
-    assert_close(search(model), search(plain), 0.03 if is_int8 else FLOAT32.tolerance)
+    assert_close(search(model), search(plain), INT8.tolerance if is_int8 else FLOAT32.tolerance)
 
 
 # --- what is exchanged -------------------------------------------------------------------------
@@ -319,13 +326,15 @@ def test_parameters_stay_what_they_are_under_their_names(tied):
     assert all(model.get_parameter(name) is weight for name, weight in before.items())
 
 
-def test_the_exchanges_are_returned_and_can_be_read():
+def test_the_exchanges_are_returned_and_logged(caplog):
+    caplog.set_level(logging.DEBUG)
     model = build("lstm", "general feeding simple", 16)
     exchanges = accelerate(model, "training")
 
     modules = dict(model.named_modules())
     assert all(type(modules[each.name]).__name__ == each.fast for each in exchanges)
     lines = describe_exchanges(exchanges)
+    assert caplog.messages == [f"training: {line}" for line in lines]
     assert "LstmCell -> FastLstmCell  x 6" in lines
     assert "RecurrentLayer -> FastRecurrentLayer  x 4" in lines
     assert "GeneralAttention -> FastGeneralAttention  x 1" in lines

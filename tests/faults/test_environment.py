@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from nmt.fast.compiler import SWITCH
 from processes import PATIENCE, become_nobody, folder_of_all, nmt
 from tiny import write_corpus
 from trial_runs import AHEAD, Run, resumed_from
 
 import nmt as package
+from nmt.fast.compiler import SWITCH
 
 ROOT = Path(package.__file__).parents[1]
 SETTINGS = ("--set", f"training.max_updates={AHEAD}", "--set", "validation.every=2")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from launcher import Launcher, settings
-from nmt.fast.kernels import kernels
 from tiny import write_corpus
 
+from nmt.fast.kernels import kernels
 from nmt.storage.checksums import sha256_of
 
 RECIPES = {

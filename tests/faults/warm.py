@@ -6,12 +6,12 @@ import pytest  # noqa: F401  a forked process imports the main module anew, whic
 import sacrebleu  # noqa: F401
 import torch
 import torch._dynamo  # imported by the first optimizer, in more than a second
-from nmt.fast.kernels import kernels
 
 import nmt.cli.main
 import nmt.data.prepare
 import nmt.training.run
 import nmt.translator  # noqa: F401
+from nmt.fast.kernels import kernels
 
 torch.set_num_threads(1)
 kernels()

@@ -33,7 +33,15 @@ def write_run(run, validations=3, *, every=100, best=200):
             if update % every == 0 and update <= every * validations:
                 is_best = update <= best
                 journal.report(
-                    ValidationReport(update, 2.0, update / 10, None, is_best, seconds=1.0)
+                    ValidationReport(
+                        update,
+                        loss=2.0,
+                        bleu=update / 10,
+                        chrf=None,
+                        loss_per_word=2.5,
+                        is_best=is_best,
+                        seconds=1.0,
+                    )
                 )
     return run
 
@@ -129,9 +137,8 @@ def test_the_overview_names_a_damaged_model(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(
-        UsageError, match=r"is not a run folder, it has no config\.toml; name one written by "
-    ):
+    text = r"is not a run folder, it has no config\.toml; name one written by `nmt train`\.$"
+    with pytest.raises(UsageError, match=text):
         overview(tmp_path, Curves([], []))
 
 

@@ -160,7 +160,7 @@ def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Te
     return target
 
 
-def _autocast(operation: Any, dtype: torch.dtype, *args: Any, **kwargs: Any) -> Any:
+def _autocast(operation: Any, dtype: torch.dtype, /, *args: Any, **kwargs: Any) -> Any:
     key = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
     with torch._C._ExcludeDispatchKeyGuard(key):
         return operation(*_cast(args, dtype), **kwargs)

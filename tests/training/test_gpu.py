@@ -1,4 +1,7 @@
-"""On a second device everything is as on the CPU; see `imagined_gpu`."""
+"""On a second device everything is as on the CPU; see `imagined_gpu`.
+
+Plain and fast modules there are both compared with plain modules on the CPU.
+"""
 
 import itertools
 import json
@@ -17,12 +20,15 @@ from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.config.training import ConstantSamplingConfig, ScheduledSamplingConfig
 from nmt.data.batch import Batch, make_batch
+from nmt.fast.accelerate import Purpose, accelerate
+from nmt.fast.ranking import ranking
+from nmt.fast.recurrent import unroll_torch
 from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
-from nmt.layers.recurrent import unroll_fused
 from nmt.models.build import build_model
 from nmt.models.shortlist import Shortlist
 from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
+from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS
@@ -50,8 +56,13 @@ DECODERS = [
 ]
 
 
-def build(device: torch.device, decoder: dict[str, Any] | None = None) -> TranslationModel:
-    """Return a model with the same weights on any device: two layers of each."""
+def build(
+    device: torch.device, decoder: dict[str, Any] | None = None, *, fast: Purpose | None = None
+) -> TranslationModel:
+    """Return a model with the same weights on any device: two layers of each.
+
+    Its modules are plain, or fast ones for a purpose.
+    """
     decoder = decoder or {}
     sizes = {"layers": 2, "cell": decoder.get("cell", "lstm")}
     config = ModelConfig.model_validate(
@@ -63,7 +74,10 @@ def build(device: torch.device, decoder: dict[str, Any] | None = None) -> Transl
         }
     )
     torch.manual_seed(1)
-    return build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(device)
+    model = build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(device)
+    if fast is not None:
+        accelerate(model, fast)
+    return model
 
 
 def batch() -> Batch:
@@ -75,9 +89,11 @@ def gradients(
     device: torch.device,
     decoder: dict[str, Any],
     sampling: ScheduledSamplingConfig | None = None,
+    *,
+    fast: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Return loss and gradients of one batch, in fp32."""
-    model = build(device, decoder).train()
+    model = build(device, decoder, fast="training" if fast else None).train()
     torch.manual_seed(2)
     nll = accumulate_gradients(
         model,
@@ -93,18 +109,22 @@ def gradients(
     return {"loss": torch.tensor(nll)} | {name: grad.cpu() for name, grad in found.items()}
 
 
+MODULES = pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
+
+
+@MODULES
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
-def test_gradients_are_those_of_the_cpu(gpu, decoder):
-    torch.testing.assert_close(
-        gradients(gpu, decoder), gradients(CPU, decoder), rtol=1e-4, atol=1e-5
-    )
+def test_gradients_are_those_of_the_cpu(gpu, decoder, fast):
+    there, here = gradients(gpu, decoder, fast=fast), gradients(CPU, decoder)
+    torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-5)
 
 
+@MODULES
 @pytest.mark.parametrize("pick", ["sample", "argmax"])
-def test_scheduled_sampling_draws_on_the_gpu(gpu, pick):
+def test_scheduled_sampling_draws_on_the_gpu(gpu, pick, fast):
     sampling = ConstantSamplingConfig(probability=0.5, pick=pick)
-    both = [gradients(device, {}, sampling) for device in (gpu, CPU)]
-    torch.testing.assert_close(*both, rtol=1e-4, atol=1e-5)
+    there, here = gradients(gpu, {}, sampling, fast=fast), gradients(CPU, {}, sampling)
+    torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +139,8 @@ def test_scheduled_sampling_draws_on_the_gpu(gpu, pick):
     ids=str,
 )
 @pytest.mark.parametrize("members", [1, 2])
-def test_searches_find_what_they_find_on_the_cpu(gpu, options, members):
+@MODULES
+def test_searches_find_what_they_find_on_the_cpu(gpu, options, members, fast):
     options = dict(options)
     kept = {
         name: options.pop(name) for name in ("keep_attention", "fixed_shape") if name in options
@@ -127,29 +148,33 @@ def test_searches_find_what_they_find_on_the_cpu(gpu, options, members):
     options = SearchConfig(**options)
     shortlist = Shortlist(torch.arange(VOCAB).flip(0), torch.arange(VOCAB).view(VOCAB, 1))
 
-    def find(device: torch.device) -> Any:
+    def find(device: torch.device, fast: Purpose | None) -> Any:
         choose = (
             partial(shortlist.choose, frequent=options.shortlist) if options.shortlist else None
         )
         kinds = ["general", "dot"][:members]
-        models = [build(device, {"attention": kind}).eval() for kind in kinds]
+        models = [build(device, {"attention": kind}, fast=fast).eval() for kind in kinds]
         here = batch().to(device)
-        found = search(scorer_of(models, choose), here.source, here.source_mask, options, **kept)
+        rank = rank_plainly if fast is None else ranking(rank_plainly)
+        found = search(
+            scorer_of(models, choose), here.source, here.source_mask, options, **kept, rank=rank
+        )
         return [[(one.tokens, one.attention) for one in each] for each in found]
 
-    for there, here in zip(find(gpu), find(CPU), strict=True):
+    for there, here in zip(find(gpu, "search" if fast else None), find(CPU, None), strict=True):
         assert [tokens for tokens, _ in there] == [tokens for tokens, _ in here]
         torch.testing.assert_close([a for _, a in there], [a for _, a in here])
 
 
-def test_given_translations_score_the_same(gpu):
-    def score(device: torch.device) -> torch.Tensor:
-        here, scorer = batch().to(device), ModelScorer(build(device).eval())
+@MODULES
+def test_given_translations_score_the_same(gpu, fast):
+    def score(device: torch.device, fast: Purpose | None) -> torch.Tensor:
+        here, scorer = batch().to(device), ModelScorer(build(device, fast=fast).eval())
         return score_targets(
             scorer, here.source, here.source_mask, here.target_out, here.target_mask
         ).cpu()
 
-    torch.testing.assert_close(score(gpu), score(CPU))
+    torch.testing.assert_close(score(gpu, "search" if fast else None), score(CPU, None))
 
 
 @pytest.mark.parametrize("make_cell", [LstmCell, GruCell, RnnCell])
@@ -161,9 +186,9 @@ def test_cudnn_never_computes_in_float16(gpu, make_cell):
     cell, inputs = cell.to(gpu), inputs.to(gpu, torch.bfloat16)
     with torch.autocast(gpu.type, torch.bfloat16):
         state = tuple(part.bfloat16() for part in zero_state(cell, 2))
-        outputs = unroll_fused(cell, inputs, state)
+        outputs = unroll_torch(cell, inputs, state)
         assert torch.is_autocast_enabled(gpu.type)
-    expected = unroll_fused(cell, inputs.float(), zero_state(cell, 2))
+    expected = unroll_torch(cell, inputs.float(), zero_state(cell, 2))
     assert outputs.dtype == torch.float32
     torch.testing.assert_close(outputs, expected, rtol=0, atol=0)
 
@@ -179,12 +204,14 @@ def train(
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-3)])
+@MODULES
 def test_a_run_that_is_stopped_and_resumed_is_that_of_the_cpu(
-    gpu, tmp_path, monkeypatch, precision, tolerance
+    gpu, tmp_path, monkeypatch, precision, tolerance, fast
 ):
     """Training, validation and checkpoints; 12 updates, and 8 more after going on."""
     overrides = (
         f"training.precision={precision}",
+        f"training.fast={str(fast).lower()}",
         "training.ema=0.9",
         "training.accumulate=2",
         'training.scheduled_sampling={kind = "constant", probability = 0.5}',

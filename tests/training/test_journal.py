@@ -34,7 +34,15 @@ def update_report(update=2000, *, loss=3.412, skipped=0, eta=41.0):
 
 
 def validation_report(update=2000, *, bleu=18.3, chrf=44.1, is_best=True):
-    return ValidationReport(update, math.log(24.8), bleu, chrf, is_best, seconds=2.0)
+    return ValidationReport(
+        update,
+        loss=math.log(24.8),
+        bleu=bleu,
+        chrf=chrf,
+        loss_per_word=math.log(101.2),
+        is_best=is_best,
+        seconds=2.0,
+    )
 
 
 def test_lines_for_people():
@@ -45,7 +53,9 @@ def test_lines_for_people():
     assert validation_report().line() == (
         "valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved"
     )
-    assert validation_report(bleu=None, chrf=None, is_best=False).line() == "valid   2000  ppl 24.8"
+    assert validation_report(bleu=None, chrf=None, is_best=False).line() == (
+        "valid   2000  ppl 24.8  per word 101.2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,7 @@ def test_reports_reach_the_log_and_the_metrics(tmp_path):
     first, second = read_metrics(tmp_path / "metrics.jsonl")
     assert (first["kind"], first["update"], first["loss"]) == ("update", 2000, None)
     assert (second["kind"], second["bleu"], second["is_best"]) == ("valid", 18.3, True)
+    assert second["loss_per_word"] == pytest.approx(math.log(101.2))
 
 
 def test_the_journal_leaves_logging_as_it_was(tmp_path):
