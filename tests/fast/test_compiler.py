@@ -17,16 +17,36 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache é"))
+def use_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Set the environment to a cache inside `folder`, and to nothing else; return the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "a cache é"))
     monkeypatch.delenv(SWITCH, raising=False)
     monkeypatch.delenv("CXX", raising=False)
-    return tmp_path / "a cache é" / "nmt"
+    return folder / "a cache é" / "nmt"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return use_cache(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the library once for all tests that damage or replace it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_cache(tmp_path_factory.mktemp("compiled"), monkeypatch)
+        return compile_kernels()
+
+
+@pytest.fixture
+def library(compiled: Path, own_cache: Path) -> Path:
+    """Return the library in the cache of the test."""
+    own_cache.mkdir(parents=True)
+    return Path(shutil.copy(compiled, own_cache))
 
 
 @needs_compiler
-def test_the_library_is_compiled_once_and_stands_in_the_cache(own_cache):
+def test_the_library_is_compiled_once_and_kept_in_the_cache(own_cache):
     library = compile_kernels()
     made = library.stat().st_mtime_ns
 
@@ -38,27 +58,25 @@ def test_the_library_is_compiled_once_and_stands_in_the_cache(own_cache):
 
 @needs_compiler
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0])
-def test_a_damaged_library_is_compiled_anew(own_cache, left):
-    """A process that uses one that was cut off dies of SIGBUS."""
-    library = compile_kernels()
+def test_a_damaged_library_is_compiled_anew(library, left):
+    """A process that uses a truncated one dies of SIGBUS."""
     whole = library.read_bytes()
     kept = bytearray(whole[: int(left * len(whole))])
     if kept:
         kept[-1] ^= 1
-    library.unlink()  # this process may use it
     library.write_bytes(kept)
 
     assert compile_kernels().read_bytes() != kept
     assert ctypes.CDLL(str(compile_kernels())).to_bytes_float32
-    assert len(list(own_cache.iterdir())) == 1
+    assert len(list(library.parent.iterdir())) == 1
 
 
 @needs_compiler
-def test_another_processor_gets_another_library(monkeypatch):
-    first = compile_kernels()
+def test_another_processor_gets_another_library(library, monkeypatch):
+    assert compile_kernels() == library
     monkeypatch.setattr(compiler, "_processor", lambda: b"another")
 
-    assert compile_kernels() != first
+    assert compile_kernels() != library
 
 
 def test_the_switch_turns_them_off(monkeypatch):
@@ -92,7 +110,7 @@ def test_a_compiler_that_fails_leaves_nothing_behind(monkeypatch, tmp_path, own_
         ("g++ '", "No closing quotation"),
     ],
 )
-def test_a_compiler_that_is_not_there_is_named(given, why, monkeypatch, caplog):
+def test_a_missing_compiler_is_named(given, why, monkeypatch, caplog):
     monkeypatch.setenv("CXX", given)
 
     assert compile_kernels() is None
@@ -120,7 +138,7 @@ def test_a_compiler_may_have_arguments_and_no_openmp(monkeypatch, tmp_path):
 
 
 @needs_compiler
-def test_what_a_killed_compiler_left_is_swept_once_it_is_old(own_cache):
+def test_what_a_killed_compiler_left_is_removed_once_it_is_old(own_cache):
     for name, age in (("compiling-old", 3600), ("compiling-now", 0)):
         (own_cache / name).mkdir(parents=True)
         (own_cache / name / "kernels.so").touch()
