@@ -48,9 +48,9 @@ def beam_step(
     alive = candidates.first_alive(config.beam)
     log_prob, found = alive.log_prob, {}
     lengths, bests = (decoding.length + 1).tolist(), log_prob[:, 0].tolist()
-    for place in np.flatnonzero(decoding.is_alive).tolist():
-        sentence, best = sentences[place], bests[place]
-        if _is_done(sentence, lengths[place], best, config):
+    was_alive = np.isfinite(decoding.log_prob[:, 0]).tolist()
+    for place, sentence in enumerate(sentences):
+        if was_alive[place] and _is_done(sentence, lengths[place], bests[place], config):
             endings = sentence.endings or _unfinished(step, alive, place)
             found[sentence.key] = [ending.read() for ending in endings[: config.n_best]]
             log_prob[place] = -np.inf
@@ -71,12 +71,13 @@ def _best_candidates(step: Continuations, sums: FloatArray, rank: Rank) -> Candi
     scored, beam = step.scored, sums.shape[1]
     count = min(2 * beam, beam * scored.scores.shape[1])
     log_prob, parent, column = rank(scored.scores, scored.log_mass, sums, count)
-    is_alive = np.isfinite(sums[:, 0])
-    is_stuck = is_alive & (log_prob[:, 0] == -np.inf)
-    if is_stuck.any():
-        step.open_unknown(is_stuck.repeat(beam))
-        log_prob, parent, column = rank(scored.scores, scored.log_mass, sums, count)
-    require_numbers(log_prob[:, 0], step.decoding.length, is_alive)
+    if not np.isfinite(log_prob[:, 0]).all():
+        is_alive = np.isfinite(sums[:, 0])
+        is_stuck = is_alive & (log_prob[:, 0] == -np.inf)
+        if is_stuck.any():
+            step.open_unknown(is_stuck.repeat(beam))
+            log_prob, parent, column = rank(scored.scores, scored.log_mass, sums, count)
+        require_numbers(log_prob[:, 0], step.decoding.length, is_alive)
     return Candidates(log_prob, parent, scored.pieces_at(column))
 
 
@@ -87,8 +88,10 @@ def _collect_finished(step: Continuations, candidates: Candidates) -> list[Sente
     if not is_end.any():
         return sentences
     is_end &= np.isfinite(candidates.log_prob[:, :beam])
-    for place, rank in np.argwhere(is_end).tolist():
-        sentences[place] = sentences[place].with_ending(_end(step, candidates, place, rank))
+    for place in np.flatnonzero(is_end.any(axis=1)).tolist():
+        ranks = np.flatnonzero(is_end[place]).tolist()
+        endings = [_end(step, candidates, place, rank) for rank in ranks]
+        sentences[place] = sentences[place].with_endings(endings)
     return sentences
 
 

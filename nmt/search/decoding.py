@@ -34,10 +34,10 @@ class Sentence:
     endings: tuple[Ending, ...] = ()
     """Hypotheses that have ended."""
 
-    def with_ending(self, ending: Ending) -> "Sentence":
-        """Return the sentence with one more ending, best score first, then the earlier."""
-        endings = sorted((*self.endings, ending), key=lambda each: -each.score)
-        return replace(self, endings=tuple(endings))
+    def with_endings(self, endings: Sequence[Ending]) -> "Sentence":
+        """Return the sentence with more endings, best score first, then the earlier."""
+        every = sorted((*self.endings, *endings), key=lambda ending: -ending.score)
+        return replace(self, endings=tuple(every))
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,11 @@ class Decoding:
 
     def _select(self, state: ScorerState, rows: IntArray) -> ScorerState:
         """Return the state in which row i is what row `rows[i]` was, some sentences left out."""
-        count = self.log_prob.size
-        if not len(rows) or (len(rows) == count and np.array_equal(rows, np.arange(count))):
-            return state
+        all_stay = len(rows) == self.log_prob.size
+        if not len(rows) or (all_stay and (self.copies == 1 or self.config.sample)):
+            return state  # greedy hypotheses and samples never change places
         chosen = torch.from_numpy(rows).to(self.device)
-        if len(rows) == count:
+        if all_stay:
             return state.select(chosen)
         kept = torch.from_numpy(rows[:: self.copies] // self.copies).to(self.device)
         return state.select_sentences(kept, chosen)

@@ -105,7 +105,7 @@ class NoSpecials(Rule):
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`. The three come first in every vocabulary, right before EOS."""
-        scored.scores[:, :EOS] = -torch.inf
+        scored.scores[:, :EOS].fill_(-torch.inf)
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,8 @@ class ShortestLength(Rule):
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`."""
-        is_early = history.length + 1 < self.least
-        if is_early.any():
-            scored.scores[torch.from_numpy(is_early).to(scored.scores.device), EOS] = -torch.inf
+        is_early = torch.from_numpy(history.length + 1 < self.least)
+        scored.scores[:, EOS].masked_fill_(is_early.to(scored.scores.device), -torch.inf)
 
     def select(self, rows: IntArray) -> Self:
         """See `Rule`."""

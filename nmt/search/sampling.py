@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig
 from nmt.search.decoding import Continuations, Decoding, Sentence
-from nmt.search.hypothesis import BoolArray, FloatArray, Hypothesis
+from nmt.search.hypothesis import BoolArray, Ending, FloatArray, Hypothesis
 from nmt.search.ranking import require_numbers
 from nmt.text.vocabulary import EOS
 
@@ -40,10 +40,14 @@ def sample_step(
     longest = np.array([sentence.longest for sentence in decoding.sentences])
     is_last = (decoding.length + 1 >= longest).repeat(copies)
     has_ended = np.isfinite(log_prob) & (is_stuck | (pieces == EOS) | is_last)
-    sentences = list(decoding.sentences)
+    endings: dict[int, list[Ending]] = {}
     for row in np.flatnonzero(has_ended).tolist():
         ending = step.end(row, None if is_stuck[row] else int(pieces[row]), float(log_prob[row]))
-        sentences[row // copies] = sentences[row // copies].with_ending(ending)
+        endings.setdefault(row // copies, []).append(ending)
+    sentences = [
+        sentence.with_endings(endings[place]) if place in endings else sentence
+        for place, sentence in enumerate(decoding.sentences)
+    ]
     log_prob = np.where(has_ended, -np.inf, log_prob).reshape(-1, copies)
 
     stays = np.isfinite(log_prob).any(axis=1)

@@ -83,13 +83,13 @@ def test_sentences_that_join_find_what_they_find_alone_with_models(kind, scorer)
     }
     who, batch = scorers[scorer](), real_batch()
     config = SearchConfig(**kind, max_length_factor=1.0, max_length_offset=3)
-    found = find_while_joining(who, batch, config, keep_attention=True)
+    found = find_while_joining(who, batch, config, keep_attention=scorer != "ensemble")
     for row in range(len(batch[0])):
         (alone,) = search(who, *sentence_of(batch, row), config, streams=[row])
         assert [hyp.tokens for hyp in found[row]] == [hyp.tokens for hyp in alone]
         for one, other in zip(found[row], alone, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-5)
-            assert (one.attention is None) == (scorer == "blind")
+            assert (one.attention is None) == (scorer in ("blind", "ensemble"))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -97,7 +97,8 @@ def test_sentences_that_leave_do_not_change_what_the_rest_finds(kind):
     scorer = TableScorer(random_table(sentences=12, positions=9, vocab=20))
     config = SearchConfig(**kind, max_length_factor=1.0, max_length_offset=4)
     batch = batch_of(list(range(12)), LENGTHS)
-    decoding = start(scorer, *batch, config, keys=list(range(100, 112)), streams=range(12))
+    keys = range(100, 112)
+    decoding = start(scorer, *batch, config, keys=keys, streams=range(12), keep_attention=True)
     found: dict[int, list[Hypothesis]] = {}
     for _ in range(2):
         decoding, done = advance(decoding)
@@ -109,9 +110,12 @@ def test_sentences_that_leave_do_not_change_what_the_rest_finds(kind):
     while decoding.sentences:
         decoding, done = advance(decoding)
         found |= done
-    expected = search(scorer, *batch, config)
+    expected = search(scorer, *batch, config, keep_attention=True)
     assert set(kept) <= set(found)
-    assert all(found[key] == expected[key - 100] for key in found)
+    for key, hypotheses in found.items():
+        assert hypotheses == expected[key - 100]
+        for one, other in zip(hypotheses, expected[key - 100], strict=True):
+            assert torch.equal(one.attention, other.attention)
 
 
 def test_a_batch_forgets_the_steps_of_sentences_that_have_left():
