@@ -10,10 +10,10 @@ differs must be a near-tie: translations whose scores differ by at most 1e-5.
 
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from nmt.config.search import change_search
 from nmt.text.lines import read_lines
 from nmt.translator import Precision, Translation, Translator
 
@@ -24,7 +24,7 @@ def variants(
     translator: Translator, lines: list[str], *, beam: int, exact: bool
 ) -> list[list[Translation]]:
     """Translate with each batch size, and once in shuffled order."""
-    options = replace(translator.options, beam=beam)
+    options = change_search(translator.options, {"beam": beam})
     found = [
         list(translator.translate(lines, options=options, batch_size=size, exact=exact))
         for size in (64, 7, 1)

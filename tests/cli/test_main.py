@@ -302,7 +302,8 @@ def test_an_environment_that_torchrun_did_not_make_is_refused(folder, monkeypatc
             'data.train=["a\\u0000b", "c"]',
             "data.train: holds a name that is empty or has a NUL in it",
         ),
-        ('data.train=["", "c"]', "data.train: holds a name that is empty or has a NUL in it"),
+        ('data.train=["a", ""]', "data.train: holds a name that is empty or has a NUL in it"),
+        ('data.train=["", "c"]', "data.train: must be two text files, since model.encoder.kind"),
         ("training.rank_timeout=99999999999999", "training.rank_timeout"),
     ],
 )

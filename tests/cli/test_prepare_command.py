@@ -36,7 +36,7 @@ def test_prepare_says_what_it_made_and_where(config, capsys):
     assert train == "train  40 pairs   40 kept"
     assert valid == "valid  5 pairs"
     assert "written to runs/de-en/data in" in vocab
-    assert "training a joint model of 300 pieces (unigram)" in shown.err
+    assert "training one model of 300 pieces (unigram)" in shown.err
     assert Path("runs/de-en/data/target.model").is_file()
 
 

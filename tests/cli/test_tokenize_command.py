@@ -134,10 +134,10 @@ def test_a_damaged_model_folder_is_refused(name, copied, capsys):
     [
         (
             lambda config: [],
-            f"has format version None, and nmt {__version__} reads version 1; install the nmt that "
+            f"has format version None, and nmt {__version__} reads version 2; install the nmt that "
             "wrote it (unknown).",
         ),
-        (lambda config: {"format_version": 1}, "nmt_version: Field required"),
+        (lambda config: {"format_version": 2}, "nmt_version: Field required"),
         (lambda config: config | {"whitespace": True}, "whitespace: Extra inputs are not"),
         (
             lambda config: config | {"normalization": {"unicode": "zzz"}},

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import random
+import re
 import struct
 import tarfile
 import zipfile
@@ -317,11 +318,9 @@ def a_configuration_of_brackets(folder: Path, outside: Path) -> None:
 
 @attack()
 def a_number_of_many_digits(folder: Path, outside: Path) -> None:
-    config = (
-        (folder / CONFIG)
-        .read_text()
-        .replace('"format_version": 1', f'"format_version": {"9" * 10**5}')
-    )
+    version = f'"format_version": {"9" * 10**5}'
+    config, changed = re.subn(r'"format_version": \d+', version, (folder / CONFIG).read_text())
+    assert changed == 1
     (folder / CONFIG).write_text(config)
 
 

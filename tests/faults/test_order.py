@@ -4,10 +4,10 @@ import os
 import random
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 
+from nmt.config.search import change_search
 from nmt.translator import Translator
 
 WORDS = ["a", "cat", "eats", "mouse", "the", "small", "dog", "sleeps", "two", "birds", "."]
@@ -31,7 +31,7 @@ def test_any_batch_and_any_order_give_the_same_lines_in_order(model_folder, prog
     """Log-probabilities within 1e-5; texts may differ only where two hypotheses tie."""
     begin, lines = time.monotonic(), sentences(programme.count(quick=60, full=300))
     translator = Translator.load(model_folder, device="cpu")
-    options = replace(translator.options, beam=beam)
+    options = change_search(translator.options, {"beam": beam})
     chance, orders = random.Random(2), programme.count(quick=1, full=2)
     expected = list(translator.translate(lines, options=options, exact=exact))
     assert [found.source for found in expected] == lines

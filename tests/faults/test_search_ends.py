@@ -31,7 +31,7 @@ def spoilt(folder: Path, change) -> Path:
 
 
 def output_bias(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    return tensors["output.bias"]
+    return tensors["output.project.bias"]
 
 
 def translate(launcher: Launcher, model: Path, lines: list[str], *options: str):
@@ -53,7 +53,7 @@ def test_a_model_that_never_ends_is_cut_at_the_limit_and_flagged(
     for seed in range(1, tries + 1):
         model = spoilt(make_model_folder(seed=seed), never_end)
         loaded = load_model_folder(model)
-        assert weights_of(loaded.model)["output.bias"][EOS] < -1e29
+        assert output_bias(weights_of(loaded.model))[EOS] < -1e29
         process = translate(launcher, model, LINES, *kind)
         assert process.wait() == 0, process.errors
         records = [json.loads(line) for line in process.output.splitlines()]
