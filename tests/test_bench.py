@@ -494,7 +494,7 @@ def test_files_that_cannot_be_prepared_end_the_run_with_what_is_wrong_with_them(
         for language in ("en", "de"):
             (tmp_path / f"{part}.{language}").write_text("")
     languages = Languages("multi30k", tmp_path, "en", "de")
-    with pytest.raises(DataError, match="said above"):
+    with pytest.raises(DataError, match=r"the files are invalid; see the errors above\.$"):
         prepare_corpus(languages, tmp_path / "cache")
     assert "train.en" in capfd.readouterr().err
 

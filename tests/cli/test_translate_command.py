@@ -368,6 +368,7 @@ def test_a_translation_to_a_file_that_is_stopped_says_what_is_done(
         while not partial.exists():
             assert process.poll() is None
             time.sleep(0.01)
+        time.sleep(0.5)  # the file is there a moment before lines can be written
         for _ in range(2):  # as `timeout` does, to the process and to its group
             process.send_signal(number)
         assert process.wait(timeout=30) == code
