@@ -1,5 +1,5 @@
-// Operations on sixteen numbers at a time, in the vector types of GCC and Clang: the compiler maps
-// them to the instructions of the machine. Arithmetic is in 32 bits, memory in 32 or 16.
+// Operations on a vector of numbers, in the vector types of GCC and Clang: the compiler maps them
+// to the instructions of the machine. Arithmetic is in 32 bits, memory in 32 or 16.
 
 #pragma once
 
@@ -9,7 +9,12 @@
 
 namespace nmt {
 
+// Compilers handle vectors wider than the machine's registers number by number.
+#ifdef __AVX512F__
 constexpr long kWidth = 16;
+#else
+constexpr long kWidth = 8;
+#endif
 
 typedef float Lanes __attribute__((vector_size(4 * kWidth)));
 typedef int32_t Integers __attribute__((vector_size(4 * kWidth)));
