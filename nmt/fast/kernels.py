@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from nmt.fast.compiler import compile_kernels
 
 WIDTH = 16
-"""Numbers per vector (kWidth in vectors.h); the hidden size of a cell must be a multiple of it."""
+"""Numbers in the widest vector (kWidth in vectors.h), and outputs in a block of int8 weights; the
+hidden size of a cell must be a multiple of it."""
 
 _FOUR = 4  # inputs multiplied by one instruction (kFour in products.cpp)
 _SUFFIX = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
@@ -40,7 +41,7 @@ _SIGNATURES = {
     "cross_entropy": [_LONG, _LONG, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 2],
     "sum_rows": [_LONG, _LONG, _ADDRESS, _ADDRESS],
     "log_sum_exp": [_LONG, _LONG, _ADDRESS, _ADDRESS],
-    "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, _ADDRESS, _LONG, *[_ADDRESS] * 3],
+    "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, *[_ADDRESS] * 3],
     "to_bytes": [_LONG, _LONG, *[_ADDRESS] * 3],
     "scale_rows": [_LONG, _LONG, *[_ADDRESS] * 3],
     "attend": [*[_LONG] * 5, *[_ADDRESS] * 4, _FLOAT, *[_ADDRESS] * 2],
@@ -266,7 +267,7 @@ class Kernels:
         return log_masses
 
     def best_continuations(
-        self, scores: Tensor, log_masses: Tensor, sums: Tensor, is_open: Tensor, count: int
+        self, scores: Tensor, log_masses: Tensor, sums: Tensor, count: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probability, parent and piece of each sentence's best, [sentences, count].
 
@@ -278,7 +279,6 @@ class Kernels:
             scores: logits, [sentences * copies, vocab].
             log_masses: log-sum-exp of the logits, float32, [sentences * copies].
             sums: log-probabilities of the hypotheses, float64, [sentences, copies].
-            is_open: True for each special piece that is allowed, [sentences, special pieces].
             count: number of continuations; keep it small, they are sorted by insertion.
         """
         sentences, copies = sums.shape
@@ -293,8 +293,6 @@ class Kernels:
             scores,
             log_masses,
             sums,
-            is_open.shape[1],
-            is_open,
             count,
             log_probs,
             parents,

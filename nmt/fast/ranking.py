@@ -30,9 +30,8 @@ def ranking(plain: Rank) -> Rank:
         if native is None:
             return plain(scores, log_mass, sums, count)
         so_far = torch.from_numpy(np.ascontiguousarray(sums))
-        all_open = torch.empty(len(sums), 0, dtype=torch.bool)
         log_prob, parent, column = native.best_continuations(
-            scores.contiguous(), log_mass, so_far, all_open, count
+            scores.contiguous(), log_mass, so_far, count
         )
         return log_prob.numpy(), parent.numpy(), column.numpy()
 

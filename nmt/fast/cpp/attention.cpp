@@ -87,12 +87,13 @@ void attend_backward(const AttentionSizes &sizes, const T *keys, const T *states
     const long length = sizes.length, sentence = row / sizes.queries;
     const T *own_states = states + sentence * length * sizes.memory;
     const float *own_weights = weights + row * length;
+    const T *grad_context = grad_contexts + row * sizes.memory;
     float *own = grad_scores + row * length;
     float mean = 0;
     for (long s = 0; s < length; ++s) {
       own[s] = grad_weights ? grad_weights[row * length + s] : 0.0f;
       if (own_weights[s] == 0.0f) continue;
-      own[s] += dot(sizes.memory, grad_contexts + row * sizes.memory, own_states + s * sizes.memory);
+      own[s] += dot(sizes.memory, grad_context, own_states + s * sizes.memory);
       mean += own_weights[s] * own[s];
     }
     for (long s = 0; s < length; ++s) own[s] = own_weights[s] * (own[s] - mean) / temperature;
@@ -103,21 +104,21 @@ void attend_backward(const AttentionSizes &sizes, const T *keys, const T *states
 
 }  // namespace nmt
 
-#define NMT_ATTENTION(T, suffix)                                                                 \
-  extern "C" void attend_##suffix(long sentences, long queries_each, long length, long key,      \
-                                  long memory, const T *queries, const T *keys, const T *states, \
-                                  const uint8_t *real, float temperature, float *weights,        \
-                                  T *contexts) {                                                 \
-    nmt::attend<T>({sentences, queries_each, length, key, memory}, queries, keys, states, real,  \
-                   temperature, weights, contexts);                                              \
-  }                                                                                              \
-  extern "C" void attend_backward_##suffix(                                                      \
-      long sentences, long queries_each, long length, long key, long memory, const T *keys,      \
-      const T *states, const float *weights, float temperature, const T *grad_contexts,            \
-      const float *grad_weights, float *grad_scores, T *grad_queries) {                                \
-    nmt::attend_backward<T>({sentences, queries_each, length, key, memory}, keys, states,        \
-                            weights, temperature, grad_contexts, grad_weights, grad_scores,            \
-                            grad_queries);                                                         \
+#define NMT_ATTENTION(T, suffix)                                                                  \
+  extern "C" void attend_##suffix(long sentences, long queries_each, long length, long key,       \
+                                  long memory, const T *queries, const T *keys, const T *states,  \
+                                  const uint8_t *real, float temperature, float *weights,         \
+                                  T *contexts) {                                                  \
+    nmt::attend<T>({sentences, queries_each, length, key, memory}, queries, keys, states, real,   \
+                   temperature, weights, contexts);                                               \
+  }                                                                                               \
+  extern "C" void attend_backward_##suffix(                                                       \
+      long sentences, long queries_each, long length, long key, long memory, const T *keys,       \
+      const T *states, const float *weights, float temperature, const T *grad_contexts,           \
+      const float *grad_weights, float *grad_scores, T *grad_queries) {                           \
+    nmt::attend_backward<T>({sentences, queries_each, length, key, memory}, keys, states,         \
+                            weights, temperature, grad_contexts, grad_weights, grad_scores,       \
+                            grad_queries);                                                        \
   }
 
 NMT_ATTENTION(float, float32)

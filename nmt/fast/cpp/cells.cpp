@@ -87,8 +87,8 @@ void gru_forward(long rows, long hidden, const T *projected, long projected_stri
 
 template <typename T>
 void gru_backward(long rows, long hidden, const T *kept, const float *before, const float *,
-                  const T *grad_output, const float *grad_after, T *grad_projected, T *grad_recurrent,
-                  float *grad_before) {
+                  const T *grad_output, const float *grad_after, T *grad_projected,
+                  T *grad_recurrent, float *grad_before) {
 #pragma omp parallel for schedule(static) if (rows * hidden > kWorthThreads)
   for (long row = 0; row < rows; ++row) {
     for (long j = 0; j < hidden; j += kWidth) {
@@ -118,10 +118,10 @@ void gru_backward(long rows, long hidden, const T *kept, const float *before, co
   }                                                                                               \
   extern "C" void kind##_backward_##suffix(                                                       \
       long rows, long hidden, const T *kept, const float *before, const float *after,             \
-      const T *grad_output, const float *grad_after, T *grad_projected, T *grad_recurrent,                \
-      float *grad_before) {                                                                         \
-    nmt::kind##_backward<T>(rows, hidden, kept, before, after, grad_output, grad_after, grad_projected, \
-                            grad_recurrent, grad_before);                                             \
+      const T *grad_output, const float *grad_after, T *grad_projected, T *grad_recurrent,        \
+      float *grad_before) {                                                                       \
+    nmt::kind##_backward<T>(rows, hidden, kept, before, after, grad_output, grad_after,           \
+                            grad_projected, grad_recurrent, grad_before);                         \
   }
 
 NMT_CELL(lstm, float, float32)

@@ -37,15 +37,13 @@ void log_sum_exp(long rows, long vocab, const T *scores, float *log_masses) {
 //
 //     (scores_kj - log_masses_k) + sums_k
 //
-// compared in float, relative to the sentence's first sum, and returned in double. `open`
-// [sentences, specials] marks which of the first `specials` pieces are allowed. If fewer than
+// compared in float, relative to the sentence's first sum, and returned in double. If fewer than
 // `count` continuations exist, the rest have log-probability -inf, parent 0 and piece 0. NaN in a
 // live hypothesis makes the sentence's first log-probability NaN.
 template <typename T>
 void best_continuations(long sentences, long copies, long vocab, const T *scores,
-                        const float *log_masses, const double *sums, long specials,
-                        const uint8_t *open, long count, double *log_probs, int64_t *parents,
-                        int64_t *pieces) {
+                        const float *log_masses, const double *sums, long count,
+                        double *log_probs, int64_t *parents, int64_t *pieces) {
   const long whole = vocab / kWidth * kWidth;
 #pragma omp parallel for schedule(dynamic) if (sentences * copies * vocab > kWorthThreads)
   for (long sentence = 0; sentence < sentences; ++sentence) {
@@ -57,7 +55,6 @@ void best_continuations(long sentences, long copies, long vocab, const T *scores
     bool has_nan = false;
 
     auto insert = [&](float value, long k, long j) {
-      if (j < specials && !open[sentence * specials + j]) return;
       long i = count - 1;
       for (; i > 0 && best[i - 1] < value; --i) {
         best[i] = best[i - 1], parent[i] = parent[i - 1], piece[i] = piece[i - 1];
@@ -100,10 +97,9 @@ void best_continuations(long sentences, long copies, long vocab, const T *scores
   }                                                                                               \
   extern "C" void best_continuations_##suffix(                                                    \
       long sentences, long copies, long vocab, const T *scores, const float *log_masses,          \
-      const double *sums, long specials, const uint8_t *open, long count, double *log_probs,      \
-      int64_t *parents, int64_t *pieces) {                                                        \
-    nmt::best_continuations<T>(sentences, copies, vocab, scores, log_masses, sums, specials,      \
-                               open, count, log_probs, parents, pieces);                          \
+      const double *sums, long count, double *log_probs, int64_t *parents, int64_t *pieces) {     \
+    nmt::best_continuations<T>(sentences, copies, vocab, scores, log_masses, sums, count,         \
+                               log_probs, parents, pieces);                                       \
   }
 
 NMT_SEARCH(float, float32)
