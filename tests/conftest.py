@@ -1,4 +1,4 @@
-"""What tests of several rooms need: small model folders with weights that nobody trained."""
+"""What tests of several packages need: small model folders with weights that nobody trained."""
 
 import logging
 import os

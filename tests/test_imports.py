@@ -1,4 +1,4 @@
-"""Packages import from lower floors only, light modules stay light, and speed stays apart."""
+"""Packages import from lower levels only, light modules stay light, and speed stays apart."""
 
 import ast
 import os
@@ -10,22 +10,23 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "nmt"
-FLOORS = (
+LEVELS = (
     {"errors"},
     {"machine", "paths"},
     {"config", "text", "storage"},
     {"layers"},
     {"data", "models", "evaluation"},
-    {"fast", "search", "diagnostics"},
+    {"fast"},
+    {"search", "diagnostics"},
     {"translator"},
     {"training"},
     {"benchmark", "reporting"},
     {"cli"},
 )
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 WITHOUT_CONFIG = {"layers", "text"}
 LIGHT = ("config", "text", "evaluation", "storage", "machine", "paths", "cli")
-"""Rooms whose modules never import torch when they are imported."""
+"""Packages whose modules never import torch when they are imported."""
 
 
 def modules() -> list[str]:
@@ -51,35 +52,35 @@ def imports(module: str) -> Iterator[str]:
             yield from (f"nmt.{alias.name}" for alias in node.names) if name == "nmt" else (name,)
 
 
-def room(module: str) -> str:
-    """Return the part of the house a module is in: `nmt.config.load` -> `config`."""
+def package(module: str) -> str:
+    """Return the package a module is in: `nmt.config.load` -> `config`."""
     return module.split(".")[1]
 
 
-ROOMED = [module for module in modules() if module not in ("nmt", "nmt.__main__")]
+PLACED = [module for module in modules() if module not in ("nmt", "nmt.__main__")]
 
 
 def test_there_are_modules():
-    assert {"nmt.errors", "nmt.config.load", "nmt.storage.files"} <= set(ROOMED)
+    assert {"nmt.errors", "nmt.config.load", "nmt.storage.files"} <= set(PLACED)
 
 
-@pytest.mark.parametrize("module", ROOMED)
-def test_a_module_imports_from_lower_floors_or_its_own_room(module):
-    assert room(module) in FLOOR, f"{module}: give its room a floor in this test"
+@pytest.mark.parametrize("module", PLACED)
+def test_a_module_imports_from_lower_levels_or_its_own_package(module):
+    assert package(module) in LEVEL, f"{module}: give its package a level in this test"
     for imported in imports(module):
         if imported.startswith("nmt.") and imported != "nmt.__version__":
-            same_room = room(imported) == room(module)
-            lower = FLOOR[room(imported)] < FLOOR[room(module)]
-            assert same_room or lower, f"{module} must not import {imported}"
+            same_package = package(imported) == package(module)
+            lower = LEVEL[package(imported)] < LEVEL[package(module)]
+            assert same_package or lower, f"{module} must not import {imported}"
 
 
-@pytest.mark.parametrize("module", [name for name in ROOMED if room(name) in WITHOUT_CONFIG])
+@pytest.mark.parametrize("module", [name for name in PLACED if package(name) in WITHOUT_CONFIG])
 def test_layers_and_text_get_plain_arguments_not_configuration(module):
     assert not [name for name in imports(module) if name.startswith("nmt.config")]
 
 
 def test_light_modules_do_not_import_torch():
-    light = [module for module in ROOMED if room(module) in LIGHT]
+    light = [module for module in PLACED if package(module) in LIGHT]
     program = (
         "import importlib, sys\n"
         f"for name in {light!r}:\n"
@@ -91,7 +92,7 @@ def test_light_modules_do_not_import_torch():
 
 
 def test_commands_do_not_import_slow_libraries():
-    commands = [module for module in ROOMED if room(module) == "cli"]
+    commands = [module for module in PLACED if package(module) == "cli"]
     slow = ["torch", "numpy", "sacrebleu", "sentencepiece", "pydantic"]
     program = (
         f"import importlib, sys\nfor name in {commands!r}: importlib.import_module(name)\n"
@@ -124,7 +125,7 @@ MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "cuda", "mkldnn", "backends
 """Names by which code asks for a device, a library or the environment."""
 
 
-@pytest.mark.parametrize("module", [name for name in ROOMED if room(name) != "fast"])
+@pytest.mark.parametrize("module", [name for name in PLACED if package(name) != "fast"])
 def test_fast_modules_are_reached_through_one_door(module):
     imported = {name for name in imports(module) if name.startswith("nmt.fast")}
     assert imported - {DOOR} == PAST_THE_DOOR.get(module, set())
@@ -139,7 +140,7 @@ def asks_the_machine(node: ast.AST) -> bool:
     return name in MACHINE or "autocast" in name
 
 
-@pytest.mark.parametrize("module", [name for name in ROOMED if room(name) == "layers"])
+@pytest.mark.parametrize("module", [name for name in PLACED if package(name) == "layers"])
 def test_layers_compute_the_same_on_every_machine(module):
     """They import nothing fast, and ask for no device, precision or environment."""
     assert not [name for name in imports(module) if name == "os" or name.startswith("nmt.fast")]
