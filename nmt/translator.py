@@ -18,11 +18,12 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
-from nmt.errors import ModelError, UsageError, explain_lack_of_memory
+from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import MOST_THREADS, has_fast_int8, has_int8
-from nmt.models.folder import LoadedModel, load_model_folder
+from nmt.models.compatibility import require_language_model, require_same_pieces
+from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.models.folder import load_model_folder
 from nmt.models.shortlist import Choice, Shortlist
-from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
@@ -134,7 +135,7 @@ class Translator:
 
     def __init__(
         self,
-        models: Sequence[TranslationModel],
+        models: Sequence[EncoderDecoder],
         *,
         source: Subword,
         target: Subword,
@@ -143,7 +144,7 @@ class Translator:
         shortlist: Shortlist | None = None,
         device: torch.device | str = "cpu",
         rank: Rank = rank_plainly,
-        language_model: TranslationModel | None = None,
+        language_model: EncoderDecoder | None = None,
     ) -> None:
         self.models, self.language_model = tuple(models), language_model
         self.source, self.target, self.normalizer = source, target, normalizer
@@ -475,7 +476,7 @@ class Translator:
 
 
 def scorer_of(
-    models: Sequence[TranslationModel], choose: Callable[[Tensor], Choice] | None = None
+    models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
 ) -> Scorer:
     """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
     scorers = [ModelScorer(model, choose) for model in models]
@@ -517,47 +518,3 @@ def require_int8(device: torch.device, *, fast: bool) -> None:
             f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
             'choose "bf16" or "fp32".'
         )
-
-
-def require_language_model(
-    folder: Path | str, found: LoadedModel, other: Path | str, translation: LoadedModel
-) -> None:
-    """Refuse a model that cannot be fused with a translation model.
-
-    Raises:
-        UsageError: it is a translation model.
-        ModelError: its pieces or its normalisation are not those of the target side.
-    """
-    if found.model.encoder.reads_source:
-        raise UsageError(f"--lm {folder}: holds a translation model; name a language model.")
-    if found.target.fingerprint != translation.target.fingerprint:
-        raise ModelError(
-            f"--lm {folder}: has other pieces than the target side of {other}; train it with "
-            f'[tokenizer] from = "{other}".'
-        )
-    if found.config.normalization != translation.config.normalization:
-        raise ModelError(
-            f"--lm {folder}: has another normalization than {other}; train it with the same."
-        )
-
-
-def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:
-    """Refuse an ensemble whose members would not mean the same by an id.
-
-    Raises:
-        ModelError: subword models or normalisation differ.
-    """
-    first = loaded[0]
-    for folder, other in zip(folders[1:], loaded[1:], strict=True):
-        what = ""
-        if other.target.fingerprint != first.target.fingerprint:
-            what = "target subword models"
-        elif other.source.fingerprint != first.source.fingerprint:
-            what = "source subword models"
-        elif other.config.normalization != first.config.normalization:
-            what = "normalizations"
-        if what:
-            raise ModelError(
-                f"{folders[0]} and {folder} have different {what} and cannot be an ensemble; "
-                "train its members on the same prepared data."
-            )

@@ -32,10 +32,10 @@ from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.translation import TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder
 
 
-def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> TranslationModel:
+def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> EncoderDecoder:
     """Build a model with new weights, drawn from the global random generator.
 
     Args:
@@ -66,7 +66,7 @@ def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) ->
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
         project.weight = target_embedding.weight
-    model = TranslationModel(encoder, decoder, OutputLayer(project))
+    model = EncoderDecoder(encoder, decoder, OutputLayer(project))
     initialize(config.initialization, model)
     return model
 
@@ -184,7 +184,7 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
             return None
 
 
-def initialize(config: InitConfig, model: TranslationModel) -> None:
+def initialize(config: InitConfig, model: EncoderDecoder) -> None:
     """Initialize the weights as configured."""
     match config:
         case UniformInitConfig():

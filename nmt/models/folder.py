@@ -31,8 +31,8 @@ from nmt.models.description import (
     describe_model_folder,
     find_model_folder,
 )
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.shortlist import Shortlist
-from nmt.models.translation import TranslationModel
 from nmt.models.weights import require_same_shapes, set_weights, weights_of
 from nmt.storage.files import write_bytes, write_json, write_text
 from nmt.storage.folders import new_folder
@@ -46,7 +46,7 @@ CARD = "README.md"
 class LoadedModel:
     """The content of a model folder, loaded into memory."""
 
-    model: TranslationModel
+    model: EncoderDecoder
     """The model, in evaluation mode, on the CPU."""
     config: FolderConfig
     """Content of `config.json`."""
@@ -76,7 +76,7 @@ class ModelCard:
 
 def save_model_folder(
     folder: Path,
-    model: TranslationModel,
+    model: EncoderDecoder,
     *,
     experiment: Experiment,
     pieces: Path,
@@ -199,7 +199,7 @@ def _sizes(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int]
             yield f"{path}{key}", value
 
 
-def write_card(config: FolderConfig, model: TranslationModel, card: ModelCard) -> str:
+def write_card(config: FolderConfig, model: EncoderDecoder, card: ModelCard) -> str:
     """Return the README of a model folder."""
     parameters = sum(weight.numel() for weight in model.parameters())
     languages = " → ".join(filter(None, (config.source_language, config.target_language)))

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from nmt.layers.output import OutputLayer
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.shortlist import Choice
 from nmt.models.state import DecoderState, Memory
-from nmt.models.translation import TranslationModel
 from nmt.search.hypothesis import IntArray
 
 
@@ -171,7 +171,7 @@ class ModelScorer:
     """
 
     def __init__(
-        self, model: TranslationModel, choose: Callable[[Tensor], Choice] | None = None
+        self, model: EncoderDecoder, choose: Callable[[Tensor], Choice] | None = None
     ) -> None:
         self.model, self.choose = model, choose
 

@@ -24,9 +24,9 @@ from nmt.config.training import (
 from nmt.data.batch import Batch
 from nmt.errors import explain_lack_of_memory
 from nmt.layers.regularization import l1_penalty, l2_penalty
-from nmt.models.translation import ScheduledSampling, TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 
-Model: TypeAlias = TranslationModel
+Model: TypeAlias = EncoderDecoder
 """Any model that can be trained: it has `encode`, `decode` and `output`."""
 
 

@@ -14,7 +14,7 @@ from nmt.config.search import SearchConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.fast.accelerate import accelerate, ranking
 from nmt.models.build import build_model
-from nmt.models.translation import TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
@@ -38,7 +38,7 @@ def measure_seconds(task: Task, point: Point, options: Options) -> float:
     return _median(translating(model, batch, point, options.precision), options)
 
 
-def draw_model(point: Point) -> TranslationModel:
+def draw_model(point: Point) -> EncoderDecoder:
     """Return an untrained model."""
     torch.manual_seed(_SEED)
     return build_model(point.model, source_vocab=point.vocabulary, target_vocab=point.vocabulary)
@@ -52,7 +52,7 @@ def draw_batch(point: Point, sentences: int) -> Batch:
     return make_batch([(source, target) for source, target in ids], range(sentences))
 
 
-def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[[], int]:
+def updating(model: EncoderDecoder, batch: Batch, precision: str) -> Callable[[], int]:
     """Return what makes one update, as `nmt.training.step.make_update` does, and counts it."""
     world = World()
     accelerate(model, "training")
@@ -79,7 +79,7 @@ def updating(model: TranslationModel, batch: Batch, precision: str) -> Callable[
 
 
 def translating(
-    model: TranslationModel, batch: Batch, point: Point, precision: str
+    model: EncoderDecoder, batch: Batch, point: Point, precision: str
 ) -> Callable[[], int]:
     """Return a function that translates the sources and returns their number."""
     accelerate(model.to(DTYPES[precision]).eval(), "search")

@@ -17,7 +17,7 @@ from nmt.fast.accelerate import Purpose, accelerate, describe_exchanges
 from nmt.fast.decoder import FastDecoder
 from nmt.fast.kernels import Kernels, kernels
 from nmt.models.build import build_model
-from nmt.models.translation import ScheduledSampling, TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 
 VOCAB = 23
 CELLS: dict[str, Any] = {
@@ -114,7 +114,7 @@ MORE_INT8 = {
 }
 
 
-def build(cell: str, decoder: str, unit: int, **dropout: float) -> TranslationModel:
+def build(cell: str, decoder: str, unit: int, **dropout: float) -> EncoderDecoder:
     """Return a plain model of float64 whose weights, biases and first states are all random.
 
     Sizes let the first layer of a decoder add what it reads to its output, if it is residual.
@@ -150,7 +150,7 @@ def build(cell: str, decoder: str, unit: int, **dropout: float) -> TranslationMo
     return model.double()
 
 
-def exchanged(plain: TranslationModel, way: Way, purpose: Purpose) -> TranslationModel:
+def exchanged(plain: EncoderDecoder, way: Way, purpose: Purpose) -> EncoderDecoder:
     """Return a copy with fast modules; bfloat16 is for search, training has autocast."""
     is_wide = purpose == "training" and way.dtype == torch.bfloat16
     fast = copy.deepcopy(plain).to(torch.float32 if is_wide else way.dtype)
@@ -159,7 +159,7 @@ def exchanged(plain: TranslationModel, way: Way, purpose: Purpose) -> Translatio
 
 
 def train(
-    model: TranslationModel, *, bf16: bool = False, sampling: ScheduledSampling | None = None
+    model: EncoderDecoder, *, bf16: bool = False, sampling: ScheduledSampling | None = None
 ) -> dict[str, Tensor]:
     """Return features, losses and gradients of a batch."""
     model.train()
@@ -177,7 +177,7 @@ def train(
 
 
 @torch.no_grad()
-def search(model: TranslationModel) -> dict[str, Tensor]:
+def search(model: EncoderDecoder) -> dict[str, Tensor]:
     """Return what two hypotheses of each sentence see at each step."""
     model.eval()
     memory = model.encode(SOURCE, MASK)
@@ -209,7 +209,7 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], toleranc
 @cache
 def plain_results(
     cell: str, decoder: str, unit: int, sampling: ScheduledSampling | None = None, **dropout: float
-) -> tuple[TranslationModel, dict[str, Tensor], dict[str, Tensor]]:
+) -> tuple[EncoderDecoder, dict[str, Tensor], dict[str, Tensor]]:
     """Return a plain model, and what it computes in training and in search."""
     model = build(cell, decoder, unit, **dropout)
     return model, train(model, sampling=sampling), search(model)

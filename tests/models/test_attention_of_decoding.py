@@ -8,7 +8,7 @@ import torch
 from nmt.config.model import ModelConfig
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
-from nmt.models.translation import TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder
 
 SOURCE = torch.tensor([[4, 5, 6, 7], [8, 9, 0, 0]])
 TARGET_IN = torch.tensor([[2, 4, 5], [2, 6, 7]])
@@ -19,7 +19,7 @@ DECODERS = [
 ]
 
 
-def make(**decoder: object) -> TranslationModel:
+def make(**decoder: object) -> EncoderDecoder:
     config = {
         "embedding": {"size": 16},
         "encoder": {"hidden_size": 16},

@@ -19,7 +19,7 @@ from nmt.config.search import SearchConfig
 from nmt.fast.accelerate import Purpose, accelerate
 from nmt.fast.kernels import kernels
 from nmt.models.build import build_model
-from nmt.models.translation import TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 
@@ -109,7 +109,7 @@ SENTENCES = st.lists(WORDS, max_size=5).map(lambda words: [*words, EOS])
 PAIRS = st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=3)
 
 
-def make(config: ModelConfig, path: Path, seed: int) -> TranslationModel:
+def make(config: ModelConfig, path: Path, seed: int) -> EncoderDecoder:
     """Return a plain model with random weights, biases and first states among them."""
     model = build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).to(path.dtype)
     generator = torch.Generator().manual_seed(seed)
@@ -119,7 +119,7 @@ def make(config: ModelConfig, path: Path, seed: int) -> TranslationModel:
     return model
 
 
-def weights_of(model: TranslationModel) -> dict[str, Array]:
+def weights_of(model: EncoderDecoder) -> dict[str, Array]:
     return {name: value.double().numpy() for name, value in model.state_dict().items()}
 
 
@@ -131,7 +131,7 @@ def padded(sentences: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-def directions(model: TranslationModel, generator: np.random.Generator) -> Iterator[dict]:
+def directions(model: EncoderDecoder, generator: np.random.Generator) -> Iterator[dict]:
     """Yield a direction of unit length for each weight; tied weights move together."""
     names: dict[int, list[str]] = {}
     for name, value in model.state_dict().items():
@@ -144,7 +144,7 @@ def directions(model: TranslationModel, generator: np.random.Generator) -> Itera
 
 def check_features(
     config: ModelConfig,
-    model: TranslationModel,
+    model: EncoderDecoder,
     pairs: list[Pair],
     weights: Weights,
     within: float,
@@ -175,7 +175,7 @@ def check_features(
 
 def check_gradients(
     config: ModelConfig,
-    model: TranslationModel,
+    model: EncoderDecoder,
     pairs: list[Pair],
     *,
     smoothing: float,

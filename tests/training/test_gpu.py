@@ -25,8 +25,8 @@ from nmt.fast.ranking import ranking
 from nmt.fast.recurrent import unroll_torch
 from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
 from nmt.models.build import build_model
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.shortlist import Shortlist
-from nmt.models.translation import TranslationModel
 from nmt.search.forced import score_targets
 from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
@@ -58,7 +58,7 @@ DECODERS = [
 
 def build(
     device: torch.device, decoder: dict[str, Any] | None = None, *, fast: Purpose | None = None
-) -> TranslationModel:
+) -> EncoderDecoder:
     """Return a model with the same weights on any device: two layers of each.
 
     Its modules are plain, or fast ones for a purpose.

@@ -14,7 +14,7 @@ from tiny import tiny, write_corpus
 
 from nmt.data.prepare import prepare
 from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
-from nmt.models.translation import TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
 from nmt.training import checkpoint, journal, step, training_run, validation
@@ -248,7 +248,7 @@ def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError(complaint)
 
-    monkeypatch.setattr(TranslationModel, "decode", refuse)
+    monkeypatch.setattr(EncoderDecoder, "decode", refuse)
     text = (
         r"memory is too small for \d+ pairs with [\d,]+ target pieces, the longest of them with "
         r"\d+ and \d+; lower training\.batch_tokens"

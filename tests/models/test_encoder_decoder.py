@@ -9,7 +9,7 @@ import torch
 from nmt.config.model import ModelConfig
 from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.build import build_model
-from nmt.models.translation import ScheduledSampling, TranslationModel
+from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 
 VOCAB = 11
 BASE: dict[str, Any] = {
@@ -20,13 +20,13 @@ BASE: dict[str, Any] = {
 }
 
 
-def make(**decoder: Any) -> TranslationModel:
+def make(**decoder: Any) -> EncoderDecoder:
     """Return a small float64 model with random weights, in evaluation mode."""
     config = {**BASE, "decoder": {**BASE["decoder"], **decoder}}
     return build(config)
 
 
-def build(config: dict[str, Any]) -> TranslationModel:
+def build(config: dict[str, Any]) -> EncoderDecoder:
     model = build_model(ModelConfig.model_validate(config), source_vocab=VOCAB, target_vocab=VOCAB)
     return model.double().eval()
 
@@ -53,7 +53,7 @@ DECODERS = [
 
 
 @torch.no_grad()
-def stepwise(model: TranslationModel, memory: Any, target_in: torch.Tensor) -> torch.Tensor:
+def stepwise(model: EncoderDecoder, memory: Any, target_in: torch.Tensor) -> torch.Tensor:
     state, features = model.start(memory), []
     for position in range(target_in.shape[1]):
         step = model.step(target_in[:, position], state, memory)

@@ -27,8 +27,8 @@ class ScheduledSampling:
     """How to choose the model's prediction: draw it from its distribution, or take the best."""
 
 
-class TranslationModel(nn.Module):
-    """p(target | source), factorized from left to right.
+class EncoderDecoder(nn.Module):
+    """p(target | source), factorized from left to right; with `NoEncoder`, p(target) alone.
 
     Args:
         encoder: reads the source.

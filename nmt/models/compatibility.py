@@ -1,0 +1,51 @@
+"""Which models can be used together: those that mean the same by an id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nmt.errors import ModelError, UsageError
+from nmt.models.folder import LoadedModel
+
+
+def require_language_model(
+    folder: Path | str, found: LoadedModel, other: Path | str, translation: LoadedModel
+) -> None:
+    """Refuse a model that cannot be fused with a translation model.
+
+    Raises:
+        UsageError: it is a translation model.
+        ModelError: its pieces or its normalisation are not those of the target side.
+    """
+    if found.model.encoder.reads_source:
+        raise UsageError(f"--lm {folder}: holds a translation model; name a language model.")
+    if found.target.fingerprint != translation.target.fingerprint:
+        raise ModelError(
+            f"--lm {folder}: has other pieces than the target side of {other}; train it with "
+            f'[tokenizer] from = "{other}".'
+        )
+    if found.config.normalization != translation.config.normalization:
+        raise ModelError(
+            f"--lm {folder}: has another normalization than {other}; train it with the same."
+        )
+
+
+def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:
+    """Refuse an ensemble whose members would not mean the same by an id.
+
+    Raises:
+        ModelError: subword models or normalisation differ.
+    """
+    first = loaded[0]
+    for folder, other in zip(folders[1:], loaded[1:], strict=True):
+        what = ""
+        if other.target.fingerprint != first.target.fingerprint:
+            what = "target subword models"
+        elif other.source.fingerprint != first.source.fingerprint:
+            what = "source subword models"
+        elif other.config.normalization != first.config.normalization:
+            what = "normalizations"
+        if what:
+            raise ModelError(
+                f"{folders[0]} and {folder} have different {what} and cannot be an ensemble; "
+                "train its members on the same prepared data."
+            )
