@@ -106,6 +106,8 @@ class ScoredPair:
     """Target pieces, the end symbol last; an empty pair has none."""
     log_probs: tuple[float, ...]
     """Natural log-probability of each."""
+    words: int
+    """Words between spaces, the end of the line being one; an empty pair has none."""
 
     @property
     def log_prob(self) -> float:
@@ -342,10 +344,16 @@ class Translator:
             targets = self._read(self.target, texts[1], max_length, "target line", "scored")
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
-            found: dict[int, ScoredPair] = {}
+            found: dict[int, list[float]] = {}
             for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
                 found |= self._score_batch(batch, sources, targets)
-            yield from (found.get(number, ScoredPair((), ())) for number in numbers)
+            for number in numbers:
+                if number in found:
+                    pieces = tuple(self.target.pieces(targets[number]))
+                    words = len(texts[1][number].split()) + 1
+                    yield ScoredPair(pieces, tuple(found[number]), words)
+                else:
+                    yield ScoredPair((), (), 0)
             first += len(window)
 
     def _score_batch(
@@ -353,18 +361,14 @@ class Translator:
         batch: SentenceBatch,
         sources: Mapping[int, list[int]],
         targets: Mapping[int, list[int]],
-    ) -> dict[int, ScoredPair]:
-        """Return the scores of a batch of pairs by their numbers."""
+    ) -> dict[int, list[float]]:
+        """Return the log-probabilities of the pieces of each pair by its number."""
         with self._computing(batch):
             source, source_mask = self._pad([sources[number] for number in batch.rows])
             target, target_mask = self._pad([targets[number] for number in batch.rows])
             found = score_targets(self.scorer, source, source_mask, target, target_mask).tolist()
-        return {
-            number: ScoredPair(
-                tuple(self.target.pieces(targets[number])), tuple(values[: len(targets[number])])
-            )
-            for number, values in zip(batch.rows, found, strict=True)
-        }
+        each = zip(batch.rows, found, strict=True)
+        return {number: values[: len(targets[number])] for number, values in each}
 
     def _read(
         self, subword: Subword, texts: Mapping[int, str], most: int, side: str, done: str

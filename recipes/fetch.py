@@ -106,6 +106,9 @@ _SIGMORPHON = (
     "821bcdece5a47820872215969f275004b0abe80c/data/high"
 )
 
+EMBEDDED = ("toy", "toy-lm")
+"""Recipes whose corpus is part of the project, in data/."""
+
 CORPORA = {
     "multi30k-en-de": _multi30k(
         "de",
@@ -303,10 +306,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Put the corpus of a recipe into its data folder.")
     parser.add_argument("name", help="folder of the recipe below recipes/")
     name = parser.parse_args(arguments).name
-    if name == "toy":
-        return 0  # its corpus is part of the project
+    if name in EMBEDDED:
+        return 0
     if name not in CORPORA:
-        known = ", ".join(["toy", *CORPORA])
+        known = ", ".join([*EMBEDDED, *CORPORA])
         print(f"no recipe {name!r}; known recipes: {known}", file=sys.stderr)
         return 2
     local = Path(os.environ["NMT_DATA"]) if os.environ.get("NMT_DATA") else None

@@ -48,8 +48,8 @@ def test_every_config_loads_and_has_its_readme(config: Path) -> None:
 def test_every_config_names_the_files_that_are_fetched(config: Path) -> None:
     data = resolve_paths(load(config), config.parent).data
     assert data.test is not None
-    named = {Path(file) for pair in (data.train, data.valid, data.test) for file in pair}
-    if config.parent.name == "toy":
+    named = {Path(file) for pair in (data.train, data.valid, data.test) for file in pair if file}
+    if config.parent.name in fetch.EMBEDDED:
         assert all(file.is_file() for file in named)
     else:
         fetched = {config.parent / "data" / name for name in fetch.CORPORA[config.parent.name].sums}
@@ -63,10 +63,17 @@ def test_make_trains_and_scores_the_files_of_the_config(config: Path) -> None:
         ["make", "-n", "-f", "recipes/Makefile", f"NAME={name}", "BIN=bin"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    source, reference = resolve_paths(load(config), config.parent).data.test or ("", "")
+    data = resolve_paths(load(config), config.parent).data
+    source, reference = data.test or ("", "")
     assert f"bin/python recipes/fetch.py {name}\n" in done.stdout
     assert f"bin/nmt train recipes/{name}/config.toml --run runs/{name}" in done.stdout
-    tested = f"--test {Path(source).relative_to(ROOT)} {Path(reference).relative_to(ROOT)} "
+    tested = f"{Path(reference).relative_to(ROOT)} "
+    if data.has_source:
+        tested = (
+            f"bin/nmt evaluate --run runs/{name} --test {Path(source).relative_to(ROOT)} {tested}"
+        )
+    else:
+        tested = f"bin/nmt score runs/{name} --target {tested}"
     assert tested in done.stdout
 
 
@@ -318,7 +325,7 @@ def test_a_corpus_that_cannot_be_downloaded_says_so(
 
 def test_an_unknown_recipe_exits_with_2(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch.main(["klingon"]) == 2
-    assert "no recipe 'klingon'; known recipes: toy, multi30k-en-de" in capsys.readouterr().err
+    assert "no recipe 'klingon'; known recipes: toy, toy-lm, multi30k-en-de" in capsys.readouterr().err
 
 
 def test_toy_needs_nothing_fetched(recipes: Path) -> None:

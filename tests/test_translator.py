@@ -196,7 +196,7 @@ def test_a_pairs_score_is_that_of_the_whole_sequence_path(translator):
 def test_a_pair_of_empty_lines_scores_what_its_translation_does(translator):
     blank, text, other_blank = translator.score([("", ""), ("a cat", "un gatto"), (" ", "\u3000")])
     (translation,) = translator.translate([""])
-    assert blank == other_blank == ScoredPair((), ())
+    assert blank == other_blank == ScoredPair((), (), 0)
     assert (blank.log_prob, blank.mean) == (translation.log_prob, 0.0)
     assert text == next(translator.score([("a cat", "un gatto")]))
     assert list(translator.score([("", "")])) == [blank]

@@ -51,6 +51,10 @@ def evaluate(
         Path | None,
         typer.Option("-o", "--output", help="With --run: keep the translations."),
     ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="With --run: compute the plain equations, see `translate`."),
+    ] = False,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples for confidence intervals; 0 = none.")
     ] = 1000,
@@ -73,13 +77,15 @@ def evaluate(
         make_metric(name, tokenize=tokenize)
     if source and not by_length:
         raise UsageError("--source is for --by-length; add that, or omit --source")
+    if plain and not run:
+        raise UsageError("--plain is for --run; add that, or omit --plain")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
     refuse_to_replace(output, *(test or ()), against, source)
     other = _read(against) if against else None
     measured = _read(source) if source else None
     if run and test and hypothesis is None and reference is None:
-        hypotheses, references = _translate(run, test, output)
+        hypotheses, references = _translate(run, test, output, fast=not plain)
         names = ("the translation", str(test[1]))
     elif hypothesis and reference and not run and test is None and output is None:
         hypotheses, references = _read(hypothesis), _read(reference)
@@ -121,14 +127,14 @@ def _read(path: Path) -> list[str]:
 
 
 def _translate(
-    run: Sequence[Path], test: tuple[Path, Path], output: Path | None
+    run: Sequence[Path], test: tuple[Path, Path], output: Path | None, *, fast: bool
 ) -> tuple[list[str], list[str]]:
     """Return the translations of a test set and its references."""
     from nmt.text.lines import read_parallel
     from nmt.translator import Translator
 
     pairs = list(read_parallel(*test))
-    translator = Translator.load(run[0] if len(run) == 1 else run)
+    translator = Translator.load(run[0] if len(run) == 1 else run, fast=fast)
     found = (one_line(each.text) for each in translator.translate(source for source, _ in pairs))
     translations = list(_keep(found, output) if output else found)
     return translations, [reference for _, reference in pairs]

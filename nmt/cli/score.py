@@ -1,5 +1,6 @@
 """`nmt score`: log-probabilities of given translations."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from nmt.cli.lines_out import json_line, one_line
 from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -33,6 +36,9 @@ def score(
         Literal["fp32", "bf16", "int8"],
         typer.Option(help="Precision of matrix products; bf16 and int8 are faster on new CPUs."),
     ] = "fp32",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
+    ] = False,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",
@@ -48,8 +54,10 @@ def score(
 
     Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs. N pairs
     in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
+    The log ends with the perplexity of the whole text, per piece and per word.
     """
     from nmt.text.lines import read_lines, read_parallel
+    from nmt.training.journal import format_perplexity
     from nmt.translator import Translator
 
     refuse_to_replace(output, source, target)
@@ -58,7 +66,9 @@ def score(
         pairs = (("", line) for line in read_lines(target, bad_lines=bad_lines))
     else:  # lines are counted before a model is loaded
         pairs = read_parallel(source, target, bad_lines=bad_lines)
-    translator = Translator.load(run, device=device, precision=precision, threads=threads)
+    translator = Translator.load(
+        run, device=device, precision=precision, threads=threads, fast=not plain
+    )
     if translator.has_source != (source is not None):
         needed = "add --source FILE" if translator.has_source else "leave --source out"
         kind = "translation" if translator.has_source else "language"
@@ -66,8 +76,12 @@ def score(
     scored = translator.score(
         pairs, batch_size=batch_size, batch_tokens=batch_tokens, max_length=max_length
     )
+    lines = pieces = words = 0
+    loss = 0.0
     with line_writer(output) as write:
         for number, pair in enumerate(scored):
+            lines, pieces, words = lines + 1, pieces + len(pair.pieces), words + pair.words
+            loss -= pair.log_prob
             if as_json:
                 record: dict[str, object] = {
                     "id": number,
@@ -84,3 +98,10 @@ def score(
                 each = zip(pair.pieces, pair.log_probs, strict=True)
                 columns.append(" ".join(f"{piece}={value:.4f}" for piece, value in each))
             write(one_line("\t".join(columns)))
+    if pieces:
+        log.info(
+            "%s lines  ppl %s  per word %s",
+            f"{lines:,}",
+            format_perplexity(loss / pieces),
+            format_perplexity(loss / words),
+        )

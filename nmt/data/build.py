@@ -96,8 +96,8 @@ class Preparation:
             dropped=dict(self._dropped),
             valid_pairs=valid_pairs,
             valid_kept=valid_kept,
-            joint=source is target,
-            source_vocab=source.vocab_size,
+            joint=self._data.has_source and source is target,
+            source_vocab=source.vocab_size if self._data.has_source else 0,
             target_vocab=target.vocab_size,
             unknown_percent=100 * self._unknown / self._pieces,
         )
@@ -194,7 +194,7 @@ class Preparation:
 
     def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
         """Write the pairs that are fit as a corpus, list the others; return how many are fit."""
-        self._report(f"encoding {clean:,} pairs")
+        self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
         length_filter = LengthFilter(self._data.max_length, self._data.max_ratio)
 
         def kept() -> Iterator[EncodedPair]:

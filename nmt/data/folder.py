@@ -39,7 +39,7 @@ class PreparedSummary(BaseModel):
         valid_pairs: pairs of the validation files.
         valid_kept: those of them that count in the loss.
         joint: whether both languages share one vocabulary.
-        source_vocab: pieces of the source vocabulary, special ones included.
+        source_vocab: pieces of the source vocabulary, special ones included; 0 without a source.
         target_vocab: pieces of the target vocabulary.
         unknown_percent: share of <unk> among the pieces of the training pairs.
         seconds: duration of the preparation.
@@ -63,15 +63,18 @@ class PreparedSummary(BaseModel):
 
     def describe(self) -> list[str]:
         """Return a few lines for people."""
-        train = f"train  {self.pairs:,} pairs   {self.kept:,} kept"
+        unit = "pairs" if self.source_vocab else "lines"
+        train = f"train  {self.pairs:,} {unit}   {self.kept:,} kept"
         if self.dropped:
             reasons = ", ".join(f"{self.dropped[r]:,} {r}" for r in REASONS if r in self.dropped)
             train += f"  ({reasons})   details: {self.folder / DROPPED}"
-        valid = f"valid  {self.valid_pairs:,} pairs"
+        valid = f"valid  {self.valid_pairs:,} {unit}"
         if skipped := self.valid_pairs - self.valid_kept:
             valid += f"   {skipped:,} with an empty or overlong side skipped"
-        sizes = f"source {self.source_vocab:,}, target {self.target_vocab:,}"
-        vocab = f"vocab  {f'joint {self.source_vocab:,}' if self.joint else sizes}"
+        sizes = f"target {self.target_vocab:,}"
+        if self.source_vocab:
+            sizes = f"source {self.source_vocab:,}, {sizes}"
+        vocab = f"vocab  {f'joint {self.target_vocab:,}' if self.joint else sizes}"
         if self.up_to_date:
             place = f"up to date in {self.folder}"
         else:

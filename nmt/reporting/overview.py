@@ -75,10 +75,15 @@ def _data(run: Path) -> list[str]:
     for name in ("train", "valid"):
         try:
             counts = load_metadata(run / DATA / name / INDEX)
-            lines.append(
-                f"{name} {counts['pairs']:,} pairs, {counts['source_tokens']:,} source and "
-                f"{counts['target_tokens']:,} target pieces"
+            pairs, source, target = (
+                counts[key] for key in ("pairs", "source_tokens", "target_tokens")
             )
+            if source == pairs:  # nothing but the ends of lines: a language model
+                lines.append(f"{name} {pairs:,} lines, {target:,} pieces")
+            else:
+                lines.append(
+                    f"{name} {pairs:,} pairs, {source:,} source and {target:,} target pieces"
+                )
         except (ModelError, ValueError, KeyError, TypeError):
             continue  # missing or damaged; `nmt train` explains
     return lines

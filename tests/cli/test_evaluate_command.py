@@ -112,6 +112,7 @@ def test_doubts_are_logged_and_not_printed(caplog):
             (*FILES, "--source", "src"),
             "--source is for --by-length; add that, or omit --source",
         ),
+        ((*FILES, "--plain"), "--plain is for --run; add that, or omit --plain"),
         ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
 )
@@ -131,11 +132,12 @@ class StubTranslator:
     """Answers every line with the hypothesis of the same number."""
 
     loaded: object = None
+    fast = False
     asked = 0
 
     @classmethod
-    def load(cls, run: object) -> "StubTranslator":
-        cls.loaded = run
+    def load(cls, run: object, *, fast: bool) -> "StubTranslator":
+        cls.loaded, cls.fast = run, fast
         return cls()
 
     def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
@@ -159,6 +161,9 @@ def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
     assert result.stdout == call(*FILES).stdout
     assert Path("kept").read_bytes() == Path("hyp").read_bytes()
     assert translator.loaded == Path("runs/x")
+    assert translator.fast
+    assert call(*RUN, "--plain").stdout == result.stdout
+    assert not translator.fast
 
 
 def test_a_file_that_cannot_be_written_is_found_before_translating(translator):

@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -399,6 +400,33 @@ def test_pairs_are_scored(nmt, model_folder, tmp_path):
     record = json.loads(lines[1])
     assert sum(record["logprobs"]) == pytest.approx(record["logprob"])
     assert len(record["pieces"]) == record["tokens"]
+
+
+def test_the_perplexity_of_all_pairs_is_logged(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_text("a cat\n\nthe dog sleeps\n")
+    target.write_text("un gatto\n\nil cane dorme\n")
+    command = ["score", model_folder, "--source", source, "--target", target]
+    _, lines, log = nmt(*command)
+    log_prob, pieces = (
+        sum(map(float, column)) for column in list(zip(*map(str.split, lines), strict=True))[:2]
+    )
+    per_piece, per_word = math.exp(-log_prob / pieces), math.exp(-log_prob / 7)
+    found = re.search(r"3 lines  ppl (\S+)  per word (\S+)\n", log)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(per_piece, rel=1e-2)
+    assert float(found[2]) == pytest.approx(per_word, rel=1e-2)
+    assert [float(line.split("\t")[0]) for line in nmt(*command, "--plain")[1]] == pytest.approx(
+        [float(line.split("\t")[0]) for line in lines], abs=1e-3
+    )
+
+
+def test_nothing_to_score_has_no_perplexity(nmt, model_folder, tmp_path):
+    blank = tmp_path / "blank"
+    blank.write_text("\n")
+    code, lines, log = nmt("score", model_folder, "--source", blank, "--target", blank)
+    assert (code, lines) == (0, ["0.0000\t0\t0.0000"])
+    assert "ppl" not in log
 
 
 def test_a_skipped_pair_scores_as_an_empty_one(nmt, model_folder, tmp_path):
