@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "recipes"))
+sys.path[:0] = [str(ROOT / "recipes"), str(ROOT / "tests" / "benchmark")]
 
 from bench.corpus import (  # noqa: E402
     TOKENIZER,
@@ -23,6 +23,7 @@ from bench.corpus import (  # noqa: E402
     prepare_corpus,
 )
 from bench.environment import Environment  # noqa: E402
+from bench.fast_paths import gains  # noqa: E402
 from bench.floor import Floors  # noqa: E402
 from bench.measure import (  # noqa: E402
     Moment,
@@ -40,6 +41,7 @@ from bench.systems import nmt as nmt_system  # noqa: E402
 from bench.systems.all import SYSTEMS  # noqa: E402
 from bench.systems.fairseq import allow_defaults  # noqa: E402
 from bench.systems.joeynmt import training_config  # noqa: E402
+from tiny_sizes import set_up_tiny  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.config.load import load  # noqa: E402
@@ -101,6 +103,16 @@ def test_all_learn_from_the_same_pieces_though_nmt_keeps_those_of_each_side(
 def test_batches_by_the_longer_side_hold_as_many_target_tokens() -> None:
     assert MULTI30K.longer_side_of_update == round(4096 * 484_117 / 457_443)
     assert MULTI30K.sample.sentences == 260
+
+
+# Fast paths
+
+
+def test_each_fast_path_is_measured_with_and_without(tmp_path: Path) -> None:
+    """Names that the script replaces exist, or this fails."""
+    found = list(gains(set_up_tiny(tmp_path), tmp_path, windows=1))
+    assert len({(work, path) for work, path, _ in found}) == len(found) == 7 + 3 * 6
+    assert all(gain.fastest > 0 and gain.middle > 0 for _, _, gain in found)
 
 
 # The floor

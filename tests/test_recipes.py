@@ -325,7 +325,9 @@ def test_a_corpus_that_cannot_be_downloaded_says_so(
 
 def test_an_unknown_recipe_exits_with_2(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fetch.main(["klingon"]) == 2
-    assert "no recipe 'klingon'; known recipes: toy, toy-lm, multi30k-en-de" in capsys.readouterr().err
+    assert (
+        "no recipe 'klingon'; known recipes: toy, toy-lm, multi30k-en-" in capsys.readouterr().err
+    )
 
 
 def test_toy_needs_nothing_fetched(recipes: Path) -> None:

@@ -52,6 +52,7 @@ def bench(
     train_fraction_of_floor        speed of training relative to the first floor
     train_fraction_of_floor_with_optimizer
                                    and relative to the second
+    kernels_compiled_per_update    by oneDNN, after 50 updates: each shape of a product takes one
     translate_tokens_per_second    speed of translation, by beam and batch
     peak_rss_mb                    peak memory, in 10^6 bytes, by task
     startup_seconds                from the start of `nmt translate` to its first line

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt.fast.kernels import WIDTH, Kernels, kernels, supports
-from nmt.fast.shapes import compiles_shapes
+from nmt.fast.shapes import multiply_batch
 from nmt.fast.shared import SharedMatrix
 from nmt.layers.attention import (
     DotAttention,
@@ -30,15 +30,9 @@ def attention_kernels(query: Tensor, keys: Tensor, states: Tensor) -> Kernels | 
     return kernels() if fits else None
 
 
-def multiply_batch(left: Tensor, right: Tensor) -> Tensor:
-    """Return `left` [batch, a, b] times `right` [batch, b, c], [batch, a, c].
-
-    Where shapes are compiled, in float32: sentences have all lengths, and this is little work.
-    """
-    if torch.is_grad_enabled() and compiles_shapes(left):
-        with torch.autocast("cpu", enabled=False):
-            return (left.float() @ right.float()).to(right.dtype)
-    return torch.matmul(left, right)
+def multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left` [batch, a, b] times `right` [batch, b, c], [batch, a, c]."""
+    return multiply_batch(left, right) if torch.is_grad_enabled() else left @ right
 
 
 class SharedMemory:
@@ -99,11 +93,11 @@ class FastProductAttention(ProductAttention):
                 query.contiguous(), keys, states, mask.contiguous(), self.temperature
             )
         weights = self(query, keys, mask)
-        return multiply_batch(weights.to(states.dtype), states), weights
+        return multiply(weights.to(states.dtype), states), weights
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """See `ProductAttention`; the softmax is float32 where products are half precision."""
-        scores = multiply_batch(query, keys.transpose(1, 2))  # [batch, queries, src_len]
+        scores = multiply(query, keys.transpose(1, 2))  # [batch, queries, src_len]
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         return normalize_scores(scores, mask, self.temperature)
 

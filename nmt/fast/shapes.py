@@ -57,6 +57,17 @@ def multiply_transposed(left: Tensor, right: Tensor) -> Tensor:
     return left.t() @ right
 
 
+def multiply_batch(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left` [batch, a, b] times `right` [batch, b, c], [batch, a, c].
+
+    In float32 where shapes are compiled: sentences have all lengths, and this is little work.
+    """
+    if compiles_shapes(left):
+        with torch.autocast("cpu", enabled=False):
+            return (left.float() @ right.float()).to(right.dtype)
+    return left @ right
+
+
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return W x + b [..., outputs] of `inputs` x [..., size], in bfloat16, with gradients."""
     product: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt.fast.kernels import kernels, supports
 from nmt.fast.linear import FastLinear, multiply
-from nmt.fast.shapes import multiply_transposed
+from nmt.fast.shapes import multiply_batch, multiply_transposed
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Tap(torch.autograd.Function):
         if inputs.dim() == 2:
             grad_matrix = multiply_transposed(inputs, gradients).to(ctx.dtype)
         else:
-            grad_matrix = (inputs.transpose(-1, -2) @ gradients).to(ctx.dtype)
+            grad_matrix = multiply_batch(inputs.mT, gradients).to(ctx.dtype)
         grad_bias = sum_rows(gradients, ctx.dtype) if ctx.has_bias else None
         return grad_matrix, grad_bias, None
 
