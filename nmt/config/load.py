@@ -214,7 +214,7 @@ def _too_large(section: Document, keys: tuple[str, ...] = ()) -> Iterator[Fault]
 
 
 # Replaces missing data, so that the other sections can still be compared with each other.
-_SOME_DATA = {"source": "a", "target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
+_SOME_DATA = {"target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
 
 
 def _without(document: Document, faults: Sequence[Fault]) -> Experiment | None:

@@ -10,10 +10,12 @@
 namespace nmt {
 
 // Compilers handle vectors wider than the machine's registers number by number.
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 constexpr long kWidth = 16;
-#else
+#elif defined(__AVX__)
 constexpr long kWidth = 8;
+#else
+constexpr long kWidth = 4;
 #endif
 
 typedef float Lanes __attribute__((vector_size(4 * kWidth)));
