@@ -29,7 +29,7 @@ def test_pieces_belong_to_the_words_between_spaces():
         (["▁a", "<unk>", "▁b"], [0, 0, 1]),
     ],
 )
-def test_words_of_all_kinds_of_pieces(pieces, words):
+def test_pieces_of_any_kind_are_mapped_to_words(pieces, words):
     assert words_of_pieces(pieces) == words
 
 
@@ -37,7 +37,7 @@ def test_an_unknown_word_of_a_word_vocabulary_is_a_word():
     assert words_of_pieces(["<unk>", "▁a", "<unk>", "<unk>"], one_each=True) == [0, 1, 2, 3]
 
 
-def test_a_target_word_is_linked_to_where_its_pieces_look_most():
+def test_a_target_word_is_linked_to_the_source_word_with_most_attention():
     # source: ▁a ▁b c </s>; target: ▁x y ▁z
     attention = torch.tensor(
         [
@@ -55,7 +55,7 @@ def test_an_empty_side_has_no_links():
     assert align_words(torch.ones(1, 3), [0, 1], [None]) == []
 
 
-def test_pharaoh_form_comes_back_as_it_was():
+def test_pharaoh_format_round_trips():
     links = [(0, 0), (10, 1), (2, 3)]
     assert format_pharaoh(links) == "0-0 10-1 2-3"
     assert parse_pharaoh("0-0 10-1 2-3\n") == set(links)
@@ -65,12 +65,12 @@ def test_pharaoh_form_comes_back_as_it_was():
 
 
 @given(links=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
-def test_any_links_come_back_from_pharaoh_form(links):
+def test_any_links_round_trip_in_pharaoh_format(links):
     assert parse_pharaoh(format_pharaoh(links)) == set(links)
 
 
 @given(line=st.one_of(st.text(), st.text("0123456789-² \n١"), st.just("1-" + "9" * 5000)))
-def test_any_line_is_links_or_is_refused(line):
+def test_any_line_is_parsed_or_refused(line):
     try:
         links = parse_pharaoh(line)
     except DataError as error:

@@ -75,7 +75,7 @@ def job(tmp_path: Path) -> Training:
 # The corpus
 
 
-def test_all_learn_from_the_same_pieces_though_nmt_keeps_those_of_each_side(
+def test_all_systems_train_on_the_same_pieces_as_nmt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = TOKENIZER.model_copy(update={"vocab_size": 400})
@@ -125,7 +125,7 @@ RATES = {
 }
 
 
-def test_floors_are_measured_by_precision_and_reported_once(
+def test_floors_are_measured_per_precision_and_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[Command] = []
@@ -198,7 +198,7 @@ def test_a_report_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_other_lines_are_no_reports(name: str) -> None:
+def test_other_lines_are_not_reports(name: str) -> None:
     others = [line for system, (line, _) in LINES.items() if system != name]
     others += [
         "run runs/x  params 13.2 M  device cpu (1 threads, bf16)  seed 1  resume: no checkpoint",
@@ -258,7 +258,7 @@ def test_speed_is_taken_between_the_lines_after_the_warm_up() -> None:
     assert training_speed(moments, warmup=2) == (3000.0, 4500.0)
 
 
-def test_a_rate_counts_for_as_long_as_it_was_kept() -> None:
+def test_a_rate_is_weighted_by_its_duration() -> None:
     moments = [
         Moment(at, Progress(update, rate=rate))
         for at, update, rate in [(0.0, 1, 1.0), (1.0, 2, 1000.0), (4.0, 3, 2000.0)]
@@ -266,7 +266,7 @@ def test_a_rate_counts_for_as_long_as_it_was_kept() -> None:
     assert training_speed(moments, warmup=1) == (1750.0, 3500.0)
 
 
-def test_one_line_is_no_speed() -> None:
+def test_one_line_gives_no_speed() -> None:
     with pytest.raises(UnavailableError, match="1 updates were reported"):
         training_speed([Moment(0.0, Progress(1, tokens=1.0))], warmup=1)
 
@@ -278,7 +278,7 @@ def python(program: str, folder: Path) -> Command:
     return Command([sys.executable, "-c", program], folder, thread_settings(3))
 
 
-def test_the_program_itself_is_small_since_its_memory_counts_for_those_it_starts() -> None:
+def test_the_benchmark_does_not_import_torch() -> None:
     program = "import bench.run, sys; print('torch' in sys.modules)"
     done = finish(Command([sys.executable, "-c", program], ROOT / "recipes", {}))
     assert done.output == "False\n"
@@ -308,7 +308,7 @@ def test_training_is_stopped_after_its_updates(tmp_path: Path) -> None:
     assert watched.peak_mb > 1
 
 
-def test_training_that_ends_early_is_unavailable(tmp_path: Path) -> None:
+def test_training_that_ends_early_is_reported_as_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="RuntimeError: out of luck"):
         watch(python("raise RuntimeError('out of luck')", tmp_path), lambda line: None, updates=5)
 
@@ -336,7 +336,7 @@ def test_nmt_accepts_its_configuration(job: Training) -> None:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_all_are_told_the_same(name: str, job: Training) -> None:
+def test_all_systems_get_the_same_hyperparameters(name: str, job: Training) -> None:
     (job.folder / "data").mkdir()
     command = SYSTEMS[name].train(Environment(job.folder / "environment"), job)
     configs = [path.read_text() for path in job.folder.glob("config.*")]
@@ -349,7 +349,7 @@ def test_all_are_told_the_same(name: str, job: Training) -> None:
     assert command.environment["OMP_NUM_THREADS"] == str(workers)
 
 
-def test_joeynmt_gets_as_many_target_tokens_an_update_as_the_others(job: Training) -> None:
+def test_joeynmt_gets_as_many_target_tokens_per_update_as_the_others(job: Training) -> None:
     training = training_config(job)["training"]
     assert (training["batch_type"], training["batch_size"]) == ("sentence", 260)
 
@@ -424,7 +424,7 @@ def options(cache: Path) -> Options:
     )  # fmt: skip
 
 
-def test_each_system_translates_in_every_way_it_can(tmp_path: Path) -> None:
+def test_each_system_translates_in_every_way_it_supports(tmp_path: Path) -> None:
     wanted = {"precisions": ["fp32", "int8"], "shortlist": 9}
     bench = Bench(replace(options(tmp_path), **wanted))
     assert list(bench._ways(SYSTEMS["nmt"])) == [("fp32", 0), ("fp32", 9), ("int8", 0), ("int8", 9)]
@@ -480,9 +480,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_installed(
 
 
 @pytest.mark.parametrize("missing", ["multi30k", "multi30k/dev.de"])
-def test_a_corpus_that_is_asked_for_is_never_exchanged_for_another(
-    missing: str, tmp_path: Path
-) -> None:
+def test_a_requested_corpus_is_never_replaced_by_another(missing: str, tmp_path: Path) -> None:
     folder = tmp_path / "multi30k"
     if missing != "multi30k":
         folder.mkdir()
@@ -499,7 +497,7 @@ def test_a_corpus_that_is_asked_for_is_never_exchanged_for_another(
     assert not (tmp_path / "cache").exists()
 
 
-def test_files_that_cannot_be_prepared_end_the_run_with_what_is_wrong_with_them(
+def test_files_that_cannot_be_prepared_end_the_run_with_the_reason(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for part in ("train", "dev"):
@@ -511,7 +509,7 @@ def test_files_that_cannot_be_prepared_end_the_run_with_what_is_wrong_with_them(
     assert "train.en" in capfd.readouterr().err
 
 
-def test_a_system_whose_log_nobody_understands_is_reported_as_well(
+def test_a_system_with_an_unreadable_log_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = Journal(tmp_path / "figures.jsonl", threads=2)
@@ -533,7 +531,7 @@ def make_bench(*words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_make_hands_its_variables_on_but_none_of_the_environment() -> None:
+def test_make_passes_its_variables_on_but_none_of_the_environment() -> None:
     done = make_bench(
         "SYSTEMS=nmt joeynmt", "WINDOWS=7", "MODEL_UPDATES=3", "CACHE=mine", "CONFIGS="
     )
@@ -544,7 +542,7 @@ def test_make_hands_its_variables_on_but_none_of_the_environment() -> None:
     ]  # fmt: skip
 
 
-def test_make_knows_its_variables() -> None:
+def test_make_refuses_unknown_variables() -> None:
     done = make_bench("CONFIG=small")
     assert done.returncode == 2
     assert "unknown option CONFIG; known: SYSTEMS CONFIGS" in done.stderr

@@ -61,7 +61,7 @@ def test_the_slope_of_a_power_is_its_exponent(exponent: float) -> None:
     assert fit_slope(at, [3.0 * x**exponent for x in at]) == pytest.approx(exponent)
 
 
-def test_the_slope_is_told_of_the_whole_curve_and_of_its_end() -> None:
+def test_slopes_are_reported_for_the_whole_curve_and_its_end() -> None:
     whole, last = quadratic_at_last().slopes
     assert (whole.smallest, whole.largest, last.smallest, last.largest) == (5, 20, 10, 20)
     assert whole.measured == pytest.approx(1.5)
@@ -90,7 +90,7 @@ def test_operations_grow_with_length_a_little_more_than_in_proportion() -> None:
         assert 2.0 < twice / once < 2.05  # attention alone is quadratic
 
 
-def test_the_encoder_is_passed_once_for_all_hypotheses() -> None:
+def test_the_encoder_runs_once_for_all_hypotheses() -> None:
     one, two, three = (Point(beam=beam).megaflop("translate") for beam in (1, 2, 3))
     assert three - two == pytest.approx(two - one)
     assert 2 * one - two > 0  # what does not depend on the beam
@@ -101,7 +101,7 @@ def test_the_encoder_is_passed_once_for_all_hypotheses() -> None:
 # Measuring
 
 
-def test_sentences_have_the_length_and_the_pieces_asked_for() -> None:
+def test_sentences_have_the_requested_length_and_vocabulary() -> None:
     batch = draw_batch(TINY, 50)
     assert batch.source.shape == batch.target_out.shape == (50, 3)
     assert batch.source_mask.all()
@@ -120,7 +120,7 @@ def test_every_translation_has_the_length_of_its_source(beam: int) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_an_update_moves_every_matrix(precision: str) -> None:
+def test_an_update_changes_every_matrix(precision: str) -> None:
     model = draw_model(TINY)
     before = {name: weight.clone() for name, weight in weights_of(model).items()}
     assert updating(model, draw_batch(TINY, 5), precision)() == 1
@@ -194,7 +194,7 @@ def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
     assert words.count("beam 1 to 2: slope 1.00, at the end 1.00") == 1
 
 
-def test_curves_are_told_apart_without_their_colours() -> None:
+def test_curves_can_be_distinguished_without_colours() -> None:
     pytest.importorskip("matplotlib")
     from curves.drawing import STYLES
 
@@ -219,7 +219,7 @@ def test_a_run_prints_lines_for_programs_and_a_table_and_draws(
 # Options
 
 
-def test_what_is_not_given_is_measured_in_full() -> None:
+def test_without_options_everything_is_measured() -> None:
     pytest.importorskip("matplotlib")
     given, full = parse(["--varied", "beam", "length"]), parse([])
     assert given.varied == ["beam", "length"]
@@ -260,7 +260,7 @@ def test_without_matplotlib_nothing_is_measured(
     assert "run: pip install 'nmt[plot]'" in capsys.readouterr().err
 
 
-def test_make_hands_its_variables_on() -> None:
+def test_make_passes_its_variables_on() -> None:
     done = subprocess.run(
         ["make", "-n", "-f", "recipes/curves/Makefile", "PYTHON=python", "VARIED=length beam",
          "WINDOWS=7", "SVG=a.svg"],

@@ -49,7 +49,7 @@ def expected() -> str:
     return "\n".join(texts).replace("\\", "")
 
 
-def test_a_test_expects_the_words_of_every_error_and_its_advice_to_the_end(expected):
+def test_every_error_text_and_its_advice_is_expected_by_some_test(expected):
     found = list(raised())
     assert len(found) > 200
     unexpected = [
@@ -60,7 +60,7 @@ def test_a_test_expects_the_words_of_every_error_and_its_advice_to_the_end(expec
     assert not unexpected, "\n".join(unexpected)
 
 
-def test_a_test_expects_what_is_said_of_each_refusal_of_the_system(expected):
+def test_the_advice_for_every_operating_system_error_is_expected_by_some_test(expected):
     advice = [*os_errors.MACHINE.values(), *os_errors.REQUEST.values()]
     assert [text for text in advice if text[-ENOUGH:] not in expected] == []
 

@@ -46,17 +46,17 @@ def translate(runs: Path, weight: float | None) -> list[tuple[str, float]]:
     return [(each.text, each.log_prob) for each in translator.translate(LINES, options=options)]
 
 
-def test_a_weight_of_zero_is_no_language_model(runs):
+def test_a_weight_of_zero_equals_no_language_model(runs):
     assert translate(runs, 0.0) == translate(runs, None)
 
 
-def test_a_heavy_language_model_decides_what_is_written(runs):
+def test_a_language_model_with_a_large_weight_determines_the_output(runs):
     texts = {text for text, _ in translate(runs, 20.0) if text}
     assert texts
     assert set("".join(texts)) <= {"i", "j", " "}
 
 
-def test_it_is_the_fusion_of_both_models_as_scorers(runs):
+def test_the_translator_equals_the_fusion_of_both_scorers(runs):
     translator = Translator.load(runs / "run", language_model=runs / "lm", fast=False)
     assert translator.language_model is not None
     options = change_search(translator.options, {"lm_weight": 0.7, "beam": 4})
@@ -68,7 +68,7 @@ def test_it_is_the_fusion_of_both_models_as_scorers(runs):
     assert found.score == pytest.approx(expected.score)
 
 
-def test_a_shortlist_and_a_language_model_go_together(runs):
+def test_a_shortlist_and_a_language_model_can_be_combined(runs):
     translator = Translator.load(runs / "run", language_model=runs / "lm")
     options = change_search(translator.options, {"shortlist": 100, "lm_weight": 0.5})
     everything = change_search(options, {"shortlist": 0})
@@ -89,13 +89,13 @@ def test_a_weight_without_a_model_is_refused(runs, capsys):
     assert text in capsys.readouterr().err
 
 
-def test_a_translation_model_is_no_language_model(runs):
+def test_a_translation_model_is_refused_as_language_model(runs):
     text = r"--lm .*run: holds a translation model; name a language model\.$"
     with pytest.raises(UsageError, match=text):
         Translator.load(runs / "run", language_model=runs / "run")
 
 
-def test_other_pieces_are_refused_with_the_way_out(runs):
+def test_a_language_model_with_other_pieces_is_refused_with_a_remedy(runs):
     experiment = tiny(runs, *LANGUAGE_MODEL, "tokenizer.vocab_size=8", "training.max_updates=1")
     run_training(experiment, runs / "other", RunOptions())
     with pytest.raises(ModelError, match=r'has other pieces than .*\[tokenizer\] from = "'):

@@ -60,7 +60,7 @@ def package(module: str) -> str:
 PLACED = [module for module in modules() if module not in ("nmt", "nmt.__main__")]
 
 
-def test_there_are_modules():
+def test_modules_are_found():
     assert {"nmt.errors", "nmt.config.load", "nmt.storage.files"} <= set(PLACED)
 
 
@@ -126,7 +126,7 @@ MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "cuda", "mkldnn", "backends
 
 
 @pytest.mark.parametrize("module", [name for name in PLACED if package(name) != "fast"])
-def test_fast_modules_are_reached_through_one_door(module):
+def test_fast_modules_are_imported_through_one_entry_point(module):
     imported = {name for name in imports(module) if name.startswith("nmt.fast")}
     assert imported - {DOOR} == PAST_THE_DOOR.get(module, set())
 
@@ -159,7 +159,7 @@ def test_layers_compute_the_same_on_every_machine(module):
         "os.environ.get('NMT_NATIVE')",
     ],
 )
-def test_a_question_to_the_machine_is_found(code):
+def test_queries_of_the_machine_are_detected(code):
     assert any(asks_the_machine(node) for node in ast.walk(ast.parse(code)))
 
 

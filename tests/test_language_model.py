@@ -62,7 +62,7 @@ def test_the_loss_per_word_is_that_of_whole_lines(tmp_path):
     assert last["loss_per_word"] == pytest.approx(last["loss"])
 
 
-def test_pieces_do_not_change_what_a_loss_per_word_means(tmp_path):
+def test_the_loss_per_word_does_not_depend_on_the_pieces(tmp_path):
     """With characters as pieces there are more of them, and the words stay the same."""
     options = ("tokenizer.kind=char", "training.max_updates=5")
     run_training(language_model(tmp_path, *options), tmp_path / "run", RunOptions())
@@ -75,7 +75,7 @@ def test_pieces_do_not_change_what_a_loss_per_word_means(tmp_path):
     assert last["loss_per_word"] == pytest.approx(last["loss"] * pieces / words)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     run_training(language_model(tmp_path), tmp_path / "whole", RunOptions())
     half = language_model(tmp_path, "training.max_updates=10")
     run_training(half, tmp_path / "parts", RunOptions())
@@ -85,7 +85,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_what_it_scores_is_the_probability_of_a_line(tmp_path):
+def test_it_scores_the_probability_of_a_line(tmp_path):
     """Over all lines of one word, and of none, probabilities of the first piece sum up to 1."""
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     translator = Translator.load(tmp_path / "run")
@@ -107,7 +107,7 @@ def ids(translator: Translator, text: str) -> list[int]:
     return translator.target.encode(text)
 
 
-def test_it_does_not_translate(tmp_path):
+def test_it_refuses_to_translate(tmp_path):
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     text = (
         "this is a language model, which reads no source; score text by `nmt score RUN --target "
@@ -128,9 +128,7 @@ def test_its_scores_need_no_source(tmp_path, capsys):
     assert blank.split("\t")[1:] == ["0", "0.0000"]
 
 
-def test_a_score_with_or_without_source_says_which_kind_of_model_it_is_for(
-    tmp_path, model_folder, capsys
-):
+def test_scoring_with_the_wrong_files_names_the_kind_of_model(tmp_path, model_folder, capsys):
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     lines = tmp_path / "lines"
     lines.write_text("a b\n")
@@ -178,7 +176,7 @@ def test_damaged_pieces_of_another_run_are_refused(tmp_path):
         run_training(experiment, tmp_path / "other", RunOptions())
 
 
-def test_other_pieces_are_other_data(tmp_path):
+def test_other_pieces_give_another_data_key(tmp_path):
     for name, size in (("first", 12), ("second", 14)):
         options = (f"tokenizer.vocab_size={size}", "training.max_updates=2")
         run_training(language_model(tmp_path, *options), tmp_path / name, RunOptions())
@@ -201,7 +199,7 @@ def test_other_pieces_are_other_data(tmp_path):
         ("model.encoder=recurrent", "data.source: missing: language code of the source side"),
     ],
 )
-def test_what_contradicts_a_language_model_is_named(tmp_path, override, message):
+def test_options_that_contradict_a_language_model_are_named(tmp_path, override, message):
     path = write_corpus(tmp_path)
     with pytest.raises(ConfigError) as caught:
         load(path, [*LANGUAGE_MODEL, override])

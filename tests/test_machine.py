@@ -45,12 +45,12 @@ def page_faults(*arguments: str) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
-def test_large_blocks_are_used_again():
+def test_large_blocks_are_reused():
     """The 16,384 pages are given once, not twenty times."""
     assert page_faults("keep") < page_faults() / 4
 
 
-def test_the_environment_of_the_user_stands(monkeypatch):
+def test_environment_variables_of_the_user_are_kept(monkeypatch):
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     keep_memory()
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "512"
@@ -78,7 +78,7 @@ def waiting_of(*arguments: str, **environment: str) -> str:
     return printed_by(WAITING, *arguments, without=unset, **environment)
 
 
-def test_threads_wait_briefly_in_training_alone(tmp_path):
+def test_threads_spin_briefly_only_in_training(tmp_path):
     """A search, whose steps are short, is faster if they stay awake."""
     train = ("train", "recipes/toy/config.toml", "--run", str(tmp_path / "run"))
     assert waiting_of(*train) == "10000"
@@ -86,7 +86,7 @@ def test_threads_wait_briefly_in_training_alone(tmp_path):
     assert waiting_of("translate", str(tmp_path)) == "as it is"
 
 
-def test_the_users_policy_of_waiting_stands(monkeypatch):
+def test_the_users_wait_policy_is_kept(monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     wait_briefly()
@@ -117,7 +117,7 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
 @pytest.mark.parametrize(
     ("capability", "is_fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)]
 )
-def test_auto_is_bf16_on_gpus_that_do_not_imitate_it(monkeypatch, capability, is_fast):
+def test_auto_is_bf16_on_gpus_that_do_not_emulate_it(monkeypatch, capability, is_fast):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     expected = torch.bfloat16 if is_fast else torch.float32
     assert choose_precision(TrainingConfig(), torch.device("cuda")) == expected

@@ -77,7 +77,7 @@ def test_make_trains_and_scores_the_files_of_the_config(config: Path) -> None:
     assert tested in done.stdout
 
 
-def test_make_names_the_recipes_when_there_is_none_of_a_name() -> None:
+def test_make_lists_the_recipes_if_a_name_is_unknown() -> None:
     done = subprocess.run(
         ["make", "-f", "recipes/Makefile", "NAME=klingon"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -86,7 +86,7 @@ def test_make_names_the_recipes_when_there_is_none_of_a_name() -> None:
     assert 'no recipe "klingon"; give NAME=one of: dates g2p-eng' in done.stderr
 
 
-def test_the_sentences_of_the_demo_are_not_learned_by_heart() -> None:
+def test_demo_sentences_are_not_in_the_training_data() -> None:
     sample = (RECIPES / "toy" / "sample.en").read_text(encoding="utf-8").splitlines()
     train = (ROOT / "data" / "toy" / "train.en").read_text(encoding="utf-8").splitlines()
     assert not set(sample) & set(train)
@@ -195,7 +195,7 @@ def test_words_and_sounds_become_two_files(server: Server, tmp_path: Path) -> No
     assert (tmp_path / "train.ipa").read_bytes() == ipa
 
 
-def test_another_content_is_refused_with_both_sums(
+def test_unexpected_content_is_refused_with_both_checksums(
     corpus: Corpus, server: Server, tmp_path: Path
 ) -> None:
     other = b"something else\n"
@@ -209,7 +209,7 @@ def test_another_content_is_refused_with_both_sums(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_gone_is_not_asked_for_again(
+def test_a_missing_file_is_not_requested_again(
     corpus: Corpus, server: Server, tmp_path: Path
 ) -> None:
     server.answers["/a.de.gz"] = [refuses(404)]
@@ -219,7 +219,7 @@ def test_a_file_that_is_gone_is_not_asked_for_again(
 
 
 @pytest.mark.parametrize("trouble", [refuses(503), breaks_off(gzip.compress(TEXT))])
-def test_what_may_pass_is_tried_again(
+def test_temporary_failures_are_retried(
     trouble: Answer, corpus: Corpus, server: Server, tmp_path: Path
 ) -> None:
     server.answers["/a.de.gz"] = [trouble, trouble, serves(gzip.compress(TEXT))]
@@ -232,7 +232,7 @@ def test_what_may_pass_is_tried_again(
     ("trouble", "reason"),
     [(refuses(503), "HTTP 503"), (breaks_off(gzip.compress(TEXT)), "IncompleteRead")],
 )
-def test_in_the_end_it_says_what_went_wrong(
+def test_after_the_last_attempt_the_reason_is_reported(
     trouble: Answer, reason: str, corpus: Corpus, server: Server, tmp_path: Path
 ) -> None:
     server.answers["/a.de.gz"] = [trouble]
@@ -241,7 +241,7 @@ def test_in_the_end_it_says_what_went_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_truncated_archive_is_no_archive(corpus: Corpus, server: Server, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused(corpus: Corpus, server: Server, tmp_path: Path) -> None:
     server.answers["/a.de.gz"] = [serves(gzip.compress(TEXT)[:-9])]
     with pytest.raises(FetchError, match=r"a\.de\.gz: the download has unexpected content"):
         download(corpus, tmp_path)
@@ -276,7 +276,7 @@ def test_a_local_corpus_is_verified(corpus: Corpus, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_damaged_file_is_found_when_asked_again(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_damaged_file_is_detected_on_the_next_fetch(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(TEXT[:-5])
     with pytest.raises(FetchError, match=r"train\.de: sha256 is .*; delete it and fetch again"):
         download(corpus, tmp_path)

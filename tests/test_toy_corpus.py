@@ -229,7 +229,7 @@ def test_other_determiners(
         ("con", "il re", "con il re"),
     ],
 )
-def test_prepositions_melt_with_articles(preposition: str, phrase: str, melted: str) -> None:
+def test_prepositions_contract_with_articles(preposition: str, phrase: str, melted: str) -> None:
     assert morphology.contract(preposition, phrase) == melted
 
 

@@ -114,7 +114,7 @@ def test_the_n_best_start_with_the_best(model_folder):
         assert scores == sorted(scores, reverse=True)
 
 
-def test_alignments_link_words_that_are_there(translator):
+def test_alignments_link_existing_words(translator):
     for found in translator.translate(some_lines(20), align=True):
         words = len(found.source.split()), len(found.text.split())
         assert {target for _, target in found.alignment} <= set(range(words[1]))
@@ -162,7 +162,9 @@ def test_copies_of_a_model_ensembled_translate_as_it_does(model_folder, translat
         assert one.log_prob == pytest.approx(two.log_prob, abs=1e-5)
 
 
-def test_an_ensemble_of_different_models_is_neither(make_model_folder, model_folder, translator):
+def test_an_ensemble_of_different_models_differs_from_its_first_model(
+    make_model_folder, model_folder, translator
+):
     mixed = Translator.load([model_folder, make_model_folder(seed=2)])
     lines = some_lines(20)
     texts = [found.text for found in mixed.translate(lines)]
@@ -179,7 +181,7 @@ def test_an_ensemble_needs_the_same_pieces(make_model_folder, model_folder):
         Translator.load([model_folder, other])
 
 
-def test_a_pairs_score_is_that_of_the_whole_sequence_path(translator):
+def test_the_score_of_a_pair_equals_that_of_the_whole_sequence_path(translator):
     (pair,) = translator.score([("a small cat", "un gatto")])
     model, source, target = translator.models[0], translator.source, translator.target
     ids = torch.tensor([[*source.encode("a small cat"), EOS]])
@@ -193,7 +195,7 @@ def test_a_pairs_score_is_that_of_the_whole_sequence_path(translator):
     assert pair.mean == pytest.approx(pair.log_prob / len(gold))
 
 
-def test_a_pair_of_empty_lines_scores_what_its_translation_does(translator):
+def test_a_pair_of_empty_lines_scores_the_same_as_its_translation(translator):
     blank, text, other_blank = translator.score([("", ""), ("a cat", "un gatto"), (" ", "\u3000")])
     (translation,) = translator.translate([""])
     assert blank == other_blank == ScoredPair((), (), 0)
@@ -203,7 +205,7 @@ def test_a_pair_of_empty_lines_scores_what_its_translation_does(translator):
 
 
 @pytest.mark.parametrize("pair", [("", "un gatto"), ("a cat", "")])
-def test_one_empty_side_alone_is_scored_by_the_model(translator, pair):
+def test_a_pair_with_one_empty_side_is_scored_by_the_model(translator, pair):
     (scored,) = translator.score([pair])
     assert scored.pieces[-1] == "</s>"
     assert scored.log_prob < 0.0
@@ -219,7 +221,7 @@ def test_scores_do_not_depend_on_the_batch(translator):
             assert one.log_probs == pytest.approx(other.log_probs, abs=1e-4)
 
 
-def test_a_model_in_training_is_left_in_training(translator):
+def test_a_model_in_training_mode_stays_in_training_mode(translator):
     model = translator.models[0]
     model.train()
     try:
@@ -235,7 +237,7 @@ LOW_PRECISIONS = pytest.mark.parametrize("precision", ["bf16", "int8"])
 
 @LOW_PRECISIONS
 @pytest.mark.usefixtures("int8")
-def test_low_precisions_translate_much_the_same(precision, model_folder, translator):
+def test_low_precisions_give_similar_translations(precision, model_folder, translator):
     lines = some_lines(20)
     rough = Translator.load(model_folder, precision=precision)
     options = SearchConfig(beam=1, max_length_factor=0.0, max_length_offset=1)
@@ -311,7 +313,7 @@ def test_a_shortlist_translates_the_same_in_any_batch(translator):
     assert together != [found.text for found in short.translate(lines)]
 
 
-def test_a_shortlist_that_cannot_be_had_is_refused(translator):
+def test_an_impossible_shortlist_is_refused(translator):
     options = change_search(translator.options, {"shortlist": 20})
     with pytest.raises(
         UsageError, match="shortlist: the model folder has none; train it anew, or set it to 0"
@@ -336,7 +338,7 @@ def test_int8_gives_the_same_texts_in_any_batch(model_folder):
     assert together == one_by_one
 
 
-def test_int8_is_refused_where_there_is_none(model_folder, monkeypatch):
+def test_int8_is_refused_where_it_is_unsupported(model_folder, monkeypatch):
     monkeypatch.setattr(translator_module, "has_int8", lambda: False)
     text = r'precision: "int8" is not available on cpu with torch .*; choose "bf16" or "fp32"'
     with pytest.raises(UsageError, match=text):
@@ -354,7 +356,7 @@ def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_f
 
 
 @pytest.mark.parametrize("threads", [-1, 100000])
-def test_threads_that_no_machine_has_are_refused(model_folder, threads):
+def test_an_excessive_number_of_threads_is_refused(model_folder, threads):
     with pytest.raises(UsageError, match=f"threads: {threads} is out of range; from 0 to 1024"):
         Translator.load(model_folder, threads=threads)
 

@@ -24,7 +24,7 @@ def task(folder: Path, part: str, **changes: object) -> Task:
     return replace(made, **changes)
 
 
-def test_a_window_lasts_its_time_and_ends_with_a_whole_piece_of_work(monkeypatch):
+def test_a_window_lasts_its_time_and_ends_with_a_complete_call(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(windows.time, "perf_counter", lambda: clock[0])
 
@@ -48,7 +48,7 @@ def test_a_slow_machine_gets_fewer_windows(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_floor_is_lower_with_what_else_has_to_be_done(tiny_folder, precision):
+def test_the_floor_that_includes_the_optimizer_is_lower(tiny_folder, precision):
     rate, floor, with_optimizer = run_part(task(tiny_folder, "matrix", precision=precision))
     assert rate.figure == "matrix_gflops"
     assert floor.figure == "train_floor_tokens_per_second"
@@ -84,7 +84,7 @@ def test_translations_are_one_piece_longer_than_their_sources(tiny_folder, beam)
         assert len(found.text.split()) + found.finished == source + 1
 
 
-def test_the_share_of_the_floor_is_that_of_the_same_precision():
+def test_the_fraction_of_the_floor_compares_equal_precisions():
     def figure(name: str, precision: str, value: float) -> Figure:
         return Figure(figure=name, config="small", precision=precision, threads=1, values=[value])
 
@@ -105,7 +105,7 @@ def test_the_share_of_the_floor_is_that_of_the_same_precision():
     ]
 
 
-def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(tmp_path):
+def test_each_precision_has_its_own_floor_and_startup_is_measured_once(tmp_path):
     options = BenchmarkOptions(precisions=("fp32", "bf16", "int8"))
     assert [(t.part, t.precision) for t in plan(options, tmp_path)] == [
         ("matrix", "fp32"),
@@ -127,7 +127,7 @@ def test_each_precision_has_its_floor_beside_it_and_the_start_is_measured_once(t
         plan(BenchmarkOptions(only="train", precisions=("int8",)), tmp_path)
 
 
-def test_nothing_is_set_up_where_there_is_nothing_to_measure(monkeypatch):
+def test_nothing_is_set_up_if_there_is_nothing_to_measure(monkeypatch):
     monkeypatch.setattr(run, "set_up", lambda *_: pytest.fail("set up"))
     with pytest.raises(UsageError, match="int8 is a precision of translation, not of train"):
         next(run_benchmark(BenchmarkOptions(precisions=("int8",), only="train")))
@@ -146,13 +146,13 @@ def test_parts_run_in_processes_of_their_own_and_leave_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_start_is_the_time_to_the_first_line_of_the_real_command(tiny_folder):
+def test_startup_is_the_time_to_the_first_line_of_the_real_command(tiny_folder):
     (start,) = run_part(task(tiny_folder, "startup", windows=1, threads=1))
     assert start.figure == "startup_seconds"
     assert 0.1 < start.value < 60
 
 
-def test_a_start_without_a_translation_is_named(tmp_path):
+def test_startup_without_a_translation_is_an_error(tmp_path):
     with pytest.raises(
         ResourceError,
         match=r"^`nmt translate` ended with code 4 instead of a translation; what it said "
@@ -161,7 +161,7 @@ def test_a_start_without_a_translation_is_named(tmp_path):
         measure_startup(tmp_path / "none", "a", precision="fp32", threads=1, times=1)
 
 
-def test_a_process_that_ends_too_early_is_named(monkeypatch, tmp_path):
+def test_a_process_that_ends_too_early_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(run.sys, "executable", shutil.which("false"))
     with pytest.raises(
         ResourceError,

@@ -15,7 +15,7 @@ def trained(*values: float) -> Figure:
     )
 
 
-def test_a_figure_is_one_line_of_json_with_what_it_belongs_to():
+def test_a_figure_is_one_line_of_json_with_its_configuration():
     assert json.loads(trained(9968.6).as_json()) == {
         "figure": "train_tokens_per_second",
         "system": "nmt",
@@ -28,12 +28,12 @@ def test_a_figure_is_one_line_of_json_with_what_it_belongs_to():
     assert "\n" not in trained(9968.6).as_json()
 
 
-def test_of_several_measurements_the_median_counts():
+def test_the_median_of_several_measurements_is_reported():
     figure = trained(100.0, 300.0, 110.0)
     assert json.loads(figure.as_json())["value"] == 110
     assert figure.describe() == "train tokens per second, bf16: 110.0   (100.0 to 300.0)"
 
 
-def test_values_are_rounded_to_what_a_machine_repeats():
+def test_values_are_rounded_to_four_significant_digits():
     lines = [trained(value).as_json() for value in (0.123456, 1.98765, 24681.3)]
     assert [json.loads(line)["value"] for line in lines] == [0.1235, 1.988, 24680]

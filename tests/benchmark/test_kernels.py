@@ -11,7 +11,7 @@ MISS = b"onednn_verbose,v1,primitive,create:cache_miss,cpu,inner_product\n"
 HIT = b"onednn_verbose,v1,primitive,create:cache_hit,cpu,inner_product\n"
 
 
-def test_the_log_is_counted_after_the_warm_up():
+def test_compilations_are_counted_after_the_warm_up():
     made = []
 
     def update() -> None:
@@ -22,7 +22,7 @@ def test_the_log_is_counted_after_the_warm_up():
     assert len(made) == kernels.WARM_UP + kernels.COUNTED
 
 
-def test_standard_output_is_as_it_was_afterwards(capfd):
+def test_standard_output_is_restored_afterwards(capfd):
     kernels.count_compilations(lambda: os.write(1, MISS))
     os.write(1, b"a figure\n")
     assert capfd.readouterr().out == "a figure\n"

@@ -40,7 +40,7 @@ def test_the_two_languages_share_a_third_of_the_words():
     assert len(source | target) == 300
 
 
-def test_what_is_set_up_is_a_run_folder_where_each_side_has_its_pieces(tiny_folder):
+def test_setup_makes_a_run_folder_with_a_vocabulary_for_each_side(tiny_folder):
     source, target = load_subwords(tiny_folder / "data")
     corpus = Corpus(tiny_folder / "data", TRAIN)
     assert source.vocab_size == target.vocab_size == 4 + 37  # two thirds of 56 words
@@ -49,7 +49,7 @@ def test_what_is_set_up_is_a_run_folder_where_each_side_has_its_pieces(tiny_fold
     assert load_model_folder(tiny_folder).config.model == load(tiny_folder / "config.toml").model
 
 
-def test_the_same_is_set_up_each_time(tiny_folder, tmp_path):
+def test_setup_is_reproducible(tiny_folder, tmp_path):
     set_up_tiny(tmp_path)
     for name in ("train.source", "valid.target", "data/train/ids.bin", "model/model.safetensors"):
         assert (tmp_path / name).read_bytes() == (tiny_folder / name).read_bytes()

@@ -19,12 +19,12 @@ def work(size: Size, sample: Sample = MULTI30K) -> Work:
 @pytest.mark.parametrize(
     ("size", "forward", "training"), [("small", 17.05, 51.2), ("big", 41.6, 125.0)]
 )
-def test_the_work_of_both_sizes_is_that_of_the_calculation_by_hand(size: Size, forward, training):
+def test_the_work_of_both_sizes_equals_the_calculation_by_hand(size: Size, forward, training):
     assert work(size).forward == pytest.approx(forward, rel=2e-3)
     assert work(size).training == pytest.approx(training, rel=2e-3)
 
 
-def test_the_stations_of_small_are_those_of_the_calculation_by_hand():
+def test_the_stations_of_small_equal_the_calculation_by_hand():
     by_hand = {
         "encoder": 2.03,
         "keys": 0.51,
@@ -53,7 +53,7 @@ def test_every_matrix_of_the_model_is_counted_once(size: Size):
         assert sum(counted) == sum(matrices)
 
 
-def test_longer_sources_are_more_work_for_the_encoder_alone():
+def test_longer_sources_cost_more_only_in_encoder_and_attention():
     once = work("small", Sample(10.0, 10.0, 1000)).by_station()
     twice = work("small", Sample(20.0, 10.0, 1000)).by_station()
     for station in ("encoder", "keys", "attention"):
@@ -64,7 +64,7 @@ def test_longer_sources_are_more_work_for_the_encoder_alone():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("onednn", [False, True])
-def test_the_rate_of_the_matrix_products_is_that_of_some_machine(dtype, onednn, monkeypatch):
+def test_the_measured_rate_of_matrix_products_is_plausible(dtype, onednn, monkeypatch):
     monkeypatch.setattr("nmt.benchmark.matrix.prefers_onednn", lambda: onednn)
     config = ModelConfig(
         embedding=EmbeddingConfig(size=8),

@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_written(tmp_path, invoke):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_the_model_folder_does_not_list_is_not_shipped(tmp_path, invoke):
+def test_files_missing_from_the_manifest_are_not_shipped(tmp_path, invoke):
     run, secret = make_run(tmp_path / "run"), tmp_path / "secret"
     secret.write_text("mine")
     (run / "model" / "extra.txt").symlink_to(secret)

@@ -42,7 +42,7 @@ def test_stdout_is_json_lines_and_the_log_is_for_people(asked, caplog):
 
 @pytest.mark.parametrize("is_fast", [True, False])
 @pytest.mark.parametrize("can", [True, False])
-def test_each_precision_is_measured_where_it_pays(asked, monkeypatch, is_fast, can):
+def test_default_precisions_are_those_worthwhile_on_this_machine(asked, monkeypatch, is_fast, can):
     monkeypatch.setattr("nmt.machine.has_fast_bf16", lambda: is_fast)
     monkeypatch.setattr("nmt.machine.has_int8", lambda: can)
     CliRunner().invoke(app, [])
@@ -69,7 +69,7 @@ def test_options_reach_the_benchmark(asked):
         ["--only", "tests"],
     ],
 )
-def test_what_it_cannot_measure_is_refused_by_name(asked, wrong):
+def test_impossible_options_are_refused_by_name(asked, wrong):
     result = CliRunner().invoke(app, wrong)
     assert result.exit_code == 2
     assert wrong[0] in result.stderr

@@ -64,7 +64,7 @@ def test_bleu_with_confidence_is_the_default():
     assert call(*FILES).stdout == f"{score(HYPOTHESES, REFERENCES, bootstrap=1000)[0]}\n"
 
 
-def test_against_another_system_and_by_length():
+def test_comparison_with_another_system_and_scores_by_length():
     result = call(*FILES, "--against", "other", "--by-length", "--source", "src", "-m", "exact")
     blocks = result.stdout.split("\n\n")
     assert blocks[0].startswith("exact 33.33 [")
@@ -91,13 +91,13 @@ def test_unequal_counts_name_the_files():
     assert str(error).startswith("hyp has 2 lines, ref has 3;")
 
 
-def test_an_unequal_other_system_is_named():
+def test_another_system_with_unequal_line_count_is_named():
     write("other", ["a"])
     error = call(*FILES, "--against", "other").exception
     assert str(error).startswith("other has 1 lines, ref has 3;")
 
 
-def test_doubts_are_logged_and_not_printed(caplog):
+def test_warnings_are_logged_and_not_printed(caplog):
     write("hyp", ["A man sleeps ."] * 3)
     result = call(*FILES, "--bootstrap", "0")
     assert "hypotheses look tokenized" in caplog.text
@@ -116,7 +116,7 @@ def test_doubts_are_logged_and_not_printed(caplog):
         ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
 )
-def test_unclear_requests_are_refused(arguments, message):
+def test_invalid_options_are_refused(arguments, message):
     error = call(*arguments).exception
     assert isinstance(error, UsageError)
     assert str(error).startswith(message)
@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
 
 
 @pytest.mark.parametrize("text", ["src", "ref"])
-def test_a_text_of_the_test_set_is_not_replaced(translator, text):
+def test_a_file_of_the_test_set_is_not_overwritten(translator, text):
     before = Path(text).read_bytes()
     error = call(*RUN, "-o", text).exception
     assert isinstance(error, UsageError)
@@ -211,7 +211,7 @@ def test_several_runs_are_an_ensemble(translator):
     assert translator.loaded == [Path("runs/x"), Path("runs/y")]
 
 
-def test_an_uneven_test_set_is_refused_before_translating(translator):
+def test_a_test_set_with_unequal_sides_is_refused_before_translating(translator):
     write("src", ["x"])
     assert isinstance(call(*RUN).exception, DataError)
     assert translator.loaded is None

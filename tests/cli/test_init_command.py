@@ -59,7 +59,7 @@ def test_an_existing_file_is_kept_unless_forced():
     assert load(Path("mine.toml")).data.source == "de"
 
 
-def test_a_name_that_training_would_not_take_is_refused():
+def test_a_file_name_that_training_would_refuse_is_refused():
     result = call(config="mine.yaml")
     assert isinstance(result.exception, UsageError)
     assert str(result.exception) == (
@@ -92,7 +92,7 @@ def test_languages_are_two_codes(languages):
     assert not Path("conf").exists()
 
 
-def test_a_code_may_have_a_script_and_any_letters():
+def test_a_language_code_may_have_a_script_and_non_ascii_letters():
     assert call(languages="français-zh-Hant_TW").exit_code == 0
     data = load(Path("conf/de-en.toml")).data
     assert (data.source, data.target) == ("français", "zh-Hant_TW")

@@ -62,7 +62,7 @@ def test_a_json_line_is_read_back_bit_for_bit(number, translation):
 
 
 @given(translation=TRANSLATIONS, scores=st.booleans(), align=st.booleans())
-def test_fields_of_a_line_are_as_many_as_were_asked_for(translation, scores, align):
+def test_a_line_has_exactly_the_requested_fields(translation, scores, align):
     line = as_written(as_text(translation, scores=scores, align=align))
     if scores or align:
         assert line.count(" ||| ") == 2 * scores + align

@@ -107,7 +107,7 @@ def test_bad_utf8_is_named_by_file_line_and_byte(folder):
     assert "train.it:17: byte 4 is 0xff, not UTF-8" in message
 
 
-def test_wrong_usage_is_code_2_and_a_missing_model_code_4(folder):
+def test_wrong_usage_exits_with_2_and_a_missing_model_with_4(folder):
     assert "No such command" in refused(folder, "trian", code=2)
     assert "--bem" in refused(folder, "translate", "run", "--bem", "3", code=2)
     assert "no such folder" in refused(folder, "translate", "run", code=4)
@@ -154,7 +154,7 @@ def test_a_reader_that_goes_away_ends_translation_quietly(model_folder):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_full_disk_behind_stdout_is_code_5(model_folder):
+def test_a_full_disk_behind_stdout_exits_with_5(model_folder):
     command = [sys.executable, "-m", "nmt.cli", "translate", str(model_folder)]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
@@ -167,7 +167,7 @@ def test_a_full_disk_behind_stdout_is_code_5(model_folder):
     assert b"Traceback" not in done.stderr
 
 
-def test_a_model_too_large_for_the_memory_is_no_bug(folder):
+def test_a_model_too_large_for_memory_is_an_error_without_traceback(folder):
     done = nmt(folder, "train", "demo.toml", "--set", "model.decoder.hidden_size=1000000")
     assert done.returncode == 5, done.stderr
     assert done.stderr.decode().split("\n")[-2:] == [
@@ -217,7 +217,7 @@ def test_training_needs_no_open_stream(folder):
         ("train.en/run", ": cannot be a folder, a file is in the way; move it."),
     ],
 )
-def test_what_the_system_refuses_is_explained(folder, name, said):
+def test_a_path_that_the_system_refuses_is_explained(folder, name, said):
     assert said in refused(folder, "train", "demo.toml", "--run", name, code=2)
 
 
@@ -250,7 +250,9 @@ def test_what_the_system_refuses_is_explained(folder, name, said):
         (errno.EXDEV, 2, "f: Invalid cross-device link; check whether the command accepts it"),
     ],
 )
-def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, monkeypatch, capsys):
+def test_each_operating_system_error_has_advice_and_an_exit_code(
+    number, code, said, monkeypatch, capsys
+):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), "f")
 
@@ -288,7 +290,7 @@ def test_each_refusal_of_the_system_has_advice_and_a_code(number, code, said, mo
     ],
     ids=str,
 )
-def test_an_environment_that_torchrun_did_not_make_is_refused(folder, monkeypatch, changes, said):
+def test_environment_variables_not_set_by_torchrun_are_refused(folder, monkeypatch, changes, said):
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
     assert said in refused(folder, "train", "demo.toml", code=2)
@@ -307,13 +309,13 @@ def test_an_environment_that_torchrun_did_not_make_is_refused(folder, monkeypatc
         ("training.rank_timeout=99999999999999", "training.rank_timeout"),
     ],
 )
-def test_values_that_no_system_takes_are_configuration_errors(folder, setting, said):
+def test_values_that_the_system_cannot_take_are_configuration_errors(folder, setting, said):
     assert said in refused(folder, "train", "demo.toml", "--set", setting, code=2)
     assert not (folder / "runs").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_a_signal_that_a_library_disguises_is_no_bug(number, code):
+def test_a_signal_that_a_library_turns_into_an_error_ends_quietly(number, code):
     """As an import does in which the signal comes."""
     script = (
         "import os, signal, time\n"

@@ -11,7 +11,7 @@ from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.errors import UsageError
 
 
-def test_a_text_that_is_read_is_not_replaced(tmp_path):
+def test_an_input_file_is_not_overwritten(tmp_path):
     out, other = tmp_path / "out", tmp_path / "other"
     for path in (out, other):
         path.write_text("text\n")
@@ -22,7 +22,7 @@ def test_a_text_that_is_read_is_not_replaced(tmp_path):
     assert str(caught.value) == (f"{out}: is an input of this command; choose another output.")
 
 
-def test_nor_is_a_text_of_the_name_that_an_unfinished_file_has(tmp_path):
+def test_an_input_named_like_the_partial_output_is_not_overwritten(tmp_path):
     text, link = tmp_path / "out.partial", tmp_path / "link"
     text.write_text("text\n")
     link.symlink_to(text)
@@ -51,7 +51,7 @@ def test_a_file_has_one_writer(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_what_an_earlier_process_left_is_written_anew(tmp_path):
+def test_a_partial_file_of_an_earlier_process_is_overwritten(tmp_path):
     (tmp_path / "out.partial").write_text("left over\n" * 9)
     with line_writer(tmp_path / "out") as write:
         write("new")
@@ -59,7 +59,7 @@ def test_what_an_earlier_process_left_is_written_anew(tmp_path):
 
 
 @pytest.mark.parametrize("meanwhile", ["published", "gone"])
-def test_what_another_process_completes_meanwhile_stays(tmp_path, monkeypatch, meanwhile):
+def test_a_file_that_another_process_finishes_meanwhile_is_kept(tmp_path, monkeypatch, meanwhile):
     """The other one ends between the opening of the file and the lock on it."""
     out, partial, lock, seen = tmp_path / "out", tmp_path / "out.partial", fcntl.flock, []
     partial.write_text("of another\n")
@@ -79,7 +79,7 @@ def test_what_another_process_completes_meanwhile_stays(tmp_path, monkeypatch, m
         assert (tmp_path / "kept").read_text() == "of another\n"
 
 
-def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_can_be_written(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(output_file.errno.ENOLCK, "No locks available")
 

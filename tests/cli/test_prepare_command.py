@@ -47,7 +47,7 @@ def test_prepare_takes_a_run_folder_and_settings(config, capsys):
     assert Path("here/it/data/target.model").is_file()
 
 
-def test_a_second_time_is_up_to_date_and_sweeps_what_a_crash_left(config, capsys):
+def test_preparing_again_is_up_to_date_and_removes_what_a_crash_left(config, capsys):
     run(["prepare", str(config)])
     stray = Path("runs/de-en/.data.0123456789ab.partial")
     stray.mkdir()
@@ -59,7 +59,7 @@ def test_a_second_time_is_up_to_date_and_sweeps_what_a_crash_left(config, capsys
     assert not stray.exists()
 
 
-def test_bad_text_ends_with_3_unless_it_may_be_left_out(config, capsys):
+def test_bad_text_exits_with_3_unless_it_may_be_skipped(config, capsys):
     (config.parent / "train.en").write_bytes(b"\xff\n" + b"one dog\n" * 39)
     assert run(["prepare", str(config)]) == 3
     assert "train.en:1: byte 1 is 0xff, not UTF-8" in capsys.readouterr().err
@@ -67,13 +67,13 @@ def test_bad_text_ends_with_3_unless_it_may_be_left_out(config, capsys):
     assert "train  39 pairs" in capsys.readouterr().out
 
 
-def test_a_wrong_key_ends_with_2(config, capsys):
+def test_a_wrong_key_exits_with_2(config, capsys):
     assert run(["prepare", str(config), "--set", "tokenizer.vocab=9"]) == 2
     assert "vocab_size" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 
-def test_what_a_model_has_learned_from_is_not_replaced(config, capsys):
+def test_data_that_a_model_was_trained_on_are_not_replaced(config, capsys):
     settings = ["--set", "model.encoder.hidden_size=4", "--set", "model.decoder.hidden_size=4"]
     settings += ["--set", "training.max_updates=1", "--set", "training.threads=1"]
     assert run(["train", str(config), *settings]) == 0

@@ -32,7 +32,7 @@ def test_a_run_is_shown_on_stdout(tmp_path, invoke):
     ]
 
 
-def test_a_run_that_has_not_begun_says_so(tmp_path, invoke):
+def test_a_run_that_has_not_started_is_reported_as_such(tmp_path, invoke):
     (tmp_path / "config.toml").touch()
     assert "no metrics yet" in invoke(tmp_path).stdout
 

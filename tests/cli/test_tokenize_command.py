@@ -34,14 +34,14 @@ def tokenize(monkeypatch, capsysbinary):
     return call
 
 
-def test_text_becomes_pieces(model, tokenize):
+def test_text_is_split_into_pieces(model, tokenize):
     subword = Subword.load(model)
     pieces = tokenize(model, lines=LINES)
     assert pieces == [" ".join(subword.pieces(subword.encode(line))) for line in LINES]
 
 
 @pytest.mark.parametrize("options", [[], ["--ids"], ["--sample", "0.2"]])
-def test_pieces_become_the_same_text(options, model, tokenize):
+def test_pieces_are_decoded_to_the_same_text(options, model, tokenize):
     pieces = tokenize(model, *options, lines=LINES)
     back = [option for option in options if option == "--ids"]
     assert tokenize(model, "--decode", *back, lines=pieces) == LINES
@@ -54,7 +54,7 @@ def test_ids_are_numbers(model, tokenize):
     ]
 
 
-def test_a_seed_fixes_random_segmentations(model, tokenize):
+def test_a_seed_makes_random_segmentations_reproducible(model, tokenize):
     sample = ["--sample", "0.2", "--ids"]
     first = tokenize(model, *sample, "--seed", "1", lines=LINES)
     assert tokenize(model, *sample, "--seed", "1", lines=LINES) == first
@@ -98,20 +98,20 @@ def write_prepared(folder: Path, models: dict[str, Path], **changes: object) -> 
 
 
 @pytest.mark.parametrize("place", ["run", "run/model"])
-def test_a_model_folder_knows_how_text_is_normalised(place, copied, tokenize):
+def test_a_model_folder_normalises_text_as_configured(place, copied, tokenize):
     folder = copied if place == "run" else copied / "model"
     messy, clean = [" a   cat\tsings "], ["a cat sings"]
     assert tokenize(folder, lines=messy) == tokenize(copied / "model/subword.model", lines=clean)
 
 
 @pytest.mark.parametrize("place", ["data", "."])
-def test_prepared_data_know_how_text_is_normalised(place, model, tmp_path, tokenize):
+def test_prepared_data_normalise_text_as_configured(place, model, tmp_path, tokenize):
     write_prepared(tmp_path / place, {"subword": model})
     messy, clean = [" der   große\tHund "], ["der große Hund"]
     assert tokenize(tmp_path, lines=messy) == tokenize(model, lines=clean)
 
 
-def test_a_side_chooses_between_two_models(tmp_path, tokenize):
+def test_the_side_option_selects_one_of_two_models(tmp_path, tokenize):
     models = {side: tmp_path / f"{side}-pieces" for side in ("source", "target")}
     for side, line in (("source", "Hund"), ("target", "dog")):
         Subword.train([line] * 5, models[side], kind="word", vocab_size=20)
@@ -150,7 +150,7 @@ def test_a_damaged_model_folder_is_refused(name, copied, capsys):
         (lambda config: config | {"source_vocab": 7}, "source subword model has 320 pieces"),
     ],
 )
-def test_an_edited_configuration_is_refused_as_by_translate(change, message, copied, capsys):
+def test_an_edited_configuration_is_refused_as_in_translate(change, message, copied, capsys):
     config = copied / "model" / "config.json"
     write_json(config, change(json.loads(config.read_text())))
     write_checksums(copied / "model")
@@ -179,7 +179,7 @@ def test_damaged_prepared_data_are_refused(changes, message, model, tmp_path, ca
     assert message in capsys.readouterr().err
 
 
-def test_pieces_are_found_without_torch():
+def test_finding_the_subword_model_does_not_import_torch():
     code = "import sys, nmt.models.description; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -198,7 +198,7 @@ def test_pieces_are_found_without_torch():
     ],
     ids=["no piece", "no number", "too large", "beyond Python's limit"],
 )
-def test_what_cannot_be_decoded_is_named(options, line, message, model, monkeypatch, capsys):
+def test_input_that_cannot_be_decoded_is_named(options, line, message, model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
     assert run(["tokenize", str(model), "--decode", *options]) == 3
     assert message in capsys.readouterr().err
@@ -210,7 +210,7 @@ def test_sampling_while_decoding_is_refused(model, capsys):
     assert wrong in capsys.readouterr().err
 
 
-def test_a_folder_without_a_model_ends_with_4(tmp_path, capsys):
+def test_a_folder_without_a_model_exits_with_4(tmp_path, capsys):
     assert run(["tokenize", str(tmp_path)]) == 4
     assert capsys.readouterr().err == (
         f"error: {tmp_path}: holds no subword.model or source.model; "

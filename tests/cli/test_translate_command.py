@@ -62,7 +62,7 @@ def test_lines_from_stdin_come_out_translated_in_order(nmt, model_folder, expect
     assert lines[1] == ""
 
 
-def test_a_file_becomes_a_file(nmt, model_folder, expected, tmp_path):
+def test_a_file_is_translated_to_a_file(nmt, model_folder, expected, tmp_path):
     source, target = tmp_path / "in.en", tmp_path / "out.it"
     source.write_text("".join(f"{line}\n" for line in LINES))
     code, lines, _ = nmt("translate", model_folder.parent, "-i", source, "-o", target, "--exact")
@@ -72,7 +72,7 @@ def test_a_file_becomes_a_file(nmt, model_folder, expected, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
-def test_the_text_itself_is_not_replaced(nmt, model_folder, tmp_path):
+def test_the_input_file_is_not_overwritten(nmt, model_folder, tmp_path):
     text, link = tmp_path / "in.en", tmp_path / "out.it"
     text.write_bytes(b"a cat\n")
     link.symlink_to(text)
@@ -107,7 +107,7 @@ def test_n_best_lists_number_the_lines(nmt, model_folder, expected, two_best):
     assert float(fields[0][3]) == pytest.approx(expected[0].score, abs=1e-4)
 
 
-def test_json_lines_say_everything(nmt, model_folder, expected, two_best):
+def test_json_lines_hold_everything(nmt, model_folder, expected, two_best):
     _, lines, _ = nmt(
         *("translate", model_folder, "--format", "jsonl", "--n-best", 2, "--align"), lines=LINES
     )
@@ -127,7 +127,7 @@ def test_json_lines_say_everything(nmt, model_folder, expected, two_best):
     ]
 
 
-def test_search_options_of_the_command_line_come_before_the_models(nmt, model_folder):
+def test_search_options_of_the_command_line_override_those_of_the_model(nmt, model_folder):
     arguments = ["--max-length-factor", 0, "--max-length-offset", 3, "--beam", 2, "--format=jsonl"]
     _, lines, _ = nmt("translate", model_folder, *arguments, lines=LINES[:1])
     translator = Translator.load(model_folder, precision="auto")
@@ -161,13 +161,13 @@ def test_search_options_of_the_command_line_come_before_the_models(nmt, model_fo
         (["--top-p", 0, "--sample"], "top_p: must be greater than 0, got 0.0."),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(nmt, model_folder, arguments, message):
+def test_an_option_without_effect_is_refused(nmt, model_folder, arguments, message):
     code, lines, log = nmt("translate", model_folder, *arguments, lines=LINES)
     assert (code, lines) == (2, [])
     assert f"error: {message}" in log
 
 
-def test_every_option_of_the_configuration_is_one_of_the_command(nmt):
+def test_every_search_option_of_the_configuration_is_a_command_line_option(nmt):
     """With its name, its range and its documentation."""
     code, lines, _ = nmt("translate", "--help")
     assert code == 0
@@ -182,7 +182,7 @@ def test_every_option_of_the_configuration_is_one_of_the_command(nmt):
     assert "See --max-length-factor. [1<=x<=100000]" in text
 
 
-def test_options_of_the_model_folder_hold_unless_others_are_given(nmt, make_model_folder):
+def test_search_options_of_the_model_folder_are_the_defaults(nmt, make_model_folder):
     search = {"sample": True, "n_best": 2, "seed": 5}
     folder = make_model_folder(search=search)
     _, drawn, _ = nmt("translate", folder, lines=LINES[:1])
@@ -201,7 +201,7 @@ def make_best(folder: Path, line: str) -> str:
     return next(translator.translate([line], options=options)).text
 
 
-def test_alpha_is_of_the_length_penalty_gnmt(nmt, model_folder):
+def test_alpha_is_the_exponent_of_the_gnmt_length_penalty(nmt, model_folder):
     gnmt = ["--length-penalty", "gnmt", "--format", "jsonl"]
     (_, plain, _), (_, strong, _) = (
         nmt("translate", model_folder, *gnmt, "--alpha", alpha, lines=LINES) for alpha in (0, 1)
@@ -225,13 +225,13 @@ def test_alpha_is_of_the_length_penalty_gnmt(nmt, model_folder):
         ("--n-best", "99999999999999999999", "100000"),
     ],
 )
-def test_limits_beyond_measure_are_refused(nmt, model_folder, option, value, most):
+def test_excessive_limits_are_refused(nmt, model_folder, option, value, most):
     code, lines, log = nmt("translate", model_folder, option, value, lines=LINES)
     assert (code, lines) == (2, [])
     assert re.search(rf"Invalid value for '{option}': .*\b{most}\b", log)  # typer's words
 
 
-def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
+def test_sampling_is_reproducible_by_its_seed(nmt, model_folder):
     draw = ["translate", model_folder, "--sample", "--temperature", 1.5, "--top-k", 50]
     _, first, _ = nmt(*draw, "--seed", 3, lines=LINES)
     assert nmt(*draw, "--seed", 3, "--batch-size", 1, lines=LINES)[1] == first
@@ -239,13 +239,13 @@ def test_sampling_is_repeatable_by_its_seed(nmt, model_folder):
 
 
 @pytest.mark.parametrize("command", [["translate"], ["score", "--source=s", "--target=t"]])
-def test_threads_that_no_machine_has_are_refused(nmt, command, model_folder):
+def test_an_excessive_number_of_threads_is_refused(nmt, command, model_folder):
     code, lines, log = nmt(*command, model_folder, "--threads", 100000)
     assert (code, lines) == (2, [])
     assert re.search(r"Invalid value for '--threads': .*1024", log)  # typer's words
 
 
-def test_bad_input_is_named_and_what_was_done_is_kept(nmt, model_folder, tmp_path):
+def test_bad_input_is_named_and_finished_lines_are_kept(nmt, model_folder, tmp_path):
     source, target = tmp_path / "in.en", tmp_path / "out.it"
     source.write_bytes(b"a cat\nb\xffd\n")
     code, _, log = nmt("translate", model_folder, "-i", source, "-o", target)
@@ -258,7 +258,7 @@ def test_bad_input_is_named_and_what_was_done_is_kept(nmt, model_folder, tmp_pat
     assert nmt("translate", tmp_path / "none", "-i", source)[0] == 4
 
 
-def test_a_skipped_line_is_an_empty_line(nmt, model_folder, tmp_path):
+def test_a_skipped_line_becomes_an_empty_line(nmt, model_folder, tmp_path):
     source = tmp_path / "in.en"
     source.write_bytes(b"a cat\nb\xffd\na dog\n")
     code, lines, log = nmt("translate", model_folder, "-i", source, "--bad-lines", "skip")
@@ -271,7 +271,7 @@ def translation_of(text: str) -> Translation:
     return Translation("source", (TranslatedText(text, -1.91, -0.318, True, ((0, 0), (1, 2))),))
 
 
-def test_no_text_can_make_a_line_or_a_field():
+def test_no_text_can_add_a_line_or_a_field():
     nasty = translation_of(NASTY)
     for line in (
         as_text(nasty, scores=False, align=False),
@@ -304,7 +304,7 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     ],
 )
 @pytest.mark.parametrize("call", ["open", "replace"])
-def test_what_the_disk_refuses_is_a_resource_error(tmp_path, monkeypatch, code, reason, call):
+def test_a_disk_error_is_a_resource_error(tmp_path, monkeypatch, code, reason, call):
     def refuse(*_: object) -> None:
         raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
 
@@ -352,7 +352,7 @@ def test_a_typed_line_is_answered_and_ctrl_c_ends_quietly(model_folder):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_translation_to_a_file_that_is_stopped_says_what_is_done(
+def test_an_interrupted_translation_to_a_file_says_what_is_done(
     model_folder, tmp_path, number, code
 ):
     partial = tmp_path / "out.partial"

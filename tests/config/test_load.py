@@ -161,11 +161,11 @@ def test_only_the_data_has_to_be_given(folder):
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_key_its_value_and_the_cure(folder, text, message):
+def test_a_mistake_is_named_with_its_key_its_value_and_the_fix(folder, text, message):
     assert message in complaint(text).splitlines()
 
 
-def test_a_missing_table_is_spelled_out(folder):
+def test_a_missing_table_is_reported_with_its_keys(folder):
     Path("empty.toml").touch()
     with pytest.raises(ConfigError) as caught:
         load(Path("empty.toml"))
@@ -184,7 +184,7 @@ def test_a_pair_of_files_must_be_a_pair_of_names(folder, value):
     assert "\n" not in said
 
 
-def test_a_file_without_a_source_is_none_for_a_translation_model(folder):
+def test_a_translation_model_needs_files_of_both_sides(folder):
     assert complaint('test = "x"') == (
         'toy.toml: data.test: must be two text files, since model.encoder.kind is "recurrent"'
     )
@@ -197,7 +197,7 @@ def test_keys_are_named_as_they_are_written(folder):
     )
 
 
-def test_all_mistakes_come_together_those_between_sections_included(folder):
+def test_all_mistakes_are_reported_together_including_those_between_sections(folder):
     said = complaint(
         "[model.encoder]\nhiden_size = 3\n[training]\nbatch_tokens = 0\nkeep_best = 2\n"
         "[validation]\naverage = 3\n",
@@ -213,12 +213,12 @@ def test_all_mistakes_come_together_those_between_sections_included(folder):
     ]
 
 
-def test_what_only_follows_from_a_mistake_is_not_reported(folder):
+def test_a_consequence_of_another_mistake_is_not_reported(folder):
     said = complaint('[model.embedding]\ntied = "all"\nsize = -1')
     assert said.splitlines() == ["toy.toml: model.embedding.size: must be at least 1, got -1"]
 
 
-def test_missing_files_of_data_do_not_hide_other_mistakes(folder):
+def test_missing_data_files_do_not_hide_other_mistakes(folder):
     Path("toy.toml").write_text('[data]\nsource = "en"\n[training]\nlog_every = "soon"\n')
     with pytest.raises(ConfigError) as caught:
         load(Path("toy.toml"))
@@ -280,7 +280,7 @@ def test_sections_must_agree(folder, text, message):
     assert complaint(text) == f"toy.toml: {message}"
 
 
-def test_source_and_target_are_two_languages(folder):
+def test_source_and_target_must_be_different_languages(folder):
     said = complaint("", "data.target=en")
     assert said == (
         '--set data.target=en: data.target: must differ from data.source, both are "en"'
@@ -299,13 +299,13 @@ def test_source_and_target_are_two_languages(folder):
         ('[tokenizer]\nkind = "word"', {"tokenizer.kind": "word"}),
     ],
 )
-def test_what_agrees_is_accepted_as_written(folder, text, keys):
+def test_consistent_options_are_accepted_as_written(folder, text, keys):
     experiment = load(write(text))
     assert {key: attrgetter(key)(experiment) for key in keys} == keys
 
 
 class TestSet:
-    def test_a_value_is_toml_or_else_a_text(self, folder):
+    def test_a_value_is_toml_or_else_a_string(self, folder):
         experiment = load(
             write(""),
             [
@@ -322,7 +322,7 @@ class TestSet:
         assert experiment.data.test == ("a b.en", "b.it")
         assert experiment.search.length_penalty == "none"
 
-    def test_it_wins_over_the_file_and_the_last_one_wins(self, folder):
+    def test_it_overrides_the_file_and_the_last_one_wins(self, folder):
         path = write("[training]\nseed = 1")
         assert load(path, ["training.seed=2", "training.seed=3"]).training.seed == 3
 
@@ -330,13 +330,13 @@ class TestSet:
         optimizer = load(write(""), ["training.optimizer.beta2=0.98"]).training.optimizer
         assert (optimizer.kind, optimizer.beta2) == ("adam", 0.98)
 
-    def test_short_forms_are_written_out_first(self, folder):
+    def test_short_forms_are_expanded_first(self, folder):
         path = write('[model]\ndropout = 0.3\nencoder = { cell = "gru" }')
         model = load(path, ["model.dropout.readout=0.1", "model.encoder.cell.reset=before"]).model
         assert (model.dropout.layers, model.dropout.readout) == (0.3, 0.1)
         assert model.encoder.cell.reset == "before"
 
-    def test_a_kind_can_be_chosen_alone(self, folder):
+    def test_a_kind_can_be_set(self, folder):
         overrides = ["training.schedule.kind=cosine", "training.schedule.updates=9"]
         assert load(write(""), overrides).training.schedule.kind == "cosine"
 
@@ -351,7 +351,7 @@ class TestSet:
             ("training.seed=x", 'training.seed: must be a whole number, got "x"'),
         ],
     )
-    def test_its_mistakes_name_it_instead_of_the_file(self, folder, setting, message):
+    def test_its_mistakes_name_the_option_instead_of_the_file(self, folder, setting, message):
         assert complaint("", setting) == f"--set {setting}: {message}"
 
     def test_a_value_cannot_hold_a_key(self, folder):
@@ -377,30 +377,30 @@ class TestUnreadableFiles:
             "(`nmt init` writes one to start from)"
         )
 
-    def test_a_syntax_error_has_its_line(self, folder):
+    def test_a_syntax_error_names_its_line(self, folder):
         Path("a.toml").write_text("[data]\nsource = en\n")
         assert self.complaint("a.toml") == (
             "a.toml:2, column 10: not TOML: Invalid value: source = en"
         )
 
-    def test_an_unclosed_array_is_found_at_the_end(self, folder):
+    def test_an_unclosed_array_is_reported_at_the_last_line(self, folder):
         Path("a.toml").write_text("[data]\ntrain = [")
         assert self.complaint("a.toml").startswith("a.toml:2")
 
-    def test_bad_utf8_has_its_line(self, folder):
+    def test_bad_utf8_names_its_line(self, folder):
         Path("a.toml").write_bytes(b"[data]\nsource = '\xff'\n")
         assert self.complaint("a.toml") == (
             "a.toml:2: byte 0xff is not UTF-8; save the file as UTF-8"
         )
 
-    def test_a_file_that_cannot_be_read_has_its_reason(self, folder):
+    def test_a_file_that_cannot_be_read_is_reported_with_the_reason(self, folder):
         Path("a.toml").symlink_to("a.toml")
         assert self.complaint("a.toml") == (
             "a.toml: cannot be read: Too many levels of symbolic links; "
             "fix its mode, or take a copy of it"
         )
 
-    def test_a_folder_is_no_file(self, folder):
+    def test_a_folder_is_refused(self, folder):
         assert self.complaint(".") == ".: is a folder; give the configuration file itself"
 
 
@@ -413,7 +413,7 @@ def test_relative_paths_start_at_the_folder_of_the_file(folder):
     assert resolve_paths(load(write("")), folder).data.test is None
 
 
-def test_a_home_folder_that_there_is_not_is_named(folder):
+def test_a_missing_home_folder_is_named(folder):
     experiment = load(write('test = ["~nobody_of_this_name/t.en", "t.it"]'))
     expected = (
         "data.test: ~nobody_of_this_name/t.en: there is no home folder ~nobody_of_this_name; "
@@ -429,7 +429,7 @@ def test_a_relative_base_becomes_absolute_too(folder):
 
 
 class TestDump:
-    def test_what_is_dumped_loads_back_equal(self, folder):
+    def test_a_dumped_configuration_loads_back_equal(self, folder):
         experiment = load(
             write(
                 '[model]\ndropout = 0.25\ninitialization = { kind = "sparse", nonzeros = 7 }\n'
@@ -472,7 +472,7 @@ def test_differences_are_dotted_keys(folder):
 
 
 @given(st.sampled_from(sorted(set(paths()))), st.sampled_from(["-1", "nan", "[]", "{}", "zz", ""]))
-def test_no_key_with_any_value_escapes_as_another_error(tmp_path_factory, key, value):
+def test_any_value_of_any_key_loads_or_is_a_configuration_error(tmp_path_factory, key, value):
     path = tmp_path_factory.mktemp("fuzz") / "toy.toml"
     path.write_text(DATA)
     try:

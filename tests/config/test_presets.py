@@ -23,12 +23,12 @@ DATA = DataConfig(source="de", target="en", train=("a", "b"), valid=("c", "d"))
         (10**9, "large"),
     ],
 )
-def test_the_size_of_the_corpus_chooses(pairs, name):
+def test_the_size_of_the_corpus_selects_the_preset(pairs, name):
     assert preset_for(pairs).name == name
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_preset_agrees_with_itself(preset):
+def test_every_preset_is_consistent(preset):
     assert list(disagreements(from_preset(preset, DATA))) == []
 
 

@@ -102,7 +102,7 @@ NOT_DIFFERENT = {"source": "\n", "target": "\n", "train": ["0", "0"], "valid": [
 
 @example(document={"data": NOT_DIFFERENT})
 @given(document=sections(Experiment))
-def test_what_is_dumped_loads_as_the_same_experiment(document, tmp_path_factory):
+def test_a_dumped_experiment_loads_back_equal(document, tmp_path_factory):
     experiment = experiment_of(document)
     text = dump(experiment)
     again = Experiment.model_validate(tomllib.loads(text))
@@ -122,7 +122,7 @@ def test_what_is_dumped_loads_as_the_same_experiment(document, tmp_path_factory)
 
 
 @given(document=sections(Experiment))
-def test_what_is_written_by_hand_loads_as_it_is(document, tmp_path_factory):
+def test_a_handwritten_file_loads_as_written(document, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "written.toml"
     path.write_bytes("".join(f"{k} = {toml_value(v)}\n" for k, v in document.items()).encode())
     assert tomllib.loads(path.read_text(encoding="utf-8")) == document

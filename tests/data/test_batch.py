@@ -27,7 +27,7 @@ def test_lists_are_accepted_and_an_empty_sentence_is_its_end_symbol():
     assert batch.target_out.tolist() == batch.source.tolist() == [[EOS]]
 
 
-def test_a_batch_moves_as_a_whole():
+def test_a_batch_moves_to_a_device_as_a_whole():
     batch = make_batch([([5, EOS], [7, EOS])], [3])
     moved = batch.to("meta")
     for name in ("source", "source_mask", "target_in", "target_out", "target_mask"):

@@ -25,7 +25,7 @@ def found(report) -> dict[tuple[str, str], tuple[str, tuple[int, ...]]]:
     return {(f.name, f.where): (f.level, f.lines) for f in report.findings}
 
 
-def test_a_clean_corpus_has_nothing_to_complain_about(write):
+def test_a_clean_corpus_has_no_findings(write):
     report = check(write("a.en", "a cat\ntwo big dogs\n"), write("a.it", "un gatto\ndue cani\n"))
     assert not report.findings
     assert not report.is_serious
@@ -107,7 +107,7 @@ def test_odd_pairs_are_found(write):
     }
 
 
-def test_words_do_not_wander_from_one_side_of_a_pair_to_the_other(write):
+def test_pairs_that_differ_only_in_their_split_are_not_duplicates(write):
     report = check(write("a.en", "a b\na\n"), write("a.it", "c\nb c\n"))
     assert not report.findings
 
@@ -125,7 +125,7 @@ def test_test_pairs_inside_train_are_a_fault(write):
     assert report.is_serious
 
 
-def test_a_test_set_apart_is_no_fault(write):
+def test_a_separate_test_set_is_not_a_fault(write):
     train = write("a.en", "one\n"), write("a.it", "uno\n")
     assert not check(*train, against=(write("t.en", "two\n"), write("t.it", "due\n"))).findings
 
@@ -151,6 +151,6 @@ def test_the_report_is_json(write):
     assert told["findings"][0]["lines"] == [1]
 
 
-def test_a_missing_file_stops_it(write):
+def test_a_missing_file_is_an_error(write):
     with pytest.raises(DataError, match=r"b\.en: no such file"):
         check(Path("b.en"), write("a.it", "x\n"))

@@ -23,7 +23,7 @@ def write(folder, pairs=PAIRS, vocab_size=100) -> Corpus:
 
 
 @pytest.mark.parametrize("vocab_size", [100, 70_000])
-def test_what_was_written_is_read_back(vocab_size, tmp_path):
+def test_a_corpus_is_read_back_as_written(vocab_size, tmp_path):
     shift = 0 if vocab_size == 100 else 65_530
     pairs = [
         EncodedPair([i + shift for i in p.source], p.target, p.source_text, p.target_text)
@@ -43,7 +43,7 @@ def test_what_was_written_is_read_back(vocab_size, tmp_path):
         assert corpus.texts(index) == (pairs[index].source_text, pairs[index].target_text)
 
 
-def test_the_files_are_what_the_format_says(tmp_path):
+def test_the_files_have_the_documented_format(tmp_path):
     corpus = write(tmp_path)
     index = tmp_path / "train" / INDEX
     assert load_metadata(index) == {
@@ -76,12 +76,12 @@ def test_a_folder_that_may_not_be_written_is_named(no_rights):
         write(no_rights / "shut")
 
 
-def test_an_empty_corpus_is_a_corpus(tmp_path):
+def test_a_corpus_may_be_empty(tmp_path):
     assert len(write(tmp_path, [])) == 0
 
 
 @pytest.mark.parametrize("index", [-1, 3])
-def test_there_are_no_pairs_outside(index, tmp_path):
+def test_a_pair_out_of_range_is_an_index_error(index, tmp_path):
     with pytest.raises(IndexError, match=f"no pair {index} among 3"):
         write(tmp_path).pair(index)
 
@@ -127,7 +127,7 @@ def test_a_damaged_index_is_named(content, tmp_path):
         Corpus(tmp_path, "train")
 
 
-def test_an_index_of_something_else_is_refused(tmp_path):
+def test_an_inconsistent_index_is_refused(tmp_path):
     write(tmp_path)
     index = tmp_path / "train" / INDEX
     metadata, arrays = load_metadata(index), load_arrays(index)
@@ -155,7 +155,7 @@ def test_files_cut_off_while_in_use_are_an_error_not_a_crash(tmp_path):
 @pytest.mark.parametrize(
     ("was", "becomes"), [(b"\n", b" "), (b"dog\n", b"do\ng")], ids=["one line", "ends too early"]
 )
-def test_texts_that_are_no_two_lines_are_an_error(was, becomes, tmp_path):
+def test_texts_that_are_not_two_lines_are_an_error(was, becomes, tmp_path):
     corpus = write(tmp_path)
     path = tmp_path / "train" / "texts.txt"
     path.write_bytes(path.read_bytes().replace(was, becomes))

@@ -57,14 +57,14 @@ def test_pieces_are_ordered_by_how_often_they_occur(corpus):
     assert (np.diff(count[frequent]) <= 0).all()
 
 
-def test_a_sample_of_a_large_corpus_will_do(corpus, monkeypatch):
+def test_a_sample_of_a_large_corpus_suffices(corpus, monkeypatch):
     monkeypatch.setattr(lexicon, "_ENTRIES", 3000)
     likely = learn(corpus).likely
     hits = [likely[piece, 0] == translation(piece) for piece in range(FIRST, FIRST + 20)]
     assert np.mean(hits) > 0.9
 
 
-def test_it_is_kept_as_a_file_with_the_same_bytes_each_time(corpus, tmp_path):
+def test_the_shortlist_is_saved_with_the_same_bytes_each_time(corpus, tmp_path):
     contents = []
     for _ in range(2):
         learn(corpus).save(tmp_path)

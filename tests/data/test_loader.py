@@ -108,7 +108,7 @@ def test_ranks_and_micro_batches_share_the_same_updates(
 
 
 @pytest.mark.parametrize("with_sampling", [False, True])
-def test_training_goes_on_from_a_stored_position(with_sampling, prepared):
+def test_loading_continues_from_a_stored_position(with_sampling, prepared):
     options = sampled(prepared) if with_sampling else {}
     whole = take(30, prepared, **options)
     first = take(17, prepared, **options)
@@ -116,7 +116,7 @@ def test_training_goes_on_from_a_stored_position(with_sampling, prepared):
     assert contents(first + rest) == contents(whole)
 
 
-def test_segmentations_are_new_in_each_epoch_and_spell_the_same_text(prepared):
+def test_segmentations_differ_between_epochs_and_spell_the_same_text(prepared):
     corpus, subword = prepared
     updates = sampler_of(corpus).updates_in_epoch
     seen: dict[int, list[list[int]]] = {}
@@ -130,7 +130,7 @@ def test_segmentations_are_new_in_each_epoch_and_spell_the_same_text(prepared):
     assert np.mean([one != other for one, other in seen.values()]) > 0.5
 
 
-def test_source_and_target_of_one_text_are_cut_independently(prepared, tmp_path):
+def test_source_and_target_of_one_text_are_segmented_independently(prepared, tmp_path):
     _, subword = prepared
     text = "der große Hund läuft über die Straße"
     ids = subword.encode(text)
@@ -147,7 +147,7 @@ def test_sampling_needs_the_subword_models(prepared):
         Loader(corpus, sampler_of(corpus), alpha=0.1)
 
 
-def test_a_rank_without_a_pair_has_no_batch_but_the_tokens_of_the_update(tmp_path):
+def test_a_rank_without_pairs_gets_no_batch_but_the_token_count_of_the_update(tmp_path):
     write_corpus(
         tmp_path,
         "train",
@@ -165,7 +165,7 @@ def loader_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("nmt-loader")]
 
 
-def test_the_thread_ends_with_the_block_also_after_an_error(prepared):
+def test_the_thread_ends_with_the_block_even_after_an_error(prepared):
     corpus, _ = prepared
 
     def fail_midway() -> None:
@@ -194,7 +194,7 @@ def test_closing_is_prompt_while_updates_are_ready(prepared):
         next(loader)
 
 
-def test_a_forgotten_loader_stops_its_thread(prepared):
+def test_a_garbage_collected_loader_stops_its_thread(prepared):
     corpus, _ = prepared
     loader = Loader(corpus, sampler_of(corpus))
     next(loader)
@@ -223,7 +223,7 @@ def test_an_error_in_the_background_is_raised_in_the_foreground(prepared, monkey
     assert not loader_threads()
 
 
-def test_a_slow_reader_gets_the_same_as_a_fast_one(prepared):
+def test_a_slow_reader_gets_the_same_updates_as_a_fast_one(prepared):
     corpus, _ = prepared
     with Loader(corpus, sampler_of(corpus)) as loader:
         slow = []

@@ -104,7 +104,7 @@ def test_corpora_hold_the_texts_and_their_pieces(corpora):
     ]  # fmt: skip
 
 
-def test_of_joint_pieces_each_side_keeps_those_it_uses(corpora):
+def test_each_side_keeps_only_the_joint_pieces_it_uses(corpora):
     tokenizer = {"kind": "bpe", "vocab_size": 380}
     summary = corpora.prepare(tokenizer=tokenizer)
     source, target = load_subwords(corpora.out)
@@ -160,7 +160,7 @@ def test_pairs_are_dropped_for_one_reason_each_and_listed_in_order(corpora):
     assert texts(corpora.open())[0] == ("1 Hund läuft", "a dog")
 
 
-def test_the_summary_reads_as_one_would_say_it(corpora):
+def test_the_summary_describes_pairs_and_vocabulary(corpora):
     corpora.write("train", [("", "a"), ("b", ""), *PAIRS[20:]])
     corpora.write("valid", [("", "a"), *PAIRS[:10]])
     summary = corpora.prepare()
@@ -177,7 +177,7 @@ def test_the_summary_reads_as_one_would_say_it(corpora):
     assert vocab.endswith(f"{corpora.out} in {summary.seconds:.1f} s")
 
 
-def test_a_summary_without_losses_is_short(corpora):
+def test_a_summary_without_dropped_pairs_is_short(corpora):
     train, valid, _ = corpora.prepare().describe()
     assert train == "train  380 pairs   380 kept"
     assert valid == "valid  10 pairs"
@@ -219,12 +219,12 @@ def test_other_options_prepare_again(change, corpora):
     assert not corpora.prepare(**change).up_to_date
 
 
-def test_sampling_is_a_matter_of_training_only(corpora):
+def test_changed_sampling_does_not_prepare_again(corpora):
     corpora.prepare()
     assert corpora.prepare(tokenizer={"sampling": 0.1}).up_to_date
 
 
-def test_text_that_changed_without_a_sign_prepares_again(corpora):
+def test_changed_text_of_equal_size_and_time_prepares_again(corpora):
     """Of the same size and time: only its content tells."""
     corpora.prepare()
     path = corpora.folder / "train.de"
@@ -235,7 +235,7 @@ def test_text_that_changed_without_a_sign_prepares_again(corpora):
     assert not corpora.prepare().up_to_date
 
 
-def test_text_that_somebody_is_still_writing_is_refused(corpora, monkeypatch):
+def test_text_that_is_still_being_written_is_refused(corpora, monkeypatch):
     plain = module.Preparation.run
 
     def run(preparation):
@@ -301,7 +301,7 @@ def test_equal_files_and_options_give_equal_bytes(corpora, tmp_path):
     assert (corpora.out / model).read_bytes() == (tmp_path / "other" / model).read_bytes()
 
 
-def test_gzip_files_are_as_good(corpora):
+def test_gzip_files_are_read(corpora):
     corpora.prepare()
     for suffix in ("de", "en"):
         plain = (corpora.folder / f"train.{suffix}").read_bytes()
@@ -345,7 +345,7 @@ def test_test_and_validation_pairs_in_the_training_data_are_warned_of(corpora, c
     assert len(corpora.open()) == 384
 
 
-def test_no_overlap_no_warning(corpora, caplog):
+def test_without_overlap_there_is_no_warning(corpora, caplog):
     corpora.prepare(with_test=True)
     assert not caplog.records
 
@@ -354,7 +354,7 @@ def test_no_overlap_no_warning(corpora, caplog):
     ("options", "message"),
     [({"max_length": 1}, "380 too long"), ({"max_ratio": 0.5}, "380 ratio")],
 )
-def test_nothing_left_is_refused_with_the_reasons(options, message, corpora):
+def test_a_corpus_with_no_pairs_left_is_refused_with_the_reasons(options, message, corpora):
     refusal = (
         rf"none of 380 pairs is left to learn from \({message}\); "
         r"check the files, and the limits in \[data\]\.$"
@@ -387,7 +387,7 @@ def test_a_vocabulary_that_is_too_small_is_refused(corpora):
         corpora.prepare(tokenizer={"vocab_size": 100})
 
 
-def test_a_failed_preparation_leaves_the_former_one_alone(corpora):
+def test_a_failed_preparation_leaves_the_previous_data_unchanged(corpora):
     corpora.prepare()
     (corpora.folder / "train.de").write_bytes(b"\xff\n" * 380)
     with pytest.raises(DataError, match=r"train\.de:1: byte 1 is 0xff"):
@@ -396,7 +396,7 @@ def test_a_failed_preparation_leaves_the_former_one_alone(corpora):
     assert [path.name for path in corpora.out.parent.iterdir()] == ["data"]
 
 
-def test_bad_lines_can_be_left_out_or_mended(corpora):
+def test_bad_lines_can_be_skipped_or_repaired(corpora):
     path = corpora.folder / "train.de"
     path.write_bytes(path.read_bytes().replace(b"1 Hund", b"1 \xff", 1))
     assert corpora.prepare(bad_lines="skip").kept == 379
@@ -405,7 +405,7 @@ def test_bad_lines_can_be_left_out_or_mended(corpora):
     assert corpora.prepare().up_to_date  # nothing left to stop for
 
 
-def test_data_that_a_model_has_learned_from_keep_their_bad_lines(corpora):
+def test_data_of_a_trained_model_keep_their_handling_of_bad_lines(corpora):
     path = corpora.folder / "train.de"
     path.write_bytes(path.read_bytes().replace(b"1 Hund", b"1 \xff", 1))
     corpora.prepare(bad_lines="skip")
@@ -434,7 +434,7 @@ def test_progress_is_reported(corpora):
     assert [line.split()[0] for line in lines] == ["reading", "training", "encoding", "learning"]
 
 
-def test_only_some_lines_of_a_huge_corpus_teach_pieces(corpora, monkeypatch):
+def test_pieces_are_learned_from_a_sample_of_a_huge_corpus(corpora, monkeypatch):
     corpora.prepare(tokenizer={"kind": "word"})
     everything = load_subwords(corpora.out)[0].vocab_size
     monkeypatch.setattr("nmt.data.build._SUBWORD_LINES", 10)
@@ -442,7 +442,7 @@ def test_only_some_lines_of_a_huge_corpus_teach_pieces(corpora, monkeypatch):
     assert load_subwords(corpora.out)[0].vocab_size < everything
 
 
-def test_a_killed_preparation_leaves_nothing_that_looks_whole(corpora):
+def test_a_killed_preparation_leaves_nothing_that_looks_complete(corpora):
     code = (
         "import os, sys; from pathlib import Path\n"
         "from nmt.config.experiment import Experiment\n"
@@ -461,7 +461,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_whole(corpora):
     assert not corpora.prepare().up_to_date
 
 
-def test_the_manifest_tells_what_went_in(corpora):
+def test_the_manifest_records_the_inputs(corpora):
     corpora.prepare()
     manifest = json.loads((corpora.out / "preparation.json").read_text())
     assert set(manifest["inputs"]) == {
@@ -488,7 +488,7 @@ LIES = [
 
 
 @pytest.mark.parametrize("lie", LIES, ids=str)
-def test_data_whose_manifest_lies_are_prepared_again(corpora, lie):
+def test_data_with_a_wrong_manifest_are_prepared_again(corpora, lie):
     corpora.prepare()
     path = corpora.out / "preparation.json"
     truth = json.loads(path.read_text())
@@ -503,7 +503,7 @@ def test_data_whose_manifest_lies_are_prepared_again(corpora, lie):
         truth = json.loads(path.read_text())
 
 
-def test_a_pipe_in_the_place_of_the_manifest_is_not_waited_for(corpora):
+def test_a_pipe_in_place_of_the_manifest_does_not_block(corpora):
     corpora.prepare()
     (corpora.out / "preparation.json").unlink()
     os.mkfifo(corpora.out / "preparation.json")

@@ -35,7 +35,7 @@ LENGTHS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1
 
 
 @given(lengths=LENGTHS, batch_tokens=st.integers(1, 200), seed=st.integers(0, 2**40))
-def test_every_pair_is_in_just_one_update(lengths, batch_tokens, seed):
+def test_every_pair_is_in_exactly_one_update(lengths, batch_tokens, seed):
     source, target = np.array(lengths, dtype=np.int32).T
     for updates in (
         plan((source, target), batch_tokens=batch_tokens, seed=seed),
@@ -49,7 +49,7 @@ def test_every_pair_is_in_just_one_update(lengths, batch_tokens, seed):
             assert tokens <= 1.5 * batch_tokens + 2 * longest
 
 
-def test_all_updates_have_about_the_tokens_asked_for():
+def test_all_updates_have_about_the_requested_tokens():
     lengths = _, target = realistic_lengths(29_000)
     tokens = [int(target[update].sum()) for update in plan(lengths)]
     assert len(tokens) == round(target.sum() / 4096)
@@ -57,7 +57,7 @@ def test_all_updates_have_about_the_tokens_asked_for():
 
 
 @pytest.mark.parametrize("batch_tokens", [2048, 4096])
-def test_padding_is_a_small_share(batch_tokens):
+def test_padding_is_a_small_fraction(batch_tokens):
     source, target = lengths = realistic_lengths(29_000)
     updates = plan(lengths, batch_tokens=batch_tokens)
     assert waste(updates, target) < 0.05
@@ -82,7 +82,7 @@ def test_short_and_long_updates_alternate_at_random():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
 
 
-def test_the_plan_follows_from_lengths_seed_and_epoch():
+def test_the_plan_depends_only_on_lengths_seed_and_epoch():
     lengths = realistic_lengths(1000)
     same = zip(plan(lengths), plan(lengths), strict=True)
     assert all(np.array_equal(one, other) for one, other in same)
@@ -103,19 +103,19 @@ def test_a_pair_larger_than_the_budget_is_an_update():
     assert sorted(np.concatenate(updates)) == [0, 1, 2]
 
 
-def test_one_pair_is_one_update_for_ever():
+def test_a_single_pair_is_repeated_in_every_update():
     one = np.array([5], dtype=np.int32)
     sampler = BatchSampler(one, one, batch_tokens=4096, seed=1)
     assert [update.tolist() for update in islice(sampler, 3)] == [[0]] * 3
     assert sampler.position == Position(3, 0)
 
 
-def test_pairs_of_fewer_tokens_than_an_update_takes_are_one_update():
+def test_a_corpus_smaller_than_an_update_is_one_update():
     few = np.array([5, 6, 7], dtype=np.int32)
     assert [sorted(update.tolist()) for update in plan((few, few))] == [[0, 1, 2]]
 
 
-def test_no_pairs_are_refused():
+def test_an_empty_corpus_is_refused():
     none = np.array([], dtype=np.int32)
     assert plan((none, none)) == []
     with pytest.raises(ValueError, match=r"^there are no pairs to sample from$"):
@@ -126,7 +126,7 @@ def new_sampler() -> BatchSampler:
     return BatchSampler(*realistic_lengths(500), batch_tokens=1000, seed=3)
 
 
-def test_the_position_is_what_comes_next():
+def test_the_position_is_that_of_the_next_update():
     sampler = new_sampler()
     assert sampler.position == Position(0, 0)
     updates = sampler.updates_in_epoch
@@ -138,7 +138,7 @@ def test_the_position_is_what_comes_next():
 
 
 @pytest.mark.parametrize("done", [0, 1, 5, 9, 10, 23])
-def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(done):
+def test_a_restored_sampler_continues_with_the_same_updates(done):
     whole = new_sampler()
     for _ in range(done):
         next(whole)
@@ -152,7 +152,7 @@ def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(done):
 
 
 @pytest.mark.parametrize("update", [-1, 8, 10_000])
-def test_a_position_of_other_data_is_refused(update):
+def test_a_position_that_does_not_fit_the_data_is_refused(update):
     sampler = new_sampler()
     sampler.restore(Position(2, 7))
     with pytest.raises(ModelError) as caught:
@@ -189,7 +189,7 @@ def test_an_update_of_few_pairs_leaves_parts_empty():
     assert [part.tolist() for part in split_update(np.array([7]), 3)] == [[7], [], []]
 
 
-def test_all_parts_of_an_update_have_about_as_many_tokens():
+def test_all_parts_of_an_update_have_about_equally_many_tokens():
     lengths = _, target = realistic_lengths(5000)
     for update in plan(lengths):
         tokens = [int(target[part].sum()) for part in split_update(update, 4)]

@@ -19,7 +19,7 @@ def test_every_line_is_in_one_group(lengths):
         assert group.lines == sum(group.shortest <= length <= longest for length in lengths)
 
 
-def test_one_group_scores_what_its_lines_score():
+def test_a_group_scores_what_its_lines_score_alone():
     references = ["a b c", "a b c d e f g", "a b"]
     hypotheses = ["a b c", "a b c d e f x", "a x"]
     short, long = score_by_length(hypotheses, references, ["wer"], edges=[3])
@@ -28,12 +28,12 @@ def test_one_group_scores_what_its_lines_score():
     assert long.scores[0].value == pytest.approx(100 / 7)
 
 
-def test_another_text_can_be_measured():
+def test_lengths_can_be_taken_from_another_text():
     [group] = score_by_length(["a", "b"], ["a", "b"], measured=["w " * 35, "w " * 31])
     assert group.name == "31-40"
 
 
-def test_a_measured_text_of_another_length_is_refused():
+def test_a_length_text_with_another_number_of_lines_is_refused():
     with pytest.raises(DataError, match="the text whose words are counted has 1 lines"):
         score_by_length(["a", "b"], ["a", "b"], measured=["w"])
 

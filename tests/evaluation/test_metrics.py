@@ -54,7 +54,7 @@ def test_scores_intervals_and_signatures_equal_the_sacrebleu_command(sacrebleu_s
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_an_interval_holds_only_scores_that_can_be(metric):
+def test_an_interval_holds_only_possible_scores(metric):
     references = ["It rains.", "A man sleeps.", "Two big dogs bark at one small cat."]
     for hypotheses in (references, ["x", *references[1:]], ["x", "y", references[2]], ["x"] * 3):
         [found] = score(hypotheses, references, [metric], bootstrap=1000)
@@ -108,7 +108,7 @@ def test_edit_distance_is_a_metric(first, second, third):
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))
-def test_a_text_scores_full_marks_against_itself(lines):
+def test_a_text_gets_the_best_score_against_itself(lines):
     by_name = {found.metric: found.value for found in score(lines, lines, METRICS)}
     assert by_name["exact"] == 100.0
     assert by_name["wer"] == by_name["ter"] == 0.0
@@ -125,7 +125,7 @@ def test_unequal_counts_are_refused_with_both():
     )
 
 
-def test_nothing_cannot_be_scored():
+def test_empty_texts_cannot_be_scored():
     with pytest.raises(DataError, match="have no lines to score; name files with text"):
         score([], [])
 
@@ -137,7 +137,7 @@ def test_unknown_metrics_and_tokenizers_are_named():
         score(["a"], ["a"], tokenize="12a")
 
 
-def test_chinese_is_cut_by_its_tokenizer():
+def test_chinese_is_split_by_its_tokenizer():
     [plain], [chinese] = (score(["我爱你们"], ["我爱他们"], tokenize=t) for t in ("13a", "zh"))
     assert plain.value == 0.0
     assert chinese.value > 0.0
@@ -150,7 +150,7 @@ def test_a_large_corpus_is_resampled_less_often(caplog):
 
 
 class TestSuspicions:
-    def test_ordinary_text_raises_none(self):
+    def test_ordinary_text_is_not_suspicious(self):
         assert suspicions(HYPOTHESES[:3], REFERENCES[:3]) == []
 
     @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ class TestSuspicions:
             (["A"] * 3, ["A", "", " "], "2 references are empty (lines 2, 3)"),
         ],
     )
-    def test_each_is_said(self, hypotheses, references, said):
+    def test_each_suspicion_is_reported(self, hypotheses, references, said):
         [found] = suspicions(hypotheses, references)
         assert found.startswith(said)
 

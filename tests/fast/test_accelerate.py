@@ -230,14 +230,14 @@ DROPOUT = {"embedding": 0.2, "layers": 0.2, "readout": 0.2}
 
 @in_each_way({"float64": FLOAT64, "float32": FLOAT32})
 @pytest.mark.parametrize(("cell", "decoder"), MODELS)
-def test_fast_modules_compute_what_plain_ones_do(cell, decoder, way):
+def test_fast_modules_equal_plain_ones(cell, decoder, way):
     """With the same random numbers for dropout."""
     check(way, cell, decoder, **DROPOUT)
 
 
 @in_each_way(MORE_FLOAT32 | BF16)
 @pytest.mark.parametrize(("cell", "decoder"), FEW_MODELS)
-def test_they_do_in_all_sizes_and_precisions_and_without_kernels(cell, decoder, way):
+def test_fast_modules_equal_plain_ones_in_all_sizes_and_precisions(cell, decoder, way):
     check(way, cell, decoder, **DROPOUT)
 
 
@@ -248,7 +248,9 @@ def test_they_do_in_all_sizes_and_precisions_and_without_kernels(cell, decoder, 
     ids=["float64", "float32", "float64, sample", "float32, argmax"],
 )
 @pytest.mark.parametrize(("cell", "decoder"), FEW_MODELS)
-def test_they_do_with_scheduled_sampling_and_every_kind_of_dropout(cell, decoder, way, pick):
+def test_fast_modules_equal_plain_ones_with_scheduled_sampling_and_dropout(
+    cell, decoder, way, pick
+):
     """Pieces are drawn in float64, which in float32 would be others."""
     sampling = None if pick is None else ScheduledSampling(0.5, pick)
     words = {"source_words": 0.2, "target_words": 0.2}
@@ -274,7 +276,7 @@ def test_int8_is_close_in_all_sizes_and_without_kernels(cell, decoder, way):
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(("cell", "decoder"), FEW_MODELS)
-def test_they_do_with_either_library(cell, decoder):
+def test_fast_modules_equal_plain_ones_with_either_library(cell, decoder):
     check(replace(FLOAT32, unit=5), cell, decoder, **DROPOUT)
 
 
@@ -302,7 +304,7 @@ def test_a_decoder_looks_pieces_up_unless_the_table_is_too_large(
 
 
 @pytest.mark.parametrize("tied", ["none", "target", "all"])
-def test_parameters_stay_what_they_are_under_their_names(tied):
+def test_parameters_keep_their_identity_and_names(tied):
     config = ModelConfig.model_validate(
         {
             "embedding": {"size": 6, "tied": tied},
@@ -326,7 +328,7 @@ def test_parameters_stay_what_they_are_under_their_names(tied):
     assert all(model.get_parameter(name) is weight for name, weight in before.items())
 
 
-def test_the_exchanges_are_returned_and_logged(caplog):
+def test_the_replacements_are_returned_and_logged(caplog):
     caplog.set_level(logging.DEBUG)
     model = build("lstm", "general feeding simple", 16)
     exchanges = accelerate(model, "training")
@@ -351,7 +353,7 @@ def test_the_exchanges_are_returned_and_logged(caplog):
     ("purpose", "is_int8"), [("training", False), ("search", False), ("search", True)]
 )
 @pytest.mark.usefixtures("library")
-def test_a_second_call_exchanges_nothing_more(purpose, is_int8, request):
+def test_a_second_call_replaces_nothing(purpose, is_int8, request):
     if is_int8:
         request.getfixturevalue("int8")
     model = build("gru", "general feeding simple", 16).float()
@@ -362,7 +364,7 @@ def test_a_second_call_exchanges_nothing_more(purpose, is_int8, request):
     assert dict(model.named_modules()) == modules
 
 
-def test_what_has_no_fast_counterpart_stays():
+def test_modules_without_a_fast_counterpart_stay():
     for cell in ("gru that resets before", "tanh", "sigmoid", "lnlstm"):
         model = build(cell, "additive after simple", 16)
         kept = {type(model.decoder.stack.first.cell).__name__, "AdditiveAttention", "Embedding"}

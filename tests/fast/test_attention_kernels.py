@@ -54,7 +54,7 @@ def random_inputs(seed: int, *, most_queries: int = 16) -> Inputs:
 @torch.no_grad()
 @EACH_TYPE
 @EACH_SEED
-def test_contexts_and_weights_are_those_of_the_plain_equations(seed, dtype):
+def test_contexts_and_weights_equal_the_plain_equations(seed, dtype):
     inputs = random_inputs(seed).to(dtype)
     assert attention_kernels(inputs.query, inputs.keys, inputs.states) is not None
     contexts, weights = inputs.attend(FastDotAttention)
@@ -69,7 +69,7 @@ def test_contexts_and_weights_are_those_of_the_plain_equations(seed, dtype):
 
 
 @torch.no_grad()
-def test_a_sentence_gets_the_same_bits_in_any_batch_and_padding():
+def test_a_sentence_gets_the_same_bits_in_any_batch_with_any_padding():
     together = random_inputs(3)
     length = int(together.mask[-1].sum())
     alone = Inputs(
@@ -111,13 +111,13 @@ def assert_plain_gradients(inputs: Inputs, *, in_loop: bool) -> None:
 @EACH_TYPE
 @EACH_SEED
 @pytest.mark.parametrize("in_loop", [True, False])
-def test_gradients_are_those_of_the_plain_equations(seed, dtype, in_loop):
+def test_gradients_equal_those_of_the_plain_equations(seed, dtype, in_loop):
     assert_plain_gradients(random_inputs(seed, most_queries=2).to(dtype), in_loop=in_loop)
 
 
 @pytest.mark.parametrize("in_loop", [True, False])
 @pytest.mark.parametrize("why", ["size", "queries", "double"])
-def test_what_no_kernel_supports_is_computed_by_products(why, in_loop, monkeypatch):
+def test_unsupported_inputs_are_computed_by_matrix_products(why, in_loop, monkeypatch):
     monkeypatch.setattr(Kernels, "attend", None)
     inputs = random_inputs(0)
     match why:
@@ -133,7 +133,7 @@ def test_what_no_kernel_supports_is_computed_by_products(why, in_loop, monkeypat
     assert_plain_gradients(inputs, in_loop=in_loop)
 
 
-def test_a_memory_that_needs_no_gradient_is_attended_to_in_a_loop_as_well():
+def test_a_memory_without_gradient_can_be_attended_to_in_a_loop():
     inputs = random_inputs(5)
     query = inputs.query.clone().requires_grad_()
     layer = FastDotAttention(1, 1, temperature=inputs.temperature)
@@ -144,7 +144,7 @@ def test_a_memory_that_needs_no_gradient_is_attended_to_in_a_loop_as_well():
     assert torch.autograd.grad(contexts.sum(), query)[0].isfinite().all()
 
 
-def test_a_loop_ends_with_its_block_also_after_an_error():
+def test_a_loop_ends_with_its_block_even_after_an_error():
     inputs, layer = random_inputs(5), FastDotAttention(1, 1)
     keys, states = (part.clone().requires_grad_() for part in (inputs.keys, inputs.states))
     with pytest.raises(KeyError), layer.loop(keys, states):

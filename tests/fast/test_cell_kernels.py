@@ -103,7 +103,7 @@ def test_gates_are_correct_where_they_saturate(path):
 @needs_kernels
 @EACH_CELL
 @EACH_PATH
-def test_nan_comes_out_where_it_goes_in(kind, path):
+def test_nan_propagates_from_where_it_enters(kind, path):
     fast, _ = make(kind, 3, 16)
     inputs = torch.zeros(2, 3, 3)
     inputs[1, 1, 0] = torch.nan
@@ -133,7 +133,7 @@ def test_there_are_no_kernels_for_other_sizes_types_and_cells(cell, dtype):
 
 @pytest.mark.parametrize("hidden_size", [4, 16])
 @pytest.mark.parametrize("low", ["autocast", "weights"])
-def test_an_lstm_sums_up_in_float32_where_products_are_bf16(hidden_size, low):
+def test_an_lstm_accumulates_in_float32_where_products_are_bf16(hidden_size, low):
     torch.manual_seed(1)
     layer = make("lstm", 3, hidden_size)[0]
     inputs, state = torch.randn(2, 5, 3), zero_state(layer.cell, 2)
@@ -146,7 +146,7 @@ def test_an_lstm_sums_up_in_float32_where_products_are_bf16(hidden_size, low):
 
 
 @pytest.mark.parametrize("hidden_size", [4, 16])
-def test_a_gru_sums_up_in_the_precision_of_its_weights(hidden_size):
+def test_a_gru_accumulates_in_the_precision_of_its_weights(hidden_size):
     torch.manual_seed(1)
     cell = make("gru", 3, hidden_size)[0].cell
     state = zero_state(cell, 2)
@@ -235,7 +235,9 @@ def test_packing_and_unpacking_restores_words_and_gradients(lengths):
 @EACH_CELL
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "learned_state": True}])
 @EACH_LENGTH
-def test_a_layer_without_padding_equals_one_with_it(kind, options, lengths, monkeypatch):
+def test_a_layer_on_a_packed_batch_equals_one_on_a_padded_batch(
+    kind, options, lengths, monkeypatch
+):
     torch.manual_seed(1)
     fast, plain = make(kind, 5, 16, **options)
     mask = mask_of(lengths)
@@ -261,7 +263,7 @@ def read_layer(layer: RecurrentLayer, inputs: Tensor, mask: Tensor) -> list[Tens
     return [tensor.double() for tensor in found]
 
 
-def test_without_words_or_gradients_padding_is_read_as_well():
+def test_batches_with_an_empty_sentence_or_without_gradients_are_not_packed():
     """An empty sentence cannot be packed; and results of a search must not depend on a batch."""
     layer = make("lstm", 5, 16, bidirectional=True)[0]
     assert isinstance(layer, FastRecurrentLayer)

@@ -58,7 +58,7 @@ def test_the_library_is_compiled_once_and_kept_in_the_cache(own_cache):
 
 @needs_compiler
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0])
-def test_a_damaged_library_is_compiled_anew(library, left):
+def test_a_damaged_library_is_compiled_again(library, left):
     """A process that uses a truncated one dies of SIGBUS."""
     whole = library.read_bytes()
     kept = bytearray(whole[: int(left * len(whole))])
@@ -79,13 +79,13 @@ def test_another_processor_gets_another_library(library, monkeypatch):
     assert compile_kernels() != library
 
 
-def test_the_switch_turns_them_off(monkeypatch):
+def test_the_switch_turns_kernels_off(monkeypatch):
     monkeypatch.setenv(SWITCH, "off")
 
     assert compile_kernels() is None
 
 
-def test_without_a_compiler_there_are_none(monkeypatch, tmp_path):
+def test_without_a_compiler_there_are_no_kernels(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert compile_kernels() is None
@@ -118,7 +118,7 @@ def test_a_missing_compiler_is_named(given, why, monkeypatch, caplog):
 
 
 @needs_compiler
-def test_a_compiler_may_have_arguments_and_no_openmp(monkeypatch, tmp_path):
+def test_a_compiler_may_need_arguments_and_lack_openmp(monkeypatch, tmp_path):
     """Without OpenMP the kernels are still for this very machine."""
     compilers = (shutil.which(name) for name in ("c++", "g++", "clang++"))
     real = next(filter(None, compilers))
@@ -138,7 +138,7 @@ def test_a_compiler_may_have_arguments_and_no_openmp(monkeypatch, tmp_path):
 
 
 @needs_compiler
-def test_what_a_killed_compiler_left_is_removed_once_it_is_old(own_cache):
+def test_leftovers_of_a_killed_compiler_are_removed_once_old(own_cache):
     for name, age in (("compiling-old", 3600), ("compiling-now", 0)):
         (own_cache / name).mkdir(parents=True)
         (own_cache / name / "kernels.so").touch()
@@ -151,7 +151,7 @@ def test_what_a_killed_compiler_left_is_removed_once_it_is_old(own_cache):
 
 @needs_compiler
 @pytest.mark.skipif(os.name != "posix", reason="a file for a folder")
-def test_a_cache_that_cannot_be_written_is_no_failure(own_cache, caplog):
+def test_a_cache_that_cannot_be_written_is_not_an_error(own_cache, caplog):
     own_cache.parent.mkdir(parents=True)
     own_cache.write_text("not a folder")
 

@@ -49,7 +49,7 @@ IMPORTANCE = {
 @pytest.mark.parametrize("importance", IMPORTANCE.values(), ids=IMPORTANCE)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("vocab", [5, 16, 1000, 1024])
-def test_losses_and_gradients_are_the_plain_ones(
+def test_losses_and_gradients_equal_the_plain_ones(
     vocab, smoothing, importance, has_kernels, request
 ):
     if not has_kernels:
@@ -64,7 +64,7 @@ def test_losses_and_gradients_are_the_plain_ones(
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_the_size_of_a_chunk_changes_nothing(chunk):
+def test_the_chunk_size_does_not_change_results(chunk):
     fast, plain = make(7, chunk)
     for importance in IMPORTANCE.values():
         torch.testing.assert_close(
@@ -87,7 +87,7 @@ def test_under_autocast_losses_and_gradients_are_close(importance):
         assert (found - expected).norm() <= 0.02 * expected.norm()
 
 
-def test_losses_are_measured_without_a_gradient_as_well():
+def test_losses_are_the_same_without_gradients():
     fast, _ = make(7)
     features, target = torch.randn(TOKENS, 8), torch.randint(0, 7, (TOKENS,))
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_losses_are_measured_without_a_gradient_as_well():
     )
 
 
-def test_gradients_are_given_once():
+def test_the_gradient_can_be_taken_only_once():
     fast, _ = make(7)
     losses, _ = fast.losses(torch.randn(TOKENS, 8), torch.randint(0, 7, (TOKENS,)))
     losses.sum().backward(retain_graph=True)
@@ -106,7 +106,7 @@ def test_gradients_are_given_once():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_log_probs_are_the_plain_ones(dtype):
+def test_log_probs_equal_the_plain_ones(dtype):
     fast, plain = make(50)
     fast, features = fast.to(dtype), torch.randn(TOKENS, 8, dtype=torch.float64)
     log_probs = fast.log_probs(features.to(dtype))
@@ -116,7 +116,7 @@ def test_log_probs_are_the_plain_ones(dtype):
     torch.testing.assert_close(log_probs.double(), expected, rtol=0, atol=tolerance)
 
 
-def test_a_narrow_layer_has_the_scores_of_its_pieces():
+def test_a_narrowed_layer_scores_its_pieces_as_the_whole_layer_does():
     fast, _ = make(50)
     pieces, features = torch.tensor([0, 7, 49]), torch.randn(TOKENS, 8)
     with torch.no_grad():

@@ -50,14 +50,14 @@ def by_hand(inputs: Tensor, linear: nn.Linear) -> Tensor:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 64, 320])
 @pytest.mark.parametrize(("size", "outputs"), [(48, 37), (50, 64), (3, 1), (512, 200)])
-def test_it_is_the_product_of_the_rounded_factors(rows, size, outputs, bias):
+def test_the_product_is_that_of_the_rounded_factors(rows, size, outputs, bias):
     linear, low = make(size, outputs, bias=bias)
     inputs = torch.rand(rows, size) * 4 - 2
     torch.testing.assert_close(low(inputs).double(), by_hand(inputs, linear), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("outputs", [16, 1000])
-def test_it_is_close_to_the_exact_product(outputs):
+def test_the_product_is_close_to_the_exact_one(outputs):
     linear, low = make(512, outputs)
     inputs = torch.randn(64, 512)
     exact = linear(inputs).detach()
@@ -93,7 +93,7 @@ def test_leading_dimensions_and_rows_of_zeros_are_kept():
     assert torch.equal(product, linear.bias.detach().expand(2, 3, 7))
 
 
-def test_a_narrow_layer_has_the_products_of_its_outputs():
+def test_a_narrowed_layer_computes_its_outputs_as_the_whole_layer_does():
     _, low = make(16, 7)
     inputs, outputs = torch.randn(4, 16), torch.tensor([5, 0, 6])
     assert torch.equal(low.narrow(outputs)(inputs), low(inputs)[:, outputs])
@@ -117,7 +117,7 @@ def in_int8(layer: RecurrentLayer) -> RecurrentLayer:
 @pytest.mark.parametrize(
     "make_cell", [RnnCell, GruCell, LstmCell, lambda *a: GruCell(*a, reset="before")]
 )
-def test_a_layer_reads_much_the_same(make_cell):
+def test_an_int8_layer_is_close_to_the_plain_one(make_cell):
     plain = random_layer(make_cell, 16, bidirectional=True)
     low = in_int8(plain)
     inputs, mask = torch.randn(4, 9, 12), torch.arange(9) < torch.tensor([[9], [5], [1], [7]])
@@ -133,7 +133,7 @@ def test_a_layer_reads_much_the_same(make_cell):
 @pytest.mark.parametrize("make_cell", [GruCell, LstmCell])
 @pytest.mark.parametrize("batch", [1, 3, 40])
 @pytest.mark.parametrize("in_one_call", [True, False])
-def test_a_sentence_is_read_at_once_as_step_by_step(make_cell, batch, in_one_call, monkeypatch):
+def test_reading_a_sentence_at_once_equals_step_by_step(make_cell, batch, in_one_call, monkeypatch):
     if not in_one_call:
         monkeypatch.setattr(Kernels, "multiplies_int8", False)
     layer = in_int8(random_layer(make_cell, 32))
@@ -144,7 +144,7 @@ def test_a_sentence_is_read_at_once_as_step_by_step(make_cell, batch, in_one_cal
 
 
 @pytest.mark.skipif(kernels() is None, reason="there is no C++ compiler")
-def test_bytes_are_rounded_to_the_nearest():
+def test_values_are_rounded_to_the_nearest_byte():
     inputs = torch.tensor([[1.27, -1.27, 0.0, 0.004, 0.006, -0.004, -0.006]])
     as_bytes, scales = kernels().to_bytes(inputs)
 

@@ -10,7 +10,7 @@ from nmt.fast.shapes import multiply_transposed, pad_rows, rounded
 
 
 @pytest.mark.usefixtures("library")
-def test_products_are_those_of_torch_however_the_weights_are_laid_out():
+def test_products_equal_those_of_torch_for_any_layout_of_the_weights():
     torch.manual_seed(0)
     inputs, whole, bias = torch.randn(2, 5, 12), torch.randn(7, 20), torch.randn(7)
     transposed = torch.randn(12, 7).t()
@@ -25,7 +25,7 @@ def test_products_are_those_of_torch_however_the_weights_are_laid_out():
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1, 12), (33, 12), (3, 7, 12), (0, 12)])
 @pytest.mark.parametrize("bf16", [False, True])
-def test_a_layer_has_the_values_and_gradients_of_torchs(shape, bias, bf16):
+def test_a_layer_has_the_values_and_gradients_of_nn_linear(shape, bias, bf16):
     torch.manual_seed(0)
     fast = FastLinear(12, 7, bias=bias)
     plain = nn.Linear(12, 7, bias=bias).double()
@@ -56,7 +56,7 @@ def test_rows_are_rounded_up_to_few_sizes_at_little_cost():
     assert len(set(sizes)) < 80
 
 
-def test_added_rows_are_zero_and_change_no_gradient_of_weights():
+def test_padding_rows_are_zero_and_do_not_change_weight_gradients():
     left, right = torch.randn(37, 3), torch.randn(37, 5)
     padded = pad_rows(left)
     assert len(padded) == rounded(37)

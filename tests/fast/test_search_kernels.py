@@ -38,7 +38,7 @@ def test_log_sum_exp(vocab, dtype):
 @pytest.mark.parametrize("vocab", [70, 1003])
 @pytest.mark.parametrize("levels", [None, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_best_continuations_are_those_of_the_plain_ranking(beam, count, vocab, levels, dtype):
+def test_best_continuations_equal_those_of_the_plain_ranking(beam, count, vocab, levels, dtype):
     torch.manual_seed(beam + vocab)
     batch = 40
     if levels is None:
@@ -73,7 +73,7 @@ def test_nan_comes_first(rank):
 
 
 @pytest.mark.parametrize("rank", [rank_fast, rank_plainly])
-def test_where_nothing_is_left_there_is_no_candidate(rank):
+def test_rows_of_minus_infinity_have_no_candidates(rank):
     scores = torch.full((4, 20), -torch.inf)
     scores[2:, 7] = 0.5
 

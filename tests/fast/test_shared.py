@@ -48,7 +48,7 @@ def test_gradients_are_those_of_autograd(seed):
     )
 
 
-def test_two_biases_of_one_matrix_have_gradients_of_their_own():
+def test_layers_that_share_a_weight_have_separate_bias_gradients():
     one, other = SharedLinear(2, 3), SharedLinear(2, 3)
     other.weight = one.weight
     inputs = torch.randn(4, 2)
@@ -65,7 +65,7 @@ def name_of(outputs: Tensor) -> str:
     return type(outputs.grad_fn).__name__
 
 
-def test_gradients_are_shared_inside_the_block_only_and_only_if_they_are_wanted():
+def test_gradients_are_shared_only_inside_the_block_and_only_if_needed():
     layer, inputs = SharedLinear(2, 3), torch.randn(4, 2)
     with share_gradients(layer):
         assert "Product" in name_of(layer(inputs))
@@ -78,7 +78,7 @@ def test_gradients_are_shared_inside_the_block_only_and_only_if_they_are_wanted(
     assert "Product" not in name_of(layer(inputs))
 
 
-def test_each_loop_reads_the_weights_of_its_time():
+def test_each_loop_reads_the_current_weights():
     layer, inputs = SharedLinear(2, 3, bias=False), torch.randn(4, 2)
     for _ in range(2):
         with torch.no_grad():

@@ -158,7 +158,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_key_is_known_to_this_test():
+def test_this_module_covers_every_key():
     assert len(KEYS) > 100
     assert {key.path[0] for key in KEYS} == set(Experiment.model_fields)
 
@@ -229,7 +229,7 @@ def test_every_mistake_in_a_setting_is_named_before_anything_is_done(corpus, pro
     ],
     ids=["digits", "depth", "64 bits", "hexadecimal", "surrogate"],
 )
-def test_a_file_that_python_cannot_hold_is_no_toml(corpus, text, message):
+def test_a_file_beyond_the_limits_of_python_is_refused(corpus, text, message):
     Path("demo.toml").write_text(text)
     found = nmt("train", "demo.toml")
     assert found.code == 2

@@ -68,7 +68,7 @@ def named(error: NmtError, path: Path, code: int = 4) -> None:
     assert re.search(r"restore|missing|points outside|delete .* and run `nmt prepare`", str(error))
 
 
-def test_each_flipped_bit_of_a_checkpoint_is_found_and_the_previous_one_taken(
+def test_each_flipped_bit_of_a_checkpoint_is_found_and_the_previous_one_used(
     trained, programme, caplog
 ):
     older, newest = list_checkpoints(trained.folder)
@@ -162,7 +162,7 @@ def test_training_refuses_to_start_over_damaged_checkpoints(copied):
         *("source.model", "preparation.json"),
     ],
 )
-def test_damaged_data_are_prepared_again_before_training_goes_on(copied, name, how):
+def test_damaged_data_are_prepared_again_before_training_resumes(copied, name, how):
     path = copied.folder / "data" / name
     before = sha256_of(path)
     damage(path, how)
@@ -177,7 +177,7 @@ def test_damaged_data_are_prepared_again_before_training_goes_on(copied, name, h
 
 @pytest.mark.parametrize("how", ["another name", "cut off", "empty"])
 @pytest.mark.parametrize("name", ["data", "model"])
-def test_a_damaged_manifest_ends_no_run_and_what_it_was_of_is_kept(copied, name, how):
+def test_a_damaged_manifest_does_not_end_a_run_and_its_folder_is_kept(copied, name, how):
     path = copied.folder / name / "SHA256SUMS"
     learned = sha256_of(copied.folder / "data" / "train" / "ids.bin")
     if how == "another name":

@@ -112,7 +112,7 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def test_each_call_of_preparation_fails_once_and_the_former_data_stay(tmp_path, programme):
+def test_each_call_of_preparation_fails_once_and_the_previous_data_stay(tmp_path, programme):
     write_corpus(tmp_path)
     out = tmp_path / "run"
 
@@ -154,7 +154,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_each_call_of_writing_lines_fails_once_and_what_is_done_stays(
+def test_each_call_of_writing_lines_fails_once_and_finished_lines_stay(
     model_folder, tmp_path, programme, name
 ):
     text, out, partial = (tmp_path / name for name in ("in", "out", "out.partial"))
@@ -183,7 +183,9 @@ def test_each_call_of_writing_lines_fails_once_and_what_is_done_stays(
 
 
 @pytest.mark.parametrize("name", ["average", "init"])
-def test_each_call_of_writing_what_is_new_fails_once_and_leaves_no_half(tmp_path, programme, name):
+def test_each_call_of_writing_new_files_fails_once_and_writes_all_or_nothing(
+    tmp_path, programme, name
+):
     run, out = Run(tmp_path / "corpus"), tmp_path / "here" / "out"
     out.parent.mkdir()
     if name == "average":
@@ -258,7 +260,7 @@ def fill(path: Path, leave: int) -> None:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(path.parent).free - leave)
 
 
-def test_a_disk_that_is_nearly_full_ends_training_and_room_lets_it_go_on(tmp_path, programme):
+def test_a_nearly_full_disk_ends_training_which_resumes_once_space_is_freed(tmp_path, programme):
     tries, lost = programme.count(quick=2, full=12), 0
     with tiny_disk(tmp_path / "disk") as disk:
         run = Run(disk, log=tmp_path / "log")

@@ -130,7 +130,7 @@ def test_one_bad_update_is_skipped_before_the_step_and_counted(tmp_path, inject,
     )
 
 
-def test_after_several_bad_updates_a_run_goes_back_once_and_on_with_other_batches(
+def test_after_several_bad_updates_a_run_rolls_back_once_and_takes_other_batches(
     tmp_path, inject, programme, capfd
 ):
     begin = time.monotonic()
@@ -159,7 +159,7 @@ def test_after_several_bad_updates_a_run_goes_back_once_and_on_with_other_batche
     )
 
 
-def test_a_run_that_diverges_again_ends_with_6_and_what_was_saved_is_sound(
+def test_a_run_that_diverges_again_exits_with_6_and_its_checkpoints_are_finite(
     tmp_path, inject, programme, capfd
 ):
     begin = time.monotonic()
@@ -183,7 +183,7 @@ def test_a_run_that_diverges_again_ends_with_6_and_what_was_saved_is_sound(
     )
 
 
-def test_a_run_that_went_back_before_does_not_go_back_again_after_resuming(tmp_path, inject, capfd):
+def test_a_run_that_rolled_back_does_not_roll_back_again_after_resuming(tmp_path, inject, capfd):
     inject("NaN gradient", {8, 9, 10})
     options = ("training.max_skipped=3", "training.save_every=5")
     assert train(tmp_path, *options, "training.max_updates=10") == 0
@@ -192,7 +192,7 @@ def test_a_run_that_went_back_before_does_not_go_back_again_after_resuming(tmp_p
     assert capfd.readouterr().err.count("going back") == 1
 
 
-def test_weights_that_burst_send_a_run_back_as_well(tmp_path, monkeypatch, capfd):
+def test_exploding_weights_roll_a_run_back(tmp_path, monkeypatch, capfd):
     """A step of any size is one that a finite gradient allows: it is seen before a save."""
     plain, rates = step.learning_rate, iter([0.01] * 7 + [1e300])
     monkeypatch.setattr(step, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
@@ -204,7 +204,7 @@ def test_weights_that_burst_send_a_run_back_as_well(tmp_path, monkeypatch, capfd
     assert_all_finite(tmp_path / "run")
 
 
-def test_a_loss_beyond_measure_sends_a_run_back_before_it_is_shipped(tmp_path, monkeypatch, capfd):
+def test_a_huge_loss_rolls_a_run_back_before_its_weights_are_shipped(tmp_path, monkeypatch, capfd):
     plain, rates = step.learning_rate, iter([0.01] * 7 + [1e37])
     monkeypatch.setattr(step, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
     options = ("training.optimizer=sgd", "validation.every=5", "training.max_updates=12")

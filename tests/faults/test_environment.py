@@ -71,7 +71,7 @@ def test_a_strange_locale_and_missing_folders_do_no_harm(tmp_path, environment, 
     programme.record(30, "a strange locale; no HOME, no TMPDIR", tries=1)
 
 
-def test_without_network_and_tmp_a_run_works(tmp_path, programme):
+def test_a_run_works_without_network_and_tmp(tmp_path, programme):
     """In a namespace whose only network is down, and where /tmp cannot be written."""
     programme.require_full()
     namespace = ["unshare", "--mount", "--net"]
@@ -197,7 +197,7 @@ test "$(cat run/last)" = checkpoints/update-{AHEAD:06d}
 
 
 @pytest.mark.parametrize("seconds", [0, 4_102_444_800], ids=["1970", "2100"])
-def test_files_of_another_time_are_as_good(tmp_path, seconds):
+def test_files_with_odd_timestamps_are_accepted(tmp_path, seconds):
     run = Run(tmp_path)
     assert run.train(AHEAD).code == 0
     for path in tmp_path.rglob("*"):

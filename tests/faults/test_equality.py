@@ -70,7 +70,9 @@ def fingerprint(run: Path, update: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("native", NATIVE)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_run_in_pieces_equals_one_run_bit_for_bit(tmp_path, launcher, programme, recipe, native):
+def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(
+    tmp_path, launcher, programme, recipe, native
+):
     """Cut in the middle of an epoch, at its edge, and after each single update."""
     leave_to_full(programme, recipe, native)
     begin, options = time.monotonic(), RECIPES[recipe]
@@ -115,7 +117,7 @@ def recipe_itself(request, tmp_path: Path) -> tuple[str, Path]:
     return request.param, Path(shutil.copy(config, tmp_path))
 
 
-def test_a_recipe_as_it_is_repeats_and_resumes_bit_for_bit(
+def test_an_unchanged_recipe_repeats_and_resumes_bit_for_bit(
     tmp_path, launcher, programme, recipe_itself
 ):
     """Twelve updates at once, once more, and in two pieces; all within the first epoch."""
@@ -144,7 +146,7 @@ def test_a_recipe_as_it_is_repeats_and_resumes_bit_for_bit(
     )
 
 
-def test_the_edge_of_an_epoch_is_where_the_pieces_are_cut(tmp_path, launcher):
+def test_the_constant_epoch_is_the_number_of_updates_in_an_epoch(tmp_path, launcher):
     train(launcher, tmp_path, "run", f"training.max_updates={EPOCH}", native="off")
     position = fingerprint(tmp_path / "run", EPOCH)["position"]
     assert position == {"epoch": 1, "update_in_epoch": 0}

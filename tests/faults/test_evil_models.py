@@ -130,7 +130,7 @@ def test_an_evil_folder_is_refused_and_does_nothing(name, folder, model_folder, 
 
 
 @pytest.mark.parametrize("name", ["weights_that_are_a_pickle", "weights_that_are_a_link"])
-def test_the_command_line_says_so_with_code_4(name, folder, capsys):
+def test_the_command_line_refuses_an_evil_folder_with_code_4(name, folder, capsys):
     ATTACKS[name](folder, folder.parent / "outside")
     write_checksums(folder)
     assert run(["translate", str(folder), "-i", str(folder / "config.json")]) == 4
@@ -150,7 +150,7 @@ def test_an_archive_is_not_unpacked(suffix, model_folder, tmp_path, capsys):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_a_hard_link_shares_is_never_written(folder):
+def test_files_shared_by_a_hard_link_are_never_written(folder):
     """A model that is written in the place of another leaves the files of that one alone."""
     from nmt.storage.files import write_text
     from nmt.storage.folders import new_folder
@@ -192,7 +192,7 @@ def test_no_damage_of_a_subword_model_ends_the_process(model_folder, tmp_path, p
     programme.record(19, "damaged subword models: refused or harmless, no crash", tries=tries)
 
 
-def test_the_watch_sees_what_it_is_for(tmp_path):
+def test_the_audit_hook_detects_what_it_watches_for(tmp_path):
     """Each of these, done for real, is seen by the hook that sees nothing of a model folder."""
     watched, seen = Watched(tmp_path, tmp_path, tmp_path / "outside"), []
     is_watching = True

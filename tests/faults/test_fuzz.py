@@ -23,7 +23,7 @@ GRACE = 300
 
 
 @pytest.mark.parametrize("target", READERS)
-def test_seeds_and_what_is_made_of_them_are_taken_or_refused(target, tmp_path):
+def test_seeds_and_their_mutations_are_accepted_or_refused(target, tmp_path):
     reader, chance = READERS[target](tmp_path), random.Random(3)
     seeds = list(reader.seeds())
     others = [reader.mutate(chance.choice(seeds), chance) for _ in range(100)]
@@ -31,7 +31,7 @@ def test_seeds_and_what_is_made_of_them_are_taken_or_refused(target, tmp_path):
 
 
 @pytest.mark.parametrize("target", READERS)
-def test_no_bytes_are_found_that_a_reader_neither_takes_nor_refuses(target, tmp_path, programme):
+def test_no_bytes_are_found_that_a_reader_neither_accepts_nor_refuses(target, tmp_path, programme):
     programme.require_full()
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed, or has no wheel for this Python: the extra `fuzz`")

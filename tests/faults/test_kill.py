@@ -65,7 +65,7 @@ class KilledRun:
         self.saved, self.stored = survivor, self.run.stored(survivor)
 
 
-def test_a_run_killed_at_any_call_or_moment_goes_on_as_if_nothing_had_happened(tmp_path, programme):
+def test_a_run_killed_at_any_call_or_moment_resumes_as_if_uninterrupted(tmp_path, programme):
     killed = KilledRun(tmp_path)
     killed.kill_at_calls(programme.count(quick=8, full=0) or None)
     at_calls = killed.kills

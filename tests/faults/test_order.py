@@ -64,7 +64,7 @@ def test_any_batch_and_any_order_give_the_same_lines_in_order(model_folder, prog
     )
 
 
-def test_a_file_standard_input_and_a_pipe_that_trickles_give_the_same_bytes(
+def test_a_file_standard_input_and_a_slow_pipe_give_the_same_bytes(
     model_folder, tmp_path, launcher, programme
 ):
     lines, begin = sentences(programme.count(quick=30, full=300)), time.monotonic()

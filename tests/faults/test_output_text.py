@@ -115,7 +115,7 @@ def lines_of(found: Outcome, count: int) -> list[str]:
     return found.lines
 
 
-def test_no_piece_can_make_a_line_or_a_field(forced, programme, tmp_path, monkeypatch):
+def test_no_piece_can_add_a_line_or_a_field(forced, programme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     count, data, began = len(forced), numbers(forced), time.monotonic()
     assert any("|||" in text for text in forced)

@@ -107,7 +107,7 @@ def assert_resumable(launcher: Launcher, folder: Path, run: Path) -> int:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme, phase):
+def test_a_signal_in_any_phase_ends_the_run_cleanly(tmp_path, launcher, programme, phase):
     if phase not in QUICK:
         programme.require_full()
     chance, tries = random.Random(phase), programme.count(quick=1, full=8)
@@ -145,7 +145,9 @@ def test_a_signal_in_a_phase_ends_the_run_in_order(tmp_path, launcher, programme
     )
 
 
-def test_a_validation_that_a_signal_cut_short_is_made_up_for(tmp_path, launcher, programme):
+def test_a_validation_interrupted_by_a_signal_is_repeated_after_resuming(
+    tmp_path, launcher, programme
+):
     """What follows is bit for bit what it would have been."""
     write_corpus(tmp_path, pairs=200)
     options = ("training.max_updates=10", "validation.every=5", "training.save_every=100")
@@ -198,7 +200,7 @@ def is_asleep(process: Process) -> bool:
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_what_does_not_return_before_training_begins(
+def test_a_signal_ends_a_long_native_call_before_training_begins(
     tmp_path, launcher, programme, kind
 ):
     """As pieces are learned: minutes in a library that looks at no signal."""
@@ -292,7 +294,7 @@ main()
 
 
 @pytest.mark.parametrize("name", ["nmt.cli.main", "typer", "nmt.storage.os_errors"])
-def test_ctrl_c_while_the_command_line_is_imported_ends_it_without_a_word(name, programme):
+def test_ctrl_c_while_the_command_line_is_imported_ends_it_silently(name, programme):
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT.format(name=name)],
         capture_output=True,

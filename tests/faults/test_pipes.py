@@ -60,7 +60,7 @@ def is_open(process: Process, pipe: Path) -> bool:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_full_disk_behind_standard_output_is_code_5(
+def test_a_full_disk_behind_standard_output_exits_with_5(
     tmp_path, launcher, programme, places, command
 ):
     if command not in QUICK:
@@ -80,7 +80,7 @@ def test_a_full_disk_behind_standard_output_is_code_5(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_reader_that_goes_away_is_code_141_and_quiet(
+def test_a_reader_that_goes_away_ends_the_command_quietly_with_141(
     tmp_path, launcher, programme, places, command
 ):
     if command not in QUICK:
@@ -102,7 +102,7 @@ def test_a_reader_that_goes_away_is_code_141_and_quiet(
 
 
 @pytest.mark.parametrize("command", ["tokenize", "translate", "translate jsonl"])
-def test_streams_that_do_not_wait_lose_no_line(places, command, tmp_path):
+def test_non_blocking_streams_lose_no_line(places, command, tmp_path):
     """Another program on the same pipe may have left it so; the bytes come and go slowly."""
     lines = 300
     incoming, outgoing = os.pipe(), os.pipe()

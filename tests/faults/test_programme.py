@@ -32,7 +32,7 @@ def test_the_table_is_put_between_its_marks(tmp_path):
     )
 
 
-def test_it_is_said_where_the_table_is_from_and_what_was_not_tried():
+def test_the_table_says_where_it_was_made_and_what_was_skipped():
     programme = Programme(full=True)
     assert programme.circumstances().startswith(conditions())
     assert programme.circumstances().endswith(" 0 minutes.\n\nNothing was skipped.\n")

@@ -77,7 +77,7 @@ def assert_names_the_lost(process: Process, rank: int, lost: int, of: int) -> No
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_ranks_that_lose_one_name_it_and_end_with_5_and_the_run_goes_on(
+def test_ranks_that_lose_one_name_it_and_exit_with_5_and_the_run_resumes(
     tmp_path, launcher, programme, how
 ):
     """A frozen process is to the others what one behind a cut link is: silent, never closed."""
@@ -227,7 +227,7 @@ def test_ranks_with_unequal_data_share_each_update_and_learn_what_one_learns(
     )
 
 
-def test_a_run_taken_up_by_more_ranks_sees_each_pair_once(tmp_path, launcher, programme):
+def test_a_run_resumed_by_more_ranks_sees_each_pair_once(tmp_path, launcher, programme):
     """2 updates by one rank, the rest of the epoch by two."""
     write_corpus(tmp_path, pairs=60)
     seen = []
@@ -268,7 +268,7 @@ Preparation.run = run
 """
 
 
-def test_ranks_wait_for_what_one_does_alone_as_long_as_it_lives(tmp_path, launcher, programme):
+def test_ranks_wait_for_a_task_of_one_rank_as_long_as_it_lives(tmp_path, launcher, programme):
     programme.require_full()  # waits for longer than the timeout
     options = ("training.rank_timeout=10", "training.max_updates=2")
     finish(start_ranks(launcher, tmp_path, "run", *options, ranks=2, before={0: SLOW_PREPARATION}))
@@ -311,7 +311,7 @@ FastOutput.losses = losses
 """
 
 
-def test_a_rank_without_memory_ends_the_run_for_all(tmp_path, launcher, programme):
+def test_a_rank_out_of_memory_ends_the_run_for_all(tmp_path, launcher, programme):
     """No batch is left out in silence, and no rank waits for the one that is gone."""
     begin = time.monotonic()
     options = ("training.rank_timeout=20",)

@@ -65,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("side", ["hypotheses", "references"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_text_that_is_not_as_it_came_is_warned_of(damage, side, programme):
+def test_altered_text_causes_a_warning(damage, side, programme):
     change, said = DAMAGES[damage]
     tries, chance = programme.count(quick=4, full=200), random.Random(29)
     with built_once():
@@ -90,7 +90,7 @@ def test_text_that_is_not_as_it_came_is_warned_of(damage, side, programme):
     [[], ["--bootstrap", 0], ["--by-length"], ["--against", "o"], ["--tokenize", "intl"]],
     ids=lambda options: options[0] if options else "plain",
 )
-def test_the_signature_is_always_there(options, json_wanted):
+def test_every_score_has_a_signature(options, json_wanted):
     for name in "hro":
         write(name, LINES["en"][:20])
     metrics = [option for metric in METRICS for option in ("-m", metric)]
@@ -129,7 +129,7 @@ def test_an_empty_reference_is_named_by_its_line(programme):
     programme.record(29, "empty references: named by their lines", tries=tries)
 
 
-def test_figures_equal_those_of_the_sacrebleu_command(programme):
+def test_scores_equal_those_of_the_sacrebleu_command(programme):
     chance, tries, worst = random.Random(29), programme.count(quick=3, full=60), 0.0
     odd = [
         "",

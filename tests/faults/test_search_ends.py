@@ -74,7 +74,7 @@ def test_a_model_that_never_ends_is_cut_at_the_limit_and_flagged(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)
-def test_a_model_that_yields_nan_ends_with_4(make_model_folder, launcher, programme, kind):
+def test_a_model_that_yields_nan_exits_with_4(make_model_folder, launcher, programme, kind):
     def spoil(tensors: dict[str, torch.Tensor]) -> None:
         output_bias(tensors)[17] = torch.nan
 
@@ -87,7 +87,7 @@ def test_a_model_that_yields_nan_ends_with_4(make_model_folder, launcher, progra
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)
-def test_a_model_in_a_loop_is_flagged_and_the_rule_against_it_helps(
+def test_a_model_in_a_loop_is_flagged_and_the_repetition_rule_helps(
     make_model_folder, launcher, programme, kind
 ):
     """It says one piece again and again, knows two hundred others, and no end."""

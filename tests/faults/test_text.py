@@ -133,7 +133,7 @@ def guess(said: str, counts: tuple[int, int]) -> int:
 
 
 @pytest.mark.parametrize(("hypotheses", "references"), [(["a"], ["a", "b"]), (["a", "b"], ["a"])])
-def test_unequal_counts_are_refused_by_the_interface_of_python(hypotheses, references):
+def test_unequal_counts_are_refused_by_the_python_interface(hypotheses, references):
     for call in (
         lambda: score(hypotheses, references),
         lambda: compare(hypotheses, references, references),
@@ -193,7 +193,7 @@ def test_file_gzip_and_stdin_agree_that_only_a_line_feed_ends_a_line(
 
 
 @pytest.mark.parametrize("separator", SEPARATORS[1:])
-def test_lines_in_are_lines_out_whatever_stands_in_them(separator, folder, model_folder):
+def test_lines_in_are_lines_out_whatever_they_contain(separator, folder, model_folder):
     data = f"a{separator}cat\nthe dog{separator}\n{separator}\ntwo birds".encode()
     Path("in").write_bytes(data)
     records = data.count(b"\n") + 1
@@ -228,7 +228,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **changes}
 
 
-def test_no_bytes_end_in_a_traceback_in_any_locale(folder, model_folder, programme):
+def test_no_bytes_cause_a_traceback_in_any_locale(folder, model_folder, programme):
     each = programme.count(quick=15, full=2000)
     refused, worst = 0, 0.0
     for number, (locale, settings_of_locale) in enumerate(LOCALES.items()):
@@ -256,7 +256,7 @@ def test_no_bytes_end_in_a_traceback_in_any_locale(folder, model_folder, program
     )
 
 
-def test_any_bytes_are_lines_or_are_named_by_their_place(folder, monkeypatch, programme):
+def test_any_bytes_are_lines_or_are_reported_with_their_place(folder, monkeypatch, programme):
     tries, chance = programme.count(quick=1000, full=90_000), random.Random(3)
     monkeypatch.setattr(logging.getLogger("nmt.text.lines"), "disabled", True)
     monkeypatch.setattr(sys, "stdin", sys.stdin)  # put back at the end
@@ -285,7 +285,7 @@ def test_any_bytes_are_lines_or_are_named_by_their_place(folder, monkeypatch, pr
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_names_of_files_need_no_locale(locale, folder):
+def test_file_names_do_not_depend_on_the_locale(locale, folder):
     names = [os.fsencode("ä €.en"), b"b\xff.it"]
     for name in names:
         Path(os.fsdecode(name)).write_bytes(b"one\ntwo\n")
@@ -305,7 +305,7 @@ def test_names_of_files_need_no_locale(locale, folder):
         assert "日本語" in done.stdout.decode()
 
 
-def test_a_folder_whose_name_is_no_utf8_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+def test_a_folder_whose_name_is_not_utf8_is_refused_before_anything_is_done(tmp_path, monkeypatch):
     folder = tmp_path / os.fsdecode(b"d\xff")
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -330,7 +330,7 @@ FORMATS: list[list[str]] = [
 ]
 
 
-def test_blank_lines_stay_blank_in_their_places(folder, model_folder, programme):
+def test_blank_lines_stay_blank_and_in_place(folder, model_folder, programme):
     chance, tries = random.Random(4), programme.count(quick=4, full=150)
     words = ["a", "cat", "eats", "the", "small", "mouse."]
     with built_once():
@@ -455,7 +455,7 @@ def test_a_line_of_a_megabyte_is_cut_and_takes_little_memory(kind, folder, model
 # --- row 6: unseen scripts ---------------------------------------------------------------------
 
 
-def test_every_character_there_is_comes_back_by_byte_fallback(model_folder, programme):
+def test_every_unicode_character_round_trips_by_byte_fallback(model_folder, programme):
     subword = Subword.load(model_folder / "subword.model")
     stride = programme.count(quick=97, full=1)
     codes = [
@@ -497,7 +497,7 @@ def test_unseen_scripts_and_emoji_are_translated_without_a_crash(model_folder, p
 # --- what is missing ---------------------------------------------------------------------------
 
 
-def test_a_missing_text_is_named_before_a_file_is_begun(folder, model_folder):
+def test_a_missing_text_is_named_before_any_output_is_started(folder, model_folder):
     write("s", ["a cat"])
     before = contents(folder)
     for arguments in (

@@ -20,7 +20,7 @@ def busy(run: Run, pid: int) -> str:
     )
 
 
-def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path, programme):
+def test_a_second_process_is_refused_and_the_first_continues(tmp_path, programme):
     run, other = Run(tmp_path), Run(tmp_path, log=tmp_path / "other")
     first = run.begin(FOREVER)
     first.wait_for(lambda: run.updates_made())
@@ -40,7 +40,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path, programme):
     programme.record(24, "a second run in one folder: refused, the first unharmed", tries=tries)
 
 
-def test_of_many_that_start_at_once_one_wins(tmp_path, programme):
+def test_of_many_processes_started_at_once_one_wins(tmp_path, programme):
     run = Run(tmp_path)
     assert run.train(AHEAD).code == 0
     rivals = programme.count(quick=4, full=12)
@@ -71,7 +71,7 @@ def run_or_lose(process, run: Run) -> bool:
     return False
 
 
-def test_the_lock_of_a_dead_process_holds_nobody_up(tmp_path, programme):
+def test_the_lock_of_a_dead_process_blocks_nobody(tmp_path, programme):
     run = Run(tmp_path)
     tries = programme.count(quick=1, full=10)
     for _ in range(tries):

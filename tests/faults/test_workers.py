@@ -54,7 +54,9 @@ def test_a_killed_part_of_a_benchmark_is_named(tmp_path, programme, kind, end):
     )
 
 
-def test_a_killed_compiler_leaves_the_plain_paths(tmp_path, launcher, programme, model_folder):
+def test_a_killed_compiler_leads_to_the_plain_code_paths(
+    tmp_path, launcher, programme, model_folder
+):
     compiler, lines = tmp_path / "c++", tmp_path / "lines"
     compiler.write_text(f"#!/bin/sh\necho called >> {tmp_path}/called\nkill -9 $$\n")
     compiler.chmod(0o755)

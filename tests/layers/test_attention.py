@@ -35,7 +35,7 @@ def test_weights_sum_to_one(kind):
 
 
 @KINDS
-def test_padding_gets_nothing_and_leaves_the_weights_of_real_tokens_alone(kind):
+def test_padding_gets_no_weight_and_does_not_change_the_weights_of_real_tokens(kind):
     attention, query = make(kind), query_for(kind)
     memory = torch.randn(2, 3, 6, dtype=torch.float64)
     padded = torch.cat([memory, torch.randn(2, 2, 6, dtype=torch.float64)], dim=1)
@@ -108,7 +108,7 @@ def test_dot_attention_refuses_unequal_sizes():
 
 
 @KINDS
-def test_the_context_sums_the_states_with_the_weights_of_the_keys(kind):
+def test_the_context_is_the_weighted_sum_of_the_states(kind):
     attention, query = make(kind), query_for(kind, 3)
     memory = torch.randn(2, 3, 6, dtype=torch.float64)
     mask = torch.tensor([[True, True, True], [True, False, False]])

@@ -91,7 +91,7 @@ def test_identity_rnn_computes_a_linear_recurrence():
     assert values == [1.0, 2.0, 5.0, 9.0, 16.0, 27.0]
 
 
-def test_resetting_before_the_product_is_another_gru():
+def test_reset_before_the_product_differs_from_reset_after_it():
     after, before = make(GruCell(3, 4)), GruCell(3, 4, reset="before").double()
     before.load_state_dict(after.state_dict())
     inputs = torch.randn(2, 6, 3, dtype=torch.float64)
@@ -99,7 +99,7 @@ def test_resetting_before_the_product_is_another_gru():
     assert (run(after, inputs) - run(before, inputs)).abs().max() > 1e-3
 
 
-def test_resetting_before_the_product_follows_cho():
+def test_reset_before_the_product_follows_cho_et_al():
     cell = make(GruCell(3, 4, reset="before"))
     x, h = torch.randn(2, 3, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
     w_r, w_z, w_n = cell.input.weight.chunk(3)
@@ -169,7 +169,7 @@ def lstm_with_gates(*, forget: float, read: float) -> LstmCell:
     return cell
 
 
-def test_lstm_that_only_remembers_carries_its_cell_unchanged():
+def test_lstm_that_only_remembers_keeps_its_cell_state_unchanged():
     cell = lstm_with_gates(forget=1e3, read=-1e3)
     inputs = cell.project(torch.randn(20, 3, dtype=torch.float64))
 
@@ -185,7 +185,7 @@ def test_lstm_that_only_remembers_carries_its_cell_unchanged():
     torch.testing.assert_close(jacobian, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
-def test_lstm_that_forgets_has_no_past():
+def test_lstm_with_closed_forget_gate_ignores_its_past():
     cell = lstm_with_gates(forget=-1e3, read=1e3)
     projected = cell.project(torch.randn(1, 3, dtype=torch.float64))
     h = torch.zeros(1, 4, dtype=torch.float64)

@@ -9,7 +9,7 @@ from nmt.layers.embedding import Embedding
 ONES = torch.ones(40, 50, 20)
 
 
-def test_dropout_keeps_the_mean_and_zeroes_its_share():
+def test_dropout_keeps_the_mean_and_zeroes_the_given_fraction():
     dropped = drop(ONES, 0.3, training=True)
 
     assert abs(float((dropped == 0).float().mean()) - 0.3) < 0.02
@@ -29,7 +29,7 @@ def test_values_are_kept_at_the_rate_and_independently(rate):
         assert abs(torch.corrcoef(torch.stack([keep[1:, 0], keep[:-1, 3]]))[0, 1]) < 0.01
 
 
-def test_a_mask_has_any_shape_and_follows_the_seed():
+def test_a_mask_can_have_any_shape_and_is_reproducible_by_seed():
     masks = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -52,7 +52,7 @@ def test_variational_dropout_drops_the_same_values_at_every_position():
     assert 0 < int((dropped[0, 0] == 0).sum()) < 20
 
 
-def test_word_dropout_leaves_holes_and_does_not_scale_the_rest():
+def test_word_dropout_zeroes_whole_words_and_does_not_scale_the_rest():
     mask = word_mask(ONES, (40, 50, 1), 0.25)
 
     assert set(mask.unique().tolist()) == {0.0, 1.0}
@@ -81,5 +81,5 @@ def test_embedding_is_the_product_with_a_one_hot_vector_at_unit_variance():
     assert wide(torch.arange(500)).var().item() == pytest.approx(1.0, abs=0.05)
 
 
-def test_mask_takes_the_type_of_what_it_is_for():
+def test_mask_has_the_dtype_of_its_input():
     assert dropout_mask(ONES.double(), (2, 3), 0.5).dtype == torch.float64

@@ -56,7 +56,7 @@ def test_scaling_the_weights_changes_nothing():
     torch.testing.assert_close(cell(cell.project(x), state), before, rtol=0, atol=1e-10)
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_equal_finite_differences():
     cell = make()
     state = tuple(torch.randn(2, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
@@ -69,7 +69,7 @@ def test_the_forget_gate_starts_open():
 
 
 @pytest.mark.parametrize("feeding", [True, False])
-def test_a_decoder_of_these_cells_gives_the_same_step_by_step(feeding):
+def test_a_decoder_of_these_cells_gives_the_same_result_step_by_step(feeding):
     config = {
         "embedding": {"size": 6},
         "encoder": {"cell": "lnlstm", "hidden_size": 4},

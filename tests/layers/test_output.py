@@ -42,14 +42,14 @@ def test_losses_equal_cross_entropy_in_value_and_gradient(smoothing):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
-def test_losses_are_measured_without_a_gradient_as_well():
+def test_losses_are_the_same_without_gradients():
     output, features = make(), make_features()
     with torch.no_grad():
         measured, _ = output.losses(features, TARGET)
     assert torch.equal(measured, output.losses(features, TARGET)[0].detach())
 
 
-def test_log_probs_are_normalised_and_are_scores_less_their_log_mass():
+def test_log_probs_are_normalised_and_equal_scores_minus_log_mass():
     output, features = make(), make_features()
     log_probs, scores = output.log_probs(features), output.scores(features)
 
@@ -57,7 +57,7 @@ def test_log_probs_are_normalised_and_are_scores_less_their_log_mass():
     torch.testing.assert_close(log_probs, scores - output.log_mass(scores).unsqueeze(1))
 
 
-def test_a_narrow_layer_has_the_scores_of_its_pieces():
+def test_a_narrowed_layer_scores_its_pieces_as_the_whole_layer_does():
     output, features = make(), make_features()
     pieces = torch.tensor([0, 3, 6])
     narrow = output.narrow(pieces)

@@ -30,7 +30,7 @@ def random_layer(kind: str, input_size: int, **options: object) -> RecurrentLaye
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_a_sentence_reads_the_same_alone_and_beside_longer_ones(kind):
+def test_a_sentence_has_the_same_states_alone_and_beside_longer_ones(kind):
     layer = random_layer(kind, 3, bidirectional=True)
     inputs = torch.randn(3, 5, 3, dtype=torch.float64)
 
@@ -162,7 +162,7 @@ def test_recurrent_dropout_keeps_one_mask_for_a_whole_sentence():
     assert set(layer(torch.ones(1, 4, 1).double(), mask_of([4])).outputs[0, -1].tolist()) == {4.0}
 
 
-def test_masks_of_a_stack_are_drawn_in_training_only_and_hold_what_a_step_reads():
+def test_masks_of_a_stack_are_drawn_only_in_training_with_the_shapes_that_steps_need():
     """Between layers a mask per position, or one per sentence; in the recurrence one per layer."""
     stack = RecurrentStack(
         lambda size: RecurrentLayer(lambda: LstmCell(size, 4), recurrent_dropout=0.5),

@@ -27,5 +27,5 @@ def test_l2_by_hand():
     assert second.grad.tolist() == [0.0]
 
 
-def test_no_parameters_cost_nothing():
+def test_the_penalty_of_no_parameters_is_zero():
     assert l1_penalty([]).item() == l2_penalty([]).item() == 0.0

@@ -31,7 +31,7 @@ def make(**decoder: object) -> EncoderDecoder:
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(map(str, d.values())))
-def test_attention_over_a_target_is_that_of_its_steps(decoder, fast):
+def test_attention_over_a_whole_target_equals_that_of_its_steps(decoder, fast):
     model = make(**decoder)
     stepwise = copy.deepcopy(model)
     if fast:
@@ -64,7 +64,7 @@ def test_gradients_flow_through_the_attention(feeding, fast):
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
-def test_without_attention_there_is_none():
+def test_a_decoder_without_attention_returns_none():
     model = make(attention="none")
     decoded = model.decode_with_attention(model.encode(SOURCE, SOURCE != 0), TARGET_IN)
     assert decoded.attention is None

@@ -72,7 +72,7 @@ def test_whole_sequence_equals_a_loop_of_steps(decoder):
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])
-def test_batched_loss_equals_the_stepwise_decoder_fed_gold(attention):
+def test_batched_loss_equals_the_stepwise_decoder_fed_the_reference(attention):
     model = make(attention=attention)
     source, mask = source_batch()
     target_out = torch.tensor([[4, 5, 6, 7, 8, 3], [9, 9, 4, 3, 0, 0]])
@@ -104,7 +104,7 @@ def test_scores_are_divided_by_the_root_of_the_query_size_by_default(kind):
     assert torch.equal(*features)
 
 
-def test_copies_of_a_row_share_their_sentences_memory():
+def test_hypotheses_share_the_memory_of_their_sentence():
     model = make()
     memory = model.encode(*source_batch())
     tokens = torch.tensor([4, 5, 6, 7])  # two hypotheses of each of two sentences
@@ -147,7 +147,7 @@ def test_under_autocast_the_first_state_is_in_the_precision_of_the_weights(bridg
     assert {part.dtype for layer in state.layers for part in layer} == {torch.float32}
 
 
-def test_decoder_without_input_ignores_the_gold_prefix():
+def test_decoder_without_input_ignores_the_reference_prefix():
     model = make(input="none", attention="none")
     memory = model.encode(*source_batch())
 
@@ -189,7 +189,7 @@ def test_never_reading_the_reference_is_free_running(attention):
         tokens, state = model.output.log_probs(step.features).argmax(dim=-1), step.state
 
 
-def test_a_coin_is_tossed_for_every_token_of_every_sentence():
+def test_scheduled_sampling_decides_for_every_token_of_every_sentence():
     """Each row and each column has references and own choices."""
     model = make()
     batch, length = 20, 20
@@ -246,7 +246,7 @@ def test_tied_embeddings_are_one_parameter():
         assert sum(shared) == same
 
 
-def test_sparse_initialization_is_for_recurrent_weights_alone():
+def test_sparse_initialization_applies_only_to_recurrent_weights():
     torch.manual_seed(1)
     model = build({**BASE, "initialization": {"kind": "sparse", "nonzeros": 3, "radius": 0.5}})
     recurrent = {name for name, _ in model.named_parameters() if name.endswith("recurrent.weight")}

@@ -26,7 +26,7 @@ def edit_config(folder, change) -> None:
     write_checksums(folder)
 
 
-def test_what_is_saved_comes_back(model_folder):
+def test_a_saved_model_is_loaded_back(model_folder):
     loaded = load_model_folder(model_folder)
     again = load_model_folder(model_folder)
     assert loaded.config.source_language == "en"
@@ -43,7 +43,7 @@ def test_what_is_saved_comes_back(model_folder):
     assert torch.equal(first, second)
 
 
-def test_the_folder_holds_what_it_says(model_folder):
+def test_the_folder_holds_the_documented_files(model_folder):
     names = {path.name for path in model_folder.iterdir()}
     assert names == {
         "README.md",
@@ -86,7 +86,7 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(
         assert torch.equal(weight, wanted)
 
 
-def test_separate_pieces_are_two_files(make_model_folder):
+def test_separate_subword_models_are_two_files(make_model_folder):
     folder = make_model_folder(joint=False)
     assert (folder / "source.model").is_file()
     assert (folder / "target.model").is_file()
@@ -105,7 +105,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(make_model_folder, model_fol
     assert stored < 4 * sum(weight.numel() for weight in model.parameters()) + 10_000
 
 
-def test_a_run_folder_stands_for_the_model_inside(model_folder):
+def test_a_run_folder_is_accepted_in_place_of_its_model_folder(model_folder):
     assert find_model_folder(model_folder.parent) == model_folder
     assert load_model_folder(model_folder.parent).config == load_model_folder(model_folder).config
 

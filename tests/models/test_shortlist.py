@@ -15,14 +15,14 @@ SHORTLIST = Shortlist(torch.tensor([7, 5, 4, 6, 8, 9, 10, 11, 0, 1, 2, 3]), torc
 SOURCE = torch.tensor([[4, 5, 3], [6, 3, 0]])
 
 
-def test_a_sentence_may_be_written_with_frequent_and_likely_pieces():
+def test_a_sentence_can_use_frequent_and_likely_pieces():
     choice = SHORTLIST.choose(SOURCE, frequent=1)
     assert choice.pieces.tolist() == [0, 1, 2, 3, 5, 7, 8, 9, 11]
     open_pieces = [choice.pieces[~closed].tolist() for closed in choice.closed]
     assert open_pieces == [[0, 1, 2, 3, 7, 8, 9, 11], [0, 1, 2, 3, 5, 7, 9]]
 
 
-def test_what_is_open_to_a_sentence_does_not_depend_on_its_batch():
+def test_the_shortlist_of_a_sentence_does_not_depend_on_its_batch():
     together = SHORTLIST.choose(SOURCE, frequent=2)
     for row in range(2):
         alone = SHORTLIST.choose(SOURCE[row : row + 1], frequent=2)
@@ -38,7 +38,7 @@ def test_what_is_open_to_a_sentence_does_not_depend_on_its_batch():
         pytest.param("int8", marks=pytest.mark.skipif(not has_int8(), reason="no int8 here")),
     ],
 )
-def test_probabilities_are_those_of_the_whole_layer_over_what_is_open(how):
+def test_probabilities_are_those_of_the_whole_layer_renormalised_over_the_shortlist(how):
     torch.manual_seed(0)
     model = torch.nn.Sequential(OutputLayer(torch.nn.Linear(16, 12)))
     torch.nn.init.normal_(model[0].project.weight)
@@ -70,7 +70,7 @@ def test_probabilities_are_those_of_the_whole_layer_over_what_is_open(how):
     ],
     ids=["part of it", "fewer pieces", "fewer source pieces", "too high", "too low"],
 )
-def test_a_file_of_another_model_is_refused(tensors, tmp_path):
+def test_a_shortlist_of_another_model_is_refused(tensors, tmp_path):
     path = tmp_path / "shortlist.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     refusal = r"(: is not for 7 source and 12 .*, |: has no `likely`; )copy the folder again\.$"

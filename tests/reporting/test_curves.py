@@ -46,7 +46,7 @@ def write_run(run, validations=3, *, every=100, best=200):
     return run
 
 
-def test_a_line_per_validation_with_the_training_figures_of_its_time(tmp_path):
+def test_the_table_has_a_line_per_validation_with_its_training_figures(tmp_path):
     run = write_run(tmp_path / "run")
     assert table(Curves.of(run)) == "\n".join(
         [
@@ -136,7 +136,7 @@ def test_the_overview_names_a_damaged_model(tmp_path):
         overview(run, Curves.of(run))
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path):
     text = r"is not a run folder, it has no config\.toml; name one written by `nmt train`\.$"
     with pytest.raises(UsageError, match=text):
         overview(tmp_path, Curves([], []))
@@ -156,7 +156,7 @@ def test_the_picture_is_the_same_each_time(tmp_path, name, start):
     assert pictures.pop().startswith(start)
 
 
-def test_an_unknown_kind_of_picture_is_refused(tmp_path):
+def test_an_unknown_picture_format_is_refused(tmp_path):
     with pytest.raises(
         UsageError, match=r"a\.txt: cannot draw this kind of file; .* \.svg, \.png, \.pdf\."
     ):
@@ -180,7 +180,7 @@ DAMAGED = [
 ]
 
 
-def test_entries_that_are_damaged_are_left_out(tmp_path):
+def test_damaged_entries_are_left_out(tmp_path):
     run = write_run(tmp_path / "run")
     expected = table(Curves.of(run))
     with (run / "metrics.jsonl").open("ab") as file:

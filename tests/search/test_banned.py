@@ -67,7 +67,7 @@ def test_a_wide_beam_finds_the_best_translations_without_banned_words(examples):
 
 
 @pytest.mark.parametrize("sample", [True, False])
-def test_samples_and_short_beams_have_none_either(sample):
+def test_samples_and_narrow_beams_contain_no_banned_words(sample):
     ban = ("cat", "a b")
     table = random_table(sentences=9, positions=6, vocab=len(PIECES), sharpness=1.0)
     options = SearchConfig(sample=sample, beam=2, n_best=2, max_length_offset=40, ban=ban)

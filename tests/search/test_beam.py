@@ -110,7 +110,7 @@ def test_a_sentence_gets_the_same_translation_alone_and_in_any_batch(beam, fixed
 
 
 @pytest.mark.parametrize("length_penalty", ["none", "average", "gnmt"])
-def test_the_best_do_not_depend_on_how_many_are_asked_for(length_penalty):
+def test_the_best_hypotheses_do_not_depend_on_how_many_are_requested(length_penalty):
     scorer = TableScorer(random_table(sentences=30, positions=10, vocab=15))
     source, mask = batch_of(list(range(30)), [3] * 30)
     every, *fewer = (
@@ -184,7 +184,7 @@ def test_special_pieces_are_never_generated(beam):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
-def test_unknown_is_generated_where_nothing_else_is_open(kind):
+def test_unk_is_generated_where_nothing_else_is_possible(kind):
     def leave_unknown(table: torch.Tensor) -> None:
         table[:, 1] = -torch.inf
         table[:, 1, :, UNK] = -0.5
@@ -200,7 +200,7 @@ def test_unknown_is_generated_where_nothing_else_is_open(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 @pytest.mark.parametrize("position", [0, 2])
-def test_a_model_that_leaves_nothing_open_ends_unfinished(kind, position):
+def test_a_model_that_allows_no_piece_ends_unfinished(kind, position):
     def close_all(table: torch.Tensor) -> None:
         table[:, position] = -torch.inf
 
@@ -214,7 +214,7 @@ def test_a_model_that_leaves_nothing_open_ends_unfinished(kind, position):
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_what_a_stuck_translation_has_not_read_is_taken_off(beam):
+def test_the_coverage_penalty_applies_to_an_unfinished_translation(beam):
     def close_all(table: torch.Tensor) -> None:
         table[:, 2] = -torch.inf
 
@@ -309,7 +309,7 @@ def test_coverage_without_attention_is_an_error():
     [{"beam": 1}, {"beam": 3, "length_penalty": "none"}, {"sample": True, "n_best": 3}],
     ids=["greedy", "beam", "sample"],
 )
-def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
+def test_an_unreached_length_limit_takes_no_memory_and_changes_nothing(changes):
     scorer = TableScorer(random_table(sentences=4, positions=9, vocab=VOCAB))
     batch = batch_of([0, 1, 2, 3], [3, 5, 2, 4])
     expected = search(scorer, *batch, options(**changes, max_length_offset=200))
@@ -354,17 +354,17 @@ def test_a_limit_that_is_not_reached_costs_and_changes_nothing(changes):
         ),
     ],
 )
-def test_options_that_make_no_sense_are_refused(changes, message):
+def test_invalid_options_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         change_search(SearchConfig(), changes)
 
 
-def test_a_change_leaves_the_other_options_as_they_were():
+def test_changing_one_option_keeps_the_others():
     config = SearchConfig(beam=4, seed=7)
     changed_config = change_search(config, {"n_best": 2})
     assert changed_config == SearchConfig(beam=4, seed=7, n_best=2)
     assert config.n_best == 1
 
 
-def test_more_samples_than_hypotheses_of_a_beam_may_be_drawn():
+def test_more_samples_than_the_beam_size_may_be_drawn():
     assert change_search(SearchConfig(beam=2), {"sample": True, "n_best": 9}).n_best == 9

@@ -51,7 +51,7 @@ def find_while_joining(scorer: Scorer, batch, config: SearchConfig, *, keep_atte
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_sentences_that_join_find_what_they_find_alone(kind):
+def test_sentences_that_join_get_the_same_result_as_alone(kind):
     scorer = TableScorer(random_table(sentences=12, positions=9, vocab=20))
     config = SearchConfig(**kind, max_length_factor=1.0, max_length_offset=4)
     batch = batch_of(list(range(12)), LENGTHS)
@@ -68,7 +68,7 @@ def test_sentences_that_join_find_what_they_find_alone(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("scorer", ["model", "blind", "shortlist", "ensemble", "fusion", "unfed"])
-def test_sentences_that_join_find_what_they_find_alone_with_models(kind, scorer):
+def test_sentences_that_join_get_the_same_result_as_alone_with_models(kind, scorer):
     if scorer == "blind" and "coverage_penalty" in kind:
         pytest.skip("without attention there is no coverage")
     scorers = {
@@ -93,7 +93,7 @@ def test_sentences_that_join_find_what_they_find_alone_with_models(kind, scorer)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_sentences_that_leave_do_not_change_what_the_rest_finds(kind):
+def test_sentences_that_leave_do_not_change_the_results_of_the_rest(kind):
     scorer = TableScorer(random_table(sentences=12, positions=9, vocab=20))
     config = SearchConfig(**kind, max_length_factor=1.0, max_length_offset=4)
     batch = batch_of(list(range(12)), LENGTHS)
@@ -136,7 +136,7 @@ def test_a_batch_forgets_the_steps_of_sentences_that_have_left():
     assert len(decoding.history.attention.steps) == 3
 
 
-def test_nothing_is_left_of_a_decoding_from_which_all_have_gone():
+def test_a_decoding_that_all_sentences_have_left_is_empty():
     scorer = TableScorer(random_table(sentences=1, positions=3, vocab=8))
     begin = partial(start, scorer, *batch_of([0], [3]), SearchConfig())
     empty = begin().select(np.array([], dtype=np.int64))

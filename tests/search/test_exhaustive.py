@@ -82,7 +82,7 @@ def test_a_batch_finds_what_a_plain_search_finds_sentence_by_sentence(examples):
     hold()
 
 
-def test_a_beam_as_wide_as_the_space_finds_the_best_there_are(examples):
+def test_a_beam_as_wide_as_the_space_finds_the_best_hypotheses(examples):
     words, most = 3, 4
 
     @given(

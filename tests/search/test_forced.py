@@ -9,7 +9,7 @@ from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 
 
-def test_scoring_what_a_search_found_gives_the_sum_of_the_search():
+def test_scoring_a_found_hypothesis_gives_its_log_prob():
     scorer = TableScorer(random_table(sentences=8, positions=9, vocab=15))
     source, mask = batch_of(list(range(8)), [4] * 8)
     found = search(scorer, source, mask, SearchConfig(max_length_factor=0, max_length_offset=9))

@@ -65,7 +65,7 @@ def test_no_sentences_need_no_batch():
     assert plan_blocks({}, batch_size=4) == []
 
 
-def test_long_sentences_come_first_and_like_lengths_together():
+def test_long_sentences_come_first_and_similar_lengths_together():
     lines = [[piece] * length for length in (3, 40, 5, 70, 41, 4) for piece in range(4, 90)]
     blocks = plan_blocks(by_number(lines), batch_size=BLOCK)
     widths = [block.width for block in blocks]
@@ -78,7 +78,7 @@ def test_long_sentences_come_first_and_like_lengths_together():
             assert lengths == sorted(lengths, reverse=True)
 
 
-def test_a_block_is_wider_than_its_sentences_by_little():
+def test_a_block_is_only_slightly_wider_than_its_sentences():
     widths = [block_width(length) for length in range(161)]
     assert widths[:64] == [length // 8 * 8 + 8 for length in range(64)]
     assert widths[64:] == [96] * 32 + [128] * 32 + [160] * 32 + [192]
@@ -90,5 +90,5 @@ def test_the_row_of_a_sentence_is_the_same_on_every_machine():
     assert [row_of(ids) for ids in lines] == [zlib.crc32(data) % 8 for data in little_endian]
 
 
-def test_a_row_that_only_fills_up_repeats_a_sentence():
+def test_an_unused_row_repeats_a_sentence():
     assert SentenceBatch((None, 7, None, 9), 8).rows == [7, 7, 7, 9]

@@ -15,7 +15,7 @@ def by_sorting(scores, count):
 
 @pytest.mark.parametrize("length", [12, 64, 700, 1000, 5003])
 @pytest.mark.parametrize("levels", [None, 50, 2])
-def test_they_are_those_of_a_stable_sort(length, levels):
+def test_top_candidates_equal_those_of_a_stable_sort(length, levels):
     generator = torch.Generator().manual_seed(length)
     scores = torch.randn(5, length, generator=generator)
     if levels is not None:  # many equals, also across the edges of chunks
@@ -28,7 +28,7 @@ def test_they_are_those_of_a_stable_sort(length, levels):
     np.testing.assert_array_equal(indices[finite], expected[1][finite])
 
 
-def test_what_is_not_a_number_comes_first():
+def test_nan_comes_first():
     scores = torch.rand(2, 3000)
     scores[1, 1234] = torch.nan
     values, indices = top_candidates(scores, 4)

@@ -27,11 +27,11 @@ KINDS = [{"beam": 1}, {"beam": 4, "n_best": 4}, {"sample": True, "n_best": 4}]
         ([3, 3, 3, 3, 2, 1, 1, 2, 5, 5], 4),
     ],
 )
-def test_copies_in_a_row_are_counted(tokens, copies):
+def test_consecutive_copies_are_counted(tokens, copies):
     assert most_copies(tokens) == copies
 
 
-def test_what_the_source_repeats_as_often_is_no_loop():
+def test_a_repetition_as_long_as_in_the_source_is_not_a_loop():
     assert is_loop([5, 6] * 4, [7, 8, 9])
     assert not is_loop([5, 6] * 3, [7, 8, 9])
     assert not is_loop([5] * 6, [7] * 6)
@@ -57,7 +57,7 @@ def never_end(table: torch.Tensor) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 @pytest.mark.parametrize("fixed_shape", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_no_run_of_pieces_stands_twice_if_that_is_ruled_out(kind, fixed_shape, size):
+def test_no_ngram_occurs_twice_with_no_repeat_ngram(kind, fixed_shape, size):
     scorer = TableScorer(random_table(sentences=8, positions=1, vocab=20, sharpness=4.0))
     batch = batch_of(list(range(8)), [2, 3, 4, 5] * 2)
     plain = search(scorer, *batch, options(**kind))
@@ -68,7 +68,7 @@ def test_no_run_of_pieces_stands_twice_if_that_is_ruled_out(kind, fixed_shape, s
     assert not any(has_repeated(tokens, size) for tokens in written)
 
 
-def test_a_wide_beam_finds_the_best_of_all_that_do_not_repeat():
+def test_a_wide_beam_finds_the_best_hypotheses_without_repeated_ngrams():
     scorer = TableScorer(random_table(sentences=2, positions=5, vocab=8, seed=3))
     source, mask = batch_of([0, 1], [3, 3])
     wide = options(beam=4**5, n_best=1000, max_length_offset=5, length_penalty="none")
@@ -82,7 +82,7 @@ def test_a_wide_beam_finds_the_best_of_all_that_do_not_repeat():
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
-def test_a_row_to_which_nothing_else_is_left_may_repeat_itself(kind):
+def test_a_hypothesis_with_no_other_piece_left_may_repeat_itself(kind):
     """Two words, no end: after both the rule would leave nothing at all."""
     table = changed(random_table(sentences=3, positions=3, vocab=6), never_end)
     found = search(
@@ -96,7 +96,7 @@ def test_a_row_to_which_nothing_else_is_left_may_repeat_itself(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
-def test_the_rule_looks_at_no_other_sentence(kind):
+def test_the_rule_ignores_other_sentences(kind):
     scorer = TableScorer(random_table(sentences=9, positions=1, vocab=12, sharpness=4.0))
     chosen = options(**kind, no_repeat_ngram=2, max_length_factor=1.0, max_length_offset=3)
     lengths = [2, 7, 3, 6, 2, 4, 5, 7, 2]
@@ -106,7 +106,7 @@ def test_the_rule_looks_at_no_other_sentence(kind):
         assert alone == [together[sentence]]
 
 
-def test_sizes_that_are_never_reached_change_nothing():
+def test_ngram_sizes_that_are_never_reached_change_nothing():
     scorer = TableScorer(random_table(sentences=6, positions=1, vocab=12))
     batch = batch_of(list(range(6)), [3] * 6)
     for kind, size in itertools.product(KINDS, (13, 10**9)):

@@ -28,18 +28,18 @@ def closed_by(rule: Rule, history: History, pieces: torch.Tensor | None = None) 
     return [row.isneginf().nonzero().squeeze(1).tolist() for row in scored.scores]
 
 
-def test_special_pieces_but_the_end_are_closed():
+def test_special_pieces_except_eos_are_closed():
     assert closed_by(NoSpecials(), history_of([], [4, 5])) == [sorted([PAD, UNK, BOS])] * 2
 
 
-def test_the_end_is_closed_until_the_fewest_pieces_are_written():
+def test_eos_is_closed_until_the_minimum_length():
     rule, history = ShortestLength(np.array([3, 3, 1])), history_of([4], [4, 5], [])
     assert closed_by(rule, history) == [[EOS], [], []]
     both = rule.select(np.array([1])).concat(rule.select(np.array([0])))
     assert closed_by(both, history_of([], [4, 5])) == [[EOS], []]
 
 
-def test_pieces_that_would_complete_a_known_ngram_are_closed():
+def test_pieces_that_would_repeat_an_ngram_are_closed():
     history = history_of([4, 5, 4], [6, 4, 4], [4, 6, 7, 4, 5, 4], [])
     assert closed_by(NoRepeat(2), history) == [[5], [4], [5, 6], []]
     assert closed_by(NoRepeat(3), history_of([4, 5, 6, 4, 5], [5])) == [[6], []]
@@ -50,7 +50,7 @@ def test_columns_of_a_shortlist_are_found_by_their_pieces():
     assert closed_by(NoRepeat(2), history_of([20, 30, 20], [40, 40]), pieces) == [[6], [7]]
 
 
-def test_the_penalty_is_the_sum_of_logarithms_of_what_was_read():
+def test_the_coverage_penalty_is_the_sum_of_log_coverage():
     mask = torch.tensor([[True, True, True], [True, True, False]])
     coverage = Coverage(0.5, mask, torch.zeros(2, 3))
     first = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])

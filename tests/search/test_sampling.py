@@ -14,7 +14,7 @@ def options(**changes) -> SearchConfig:
     return SearchConfig(**values)
 
 
-def test_what_is_drawn_depends_neither_on_the_batch_nor_on_how_many_are_drawn():
+def test_samples_depend_neither_on_the_batch_nor_on_their_number():
     scorer = TableScorer(random_table(sentences=9, positions=8, vocab=25))
     source, mask = batch_of(list(range(9)), [3] * 9)
     together = search(scorer, source, mask, options(n_best=3), streams=range(9))
@@ -25,7 +25,7 @@ def test_what_is_drawn_depends_neither_on_the_batch_nor_on_how_many_are_drawn():
         assert alone == [together[row][:1]]
 
 
-def test_seed_and_number_of_a_sentence_decide_what_is_drawn():
+def test_seed_and_sentence_number_determine_the_samples():
     scorer = TableScorer(random_table(sentences=1, positions=8, vocab=25))
     batch = batch_of([0] * 6, [3] * 6)
     first = search(scorer, *batch, options(), streams=range(6))
@@ -44,7 +44,7 @@ def test_drawing_from_the_best_piece_only_is_greedy():
     assert search(scorer, *batch, options(temperature=1e-4)) == greedy
 
 
-def test_pieces_are_drawn_as_often_as_they_are_probable():
+def test_pieces_are_drawn_with_their_probability():
     table = random_table(sentences=1, positions=1, vocab=8, sharpness=1.0)
     found = search(
         TableScorer(table),
@@ -71,7 +71,7 @@ def test_log_prob_is_the_models_own_whatever_the_temperature():
     assert hypothesis.log_prob == pytest.approx(total)
 
 
-def test_top_k_and_top_p_keep_the_fewest_that_suffice():
+def test_top_k_and_top_p_keep_the_smallest_sufficient_set():
     scores = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.7, 0.1, 0.1, 0.1]]).log()
     two = restrict(scores, options(top_k=2))
     torch.testing.assert_close(two[0], torch.tensor([0.0, 4 / 7, 0.0, 3 / 7], dtype=torch.double))
@@ -87,7 +87,7 @@ def test_a_nucleus_ends_where_its_mass_is_reached():
     assert (more > 0).tolist() == [[True, True, False, False]]
 
 
-def test_what_is_left_is_drawn_in_proportion():
+def test_remaining_pieces_are_drawn_in_proportion():
     probabilities = torch.tensor([[0.1, 0.0, 0.3, 0.0]], dtype=torch.double)
     points = torch.arange(0, 1, 0.05, dtype=torch.double)
     drawn = draw_pieces(probabilities.expand(len(points), -1), points)
@@ -101,7 +101,7 @@ def test_impossible_pieces_are_never_drawn():
 
 
 @pytest.mark.parametrize("fixed_shape", [False, True])
-def test_samples_of_one_sentence_end_at_their_own_time(fixed_shape):
+def test_samples_of_one_sentence_end_independently(fixed_shape):
     scorer = TableScorer(random_table(sentences=4, positions=8, vocab=8, sharpness=1.0))
     found = search(
         scorer,
@@ -131,7 +131,7 @@ def test_a_sample_is_scored_with_its_coverage():
             assert (hypothesis.log_prob, hypothesis.score) == pytest.approx(expected, abs=1e-5)
 
 
-def test_no_sample_is_shorter_than_allowed_but_as_short():
+def test_the_shortest_samples_have_the_minimum_length():
     scorer = TableScorer(random_table(sentences=1, positions=1, vocab=6, sharpness=0.0))
     found = search(scorer, *batch_of([0], [3]), options(n_best=200, min_length_offset=3))
     assert min(len(hypothesis.tokens) for hypothesis in found[0]) == 2  # and the end symbol
@@ -147,7 +147,7 @@ def test_sentences_whose_samples_have_ended_leave_the_batch(fixed_shape):
     assert scorer.rows == [4] + 7 * [4 if fixed_shape else 2]
 
 
-def test_a_row_is_stuck_alone():
+def test_a_stuck_sentence_does_not_stop_another():
     """To the first sentence nothing is left after a piece; the second goes on without UNK."""
     table = torch.full((2, 2, 6, 6), -torch.inf)
     table[:, 0, :, 4] = table[1, 1, :, 5] = 0.0
@@ -165,7 +165,7 @@ def test_a_stuck_translation_is_scored_by_the_pieces_it_has():
     assert (one.tokens, one.log_prob, one.score) == ((4,), -1.0, -1.0)
 
 
-def test_the_step_without_numbers_is_named():
+def test_the_step_that_yields_nan_is_named():
     table = random_table(sentences=1, positions=3, vocab=6)
     table[0, 2] = torch.nan
     table[..., EOS] = -torch.inf

@@ -44,7 +44,7 @@ def real_batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("attention", ["general", "additive", "dot", "none"])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_a_model_translates_a_sentence_alike_alone_and_in_a_batch(attention, beam):
+def test_a_model_translates_a_sentence_the_same_alone_and_in_a_batch(attention, beam):
     scorer = ModelScorer(small_model(attention))
     source, mask = real_batch()
     chosen = SearchConfig(beam=beam, n_best=beam)
@@ -62,7 +62,7 @@ def test_a_model_translates_a_sentence_alike_alone_and_in_a_batch(attention, bea
                 torch.testing.assert_close(one.attention, other.attention[:, :length])
 
 
-def test_the_beams_sums_are_those_of_the_whole_sequence_path():
+def test_log_probs_of_a_beam_equal_those_of_the_whole_sequence_path():
     model = small_model()
     source, mask = real_batch()
     found = search(ModelScorer(model), source, mask, SearchConfig(beam=3))
@@ -88,7 +88,7 @@ def test_copies_of_one_model_ensembled_equal_that_model():
             torch.testing.assert_close(single.attention, triple.attention)
 
 
-def test_an_ensemble_takes_the_mean_of_probabilities():
+def test_an_ensemble_averages_probabilities():
     tables = [random_table(sentences=1, positions=2, vocab=6, seed=seed) for seed in (1, 2)]
     scorer = EnsembleScorer([TableScorer(table) for table in tables])
     step = scorer.step(torch.tensor([BOS]), scorer.start(*batch_of([0], [2]), copies=1))
@@ -110,7 +110,7 @@ def test_models_without_attention_can_be_ensembled():
 
 
 @pytest.mark.parametrize("members", range(1, 12))
-def test_a_certain_piece_is_never_more_than_certain(members):
+def test_log_probs_of_an_ensemble_never_exceed_zero(members):
     table = torch.full((1, 1, 6, 6), -torch.inf)
     table[..., 4] = torch.tensor(0.0)
     for certain in (table, torch.where(table == 0.0, -1e-7, table)):
@@ -119,7 +119,7 @@ def test_a_certain_piece_is_never_more_than_certain(members):
         assert -1e-6 < step.log_probs[0, 4].item() <= 0.0
 
 
-def test_scorers_refuse_the_state_of_another_kind():
+def test_scorers_refuse_the_state_of_another_kind_of_scorer():
     model = ModelScorer(small_model())
     ensemble = EnsembleScorer([model])
     source, mask = real_batch()
@@ -140,7 +140,7 @@ def scorer_of(members: int, choose: Callable[[torch.Tensor], Choice] | None = No
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 @pytest.mark.parametrize("members", [1, 2])
-def test_a_choice_of_all_pieces_changes_nothing(kind, members):
+def test_a_shortlist_of_all_pieces_changes_nothing(kind, members):
     source, mask = real_batch()
 
     def every(source: torch.Tensor) -> Choice:
@@ -163,7 +163,7 @@ def random_choice() -> Callable[[torch.Tensor], Choice]:
 
 @pytest.mark.parametrize("kind", [*KINDS, {"beam": 3, "no_repeat_ngram": 1}], ids=str)
 @pytest.mark.parametrize("members", [1, 2])
-def test_a_sentence_is_written_with_the_pieces_chosen_for_it_whatever_its_batch(kind, members):
+def test_a_sentence_uses_only_its_own_shortlist_in_any_batch(kind, members):
     choose = random_choice()
     scorer = scorer_of(members, choose)
     source, mask = real_batch()

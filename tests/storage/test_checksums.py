@@ -10,7 +10,7 @@ from nmt.storage.files import read_json, write_json, write_text
 OUTSIDE = "points outside the folder; do not trust its sender."
 
 
-def test_reading_where_one_may_not_go_is_explained(no_rights):
+def test_reading_without_permission_is_explained(no_rights):
     write_json(no_rights / "state.json", {})
     write_checksums(no_rights)
     (no_rights / "state.json").chmod(0)
@@ -24,7 +24,7 @@ def test_reading_where_one_may_not_go_is_explained(no_rights):
         verify_checksums(no_rights)
 
 
-def test_the_manifest_is_what_sha256sum_reads(tmp_path):
+def test_the_manifest_can_be_verified_by_sha256sum(tmp_path):
     folder = filled(tmp_path / "model")
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"],
@@ -52,21 +52,21 @@ def test_every_flipped_bit_is_found(tmp_path):
         )
 
 
-def test_an_empty_line_ends_no_manifest(tmp_path):
+def test_an_empty_line_does_not_end_the_manifest(tmp_path):
     folder = filled(tmp_path / "model")
     first, rest = (folder / "SHA256SUMS").read_text().split("\n", maxsplit=1)
     (folder / "SHA256SUMS").write_text(f"{first}\n\n{rest}")
     assert list(verify_checksums(folder)) == ["state.json", "weights"]
 
 
-def test_hidden_files_are_not_promised(tmp_path):
+def test_hidden_files_are_not_listed(tmp_path):
     folder = filled(tmp_path / "model")
     (folder / ".lock").touch()
     write_checksums(folder)
     assert list(verify_checksums(folder)) == ["state.json", "weights"]
 
 
-def test_a_name_may_be_as_long_as_a_file_system_takes(tmp_path):
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
     folder = filled(tmp_path / "model")
     write_text(folder / ("x" * 200), "")
     (folder / ("x" * 200)).rename(folder / ("x" * 255))
@@ -143,20 +143,20 @@ def test_a_link_to_itself_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["/".join(["a" * 200] * 30), "a" * 300])
-def test_checksums_of_a_file_that_cannot_be_are_refused(tmp_path, name):
+def test_checksums_of_an_impossible_name_are_refused(tmp_path, name):
     (tmp_path / CHECKSUMS).write_text(f"{'0' * 64}  {name}\n")
     with pytest.raises(ModelError, match=r"a: cannot be read \(File name too long\); fix its mode"):
         verify_checksums(tmp_path)
 
 
-def test_a_link_that_leads_in_a_circle_is_missing(tmp_path):
+def test_a_circular_link_counts_as_missing(tmp_path):
     (tmp_path / "weights").symlink_to("weights")
     (tmp_path / CHECKSUMS).write_text(f"{'0' * 64}  weights\n")
     with pytest.raises(ModelError, match=r"weights: is missing, though SHA256SUMS lists it"):
         verify_checksums(tmp_path)
 
 
-def test_a_manifest_that_was_cut_short_is_refused(tmp_path):
+def test_a_truncated_manifest_is_refused(tmp_path):
     folder = filled(tmp_path / "model")
     assert verify_checksums(folder, needed=["weights"])
     (folder / CHECKSUMS).write_text("")

@@ -11,7 +11,7 @@ from nmt.errors import ModelError, ResourceError, UsageError
 from nmt.storage.files import read_json, write_bytes, write_json, write_text
 
 
-def test_a_written_file_is_whole_readable_by_all_and_leaves_no_stray(tmp_path):
+def test_a_written_file_is_complete_and_readable_by_all_and_leaves_no_stray(tmp_path):
     path = tmp_path / "state.json"
     write_text(path, "old\n")
     write_text(path, "new ü\n")
@@ -27,7 +27,7 @@ def test_json_round_trips(tmp_path):
     assert read_json(tmp_path / "a.json") == value
 
 
-def test_json_is_written_for_people(tmp_path):
+def test_json_is_human_readable(tmp_path):
     write_json(tmp_path / "a.json", {"name": "è", "best": [1]})
     expected = '{\n  "name": "è",\n  "best": [\n    1\n  ]\n}\n'
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == expected
@@ -46,7 +46,7 @@ def test_a_missing_or_damaged_json_file_is_named(tmp_path):
         read_json(tmp_path / "a.json")
 
 
-def test_what_is_no_plain_file_is_never_replaced_by_one(tmp_path):
+def test_a_pipe_or_folder_is_never_replaced_by_a_file(tmp_path):
     # A pipe stands in for a device: should the rule be broken, no machine loses its /dev/null.
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
@@ -91,7 +91,7 @@ def test_a_failing_disk_is_explained_and_the_old_file_stays(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_in_earnest_is_explained(tmp_path):
+def test_a_real_write_failure_is_explained(tmp_path):
     """The kernel itself cuts the write short, by a limit on the size of files."""
     code = (
         "import resource, sys; from pathlib import Path\n"
@@ -123,7 +123,7 @@ def test_too_many_open_files_are_not_blamed_on_one_of_them(tmp_path, monkeypatch
         read_json(path)
 
 
-def test_a_pipe_in_place_of_a_json_file_is_not_waited_for(tmp_path):
+def test_a_pipe_in_place_of_a_json_file_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "a.json")
     with pytest.raises(ModelError, match=r"a\.json: is not a regular file; copy the file itself"):
         read_json(tmp_path / "a.json")

@@ -39,7 +39,7 @@ def test_a_new_folder_appears_complete_with_its_manifest(tmp_path):
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_a_folder_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path):
+def test_a_failed_new_folder_leaves_nothing_and_keeps_the_old_one(tmp_path):
     final = filled(tmp_path / "model")
     with pytest.raises(IsADirectoryError), new_folder(final) as temporary:
         temporary.write_text("a folder is in the way")
@@ -85,7 +85,7 @@ def test_an_existing_folder_is_replaced(tmp_path, library):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is of Linux")
-def test_a_folder_that_is_replaced_is_there_at_any_moment(tmp_path, monkeypatch):
+def test_a_folder_exists_at_any_moment_while_it_is_replaced(tmp_path, monkeypatch):
     final = filled(tmp_path / "model")
     rename, exchange, seen = os.rename, folders._exchange, []
 
@@ -120,7 +120,7 @@ def replace_in_vain(final):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is of Linux")
-def test_two_names_change_places_also_seen_from_the_current_folder(tmp_path, monkeypatch):
+def test_two_names_are_exchanged_also_with_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         Path(name).write_text(name)
@@ -132,7 +132,7 @@ def test_two_names_change_places_also_seen_from_the_current_folder(tmp_path, mon
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_replacement_whose_rename_fails_gives_the_old_folder_back(tmp_path, monkeypatch, number):
+def test_a_replacement_whose_rename_fails_restores_the_old_folder(tmp_path, monkeypatch, number):
     """On a system that cannot exchange two names."""
     rename, calls = os.rename, []
 
@@ -147,12 +147,12 @@ def test_a_replacement_whose_rename_fails_gives_the_old_folder_back(tmp_path, mo
     replace_in_vain(tmp_path / "model")
 
 
-def test_an_exchange_that_fails_gives_the_old_folder_back(tmp_path, monkeypatch):
+def test_a_failed_exchange_restores_the_old_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library(errno.EIO))
     replace_in_vain(tmp_path / "model")
 
 
-def test_a_new_folder_that_cannot_get_its_name_vanishes(tmp_path, monkeypatch):
+def test_a_new_folder_that_cannot_be_renamed_is_removed(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -203,7 +203,7 @@ def test_strays_are_swept_and_everything_else_stays(tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch, number):
+def test_a_folder_lost_between_two_renames_is_restored(tmp_path, monkeypatch, number):
     """On a system that cannot exchange two names; the process dies before a rename."""
     final = filled(tmp_path / "model")
     rename, calls = os.rename, []
@@ -226,7 +226,7 @@ def test_a_folder_lost_between_two_renames_comes_back(tmp_path, monkeypatch, num
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_a_folder_with_files_of_somebody_else_is_not_replaced(tmp_path):
+def test_a_folder_with_foreign_files_is_not_replaced(tmp_path):
     folder = tmp_path / "data"
     require_replaceable(folder)
     with new_folder(folder) as made:
@@ -263,7 +263,7 @@ def test_a_folder_whose_manifest_is_damaged_is_replaced_and_kept(tmp_path, caplo
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kind):
+def test_a_link_or_a_file_in_place_of_a_folder_is_not_replaced(tmp_path, kind):
     place = tmp_path / "model"
     if kind == "link":
         (tmp_path / "elsewhere").mkdir()
@@ -277,7 +277,7 @@ def test_a_link_or_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path, kin
         require_replaceable(place)
 
 
-def test_what_somebody_put_into_a_folder_is_kept_when_it_is_replaced(tmp_path):
+def test_foreign_files_are_kept_when_a_folder_is_replaced(tmp_path):
     folder = tmp_path / "model"
     for content in (b"old", b"new"):
         with new_folder(folder) as made:
@@ -290,7 +290,7 @@ def test_what_somebody_put_into_a_folder_is_kept_when_it_is_replaced(tmp_path):
     assert (kept / "notes.txt").read_text() == "mine"
 
 
-def test_what_was_half_deleted_is_not_taken_for_files_of_somebody_else(tmp_path, monkeypatch):
+def test_half_deleted_folders_are_not_taken_for_foreign_files(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     with new_folder(folder) as made:
         (made / "weights").touch()
@@ -310,7 +310,7 @@ def test_what_was_half_deleted_is_not_taken_for_files_of_somebody_else(tmp_path,
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_sweeping_keeps_what_somebody_put_into_a_folder_that_was_replaced(tmp_path, foreign):
+def test_sweeping_keeps_foreign_files_of_a_replaced_folder(tmp_path, foreign):
     """As a process leaves it that is killed after the second rename."""
     aside = tmp_path / ".model.0123456789ab.replaced"
     for folder in (tmp_path / "model", aside):

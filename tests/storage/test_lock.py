@@ -29,7 +29,7 @@ def test_a_second_run_in_one_folder_is_refused_with_pid_and_host(tmp_path):
     assert free.stdout == "free\n"
 
 
-def test_a_folder_is_in_use_within_one_process_too(tmp_path):
+def test_a_folder_cannot_be_locked_twice_within_one_process(tmp_path):
     with lock_folder(tmp_path):
         owner = re.escape(f"process {os.getpid()} on {socket.gethostname()}")
         with (

@@ -22,13 +22,13 @@ from nmt.storage.os_errors import explain_write_errors, format_size
         ),
     ],
 )
-def test_a_refusal_is_explained_where_nobody_knows_what_is_free(tmp_path, number, reason):
+def test_an_error_is_explained_where_free_space_is_unknown(tmp_path, number, reason):
     with pytest.raises(ResourceError) as caught, explain_write_errors(tmp_path / "gone" / "x"):
         raise OSError(number, os.strerror(number))
     assert str(caught.value) == f"cannot write {tmp_path}/gone/x; {reason}"
 
 
-def test_writing_where_one_may_not_go_is_explained(no_rights):
+def test_writing_without_permission_is_explained(no_rights):
     shut = no_rights / "shut"
     shut.mkdir()
     shut.chmod(0)
@@ -56,5 +56,5 @@ def test_writing_where_one_may_not_go_is_explained(no_rights):
         (2 * 10**9, "2.0 GB"),
     ],
 )
-def test_sizes_read_as_people_say_them(size, text):
+def test_sizes_are_human_readable(size, text):
     assert format_size(size) == text

@@ -37,7 +37,7 @@ def test_tensors_round_trip_bitwise_and_write_equal_bytes(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_loaded_tensors_can_be_written_and_outlive_their_file(tmp_path):
+def test_loaded_tensors_can_be_modified_and_outlive_their_file(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"a": torch.ones(4)})
     loaded = load_tensors(path)["a"]
@@ -77,14 +77,14 @@ def test_tensors_too_large_for_memory_are_an_error_that_says_so(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_metadata_that_is_no_table_is_refused(tmp_path):
+def test_metadata_that_is_not_a_table_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"a": torch.ones(1)}, [1, 2])
     with pytest.raises(ModelError, match=r"a\.safetensors: its metadata are no table; restore"):
         load_metadata(path)
 
 
-def test_weights_that_are_no_plain_file_are_refused(tmp_path):
+def test_weights_that_are_not_a_regular_file_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for load in (load_tensors, load_metadata):

@@ -9,7 +9,7 @@ def test_a_pair_with_an_empty_side_is_dropped(source, target):
     assert is_empty(source, target)
 
 
-def test_copies_and_duplicates_stay_unless_they_are_to_go():
+def test_copies_and_duplicates_are_kept_by_default():
     keep_all = TextFilter()
     assert [keep_all.reason("a", "a") for _ in range(2)] == [None, None]
 
@@ -26,13 +26,13 @@ def test_a_pair_is_dropped_for_the_first_reason_only():
     assert [fit.reason("", "") for _ in range(2)] == ["empty", "empty"]
 
 
-def test_the_longest_side_decides_over_length():
+def test_the_longer_side_decides_the_length():
     fit = LengthFilter(max_length=5)
     assert fit.reason(5, 5) is None
     assert fit.reason(6, 5) == fit.reason(5, 6) == "too long"
 
 
-def test_the_ratio_holds_either_way_round():
+def test_the_ratio_applies_in_both_directions():
     fit = LengthFilter(max_length=100, max_ratio=3.0)
     assert fit.reason(3, 9) is fit.reason(9, 3) is None
     assert fit.reason(3, 10) == fit.reason(10, 3) == "ratio"
@@ -43,7 +43,7 @@ def test_ratio_zero_is_no_limit():
     assert LengthFilter(max_length=100, max_ratio=0.0).reason(1, 100) is None
 
 
-def test_a_digest_tells_where_the_sides_meet():
+def test_a_digest_depends_on_where_the_sides_are_split():
     assert digest("a", "b c") != digest("a b", "c")
     assert digest("a", "b") != digest("b", "a")
     assert 0 <= digest("a", "b") < 2**64

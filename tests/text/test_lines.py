@@ -48,7 +48,7 @@ def read_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     .filter(lambda data: not data.startswith(b"\x1f\x8b"))  # which would be gzip
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_bad_lines_are_lines_too(data, write, caplog):
+def test_bad_lines_count_as_lines(data, write, caplog):
     """Whatever becomes of them, there are as many lines, and the good ones are the same."""
     path = write(data)
     count = count_lines(path)
@@ -123,7 +123,7 @@ def test_bad_utf8_is_named_by_file_line_and_byte(line, place, value, write):
     )
 
 
-def test_bytes_are_counted_after_a_byte_order_mark_too(write):
+def test_byte_positions_include_a_byte_order_mark(write):
     with pytest.raises(DataError, match=r":1: byte 5 is 0xff"):
         list(read_lines(write(b"\xef\xbb\xbfa\xff\n")))
 
@@ -157,18 +157,18 @@ def test_gzip_on_stdin_is_recognised(monkeypatch):
 
 
 @pytest.mark.parametrize("mark", [b"\x1f\x8b", b"\xff\xfe"])
-def test_marks_of_other_formats_count_at_the_beginning_only(mark, write):
+def test_magic_bytes_of_other_formats_count_only_at_the_beginning(mark, write):
     with pytest.raises(DataError, match=r":2: .* not UTF-8; convert the text to UTF-8, for"):
         list(read_lines(write(b"a\n" + mark)))
 
 
-def test_bad_bytes_of_a_dash_are_those_of_standard_input(monkeypatch):
+def test_bad_bytes_of_a_dash_are_reported_for_stdin(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
     with pytest.raises(DataError, match=r"^stdin:1: byte 1 is 0xff"):
         list(read_lines(Path("-")))
 
 
-def test_bad_lines_are_emptied_or_mended_and_counted(write, caplog):
+def test_bad_lines_are_emptied_or_repaired_and_counted(write, caplog):
     path = write(b"a\nb\xff\nc\0\nd\n")
     assert list(read_lines(path, bad_lines="skip")) == ["a", "", "", "d"]
     assert list(read_lines(path, bad_lines="replace")) == ["a", "b\ufffd", "c\ufffd", "d"]
@@ -195,7 +195,7 @@ def test_skipping_a_bad_line_drops_its_pair_and_keeps_the_numbers(write):
 
 
 @pytest.mark.parametrize("bad", ["de", "en"])
-def test_either_side_may_be_bad(bad, write):
+def test_a_bad_line_on_either_side_is_handled(bad, write):
     texts = {"de": b"a\nb\n", "en": b"1\n2\n"} | {bad: b"x\n\xff\n"}
     source, target = (write(data, f"in.{side}") for side, data in texts.items())
     for read in (read_parallel, read_numbered_pairs):
@@ -205,13 +205,13 @@ def test_either_side_may_be_bad(bad, write):
     assert list(read_parallel(source, target, bad_lines="skip"))[1] == ("", "")
 
 
-def test_a_pair_with_a_bad_line_becomes_two_empty_lines_where_lines_are_counted(write):
+def test_a_pair_with_a_skipped_line_becomes_two_empty_lines(write):
     source, target = write(b"a\nb\xff\nc\n"), write(b"1\n2\n3\n", "in.en")
     pairs = list(read_parallel(source, target, bad_lines="skip"))
     assert pairs == [("a", "1"), ("", ""), ("c", "3")]
 
 
-def test_a_missing_file_is_named_with_those_that_were_perhaps_meant(write):
+def test_a_missing_file_is_named_with_similar_names(write):
     meant = write("a", "train.de")
     with pytest.raises(DataError) as caught:
         list(read_lines(meant.with_name("trian.de")))
@@ -220,13 +220,13 @@ def test_a_missing_file_is_named_with_those_that_were_perhaps_meant(write):
     )
 
 
-def test_a_missing_file_like_no_other_is_named_alone(write):
+def test_a_missing_file_without_similar_names_is_named_alone(write):
     with pytest.raises(DataError) as caught:
         list(read_lines(write("a", "train.de").with_name("xyz")))
     assert str(caught.value).endswith("xyz: no such file; check its name.")
 
 
-def test_at_most_three_files_are_offered_for_a_missing_one(write):
+def test_at_most_three_files_are_suggested_for_a_missing_one(write):
     paths = [write("a", f"train.{number}.de") for number in range(5)]
     with pytest.raises(DataError) as caught:
         count_lines(paths[0].with_name("train.de"))
@@ -240,7 +240,7 @@ def test_a_missing_folder_is_named(tmp_path):
         count_lines(tmp_path / "gone" / "a.de")
 
 
-def test_a_folder_is_no_text(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="is a folder; name a file in it"):
         list(read_lines(tmp_path))
 
@@ -295,7 +295,7 @@ def test_lines_of_a_large_file_are_counted_to_the_end(write):
     assert count_lines(write(b"x" * (1 << 20) + b"\n" + b"y")) == 2
 
 
-def test_a_pipe_is_no_file_to_read_twice(tmp_path):
+def test_a_pipe_cannot_be_read_twice(tmp_path):
     import os
 
     os.mkfifo(tmp_path / "pipe")
@@ -305,7 +305,7 @@ def test_a_pipe_is_no_file_to_read_twice(tmp_path):
         require_file(tmp_path / "pipe")
 
 
-def test_a_plain_or_packed_file_can_be_read_twice(write):
+def test_a_plain_or_gzip_file_can_be_read_twice(write):
     for path in (write("a\n"), write(gzip.compress(b"a\n"), "in.gz")):
         require_file(path)
         assert list(read_lines(path)) == list(read_lines(path)) == ["a"]
@@ -338,7 +338,7 @@ def test_unequal_counts_are_refused_before_the_first_pair_with_a_guess_where(wri
     assert message.endswith("the two must be translations of each other line by line.")
 
 
-def test_a_file_that_was_cut_off_is_told_from_one_that_lost_a_line(write):
+def test_a_truncated_file_is_distinguished_from_one_that_lost_a_line(write):
     lines = [f"{long_and_short(number)}\n" for number in range(2000)]
     source, target = write("".join(lines), "a.de"), write("".join(lines[:1500]), "a.en")
     for sides in ((source, target), (target, source)):
@@ -351,7 +351,7 @@ LENGTHS = np.array([10, 12, 90, 33, 20, 75, 14, 50, 41, 64, 28, 83, 11, 12], dty
 
 @pytest.mark.parametrize("ratio", [1, 3])
 @pytest.mark.parametrize("lost", range(len(LENGTHS) - 2))
-def test_the_line_that_was_lost_is_found_whichever_it_is(lost, ratio):
+def test_any_lost_line_is_located(lost, ratio):
     shorter = ratio * np.delete(LENGTHS, lost)
     # The median moves with the line that is missing: a text of a hundred lines would not notice.
     allowed = {lost + 1} if ratio == 1 else {lost, lost + 1, lost + 2}
@@ -361,7 +361,7 @@ def test_the_line_that_was_lost_is_found_whichever_it_is(lost, ratio):
 
 
 @pytest.mark.parametrize("missing", [1, 3])
-def test_lines_lost_at_the_end_are_a_text_cut_off(missing):
+def test_lines_lost_at_the_end_are_reported_as_truncation(missing):
     cut = LENGTHS[:-missing]
     assert describe_shift(LENGTHS, cut) == "target seems to be cut off at its end"
     assert describe_shift(cut, LENGTHS) == "source seems to be cut off at its end"
@@ -391,7 +391,7 @@ def test_pipes_of_unequal_length_are_refused_at_the_end(shorter, write, tmp_path
     )
 
 
-def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path):
     bomb = tmp_path / "bomb.gz"
     with gzip.open(bomb, "wb", compresslevel=1) as file:
         file.write(b"one\n")
@@ -413,7 +413,7 @@ def test_the_longest_line_is_read_and_a_longer_one_is_refused(monkeypatch):
         next(lines)
 
 
-def test_no_more_than_the_longest_line_is_read_at_once(monkeypatch):
+def test_no_more_than_the_longest_allowed_line_is_read_at_once(monkeypatch):
     class Endless(io.RawIOBase):
         def readline(self, size):
             assert size == lines_module._LONGEST_LINE + 1

@@ -64,7 +64,7 @@ def pruned(folder: Path, kind: str, lines: Sequence[str], path: Path) -> tuple[S
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_text_is_cut_as_before_into_fewer_pieces(kind, folder, tmp_path):
+def test_a_pruned_model_segments_its_text_as_before(kind, folder, tmp_path):
     whole, rest = pruned(folder, kind, TARGET, tmp_path / "rest")
     assert rest.kind == whole.kind == kind
     assert rest.vocab_size < whole.vocab_size
@@ -82,7 +82,7 @@ def test_pieces_keep_their_order_and_the_special_ones_their_ids(kind, folder, tm
     assert every[: len(SPECIAL_PIECES)] == list(SPECIAL_PIECES)
 
 
-def test_bytes_stay_so_that_any_text_can_be_cut(folder, tmp_path):
+def test_bytes_are_kept_so_that_any_text_can_be_segmented(folder, tmp_path):
     whole, rest = pruned(folder, "bpe", TARGET, tmp_path / "rest")
     odd = "der Hund 犬 🐕"
     assert len(rest.piece_table().bytes) == len(whole.piece_table().bytes)
@@ -90,7 +90,7 @@ def test_bytes_stay_so_that_any_text_can_be_cut(folder, tmp_path):
         assert rest.decode(rest.encode(odd)) == odd
 
 
-def test_bpe_keeps_what_is_merged_on_the_way_to_a_piece(folder, tmp_path):
+def test_bpe_keeps_the_intermediate_merges_of_each_piece(folder, tmp_path):
     _, rest = pruned(folder, "bpe", TARGET, tmp_path / "rest")
     table = rest.piece_table()
     merge, generator = BpeDropout(table, rate=0.0), random.Random(0)
@@ -100,7 +100,7 @@ def test_bpe_keeps_what_is_merged_on_the_way_to_a_piece(folder, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_sampled_segmentations_are_of_the_same_text(kind, folder, tmp_path):
+def test_sampled_segmentations_decode_to_the_same_text(kind, folder, tmp_path):
     _, rest = pruned(folder, kind, TARGET, tmp_path / "rest")
     generator = random.Random(0)
     drawn = {

@@ -74,7 +74,7 @@ def test_neighbouring_unknowns_become_one_as_in_sentencepiece():
     assert sample_segmentation("xya z", sampler, random.Random(0)) == [UNK, a, UNK]
 
 
-def test_bpe_dropout_drops_merges_as_often_as_it_should():
+def test_bpe_dropout_drops_merges_at_the_given_rate():
     pieces = table({"a": -9.0, "b": -9.0, "ab": 0.0})
     sampler, generator = BpeDropout(pieces, 0.3), random.Random(0)
     whole = sum(len(sampler("ab", generator)) == 1 for _ in range(10_000))
@@ -115,7 +115,7 @@ def test_bpe_dropout_draws_each_segmentation_as_often_as_the_algorithm_of_the_pa
     assert not seen
 
 
-def test_bpe_dropout_draws_the_same_when_it_forgets_words_in_between(monkeypatch):
+def test_bpe_dropout_draws_the_same_when_its_cache_evicts_words(monkeypatch):
     pieces = table({"a": -9.0, "b": -9.0, "ab": -1.0, "ba": -2.0, "aba": -3.0})
     words = ["abab", "aabba", "baba"] * 50
 
@@ -165,7 +165,7 @@ def trained(request, tmp_path_factory) -> dict[str, Subword]:
     }
 
 
-def test_without_dropout_merges_are_those_of_sentencepiece(trained):
+def test_without_dropout_merges_equal_those_of_sentencepiece(trained):
     subword = trained["bpe"]
     generator = random.Random(0)
     sampler = BpeDropout(subword.piece_table(), 0.0)
@@ -173,7 +173,7 @@ def test_without_dropout_merges_are_those_of_sentencepiece(trained):
         assert sample_segmentation(text, sampler, generator) == subword.encode(text)
 
 
-def test_an_endless_word_is_merged_in_parts_of_512_characters():
+def test_a_very_long_word_is_merged_in_parts_of_512_characters():
     """All of it at once would take time with the square of its length."""
     sampler = BpeDropout(table({"a": -3.0, "b": -2.0, "ba": -1.0}), 0.0)
     a, b, ba = FIRST, FIRST + 1, FIRST + 2

@@ -51,12 +51,12 @@ def plain(tmp_path_factory) -> dict[str, Subword]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_special_pieces_have_the_ids_of_the_vocabulary(kind, models):
+def test_special_pieces_have_their_fixed_ids(kind, models):
     assert tuple(models[kind].pieces([PAD, UNK, BOS, EOS])) == SPECIAL_PIECES
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_known_text_comes_back(kind, models):
+def test_known_text_round_trips(kind, models):
     subword = models[kind]
     for text in sentences(50):
         ids = subword.encode(text)
@@ -70,7 +70,7 @@ LINE = st.text(st.characters(exclude_characters="\n\r\0▁", exclude_categories=
 
 
 @given(text=LINE)
-def test_any_text_comes_back_with_byte_fallback_spaces_included(text, models):
+def test_any_text_round_trips_with_byte_fallback_including_spaces(text, models):
     for kind in ("unigram", "bpe", "char"):
         assert models[kind].decode(models[kind].encode(text)) == text
     for kind in ("unigram", "bpe"):
@@ -103,7 +103,7 @@ def test_an_unknown_character_stands_alone_without_byte_fallback(plain):
         assert plain[kind].decode(plain[kind].encode("der Xund")) == "der ⁇und"
 
 
-def test_padding_and_ends_are_not_spoken(models):
+def test_padding_bos_and_eos_are_not_decoded(models):
     subword = models["bpe"]
     ids = subword.encode("der Hund")
     assert subword.decode([BOS, *ids, EOS, PAD, PAD]) == "der Hund"
@@ -116,7 +116,7 @@ def test_decoded_text_is_always_one_line(byte, models):
     assert subword.decode([*subword.encode("a"), piece, *subword.encode("b")]) == "a  b"
 
 
-def test_half_characters_become_replacement_characters(models):
+def test_incomplete_characters_become_replacement_characters(models):
     subword = models["unigram"]
     euro = [subword.id_of(f"<0x{byte:02X}>") for byte in "€".encode()]
     assert subword.decode(euro) == "€"
@@ -139,7 +139,7 @@ def test_pieces_have_ids(models):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_lines_are_cut_as_single_ones(kind, models):
+def test_many_lines_are_segmented_like_single_ones(kind, models):
     texts = [*sentences(20), "", "Łódź"]
     assert models[kind].encode_all(texts) == [models[kind].encode(text) for text in texts]
 
@@ -165,19 +165,19 @@ def test_a_small_text_yields_a_smaller_vocabulary_and_a_line_in_the_log(kind, tm
     assert "fewer than tokenizer.vocab_size = 8,000" in caplog.text
 
 
-def test_long_lines_teach_too(tmp_path):
+def test_pieces_are_learned_from_long_lines(tmp_path):
     long = " ".join(["Dampfschiff"] * 1000)
     subword = Subword.train([long, "a b"], tmp_path / "m", kind="bpe", vocab_size=300)
     assert subword.pieces(subword.encode("Dampfschiff")) == ["▁Dampfschiff"]
 
 
-def test_lines_with_the_trainers_reserved_character_teach_too(tmp_path):
+def test_pieces_are_learned_from_lines_with_the_trainers_reserved_character(tmp_path):
     subword = Subword.train(["Schiff ▅ ahoi"] * 9, tmp_path / "m", kind="word", vocab_size=300)
     assert subword.id_of("▁ahoi") is not None
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char"])
-def test_no_room_for_the_bytes_is_a_mistake_of_the_configuration(kind, tmp_path):
+def test_a_vocabulary_too_small_for_the_bytes_is_a_configuration_error(kind, tmp_path):
     with pytest.raises(ConfigError) as caught:
         Subword.train(sentences(), tmp_path / "m", kind=kind, vocab_size=100)
     assert str(caught.value) == (
@@ -187,7 +187,7 @@ def test_no_room_for_the_bytes_is_a_mistake_of_the_configuration(kind, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_no_room_for_the_characters_says_how_much_is_needed(kind, tmp_path):
+def test_a_vocabulary_too_small_for_the_characters_says_how_many_are_needed(kind, tmp_path):
     with pytest.raises(
         ConfigError,
         match=r"270 is too small, the characters of the text need 2\d\d; raise it, "
@@ -197,14 +197,14 @@ def test_no_room_for_the_characters_says_how_much_is_needed(kind, tmp_path):
 
 
 @pytest.mark.parametrize("lines", [[], ["", ""]])
-def test_no_text_teaches_nothing(lines, tmp_path):
+def test_an_empty_text_is_refused(lines, tmp_path):
     with pytest.raises(
         DataError, match="is no text to learn pieces from, every line is empty; name other files"
     ):
         Subword.train(lines, tmp_path / "m", kind="unigram", vocab_size=300)
 
 
-def test_an_error_while_reading_arrives_as_it_was(tmp_path):
+def test_an_error_while_reading_is_passed_on_unchanged(tmp_path):
     def lines():
         yield "a b"
         raise DataError("in.de:2: byte 1 is 0xff")
@@ -213,7 +213,7 @@ def test_an_error_while_reading_arrives_as_it_was(tmp_path):
         Subword.train(lines(), tmp_path / "m", kind="bpe", vocab_size=300)
 
 
-def test_what_the_trainer_cannot_do_is_said_with_its_words(tmp_path, monkeypatch):
+def test_a_failure_of_the_trainer_is_reported_in_its_words(tmp_path, monkeypatch):
     def train(*, sentence_iterator, **_):
         list(sentence_iterator)
         raise RuntimeError("INTERNAL: too odd")
@@ -227,7 +227,7 @@ def test_what_the_trainer_cannot_do_is_said_with_its_words(tmp_path, monkeypatch
         Subword.train(["some text"], tmp_path / "m", kind="bpe", vocab_size=300)
 
 
-def test_ctrl_c_while_the_trainer_reads_is_no_fault_of_the_text(tmp_path):
+def test_ctrl_c_while_the_trainer_reads_is_passed_on(tmp_path):
     def lines():
         yield "some text"
         raise KeyboardInterrupt
@@ -259,7 +259,7 @@ def test_a_missing_model_is_named(tmp_path):
         load_subwords(tmp_path)
 
 
-def test_a_pipe_in_place_of_a_model_is_not_waited_for(tmp_path):
+def test_a_pipe_in_place_of_a_model_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "subword.model")
     refusal = r"subword\.model: is not a regular file; copy the file itself there\."
     with pytest.raises(ModelError, match=refusal):
@@ -309,7 +309,7 @@ def test_a_folder_holds_one_model_or_two(models, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_seed_fixes_the_segmentations_whatever_happened_before(kind, models, tmp_path):
+def test_a_seed_determines_the_segmentations_whatever_happened_before(kind, models, tmp_path):
     subword, texts = models[kind], sentences(50)
     first = subword.encode_sampled(texts, alpha=0.2, seed=7)
     subword.encode_sampled(texts[::-1], alpha=0.2, seed=8)
@@ -321,7 +321,7 @@ def test_a_seed_fixes_the_segmentations_whatever_happened_before(kind, models, t
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_a_seed_fixes_the_segmentations_in_another_process(kind, models, tmp_path):
+def test_a_seed_determines_the_segmentations_in_another_process(kind, models, tmp_path):
     path = tmp_path / "m.model"
     subword = Subword.train(sentences(), path, kind=kind, vocab_size=320)
     code = (

@@ -13,14 +13,14 @@ def test_full_windows_hold_all_lines_in_order():
 
 
 @pytest.mark.parametrize("windows_of", [full_windows, prompt_windows])
-def test_long_lines_are_fewer_to_a_window(windows_of):
+def test_a_window_holds_fewer_long_lines(windows_of):
     lines = ["a" * (MOST_CHARACTERS // 2)] * 5
     windows = list(windows_of(lines, 100))
     assert [line for window in windows for line in window] == lines
     assert max(map(len, windows)) <= 2
 
 
-def test_pairs_count_with_both_sides():
+def test_both_sides_of_a_pair_count():
     pairs = [("a" * (MOST_CHARACTERS // 2),) * 2] * 2
     assert list(full_windows(pairs, 100)) == [[pairs[0]], [pairs[1]]]
 
@@ -39,7 +39,7 @@ def test_a_fast_pipe_is_not_read_far_ahead():
     assert sum(map(len, windows)) == 100 - count
 
 
-def test_a_line_is_handed_on_before_the_next_one_has_come():
+def test_a_line_is_passed_on_before_the_next_one_arrives():
     answered = threading.Event()
 
     def typed() -> Iterator[str]:

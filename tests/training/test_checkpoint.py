@@ -80,7 +80,7 @@ def damage(file):
     file.write_bytes(data)
 
 
-def test_three_pieces_equal_one_run_by_checksum(tmp_path):
+def test_a_run_resumed_twice_equals_an_uninterrupted_run_by_checksum(tmp_path):
     straight, state = new_trainee(), TrainingState()
     train(straight, state, 15)
     expected = save(tmp_path / "straight", straight, state)
@@ -175,7 +175,7 @@ def test_checkpoints_are_listed_by_number_not_by_name(tmp_path):
     "name",
     ["model.safetensors", "optimizer.safetensors", "ema.safetensors", "state.json"],
 )
-def test_a_truncated_manifest_is_damage(tmp_path, name):
+def test_a_truncated_manifest_counts_as_damage(tmp_path, name):
     saved_run(tmp_path, 10, 20)
     newest = tmp_path / "checkpoints" / "update-000020"
     lines = (newest / "SHA256SUMS").read_text().splitlines(keepends=True)
@@ -193,7 +193,7 @@ def test_a_new_run_has_nothing_to_resume(tmp_path):
 
 
 @pytest.mark.parametrize("sign", ["last", "checkpoints"])
-def test_a_run_that_has_trained_does_not_begin_anew(tmp_path, sign):
+def test_a_run_that_has_trained_does_not_restart_without_checkpoints(tmp_path, sign):
     """Its checkpoints are gone, or on a disk that is not mounted."""
     if sign == "last":
         (tmp_path / "last").write_text("checkpoints/update-000010\n")
@@ -231,7 +231,7 @@ def test_each_damaged_checkpoint_names_the_one_before_it(tmp_path, caplog):
     assert said == [("000040", "000030"), ("000030", "000020"), ("000020", "000010")]
 
 
-def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path, caplog):
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_restart(tmp_path, caplog):
     saved_run(tmp_path, 10, 20)
     for folder in list_checkpoints(tmp_path):
         (folder / "state.json").unlink()
@@ -248,7 +248,7 @@ def test_when_all_are_damaged_nothing_is_started_over_them(tmp_path, caplog):
     assert newest == oldest.replace("000010", "000020") + " Going back to update-000010."
 
 
-def test_what_a_killed_process_left_is_swept_before_a_run_goes_on(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_before_resuming(tmp_path):
     saved_run(tmp_path, 10)
     stray = temporary_beside(tmp_path / "checkpoints" / "update-000020")
     stray.mkdir()
@@ -256,7 +256,7 @@ def test_what_a_killed_process_left_is_swept_before_a_run_goes_on(tmp_path):
     assert os.listdir(tmp_path / "checkpoints") == ["update-000010"]
 
 
-def test_a_damaged_checkpoint_changes_nothing_when_it_is_loaded(tmp_path):
+def test_loading_a_damaged_checkpoint_changes_nothing(tmp_path):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     damage(folder / "optimizer.safetensors")
     other = new_trainee()
@@ -304,7 +304,7 @@ def test_another_format_is_refused(tmp_path, changes, text):
         load_checkpoint(folder, new_trainee())
 
 
-def test_a_state_that_is_no_table_is_refused(tmp_path):
+def test_a_state_that_is_not_a_table_is_refused(tmp_path):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     write_json(folder / "state.json", ["format"])
     write_checksums(folder)
@@ -312,7 +312,7 @@ def test_a_state_that_is_no_table_is_refused(tmp_path):
         load_checkpoint(folder, new_trainee())
 
 
-def test_the_remedy_for_a_strange_state_is_named(tmp_path):
+def test_an_invalid_state_is_refused_with_a_remedy(tmp_path):
     folder = save(tmp_path, new_trainee(), TrainingState(update=1))
     rewrite_state(folder, random_states=None)
     with pytest.raises(ModelError) as caught:
@@ -351,7 +351,7 @@ def test_a_checkpoint_of_another_model_or_without_average_is_refused(tmp_path):
         load_checkpoint(folder, new_trainee())
 
 
-def test_weights_with_missing_or_strange_names_are_refused():
+def test_weights_with_missing_or_unexpected_names_are_refused():
     model = nn.Linear(2, 1)
     with pytest.raises(ModelError, match=r"`bias` is absent, should be \(1,\)"):
         set_weights(model, {"weight": torch.ones(1, 2)}, Path("x"))
@@ -375,7 +375,7 @@ def test_a_checkpoint_is_found_by_number_name_and_path(tmp_path):
         find_checkpoint(tmp_path, "11")
 
 
-def test_the_best_list_is_read_from_the_last_checkpoint(tmp_path):
+def test_the_list_of_best_checkpoints_is_read_from_the_last_checkpoint(tmp_path):
     assert best_checkpoints(tmp_path) == []
     trainee = saved_run(tmp_path, 10, 20)
     stopping = Stopping((Best(20, 3.0), Best(15, 2.0), Best(10, 1.0)))

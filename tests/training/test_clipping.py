@@ -20,7 +20,7 @@ def flat(parameters):
     return torch.cat([parameter.grad.flatten() for parameter in parameters])
 
 
-def test_a_large_gradient_keeps_its_direction_and_gets_the_norm():
+def test_a_large_gradient_keeps_its_direction_and_is_clipped_to_the_norm():
     clipped = parameters([3.0, -4.0], [[12.0]])
     before = flat(clipped)
     assert clip_gradients(clipped, 2.0) == pytest.approx(13.0, abs=1e-12)

@@ -126,7 +126,7 @@ def test_a_lost_rank_is_reported_and_ends_the_others(tmp_path):
     assert "start the same command again to resume" in done.stdout
 
 
-def test_one_process_alone_changes_nothing(monkeypatch):
+def test_collectives_of_a_single_process_change_nothing(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with start_world("cpu") as world:
         assert world == World(0, 1, torch.device("cpu"))
@@ -153,7 +153,7 @@ def test_one_process_alone_changes_nothing(monkeypatch):
         ),
     ],
 )
-def test_missing_gpus_are_a_users_mistake(monkeypatch, gpus, local_rank, text):
+def test_missing_gpus_are_a_usage_error(monkeypatch, gpus, local_rank, text):
     monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_RANK", local_rank)
     with pytest.raises(UsageError, match=text), start_world("cuda"):

@@ -11,7 +11,7 @@ def set_weight(model, value):
         model.weight.fill_(value)
 
 
-def test_the_average_by_hand_with_its_faster_start():
+def test_the_average_equals_the_calculation_by_hand_with_a_faster_start():
     model = nn.Linear(1, 1, bias=False)
     set_weight(model, 1.0)
     average = MovingAverage(model, decay=0.5)
@@ -49,7 +49,7 @@ def test_the_model_gets_its_weights_back_after_an_error():
     assert (model.weight == 7.0).all()
 
 
-def test_a_saved_average_is_restored_and_another_models_refused():
+def test_a_saved_average_is_restored_and_that_of_another_model_refused():
     model = nn.Linear(3, 2)
     average = MovingAverage(model, 0.9)
     average.restore({"weight": torch.ones(2, 3), "bias": torch.zeros(2)})

@@ -114,7 +114,7 @@ MODULES = pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 
 @MODULES
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
-def test_gradients_are_those_of_the_cpu(gpu, decoder, fast):
+def test_gradients_equal_those_of_the_cpu(gpu, decoder, fast):
     there, here = gradients(gpu, decoder, fast=fast), gradients(CPU, decoder)
     torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-5)
 
@@ -140,7 +140,7 @@ def test_scheduled_sampling_draws_on_the_gpu(gpu, pick, fast):
 )
 @pytest.mark.parametrize("members", [1, 2])
 @MODULES
-def test_searches_find_what_they_find_on_the_cpu(gpu, options, members, fast):
+def test_search_results_equal_those_of_the_cpu(gpu, options, members, fast):
     options = dict(options)
     kept = {
         name: options.pop(name) for name in ("keep_attention", "fixed_shape") if name in options
@@ -167,7 +167,7 @@ def test_searches_find_what_they_find_on_the_cpu(gpu, options, members, fast):
 
 
 @MODULES
-def test_given_translations_score_the_same(gpu, fast):
+def test_scores_of_given_translations_equal_those_of_the_cpu(gpu, fast):
     def score(device: torch.device, fast: Purpose | None) -> torch.Tensor:
         here, scorer = batch().to(device), ModelScorer(build(device, fast=fast).eval())
         return score_targets(
@@ -205,7 +205,7 @@ def train(
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-3)])
 @MODULES
-def test_a_run_that_is_stopped_and_resumed_is_that_of_the_cpu(
+def test_a_resumed_run_on_the_gpu_equals_one_on_the_cpu(
     gpu, tmp_path, monkeypatch, precision, tolerance, fast
 ):
     """Training, validation and checkpoints; 12 updates, and 8 more after resuming.

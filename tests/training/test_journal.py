@@ -45,7 +45,7 @@ def validation_report(update=2000, *, bleu=18.3, chrf=44.1, is_best=True):
     )
 
 
-def test_lines_for_people():
+def test_report_lines_are_human_readable():
     assert update_report().line() == (
         "update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41"
     )
@@ -62,7 +62,7 @@ def test_lines_for_people():
     ("seconds", "text"),
     [(0, "00:00"), (41.4, "00:41"), (599.6, "10:00"), (7500, "2:05:00"), (math.nan, "?")],
 )
-def test_durations(seconds, text):
+def test_durations_are_formatted(seconds, text):
     assert format_duration(seconds) == text
 
 
@@ -70,7 +70,7 @@ def test_durations(seconds, text):
     ("loss", "text"),
     [(math.log(30.3), "30.3"), (16.2, "1.1e+07"), (1000.0, "inf"), (math.nan, "nan")],
 )
-def test_perplexities(loss, text):
+def test_perplexities_are_formatted(loss, text):
     assert format_perplexity(loss) == text
 
 
@@ -89,7 +89,7 @@ def test_reports_reach_the_log_and_the_metrics(tmp_path):
     assert second["loss_per_word"] == pytest.approx(math.log(101.2))
 
 
-def test_the_journal_leaves_logging_as_it_was(tmp_path):
+def test_the_journal_restores_logging(tmp_path):
     logger = logging.getLogger("nmt")
     before = (logger.level, list(logger.handlers))
     with Journal(tmp_path):
@@ -97,7 +97,7 @@ def test_the_journal_leaves_logging_as_it_was(tmp_path):
     assert (logger.level, list(logger.handlers)) == before
 
 
-def test_resuming_takes_out_later_updates_and_half_a_line(tmp_path):
+def test_resuming_removes_later_updates_and_an_incomplete_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
     kept = b'{"kind": "update",   "update": 100}\n{"kind": "valid", "update": 200}\n'
     path.write_bytes(kept + b'{"kind": "update", "update": 300}\n{"kind": "upda')
@@ -114,7 +114,7 @@ def test_a_new_run_starts_with_empty_metrics(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == b""
 
 
-def test_a_line_that_is_still_being_written_is_not_read_nor_one_that_is_none(tmp_path):
+def test_incomplete_and_invalid_lines_are_not_read(tmp_path):
     path = tmp_path / "metrics.jsonl"
     huge = b'\n{"update": ' + b"9" * 400 + b"}"
     path.write_bytes(json.dumps({"update": 1}).encode() + huge + b'\n{"update": 2, "lo')
@@ -122,7 +122,7 @@ def test_a_line_that_is_still_being_written_is_not_read_nor_one_that_is_none(tmp
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "train.log"])
-def test_a_full_disk_ends_the_run_with_its_reason(tmp_path, monkeypatch, name):
+def test_a_full_disk_ends_the_run_with_the_reason(tmp_path, monkeypatch, name):
     monkeypatch.setattr(module, "truncate_metrics", lambda path, update: None)
     (tmp_path / name).symlink_to("/dev/full")
     with Journal(tmp_path) as journal, pytest.raises(ResourceError, match="the disk is full"):
@@ -131,13 +131,13 @@ def test_a_full_disk_ends_the_run_with_its_reason(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "train.log"])
-def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path, name):
+def test_a_pipe_in_place_of_a_file_is_refused(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(UsageError, match=rf"{name}: is not a plain file; move it away"):
         Journal(tmp_path)
 
 
-def test_damaged_entries_do_not_keep_a_run_from_going_on(tmp_path):
+def test_damaged_entries_do_not_prevent_resuming(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"update": 1}\n' + b"[" * 50_000 + b'\n{"update": 9}\n')
     truncate_metrics(path, 5)

@@ -68,7 +68,7 @@ def test_without_scheduled_sampling_the_reference_is_read(model, sampling):
     assert torch.equal(training.nll, validation.nll)
 
 
-def test_scheduled_sampling_is_for_training_alone(model):
+def test_scheduled_sampling_is_used_only_in_training(model):
     never: ScheduledSamplingConfig = ConstantSamplingConfig(probability=0.0, pick="argmax")
     objective, batch = Likelihood(sampling=never), batch_of(*PAIRS)
     forced = Likelihood().loss(model, batch).nll
@@ -83,7 +83,7 @@ def test_penalties_are_weighted_sums_over_all_parameters(model):
     assert Likelihood().penalty(model) is None
 
 
-def test_the_configuration_names_all_parts():
+def test_the_objective_is_built_from_the_configuration():
     config = TrainingConfig(label_smoothing=0.1, l1=0.2, l2=0.3)
     assert Likelihood.of(config) == Likelihood(
         smoothing=0.1, l1=0.2, l2=0.3, sampling=NoSamplingConfig()

@@ -50,7 +50,7 @@ def test_adam_step_by_hand():
     assert weight.item() == pytest.approx(1 - 0.1 * 2 / (2 + 0.5))
 
 
-def test_adamw_takes_the_decay_off_the_weight():
+def test_adamw_subtracts_the_decay_from_the_weight():
     weight = parameter(1.0)
     optimizer = build_optimizer(AdamConfig(kind="adamw", weight_decay=0.5), [weight], 0.1)
     weight.grad = torch.zeros(1, dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_adamw_takes_the_decay_off_the_weight():
 
 
 @pytest.mark.parametrize("config", [SgdConfig(), AdamConfig(), AdamConfig(kind="adamw")])
-def test_the_fused_step_is_used_on_the_cpu_and_frozen_weights_stay(config):
+def test_the_fused_step_is_used_on_the_cpu_and_frozen_weights_are_left_out(config):
     learned, frozen = parameter(1.0), parameter(1.0)
     frozen.requires_grad_(False)
     optimizer = build_optimizer(config, [learned, frozen], 0.1)
@@ -67,7 +67,7 @@ def test_the_fused_step_is_used_on_the_cpu_and_frozen_weights_stay(config):
     assert optimizer.param_groups[0]["params"] == [learned]
 
 
-def test_a_device_without_fused_steps_takes_the_plain_ones(monkeypatch):
+def test_a_device_without_fused_steps_uses_plain_ones(monkeypatch):
     from nmt.training import optimizer as module
 
     class OldAdam(torch.optim.Adam):

@@ -31,7 +31,7 @@ def train(model, optimizer, updates):
 
 
 @pytest.mark.parametrize("config", KINDS, ids=lambda config: f"{config.kind}")
-def test_ten_and_ten_updates_equal_twenty_bit_for_bit(config):
+def test_ten_updates_and_ten_resumed_equal_twenty_bit_for_bit(config):
     straight = tied_model()
     optimizer = build_optimizer(config, straight.parameters(), 0.01)
     train(straight, optimizer, range(20))

@@ -23,7 +23,7 @@ def test_restored_generators_draw_the_same_numbers_again():
     assert torch.equal(torch.rand(5), first)
 
 
-def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
+def test_another_number_of_ranks_is_seeded_reproducibly_and_reported(caplog):
     states = gather_random_states(World())
     drawn = []
     for rank in (0, 1, 0):
@@ -36,7 +36,7 @@ def test_another_number_of_ranks_is_seeded_repeatably_and_reported(caplog):
 
 
 @pytest.mark.parametrize("state", ["00", "ab" * 5056])
-def test_what_is_no_state_of_a_generator_is_refused(state):
+def test_an_invalid_generator_state_is_refused(state):
     with pytest.raises(
         ModelError,
         match=r"^the saved random_states of process 0 are damaged \(.*\); "

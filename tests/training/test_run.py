@@ -43,7 +43,7 @@ EVERYTHING = (
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_pieces_of_a_run_equal_one_run_bit_for_bit(tmp_path, cell):
+def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path, cell):
     """7 + 6 + 7 updates, cut in the middle of an epoch, against 20 at once."""
     options = (*EVERYTHING, f"model.encoder.cell={cell}", f"model.decoder.cell={cell}")
     whole = train(tmp_path, "whole", *options)
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
     assert first == again != other
 
 
-def test_parts_of_an_update_do_not_change_what_is_learned(tmp_path):
+def test_splitting_an_update_does_not_change_what_is_learned(tmp_path):
     """1 part or 4, without dropout: the same gradient, up to rounding."""
     weights = []
     for parts in (1, 4):
@@ -113,7 +113,7 @@ def test_the_metrics_hold_each_update_once_after_resuming(tmp_path):
     assert [e["update"] for e in entries if e["kind"] == "valid"] == [3, 4, 6, 9]
 
 
-def test_a_run_is_not_resumed_as_another_one(tmp_path):
+def test_a_run_is_not_resumed_with_another_configuration(tmp_path):
     train(tmp_path, "run", "training.max_updates=2")
     changed = tiny(tmp_path, "training.max_updates=4", "training.seed=2", "model.dropout=0.5")
     with pytest.raises(UsageError, match=r"run: was started with other values of .*training\.seed"):
@@ -161,7 +161,7 @@ def test_the_log_file_tells_what_was_prepared(tmp_path):
     assert log.index("train  60 pairs") < log.index("update     1")
 
 
-def test_resuming_can_be_refused_and_insisted_on(tmp_path):
+def test_resuming_can_be_required_and_forbidden(tmp_path):
     with pytest.raises(
         UsageError,
         match=r"holds no checkpoint to resume from, and --resume is must; check the name of "
@@ -178,7 +178,7 @@ def test_resuming_can_be_refused_and_insisted_on(tmp_path):
         run_training(tiny(tmp_path), tmp_path / "run", RunOptions(resume="never"))
 
 
-def test_out_of_time_saves_and_leaves(tmp_path):
+def test_a_run_out_of_time_saves_and_ends(tmp_path):
     options = RunOptions(max_time="0.01s")
     assert (
         run_training(tiny(tmp_path, "training.max_updates=100000"), tmp_path / "run", options) == 0
@@ -186,7 +186,7 @@ def test_out_of_time_saves_and_leaves(tmp_path):
     assert (tmp_path / "run" / "last").read_text() == "checkpoints/update-000001\n"
 
 
-def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
+def test_a_non_finite_gradient_is_skipped_and_then_ends_the_run(tmp_path):
     options = ("training.learning_rate=1e38", "training.clip_norm=0", "training.max_skipped=3")
     with pytest.raises(
         DivergenceError, match=r"not finite 3 times in a row.*training\.learning_rate"
@@ -204,7 +204,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_then_given_up(tmp_path):
     ],
     ids=["save", "validation", "no loss", "a loss beyond measure"],
 )
-def test_weights_that_are_beyond_repair_are_never_kept(tmp_path, monkeypatch, rate, interval, what):
+def test_diverged_weights_are_never_saved(tmp_path, monkeypatch, rate, interval, what):
     """One huge step after a sound checkpoint ends the run; nothing is overwritten."""
     train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=2", interval)
     monkeypatch.setattr(step, "learning_rate", lambda *_: rate)
@@ -242,9 +242,7 @@ def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, mon
         "CUDA error: out of memory",
     ],
 )
-def test_a_batch_too_large_for_the_memory_says_which_and_what_to_lower(
-    complaint, tmp_path, monkeypatch
-):
+def test_running_out_of_memory_names_the_batch_and_what_to_lower(complaint, tmp_path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError(complaint)
 
@@ -274,7 +272,7 @@ def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
     assert (run / "model" / "README.md").exists()
 
 
-def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, caplog, monkeypatch):
+def test_a_plateau_lowers_the_rate_and_returns_to_the_best_weights(tmp_path, caplog, monkeypatch):
     """Each validation is worse than the first; after two of them training returns to it."""
     losses = iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
@@ -302,7 +300,7 @@ def test_a_plateau_lowers_the_rate_and_goes_back_to_the_best_weights(tmp_path, c
         torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-6)
 
 
-def test_a_run_cut_where_the_rate_falls_still_goes_back_to_the_best_weights(tmp_path, monkeypatch):
+def test_a_run_interrupted_where_the_rate_falls_returns_to_the_best_weights(tmp_path, monkeypatch):
     """The second of two validations is worse, and still among the two best."""
     options = (
         "training.schedule={kind = 'plateau', factor = 0.5, patience = 1}",
@@ -325,7 +323,7 @@ def test_a_run_cut_where_the_rate_falls_still_goes_back_to_the_best_weights(tmp_
 
 
 @pytest.mark.parametrize("whole", [0, 1])
-def test_a_damaged_best_checkpoint_ends_no_run(tmp_path, monkeypatch, caplog, whole):
+def test_a_damaged_best_checkpoint_does_not_end_a_run(tmp_path, monkeypatch, caplog, whole):
     """The rate falls after the third validation, and what is best is averaged at the end."""
     losses = iter([1.0, 2.0, 3.0, 0.5])
     best = [tmp_path / f"run/checkpoints/update-{update:06d}" for update in (2, 4)]
@@ -424,7 +422,7 @@ def test_a_damaged_pointer_to_the_best_is_fixed_by_the_next_save(tmp_path):
     assert (run / "best").read_text().startswith("checkpoints/update-00000")
 
 
-def test_what_is_shipped_translates_line_by_line(tmp_path):
+def test_the_shipped_model_translates_line_by_line(tmp_path):
     run = train(tmp_path, "run", "training.max_updates=3")
     lines = ["a b c", "", "j i h g"]
     translations = list(Translator.load(run).translate(lines))

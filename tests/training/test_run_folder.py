@@ -31,7 +31,7 @@ def contents(folder):
         ("train.log", r"would overwrite train\.log in it"),
     ],
 )
-def test_what_no_run_wrote_is_left_alone(tmp_path, name, said):
+def test_files_that_no_run_wrote_are_left_alone(tmp_path, name, said):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("years of work")
@@ -42,7 +42,7 @@ def test_what_no_run_wrote_is_left_alone(tmp_path, name, said):
     assert contents(tmp_path) == before
 
 
-def test_all_that_would_be_overwritten_is_named(tmp_path):
+def test_all_files_that_would_be_overwritten_are_named(tmp_path):
     for name in ("train.log", "config.toml"):
         (tmp_path / name).touch()
     with (

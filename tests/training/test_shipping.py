@@ -11,7 +11,7 @@ def write(path, tensors):
     return path
 
 
-def test_the_mean_by_hand(tmp_path):
+def test_the_average_is_the_mean_of_the_weights(tmp_path):
     files = [
         write(tmp_path / f"{value}", {"w": torch.full((2, 2), value), "n": torch.tensor(4)})
         for value in (1.0, 2.0, 6.0)
@@ -22,7 +22,7 @@ def test_the_mean_by_hand(tmp_path):
     assert mean["w"].dtype == torch.float32
 
 
-def test_copies_of_one_file_average_to_it_bit_by_bit(tmp_path):
+def test_copies_of_one_file_average_to_it_bit_for_bit(tmp_path):
     weights = {"w": torch.randn(50, 7), "half": torch.randn(9).bfloat16()}
     mean = average_weights([write(tmp_path / "a", weights)] * 3)
     assert all(torch.equal(mean[name], weights[name]) for name in weights)
@@ -39,7 +39,7 @@ def test_files_of_different_models_are_refused_by_name(tmp_path):
         average_weights([first, second])
 
 
-def test_no_files_are_refused():
+def test_an_empty_list_of_files_is_refused():
     with pytest.raises(ModelError, match=r"^there are no checkpoints to average; train first\.$"):
         average_weights([])
 

@@ -12,7 +12,7 @@ from nmt.training.signals import GracefulStop
     ("number", "code"),
     [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
 )
-def test_the_first_signal_only_asks(number, code, capfd):
+def test_the_first_signal_only_requests_a_stop(number, code, capfd):
     former = signal.getsignal(number)
     with GracefulStop() as stop:
         assert stop.requested is None
@@ -83,7 +83,7 @@ def test_nohup_is_respected():
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def test_handlers_return_after_an_error():
+def test_handlers_are_restored_after_an_error():
     former = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ValueError, match="soon"), GracefulStop():
         int("soon")

@@ -26,7 +26,7 @@ def test_a_loss_is_better_when_lower():
     assert state.best == (Best(200, 2.0), Best(300, 2.5))
 
 
-def test_equal_scores_are_told_apart_by_their_loss():
+def test_equal_scores_are_ranked_by_their_loss():
     """As in the first thousand updates, when BLEU is still 0."""
     state = Stopping()
     for number, loss in enumerate([5.0, 4.0, 6.0], start=1):
@@ -35,7 +35,7 @@ def test_equal_scores_are_told_apart_by_their_loss():
     assert state.waited == 1
 
 
-def test_nan_is_never_good():
+def test_nan_is_never_the_best():
     state, news = after("chrf", [math.nan, 20.0, math.nan])
     assert news == [False, True, False]
     assert state.best == (Best(200, 20.0),)

@@ -12,12 +12,12 @@ def clock(monkeypatch):
     return now
 
 
-def test_by_updates_it_is_due_at_multiples():
+def test_an_interval_in_updates_is_due_at_multiples():
     every = Every(3)
     assert [update for update in range(1, 10) if every.is_due(update)] == [3, 6, 9]
 
 
-def test_by_time_it_is_due_so_long_after_the_last_time(clock):
+def test_an_interval_in_time_is_due_that_long_after_the_last_time(clock):
     every = Every("90s")
     due = []
     for second in (1000, 1089, 1090, 1100, 1179, 1180):
@@ -35,6 +35,6 @@ def test_a_deadline_passes(clock):
 
 
 @pytest.mark.parametrize("limit", ["55", "soon", "-3m", "0s"])
-def test_a_limit_that_is_no_time_is_refused(limit):
+def test_a_limit_that_is_not_a_time_is_refused(limit):
     with pytest.raises(UsageError, match=f'--max-time must be a time .*, got "{limit}"'):
         Deadline(limit)
