@@ -40,7 +40,7 @@ Precision = Literal["fp32", "bf16", "int8"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
 WINDOW = 4096
-"""Lines that are sorted by length and translated before the first of them comes out."""
+"""Lines read, sorted by length and translated before the first result is returned."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ class TranslatedText:
     log_prob: float
     """Natural logarithm of its probability."""
     score: float
-    """What translations are ranked by: `log_prob` after length and coverage penalty."""
+    """Score that ranks translations: `log_prob` after length and coverage penalties."""
     finished: bool
     """False if it was cut at the length limit."""
     alignment: tuple[Link, ...] | None
-    """(source word, target word) from 0, if asked for."""
+    """(source word, target word), both counted from 0; None unless requested."""
     repeats: bool = False
-    """True if some words are repeated over and over, more often than in the source."""
+    """True if some words are repeated in a loop, more often than in the source."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class Translation:
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """How likely a given translation is."""
+    """Log-probabilities of a given translation."""
 
     pieces: tuple[str, ...]
     """Target pieces, the end symbol last; an empty pair has none."""
     log_probs: tuple[float, ...]
     """Natural log-probability of each."""
     words: int
-    """Words between spaces, the end of the line being one; an empty pair has none."""
+    """Number of target words, plus one for the end of the line; 0 for an empty pair."""
 
     @property
     def log_prob(self) -> float:
@@ -124,15 +124,15 @@ class Translator:
     """Translates text with one model, or with several as an ensemble.
 
     Args:
-        models: at least one, all of the same subword models.
-        source: pieces of the source side.
-        target: pieces of the target side.
+        models: at least one; all share the same subword models.
+        source: subword model of the source side.
+        target: subword model of the target side.
         normalizer: applied to each line first.
-        search: how translations are found, unless `translate` is told otherwise.
-        shortlist: of the first model's folder; None = it has none.
+        search: default search options of `translate`.
+        shortlist: of the first model's folder; None if it has none.
         device: where the models are.
         rank: finds the best continuations in a search.
-        language_model: helps to choose target pieces, by `options.lm_weight`; None = none.
+        language_model: fused with the models, with weight `lm_weight`; None = no fusion.
     """
 
     def __init__(
@@ -189,8 +189,8 @@ class Translator:
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
-            UsageError: there is no such device, no such precision on it, or no machine has so many
-                threads.
+            UsageError: the device is not available, does not support the precision, or `threads` is
+                out of range.
         """
         if not 0 <= threads <= MOST_THREADS:
             raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
@@ -252,19 +252,19 @@ class Translator:
 
         Args:
             lines: plain text, a sentence each.
-            options: how to search; None = as the model folder says (`self.options`, which
-                `nmt.config.search.change_search` changes).
+            options: search options; None = those of the model folder (`self.options`;
+                `nmt.config.search.change_search` returns a changed copy).
             batch_size: most sentences at once.
             batch_tokens: most source pieces at once, padding included.
-            max_source: longer lines are cut to so many pieces, with a warning.
+            max_source: longer lines are truncated to this many pieces, with a warning.
             align: add word alignments; needs a model with attention.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
-            prompt: answer each line as soon as it comes, instead of collecting many; `lines` is
-                then drawn in another thread.
+            prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
+                is then read in another thread.
 
         Raises:
-            UsageError: it is a language model, alignments are asked of a model without attention,
-                or a shortlist of one that has none or together with `exact`.
+            UsageError: the model is a language model; alignments are requested from a model without
+                attention; or a shortlist is requested that is missing, or together with `exact`.
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
@@ -307,7 +307,7 @@ class Translator:
             first = 1
             windows = prompt_windows if prompt else full_windows
             for window in windows(lines, WINDOW):
-                texts = dict(enumerate(window, first))  # by the number of the line, from here on
+                texts = dict(enumerate(window, first))  # keyed by line number, from here on
                 sources = self._read(self.source, texts, max_source, "line", "translated")
                 found: dict[int, list[Hypothesis]] = {}
                 for batch in plan({n: ids for n, ids in sources.items() if len(ids) > 1}):
@@ -326,7 +326,7 @@ class Translator:
         batch_tokens: int = 4096,
         max_length: int = 1024,
     ) -> Iterator[ScoredPair]:
-        """Yield how likely each given translation is, in order.
+        """Yield the log-probabilities of each given translation, in order.
 
         An empty line with an empty translation scores 0, since `translate` leaves it empty.
 
@@ -334,7 +334,7 @@ class Translator:
             pairs: source line, "" for a language model, and target line.
             batch_size: most pairs at once.
             batch_tokens: most pieces of the longer side at once, padding included.
-            max_length: longer lines are cut to so many pieces, with a warning.
+            max_length: longer lines are truncated to this many pieces, with a warning.
         """
         first = 1
         for window in full_windows(pairs, WINDOW):
@@ -362,7 +362,7 @@ class Translator:
         sources: Mapping[int, list[int]],
         targets: Mapping[int, list[int]],
     ) -> dict[int, list[float]]:
-        """Return the log-probabilities of the pieces of each pair by its number."""
+        """Return the log-probabilities of each pair's pieces, by pair number."""
         with self._computing(batch):
             source, source_mask = self._pad([sources[number] for number in batch.rows])
             target, target_mask = self._pad([targets[number] for number in batch.rows])
@@ -373,14 +373,14 @@ class Translator:
     def _read(
         self, subword: Subword, texts: Mapping[int, str], most: int, side: str, done: str
     ) -> dict[int, list[int]]:
-        """Return the ids of each line by its number, EOS last; a blank line has EOS alone.
+        """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
 
         Args:
-            subword: pieces of the side.
-            texts: lines by their numbers.
-            most: pieces that are kept, EOS included; a line that has more causes a warning.
-            side: what a line is called in the warning.
-            done: what happens to the pieces that are kept, for the warning.
+            subword: subword model of the side.
+            texts: lines by number.
+            most: maximum number of pieces kept, EOS included; longer lines cause a warning.
+            side: name of a line in the warning.
+            done: what is done with the kept pieces, for the warning.
         """
         normalised = [self.normalizer.normalize(line) for line in texts.values()]
         encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
@@ -399,14 +399,14 @@ class Translator:
         return read
 
     def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return who is asked in a search: models, shortlist and language model, as asked for."""
+        """Return the scorer of a search: models, shortlist and language model, as configured."""
         scorer = self._narrow_scorer(options, exact=exact)
         if self.language_model is None or options.lm_weight == 0.0:
             return scorer
         return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
 
     def _narrow_scorer(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return the translation models as a scorer, with a shortlist if one is asked for."""
+        """Return the translation models as a scorer, with the shortlist if one is configured."""
         if not options.shortlist:
             return self.scorer
         if exact:
@@ -427,7 +427,7 @@ class Translator:
 
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch) -> Iterator[None]:
-        """Put the models into evaluation mode, and explain a lack of memory."""
+        """Put the models into evaluation mode, and explain out-of-memory errors."""
 
         def explain() -> str:
             count = len(batch.members)
@@ -451,7 +451,7 @@ class Translator:
     def _write(
         self, line: str, ids: list[int], hypotheses: list[Hypothesis] | None, *, align: bool
     ) -> Translation:
-        """Turn what was found for a line, None if it is blank, into text."""
+        """Convert the hypotheses of a line, None if it is blank, to text."""
         if hypotheses is None:
             return Translation(line, (TranslatedText("", 0.0, 0.0, True, () if align else None),))
         words = self._words(self.source, ids[:-1]) if align else []
@@ -502,12 +502,12 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(device: torch.device) -> Precision:
-    """Return in what a device translates best: much faster, with hardly another result."""
+    """Return the fastest precision with nearly identical output."""
     return "int8" if device.type == "cpu" and has_int8() and has_fast_int8() else "fp32"
 
 
 def require_int8(device: torch.device, *, fast: bool) -> None:
-    """Refuse products of 8-bit integers where there are none.
+    """Refuse 8-bit integer products where they are not supported.
 
     Raises:
         UsageError: on a GPU, with a torch that lacks them, or without fast modules.

@@ -2,13 +2,12 @@
 
 A cell maps an input x and a state to the next state. The state is a tuple of tensors, each
 [rows, hidden]; the first is the output h. The product with the input, `project`, is a method of
-its own because it can be computed for a whole sequence at once; `forward` is what has to wait for
+its own because it can be computed for a whole sequence at once; `forward` computes what depends on
 the previous step.
 
 All gates share one matrix, block after block in torch's order, so that the weights of a torch
-layer can be copied as they are. One bias is enough: torch's second one adds nothing but another
-name for the same number (and, in the GRU, a bias inside the reset gate, which the published
-equations do not have).
+layer can be copied unchanged. One bias is enough: torch's second one is redundant (except in the
+GRU, where it adds a bias inside the reset gate that the published equations do not have).
 
 `slopes` are the largest derivatives of the gates' activations, in the order of their blocks
 (gamma of Pascanu et al., 2013).
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from nmt.layers.linear import Linear
 
 State = tuple[Tensor, ...]
-"""What a cell carries from step to step: tensors [rows, hidden]; the first is the output."""
+"""State that a cell passes to the next step: tensors [rows, hidden]; the first is the output."""
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,

@@ -1,12 +1,12 @@
-"""A product with a matrix of weights."""
+"""Linear layers whose weights are initialized elsewhere."""
 
 from torch import nn
 
 
 class Linear(nn.Linear):
-    """y = W x + b, whose W gets its first values from `nmt.layers.initialization`, and b is 0.
+    """y = W x + b, where `nmt.layers.initialization` initializes W, and b starts at 0.
 
-    Args as for `torch.nn.Linear`, which would draw values here that are never used.
+    Arguments as for `torch.nn.Linear`, which would draw initial values that are never used.
     """
 
     def reset_parameters(self) -> None:

@@ -54,7 +54,7 @@ class OutputLayer(nn.Module):
         return loss, nll.detach()
 
     def narrow(self, pieces: Tensor) -> "OutputLayer":
-        """Return a layer over the `pieces` [kept] alone, for search."""
+        """Return a layer restricted to `pieces` [kept], for search."""
         weight, bias = self.project.weight[pieces], self.project.bias[pieces]
         project = Linear(weight.shape[1], len(pieces))
         project.weight = nn.Parameter(weight, requires_grad=False)

@@ -13,13 +13,13 @@ from nmt.layers.dropout import drop, dropout_mask
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What a layer or a stack makes of a sequence."""
+    """Output of a layer or a stack for a sequence."""
 
     outputs: Tensor
     """One vector per position, zeros at padding, [batch, length, hidden]."""
     last: Tensor
-    """The output at the end of reading, [batch, hidden]; both ends side by side if the layer
-    is bidirectional."""
+    """Output after the last token, [batch, hidden]; those of both directions concatenated if the
+    layer is bidirectional."""
 
 
 def unroll_cell(
@@ -27,8 +27,8 @@ def unroll_cell(
 ) -> Tensor:
     """Apply a cell position by position: [batch, length, input] -> [batch, length, hidden].
 
-    `recurrent_dropout` draws one mask per sentence and applies it to the state on its way into
-    each recurrent product (Gal and Ghahramani, 2016).
+    `recurrent_dropout` draws one mask per sentence and applies it to the hidden state inside each
+    recurrent product (Gal and Ghahramani, 2016).
     """
     projected = cell.project(inputs)  # [batch, length, gates * hidden]
     mask = None
@@ -59,8 +59,8 @@ class RecurrentLayer(nn.Module):
     Args:
         make_cell: makes a cell; called once per direction.
         bidirectional: also read from the true end of each sentence to its start.
-        learned_state: learn the state before the first word instead of starting from zeros.
-        recurrent_dropout: rate of state values dropped on their way to the next step.
+        learned_state: learn the initial state instead of starting from zeros.
+        recurrent_dropout: dropout rate of the hidden state inside recurrent products.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class RecurrentLayer(nn.Module):
         return unroll_cell(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
-        """Read `inputs` [batch, length, input], of which `mask` [batch, length] is real.
+        """Read `inputs` [batch, length, input], with `mask` [batch, length] True at real tokens.
 
-        Padding stands at the right, so a forward reader meets it only after the sentence; the
-        backward reader gets each sentence reversed within its own length.
+        Padding is on the right, so the forward direction reaches it only after the sentence; the
+        backward direction reads each sentence reversed within its own length.
         """
         final = mask.sum(dim=1).sub(1).clamp(min=0).unsqueeze(1)  # [batch, 1]
         forward, *backward = self.read(inputs, mask)
@@ -122,12 +122,12 @@ class RecurrentLayer(nn.Module):
 
 @dataclass(frozen=True)
 class StackMasks:
-    """Dropout masks of a stack that is moved step by step; empty outside training."""
+    """Dropout masks of a stack that is run step by step; empty outside training."""
 
     between: tuple[Tensor, ...] = ()
-    """Between layers, [rows, length or 1, hidden]; of a single step [rows, hidden]."""
+    """Masks between layers, [rows, length or 1, hidden]; for a single step [rows, hidden]."""
     recurrent: tuple[Tensor, ...] = ()
-    """On each layer's state on its way to the next step, [rows, hidden]."""
+    """Mask of each layer's recurrent dropout, [rows, hidden]."""
 
     def at(self, position: int) -> "StackMasks":
         """Return the masks of one position."""
@@ -139,10 +139,10 @@ class RecurrentStack(nn.Module):
     """Layers on top of each other: layer l + 1 reads y^l = g(h^l).
 
     Args:
-        make_layer: makes a layer that reads so many values.
-        input_size: values that the first layer reads.
-        layers: how many.
-        dropout: rate between layers.
+        make_layer: makes a layer with a given input size.
+        input_size: input size of the first layer.
+        layers: number of layers.
+        dropout: dropout rate between layers.
         variational: one dropout mask per sentence.
         residual: add a layer's input to its output, where the sizes agree.
         linear_output: g is a linear map instead of the identity.
@@ -213,13 +213,13 @@ class RecurrentStack(nn.Module):
     def step(
         self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: StackMasks
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Move all layers one position forward.
+        """Advance all layers by one position.
 
         Args:
             inputs: input of the first layer, for its residual connection, [rows, input].
             projected: product of the first layer's cell with it, [rows, gates * hidden].
             states: one state per layer.
-            masks: dropout of this position.
+            masks: dropout masks of this position.
 
         Returns:
             The top layer's output [rows, hidden] and the new states.
@@ -241,7 +241,7 @@ class RecurrentStack(nn.Module):
         return drop(inputs, self.dropout, training=self.training, variational=self.variational)
 
     def draw_masks(self, like: Tensor, rows: int, length: int) -> StackMasks:
-        """Draw the dropout of `length` steps, in the type of `like`; empty outside training."""
+        """Draw dropout masks for `length` steps, in the type of `like`; empty outside training."""
         between: list[Tensor] = []
         recurrent: list[Tensor] = []
         if self.training and self.dropout > 0.0:

@@ -1,4 +1,4 @@
-"""Which models can be used together: those that mean the same by an id."""
+"""Which models can be used together: those whose ids mean the same pieces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ def require_language_model(
 
     Raises:
         UsageError: it is a translation model.
-        ModelError: its pieces or its normalisation are not those of the target side.
+        ModelError: its pieces or normalisation differ from those of the target side.
     """
     if found.model.encoder.reads_source:
         raise UsageError(f"--lm {folder}: holds a translation model; name a language model.")
@@ -30,7 +30,7 @@ def require_language_model(
 
 
 def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:
-    """Refuse an ensemble whose members would not mean the same by an id.
+    """Refuse an ensemble whose members do not share one vocabulary.
 
     Raises:
         ModelError: subword models or normalisation differ.

@@ -1,15 +1,15 @@
-"""Target prefix and source memory to features for the output layer.
+"""The decoder: from a target prefix and the encoded source to features for the output layer.
 
-Two arrangements of attention are known by their papers:
+There are two arrangements of attention, named after their papers:
 
     attend "after"  (Luong et al., 2015)      s_t = cell(y_{t-1} [, f_{t-1}], s_{t-1})
                                               c_t = attend(s_t),  f_t = tanh(W [s_t; c_t])
     attend "before" (Bahdanau et al., 2015)   c_t = attend(s_{t-1}),  s_t = cell([y_{t-1}; c_t])
                                               f_t = tanh(W [s_t; c_t])
 
-A deep readout also shows y_{t-1} to W. Feeding f_{t-1} back into the cell is input feeding.
-Where nothing of a step flows into the next but the cell's own state, the whole target is decoded
-at once; otherwise step by step.
+A deep readout also passes y_{t-1} to W. Feeding f_{t-1} back into the cell is input feeding.
+If the cell's own state is all that one step passes to the next, the whole target is decoded at
+once; otherwise step by step.
 """
 
 from dataclasses import dataclass
@@ -35,24 +35,24 @@ class ChooseInput(Protocol):
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """How a decoder's parts are put together."""
+    """How the parts of a decoder are connected."""
 
     reads_previous: bool = True
-    """The cell reads the previous piece."""
+    """Whether the cell reads the previous piece."""
     attend: Literal["after", "before"] = "after"
-    """Attend with the new state, or with the previous one and let the cell read the context."""
+    """Attend with the new state; or with the previous one, so that the cell reads the context."""
     input_feeding: bool = False
-    """The cell reads the previous features; only with attend "after" and an attention."""
+    """Whether the cell reads the previous features; needs attend "after" and an attention."""
     deep_readout: bool = False
-    """The readout sees the previous piece."""
+    """Whether the readout sees the previous piece."""
     bridge: Literal["zero", "last", "mean"] = "last"
-    """First state: zeros, or a layer over the memory's summary."""
+    """Initial state: zeros, or a layer over the summary of the source."""
 
 
 def cell_input_size(
     shape: DecoderShape, *, embedding: int, memory: int, readout: int, attends: bool
 ) -> int:
-    """Return how many values a decoder's first layer reads at each step."""
+    """Return the input size of a decoder's first layer."""
     size = embedding if shape.reads_previous else 0
     if attends and shape.attend == "before":
         size += memory
@@ -65,13 +65,14 @@ class RecurrentDecoder(nn.Module):
     """Stacked recurrent layers with attention over the source and a readout.
 
     Args:
-        embedding: vectors of the target pieces.
-        stack: the layers, reading `cell_input_size` values.
-        attention: how the source is weighed; None = it is seen only through the first state.
-        memory_size: values of a source state.
-        readout_size: values of a feature vector.
-        shape: how the parts are put together.
-        dropout: rate of feature values dropped in training.
+        embedding: embeddings of the target pieces.
+        stack: the layers, with input size `cell_input_size`.
+        attention: attention over the source; None = the source is seen only through the initial
+            state.
+        memory_size: size of a source state.
+        readout_size: size of a feature vector.
+        shape: how the parts are connected.
+        dropout: dropout rate of the features.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class RecurrentDecoder(nn.Module):
 
     @property
     def attends_before(self) -> bool:
-        """Whether the cell reads a context, attended to with the previous state."""
+        """Whether the cell reads a context that was attended to with the previous state."""
         return self.attention is not None and self.shape.attend == "before"
 
     @property
@@ -143,10 +144,10 @@ class RecurrentDecoder(nn.Module):
 
         Args:
             memory: the source sentences.
-            target_in: what is read at each step, [batch, tgt_len].
-            choose: returns what is read instead, from the features of the previous step and the
-                piece in `target_in`; None = always the latter.
-            keep_attention: return the attention for an output that reads it.
+            target_in: input ids of each step, [batch, tgt_len].
+            choose: returns the ids to read instead, from the features of the previous step and
+                the ids in `target_in`; None = always read `target_in`.
+            keep_attention: also return the attention.
         """
         mask = self.embedding.draw_mask(target_in)
         if self.decodes_at_once and choose is None:
@@ -158,12 +159,12 @@ class RecurrentDecoder(nn.Module):
         return Decoded(features, decoded.attention if keep_attention else None)
 
     def decode_at_once(self, memory: Memory, target_in: Tensor, mask: Tensor | None) -> Decoded:
-        """Decode where no step depends on the features of the previous one.
+        """Decode all positions at once; no step may depend on the features of the previous one.
 
         Args:
             memory: the source sentences.
             target_in: [batch, tgt_len].
-            mask: dropout of the embeddings, [batch, tgt_len, embedding].
+            mask: dropout mask of the embeddings, [batch, tgt_len, embedding].
         """
         embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
         inputs = embedded if self.shape.reads_previous else embedded[..., :0]
@@ -177,7 +178,7 @@ class RecurrentDecoder(nn.Module):
     def decode_stepwise(
         self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
     ) -> list[Step]:
-        """Decode one position after the other; the arguments are those of `forward`."""
+        """Decode one position after the other; see `forward`. `mask` as in `decode_at_once`."""
         state = self.start(memory)
         masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
         steps: list[Step] = []
@@ -195,9 +196,8 @@ class RecurrentDecoder(nn.Module):
         """Read one more piece per row.
 
         Args:
-            tokens: previous pieces, [rows]; rows are a multiple of the memory's sentences, those
-                of one sentence next to each other.
-            state: where the rows stand.
+            tokens: previous pieces, [rows]; each sentence has the same number of adjacent rows.
+            state: decoder state of the rows.
             memory: the source sentences.
         """
         return self.advance(self.embedding.step(tokens), state, memory, StackMasks())

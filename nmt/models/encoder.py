@@ -55,7 +55,7 @@ class NoEncoder(nn.Module):
     output_size = 0
 
     def forward(self, source: Tensor, mask: Tensor) -> Unrolled:
-        """Return states without values, of `source` [batch, src_len]."""
+        """Return states of size 0 for `source` [batch, src_len]."""
         states = torch.zeros(*source.shape, 0, device=source.device)
         return Unrolled(states, states[:, 0])
 

@@ -91,14 +91,14 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
-        """Return the piece the model would write next, [rows]; no gradient flows through it."""
+        """Return the model's own next piece, [rows]; no gradient flows through it."""
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
             return log_probs.argmax(dim=-1)
         return torch.multinomial(log_probs.exp(), 1).squeeze(1)
 
     def start(self, memory: Memory, *, copies: int = 1) -> DecoderState:
-        """Return the decoder's first state, with `copies` rows per sentence."""
+        """Return the initial decoder state, with `copies` rows per sentence."""
         return self.decoder.start(memory, copies=copies)
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:

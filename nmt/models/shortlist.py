@@ -1,9 +1,9 @@
-"""A part of the target vocabulary that is enough to translate given sentences.
+"""A subset of the target vocabulary that suffices to translate given sentences.
 
-A sentence may be written with the most frequent pieces, and with likely translations of its own
-(Jean et al., 2015). The rest of the output layer, most of it, need not be computed. A batch
-computes what any of its sentences needs, and each sentence is closed to what only others need: a
-translation does not depend on its batch.
+A translation may use the most frequent pieces and likely translations of its source pieces (Jean
+et al., 2015), so most of the output layer need not be computed. A batch computes the pieces that
+any of its sentences needs, and each sentence excludes those that only others need: a translation
+does not depend on its batch.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from nmt.text.vocabulary import SPECIAL_PIECES
 
 @dataclass(frozen=True)
 class Choice:
-    """The pieces that the sentences of a batch may be written with."""
+    """The pieces allowed in the translations of a batch."""
 
     pieces: Tensor
     """Ids, ascending, the special ones first, [kept]."""
@@ -27,7 +27,7 @@ class Choice:
     """True where a sentence does not need a piece, [batch, kept]."""
 
     def barred(self) -> Tensor:
-        """Return what to add to scores: -inf where a piece is closed, else 0, [batch, kept]."""
+        """Return the mask to add to scores: -inf for excluded pieces, else 0, [batch, kept]."""
         return torch.zeros(self.closed.shape, device=self.closed.device).masked_fill_(
             self.closed, -torch.inf
         )
@@ -37,7 +37,7 @@ class Choice:
         return Choice(self.pieces, self.closed.index_select(0, sentences))
 
     def concat(self, other: "Choice") -> "Choice":
-        """Put the sentences of `other` below these, with the pieces of both."""
+        """Append the sentences of `other`; the result has the pieces of both."""
         pieces = torch.unique(torch.cat([self.pieces, other.pieces]))  # sorted
         parts = []
         for choice in (self, other):
@@ -59,10 +59,10 @@ class Shortlist:
 
     @classmethod
     def load(cls, path: Path, *, source_vocab: int, target_vocab: int) -> "Shortlist":
-        """Read a file.
+        """Load a shortlist file.
 
         Raises:
-            ModelError: it is damaged, or of another vocabulary.
+            ModelError: it is damaged, or belongs to another vocabulary.
         """
         tensors = load_tensors(path)
         try:
@@ -83,7 +83,7 @@ class Shortlist:
 
         Args:
             source: padded ids, [batch, src_len].
-            frequent: number of most frequent pieces that are open to all sentences.
+            frequent: number of most frequent pieces, allowed in all sentences.
         """
         device = source.device
         open_to = torch.zeros(source.shape[0], len(self.frequent), dtype=torch.bool, device=device)

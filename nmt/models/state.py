@@ -1,4 +1,4 @@
-"""What passes between encoder, decoder and search. All of it is values: nothing is kept on self."""
+"""Values passed between encoder, decoder and search. All are immutable; modules keep no state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from nmt.layers.cells import State
 
 @dataclass(frozen=True)
 class Memory:
-    """A batch of source sentences, read and ready to be attended to."""
+    """A batch of encoded source sentences, ready for attention."""
 
     states: Tensor
     """Encoder outputs, zeros at padding, [batch, src_len, enc]."""
     keys: Tensor | None
-    """Their projection for attention, made once, [batch, src_len, key]; None without attention."""
+    """Attention keys, projected once, [batch, src_len, key]; None without attention."""
     mask: Tensor
     """True at real tokens, [batch, src_len]."""
     summary: Tensor
-    """Each sentence as one vector, from which the decoder starts, [batch, enc]."""
+    """One vector per sentence, from which the decoder starts, [batch, enc]."""
 
     @property
     def batch(self) -> int:
@@ -38,7 +38,7 @@ class Memory:
         )
 
     def concat(self, other: "Memory") -> "Memory":
-        """Put the sentences of `other` below these, padded to the longer src_len."""
+        """Append the sentences of `other`, padded to the longer src_len."""
         width = max(self.mask.shape[1], other.mask.shape[1])
         keys = None
         if self.keys is not None and other.keys is not None:
@@ -52,7 +52,7 @@ class Memory:
 
 
 def _concat_positions(one: Tensor, two: Tensor, width: int) -> Tensor:
-    """Return two batches [batch, src_len, ...] below each other, with zeros up to `width`."""
+    """Concatenate two batches [batch, src_len, ...], zero-padded to `width`."""
     parts = [
         pad(part, (*(0, 0) * (part.dim() - 2), 0, width - part.shape[1])) for part in (one, two)
     ]
@@ -61,7 +61,7 @@ def _concat_positions(one: Tensor, two: Tensor, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where each row of the decoder stands."""
+    """State of the decoder in each row."""
 
     layers: tuple[State, ...]
     """One state per layer, tensors [rows, hidden]."""
@@ -74,7 +74,7 @@ class DecoderState:
         return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
 
     def concat(self, other: "DecoderState") -> "DecoderState":
-        """Put the rows of `other` below these."""
+        """Append the rows of `other`."""
         layers = tuple(
             tuple(torch.cat(parts) for parts in zip(one, two, strict=True))
             for one, two in zip(self.layers, other.layers, strict=True)
@@ -87,17 +87,17 @@ class DecoderState:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a decoder makes of a whole target."""
+    """Output of a decoder for a whole target."""
 
     features: Tensor
-    """What the output layer reads, [batch, tgt_len, readout]."""
+    """Input of the output layer, [batch, tgt_len, readout]."""
     attention: Tensor | None
-    """Weights over source positions, [batch, tgt_len, src_len]; None unless an output reads them,
-    or without attention."""
+    """Weights over source positions, [batch, tgt_len, src_len]; None unless requested, and without
+    attention."""
 
 
 def stack_steps(steps: Sequence["Step"], *, keep_attention: bool) -> Decoded:
-    """Return what one step after the other has yielded."""
+    """Stack the outputs of consecutive steps along the target length."""
     features = torch.stack([step.features for step in steps], dim=1)
     looks = [step.attention for step in steps if step.attention is not None]
     return Decoded(features, torch.stack(looks, dim=1) if keep_attention and looks else None)
@@ -105,10 +105,10 @@ def stack_steps(steps: Sequence["Step"], *, keep_attention: bool) -> Decoded:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of the decoder yields."""
+    """Output of one step of the decoder."""
 
     features: Tensor
-    """What the output layer reads, [rows, readout]."""
+    """Input of the output layer, [rows, readout]."""
     attention: Tensor | None
     """Weights over source positions, [rows, src_len]; None without attention."""
     state: DecoderState

@@ -1,7 +1,7 @@
 """Beam search over a batch of sentences.
 
-At each step every live hypothesis of a sentence is continued by every piece, and the best
-2 x beam of all continuations are looked at, by their sum of log-probabilities:
+At each step every live hypothesis of a sentence is continued by every piece, and the 2 x beam
+continuations with the highest sums of log-probabilities are considered:
 
 - those among the first `beam` that end are finished and compared by their score, which includes
   the length penalty and what rules add;
@@ -30,16 +30,16 @@ from nmt.text.vocabulary import EOS
 def beam_step(
     decoding: Decoding, *, rank: Rank = rank_plainly, fixed_shape: bool = False
 ) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
-    """Write one piece more of every hypothesis.
+    """Extend every hypothesis by one piece.
 
     Args:
         decoding: of one or more sentences.
         rank: finds the best continuations.
-        fixed_shape: keep sentences that are done as empty rows.
+        fixed_shape: keep finished sentences as empty rows.
 
     Returns:
         The decoding after the step, and up to `n_best` hypotheses, best first, of each sentence
-        that is done with it.
+        that this step finished.
     """
     config = decoding.config
     step = decoding.step()
@@ -66,7 +66,7 @@ def beam_step(
 def _best_candidates(step: Continuations, sums: FloatArray, rank: Rank) -> Candidates:
     """Return the best 2 x beam continuations of each sentence; `sums` [batch, beam].
 
-    UNK is opened to a sentence to which nothing else is left.
+    UNK is allowed again where a sentence has no other continuation.
     """
     scored, beam = step.scored, sums.shape[1]
     count = min(2 * beam, beam * scored.scores.shape[1])
@@ -82,7 +82,7 @@ def _best_candidates(step: Continuations, sums: FloatArray, rank: Rank) -> Candi
 
 
 def _collect_finished(step: Continuations, candidates: Candidates) -> list[Sentence]:
-    """Return the sentences with those of the first `beam` candidates that end."""
+    """Return the sentences, extended by those of the first `beam` candidates that end."""
     sentences, beam = list(step.decoding.sentences), step.decoding.config.beam
     is_end = candidates.piece[:, :beam] == EOS
     if not is_end.any():
@@ -96,7 +96,7 @@ def _collect_finished(step: Continuations, candidates: Candidates) -> list[Sente
 
 
 def _end(step: Continuations, candidates: Candidates, place: int, rank: int) -> Ending:
-    """Return the hypothesis that a candidate of a sentence ends as."""
+    """Return the finished hypothesis of a candidate of a sentence."""
     row = place * step.decoding.copies + int(candidates.parent[place, rank])
     log_prob = float(candidates.log_prob[place, rank])
     return step.end(row, int(candidates.piece[place, rank]), log_prob)
@@ -105,14 +105,14 @@ def _end(step: Continuations, candidates: Candidates, place: int, rank: int) -> 
 def _is_done(sentence: Sentence, length: int, best: float, config: SearchConfig) -> bool:
     """Whether a sentence needs no further step.
 
-    More pieces can only lower a sum, divisors never fall with the length, and what rules add is
-    at most 0: no continuation scores more than the best sum divided for the longest translation.
+    More pieces can only lower a sum, divisors never decrease with length, and rules add at most 0.
+    So no continuation scores more than the best sum divided by the divisor of the longest length.
 
     Args:
-        sentence: with what has ended.
-        length: pieces of its live hypotheses.
-        best: sum of the best of them, -inf if there is none.
-        config: how to search.
+        sentence: with its finished hypotheses.
+        length: number of pieces of its live hypotheses.
+        best: highest sum among them, -inf if there are none.
+        config: search options.
     """
     endings = sentence.endings
     if best == -np.inf or length >= sentence.longest or len(endings) >= config.beam:
@@ -123,11 +123,11 @@ def _is_done(sentence: Sentence, length: int, best: float, config: SearchConfig)
 
 
 def _unfinished(step: Continuations, alive: Candidates, place: int) -> tuple[Ending, ...]:
-    """Return the live hypotheses of a sentence as they stand, best first."""
+    """Return the live hypotheses of a sentence as unfinished ones, best first."""
     ranks = np.flatnonzero(np.isfinite(alive.log_prob[place])).tolist()
     if ranks:
         endings = [_end(step, alive, place, rank) for rank in ranks]
         return tuple(sorted(endings, key=lambda ending: -ending.score))
-    # Nothing may follow at all: the best hypothesis ends where it was before this step.
+    # No piece may follow at all: the best hypothesis ends as it was before this step.
     decoding = step.decoding
     return (step.end(place * decoding.copies, None, float(decoding.log_prob[place, 0])),)

@@ -1,8 +1,8 @@
-"""Where the hypotheses of a batch stand.
+"""The state of a search over a batch.
 
-All searches do the same with one value: `step` asks for the next piece of every row and applies
-the rules, the search chooses, and `advance` goes on with what it chose. `select` lets sentences
-leave between two steps, `concat` lets others join: neither changes what the rest will find.
+All searches share one loop: `step` scores the next piece of every row and applies the rules, the
+search chooses, and `advance` continues with the chosen pieces. Between two steps, `select` removes
+sentences and `concat` adds others; neither changes the results of the rest.
 """
 
 from collections.abc import Sequence
@@ -23,43 +23,43 @@ from nmt.text.vocabulary import UNK
 
 @dataclass(frozen=True)
 class Sentence:
-    """What a search keeps of a sentence beside its rows."""
+    """Per-sentence state of a search, apart from its rows."""
 
     key: int
-    """What the caller calls it; results are returned under it."""
+    """Key chosen by the caller; results are returned under it."""
     longest: int
-    """Most pieces of a translation, end symbol included."""
+    """Maximum length of a translation in pieces, end symbol included."""
     streams: tuple[np.random.Generator, ...] = ()
-    """Source of random numbers of each row; empty unless sampling."""
+    """Random generator of each row; empty unless sampling."""
     endings: tuple[Ending, ...] = ()
-    """Hypotheses that have ended."""
+    """Finished hypotheses."""
 
     def with_endings(self, endings: Sequence[Ending]) -> "Sentence":
-        """Return the sentence with more endings, best score first, then the earlier."""
+        """Return the sentence with more endings, best score first, ties by time."""
         every = sorted((*self.endings, *endings), key=lambda ending: -ending.score)
         return replace(self, endings=tuple(every))
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Where the hypotheses of a batch stand; row b x copies + k is hypothesis k of sentence b."""
+    """Hypotheses of a batch in progress; row b x copies + k is hypothesis k of sentence b."""
 
     scorer: Scorer
-    """Gives the probabilities."""
+    """Scores the next pieces."""
     config: SearchConfig
-    """How to search."""
+    """Search options."""
     state: ScorerState
-    """Of the scorer."""
+    """State of the scorer."""
     sentences: tuple[Sentence, ...]
     """[batch]."""
     history: History
-    """What the rows have written."""
+    """Pieces written by each row so far."""
     log_prob: FloatArray
-    """Sum of each hypothesis, -inf where a row has none, [batch, copies]."""
+    """Sum of log-probabilities of each hypothesis, -inf for an unused row, [batch, copies]."""
     rules: tuple[Rule, ...]
-    """Applied in order."""
+    """Rules, applied in order."""
     device: torch.device
-    """Where the scorer computes."""
+    """Device of the scorer."""
 
     @property
     def copies(self) -> int:
@@ -68,17 +68,17 @@ class Decoding:
 
     @property
     def length(self) -> IntArray:
-        """Pieces that the hypotheses of each sentence have, [batch]."""
+        """Number of pieces of each sentence's hypotheses, [batch]."""
         return self.history.length[:: self.copies]
 
     @property
     def is_alive(self) -> BoolArray:
-        """Whether a sentence has a hypothesis that goes on, [batch]."""
+        """Whether each sentence has a live hypothesis, [batch]."""
         alive: BoolArray = np.any(np.isfinite(self.log_prob), axis=1)
         return alive
 
     def step(self) -> "Continuations":
-        """Ask for the next piece of every row and apply the rules."""
+        """Score the next piece of every row and apply the rules."""
         last = np.ascontiguousarray(self.history.pieces[:, -1])
         scored = self.scorer.step(torch.from_numpy(last).to(self.device), self.state)
         unknown = scored.scores[:, UNK].clone()
@@ -94,13 +94,13 @@ class Decoding:
         pieces: IntArray,
         log_prob: FloatArray,
     ) -> "Decoding":
-        """Return where the chosen continuations stand.
+        """Return the decoding after the chosen continuations.
 
         Args:
-            scored: what `step` returned.
-            sentences: those that stay, with what has ended, in their order, [kept].
-            rows: the row that each new row continues, one of the same sentence, [kept x copies].
-            pieces: what it is continued by, [kept x copies].
+            scored: `scored` of the value that `step` returned.
+            sentences: those that stay, in order, with their finished hypotheses, [kept].
+            rows: the row of the same sentence that each new row continues, [kept x copies].
+            pieces: the piece appended to each new row, [kept x copies].
             log_prob: sums, [kept, copies].
         """
         history = self.history.append(rows, pieces, scored.attention)
@@ -116,7 +116,7 @@ class Decoding:
         )
 
     def select(self, kept: IntArray) -> "Decoding":
-        """Return where some sentences stand, given by their places, ascending, [kept]."""
+        """Return the decoding of some sentences, given by ascending positions, [kept]."""
         rows = (kept[:, None] * self.copies + np.arange(self.copies)).reshape(-1)
         return replace(
             self,
@@ -128,7 +128,7 @@ class Decoding:
         )
 
     def concat(self, other: "Decoding") -> "Decoding":
-        """Put the sentences of `other` below these; scorer and options must be the same."""
+        """Append the sentences of `other`; scorer and options must be the same."""
         if self.scorer is not other.scorer or self.config != other.config:
             raise ValueError("only decodings of one scorer with the same options can be joined")
         if not self.sentences:
@@ -144,7 +144,7 @@ class Decoding:
         )
 
     def _select(self, state: ScorerState, rows: IntArray) -> ScorerState:
-        """Return the state in which row i is what row `rows[i]` was, some sentences left out."""
+        """Return the state in which row i is the former row `rows[i]`; sentences may be missing."""
         all_stay = len(rows) == self.log_prob.size
         if not len(rows) or (all_stay and (self.copies == 1 or self.config.sample)):
             return state  # greedy hypotheses and samples never change places
@@ -157,23 +157,23 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Continuations:
-    """What may follow each row of a decoding."""
+    """Scores of the next piece of each row of a decoding."""
 
     decoding: Decoding
-    """Before the step."""
+    """The decoding before the step."""
     scored: ScorerStep
-    """What the scorer says, -inf where a rule closed a piece."""
+    """Output of the scorer, with -inf where a rule forbids a piece."""
     unknown: Tensor
     """Scores of UNK before the rules, [rows]."""
 
     def open_unknown(self, rows: BoolArray) -> None:
-        """Open UNK again to `rows` [rows], to which nothing else is left."""
+        """Allow UNK again in `rows` [rows], which have no other continuation."""
         chosen = torch.from_numpy(rows).to(self.unknown.device)
         self.scored.scores[chosen, UNK] = self.unknown[chosen]
 
     @cached_property
     def adjustment(self) -> FloatArray:
-        """What the rules add to the score of a row that ends now, [rows]."""
+        """Sum that the rules add to the score of a row that ends now, [rows]."""
         attention = self.scored.attention
         total = np.zeros(len(self.decoding.history.length))
         for rule in self.decoding.rules:
@@ -184,8 +184,8 @@ class Continuations:
         """Return the hypothesis of a row that ends now.
 
         Args:
-            row: of the decoding.
-            piece: its last, EOS if it is finished; None if nothing could follow.
+            row: row of the decoding.
+            piece: its last piece, EOS if finished; None if no piece could follow.
             log_prob: sum of all its pieces.
         """
         history, config = self.decoding.history, self.decoding.config
@@ -205,16 +205,16 @@ def start(
     keep_attention: bool = False,
     pieces: Sequence[str] = (),
 ) -> Decoding:
-    """Return a decoding of sentences of which nothing is written yet.
+    """Return a decoding of sentences before the first piece.
 
     Args:
-        scorer: gives the probabilities.
+        scorer: scores the next pieces.
         source: ids ending in EOS, [batch, src_len].
         source_mask: [batch, src_len].
-        config: how to search.
-        keys: what the sentences are called, [batch]; None = their places in the batch.
-        streams: number of each sentence's random streams when sampling, [batch]; None = `keys`.
-        keep_attention: let hypotheses come with their attention.
+        config: search options.
+        keys: key of each sentence, [batch]; None = its position in the batch.
+        streams: number that seeds each sentence's random streams, [batch]; None = `keys`.
+        keep_attention: return attention with the hypotheses.
         pieces: target pieces by id, for rules about text.
     """
     keys = range(len(source)) if keys is None else keys
@@ -241,7 +241,7 @@ def start(
 
 
 def _streams(config: SearchConfig, stream: int) -> tuple[np.random.Generator, ...]:
-    """Return a source of random numbers for each sample of a sentence."""
+    """Return a random generator for each sample of a sentence."""
     if not config.sample:
         return ()
     return tuple(

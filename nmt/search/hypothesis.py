@@ -1,4 +1,4 @@
-"""What a search returns, and the record of what its rows have written."""
+"""The results of a search, and the record of the pieces each row has written."""
 
 from dataclasses import dataclass, field
 
@@ -24,28 +24,28 @@ class Hypothesis:
     log_prob: float
     """Sum of the natural log-probabilities of the pieces and the end symbol."""
     score: float
-    """What hypotheses are ranked by: `log_prob` after length penalty and rules."""
+    """Score that ranks hypotheses: `log_prob` after length penalty and rules."""
     finished: bool
-    """False if the length limit came before the end symbol."""
+    """False if the length limit was reached before the end symbol."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
     """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
 
 
 @dataclass(frozen=True)
 class AttentionHistory:
-    """Attention of every step so far; weights are not copied, rows keep track of their origins."""
+    """Attention of every step so far; weights are not copied, each row tracks its parents."""
 
     steps: tuple[Tensor, ...]
-    """Attention of all rows there were at each step, [rows then, src_len]."""
+    """Attention of all rows at each step, [rows of that step, src_len]."""
     origins: IntArray
     """Which of those rows each row continues, [rows, steps]."""
 
     def select(self, rows: IntArray) -> "AttentionHistory":
-        """Return the history in which row i is what row `rows[i]` was."""
+        """Return the history in which row i is the former row `rows[i]`."""
         return AttentionHistory(self.steps, self.origins[rows])
 
     def trim(self, steps: int) -> "AttentionHistory":
-        """Return the last `steps` of it."""
+        """Return the history of the last `steps` steps."""
         first = max(len(self.steps) - steps, 0)
         return AttentionHistory(self.steps[first:], self.origins[:, first:])
 
@@ -55,7 +55,7 @@ class AttentionHistory:
         return AttentionHistory((*self.steps, attention), origins)
 
     def concat(self, other: "AttentionHistory") -> "AttentionHistory":
-        """Put the rows of `other` below these; both end at the same step."""
+        """Append the rows of `other`; both end at the same step."""
         count = max(len(self.steps), len(other.steps))
         ours, theirs = (
             [*[None] * (count - len(each.steps)), *each.steps] for each in (self, other)
@@ -73,31 +73,31 @@ class AttentionHistory:
 
 
 def _join(one: Tensor | None, two: Tensor | None) -> Tensor:
-    """Return two batches of rows below each other, padded to the wider; None has no rows."""
+    """Concatenate two batches of rows, padded to the wider one; None has no rows."""
     parts = [part for part in (one, two) if part is not None]
     width = max(part.shape[1] for part in parts)
     return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def align_right(array: IntArray, width: int) -> IntArray:
-    """Return `array` [rows, at most width] with zeros before it, [rows, width]."""
+    """Pad `array` [rows, at most width] with zeros on the left, [rows, width]."""
     return np.pad(array, ((0, 0), (width - array.shape[1], 0)))
 
 
 @dataclass(frozen=True)
 class History:
-    """What each row has written so far; all rows end in the last column."""
+    """Pieces written by each row so far, aligned right: all rows end in the last column."""
 
     pieces: IntArray
     """Piece ids after a begin symbol, PAD before it in younger rows, [rows, steps + 1]."""
     length: IntArray
     """Pieces of each row, without the begin symbol, [rows]."""
     attention: AttentionHistory | None
-    """Where the rows looked; None if that is not kept."""
+    """Attention of the rows; None if it is not kept."""
 
     @classmethod
     def start(cls, rows: int, *, keep_attention: bool) -> "History":
-        """Return the history of `rows` that have written nothing."""
+        """Return the empty history of `rows` rows."""
         none = np.zeros((rows, 0), dtype=np.int64)
         return cls(
             pieces=np.full((rows, 1), BOS, dtype=np.int64),
@@ -106,12 +106,12 @@ class History:
         )
 
     def select(self, rows: IntArray) -> "History":
-        """Return the history in which row i is what row `rows[i]` was."""
+        """Return the history in which row i is the former row `rows[i]`."""
         kept = None if self.attention is None else self.attention.select(rows)
         return History(self.pieces[rows], self.length[rows], kept)
 
     def trim(self) -> "History":
-        """Return the history without the steps in which none of its rows wrote."""
+        """Return the history without leading steps at which none of its rows existed."""
         steps = int(self.length.max(initial=0))
         if steps + 1 == self.pieces.shape[1]:
             return self
@@ -133,7 +133,7 @@ class History:
         return History(written, self.length[rows] + 1, kept)
 
     def concat(self, other: "History") -> "History":
-        """Put the rows of `other` below these."""
+        """Append the rows of `other`."""
         width = max(self.pieces.shape[1], other.pieces.shape[1])
         pieces = [align_right(each.pieces, width) for each in (self, other)]
         kept = None
@@ -145,16 +145,16 @@ class History:
 
 @dataclass(frozen=True)
 class Ending:
-    """A hypothesis that has come to its end; `read` spells it out."""
+    """An ended hypothesis, kept as references; `read` collects its pieces and attention."""
 
     history: History
-    """What all rows had written before the last step."""
+    """History of all rows before the last step."""
     row: int
     """The row that ended."""
     last: int | None
-    """Piece that the last step added, EOS if finished; None if nothing could follow."""
+    """Piece added by the last step, EOS if finished; None if no piece could follow."""
     attention: Tensor | None
-    """Of the last step, [rows, src_len]."""
+    """Attention of the last step, [rows, src_len]."""
     log_prob: float
     """See `Hypothesis`."""
     score: float

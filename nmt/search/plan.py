@@ -4,14 +4,14 @@ Two plans. `plan_batches` puts sentences of similar length together: fastest, bu
 of another shape may round differently, so a near-tie may be decided differently in another batch.
 `plan_blocks` rules that out by construction:
 
-1. Every block has BLOCK rows, filled up with repetitions, and no sentence leaves it before its
-   end; its width follows from the length of each of its sentences. So the shape of every tensor
+1. Every block has BLOCK rows, filled up with repeated sentences, and no sentence leaves it before
+   its end; its width follows from the length of each of its sentences. So the shape of every tensor
    a sentence takes part in follows from the sentence alone, and with it the kernel, its blocking
    and how threads share it.
 2. A kernel may still treat the rows of one shape differently: the last few are computed by other
    code, or by another thread. So the row a sentence stands in follows from its pieces alone.
-3. What the other rows hold does not matter: no operation mixes rows.
-4. There is padding in every block, so no shortcut for batches without any is ever taken.
+3. The contents of the other rows do not matter: no operation mixes rows.
+4. Every block has padding, so no shortcut for batches without padding is ever taken.
 
 Thus each number of a sentence results from the same operations in the same order on the same
 operands, whatever the batch size and the order of the lines: on one machine with one number of
@@ -33,13 +33,13 @@ class SentenceBatch:
     """Sentences that are searched together."""
 
     members: tuple[int | None, ...]
-    """Number of the sentence in each row; None = the row only fills up."""
+    """Number of the sentence in each row; None = filler row."""
     width: int
     """Source positions, padding included."""
 
     @property
     def rows(self) -> list[int]:
-        """Number of the sentence in each row; those that only fill up repeat another."""
+        """Number of the sentence in each row; filler rows repeat another sentence."""
         some = next(member for member in self.members if member is not None)
         return [some if member is None else member for member in self.members]
 
@@ -47,13 +47,13 @@ class SentenceBatch:
 def plan_batches(
     lengths: Mapping[int, int], *, batch_size: int, batch_tokens: int
 ) -> list[SentenceBatch]:
-    """Return batches of similar lengths, longest first: if memory is short, it shows at once.
+    """Return batches of similar lengths, longest first, so that a lack of memory shows at once.
 
     Args:
         lengths: source pieces of each sentence, by its number.
         batch_size: most sentences in a batch.
-        batch_tokens: most source positions in a batch, padding included; a longer sentence is
-            alone.
+        batch_tokens: most source positions in a batch, padding included; a longer sentence gets a
+            batch of its own.
     """
     order = sorted(lengths, key=lambda sentence: -lengths[sentence])
     batches = []
@@ -92,7 +92,7 @@ def plan_blocks(sentences: Mapping[int, Sequence[int]], *, batch_size: int) -> l
 
 
 def block_width(length: int) -> int:
-    """Return how many source positions a sentence of `length` pieces is given: always some more.
+    """Return the padded width of a sentence of `length` pieces; always more than `length`.
 
     Multiples of 8 up to 64, of 32 above.
     """
@@ -101,5 +101,5 @@ def block_width(length: int) -> int:
 
 
 def row_of(ids: Sequence[int]) -> int:
-    """Return the row of a block that a sentence stands in, evenly spread by its pieces."""
+    """Return the row of a block for a sentence, a hash of its pieces."""
     return zlib.crc32(np.asarray(ids, dtype="<i4").tobytes()) % BLOCK

@@ -16,7 +16,7 @@ Ranked = tuple[FloatArray, IntArray, IntArray]
 """Log-probabilities, parents and columns, each [batch, count]."""
 
 Rank = Callable[[Tensor, Tensor, FloatArray, int], Ranked]
-"""See `rank_plainly`, whose result every other way to rank must equal."""
+"""Signature of `rank_plainly`, whose result every other implementation must equal."""
 
 
 def rank_plainly(scores: Tensor, log_mass: Tensor, sums: FloatArray, count: int) -> Ranked:
@@ -30,7 +30,7 @@ def rank_plainly(scores: Tensor, log_mass: Tensor, sums: FloatArray, count: int)
         scores: the rows of a sentence next to each other, [rows, vocab].
         log_mass: log-probability = scores - log_mass, [rows].
         sums: log-probability of each hypothesis so far, [batch, copies].
-        count: how many to return; at most copies x vocab.
+        count: number to return; at most copies x vocab.
 
     Returns:
         Log-probabilities, -inf where no continuation is left, parents k and columns j.
@@ -47,8 +47,8 @@ def rank_plainly(scores: Tensor, log_mass: Tensor, sums: FloatArray, count: int)
 def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
     """Return the `count` best of each row, best first, ties by lower index.
 
-    `topk` may choose any of several equals. So where two of the returned values are equal, or the
-    last one equals the first that is left out, that row is sorted.
+    `topk` breaks ties arbitrarily. So a row is sorted if two of its returned values are equal, or
+    if the last one equals the first that is left out.
 
     Args:
         scores: [batch, candidates].
@@ -75,11 +75,11 @@ class Candidates:
     """Continuations of each sentence, best first; each array [batch, count]."""
 
     log_prob: FloatArray
-    """Sum with the new piece; -inf where there is no candidate left."""
+    """Sum of log-probabilities with the new piece; -inf where no candidate is left."""
     parent: IntArray
     """The hypothesis that is continued, 0 to beam - 1."""
     piece: IntArray
-    """Id of the piece it is continued by."""
+    """Id of the piece that continues it."""
 
     def first_alive(self, beam: int) -> "Candidates":
         """Return the best `beam` that do not end."""
@@ -90,17 +90,17 @@ class Candidates:
         return self.at((np.arange(len(order))[:, None], order))
 
     def at(self, places: Any) -> "Candidates":
-        """Return those at the `places` of a numpy index."""
+        """Return the candidates at `places`, a numpy index."""
         return Candidates(self.log_prob[places], self.parent[places], self.piece[places])
 
 
 def require_numbers(best: FloatArray, length: IntArray, is_alive: BoolArray) -> None:
-    """Refuse a model whose highest log-probability is not a number.
+    """Refuse a model whose highest log-probability is NaN.
 
     Args:
         best: highest candidate of each row; NaN counts as higher than anything.
-        length: pieces each row has written, for the message.
-        is_alive: which rows count.
+        length: number of pieces of each row, for the message.
+        is_alive: rows to check.
 
     Raises:
         ModelError: some value is NaN.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 LONGEST_UNIT = 16
-"""Longest run of pieces whose repetition is looked for."""
+"""Longest repeated run of pieces that is detected."""
 FEWEST_COPIES = 4
-"""Consecutive copies that count as a loop: one more than people use."""
+"""Consecutive copies that count as a loop: one more than people write."""
 
 
 def most_copies(tokens: Sequence[int]) -> int:

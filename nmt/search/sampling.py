@@ -1,7 +1,7 @@
 """Translations drawn from the model's distribution.
 
-Each translation has a random stream of its own, so that what is drawn for a sentence depends
-neither on its batch, nor on how many are asked for, nor on the length limit. `log_prob` is the
+Each translation has its own random stream, so the samples of a sentence do not depend on its batch,
+on the number of samples or on the length limit. `log_prob` is the
 model's own, whatever the temperature.
 """
 
@@ -19,15 +19,15 @@ from nmt.text.vocabulary import EOS
 def sample_step(
     decoding: Decoding, *, fixed_shape: bool = False
 ) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
-    """Draw one piece more of every translation.
+    """Draw the next piece of every translation.
 
     Args:
         decoding: of one or more sentences.
-        fixed_shape: keep sentences that are done as empty rows.
+        fixed_shape: keep finished sentences as empty rows.
 
     Returns:
         The decoding after the step, and the `n_best` translations, in the order of their streams,
-        of each sentence that is done with it.
+        of each sentence that this step finished.
     """
     copies, rows = decoding.copies, np.arange(decoding.log_prob.size)
     step = decoding.step()
@@ -62,7 +62,7 @@ def sample_step(
 
 
 def _open_unknown_where_stuck(step: Continuations) -> BoolArray:
-    """Open UNK to rows to which nothing else is left, and return those without even that."""
+    """Allow UNK in rows with no other piece left; return the rows that cannot even have UNK."""
     scores = step.scored.scores
     best: FloatArray = scores.amax(dim=1).double().cpu().numpy()
     is_stuck: BoolArray = best == -np.inf
@@ -90,11 +90,11 @@ def _translations(sentence: Sentence, copies: int) -> list[Hypothesis]:
 
 
 def restrict(scores: Tensor, config: SearchConfig) -> Tensor:
-    """Apply temperature, top-k and top-p; pieces as likely as the last one kept are kept too.
+    """Apply temperature, top-k and top-p; pieces tied with the last one kept are kept too.
 
     Args:
         scores: log-probabilities, -inf where forbidden, [rows, vocab].
-        config: top-k is applied first, top-p to what it leaves.
+        config: top-k is applied first, then top-p.
 
     Returns:
         Probabilities in double precision, [rows, vocab].
@@ -106,7 +106,7 @@ def restrict(scores: Tensor, config: SearchConfig) -> Tensor:
     probabilities = scores.softmax(dim=1)
     if config.top_p < 1.0:
         ordered = probabilities.sort(dim=1, descending=True).values
-        before = ordered.cumsum(dim=1) - ordered  # mass of what is more likely
+        before = ordered.cumsum(dim=1) - ordered  # probability mass of more likely pieces
         needed = (before < config.top_p).sum(dim=1, keepdim=True)
         least = ordered.gather(1, needed - 1)
         probabilities = probabilities.masked_fill(probabilities < least, 0.0)

@@ -1,10 +1,9 @@
-"""Who a search asks: "given these pieces so far, how likely is each next piece?"
+"""Scorers answer the question of a search: how likely is each next piece, given those so far?
 
-Scorers nest: an ensemble of models, fused with a language model, is a scorer again.
+Scorers nest: an ensemble of models, fused with a language model, is itself a scorer.
 
-A search works on rows: `copies` rows per sentence, those of one sentence next to each other (row
-b x copies + k belongs to sentence b). What a sentence's rows have in common, the encoded source,
-is kept once per sentence.
+A search works on rows: `copies` adjacent rows per sentence (row b x copies + k belongs to
+sentence b). The encoded source, which a sentence's rows share, is kept once per sentence.
 """
 
 import math
@@ -24,10 +23,10 @@ from nmt.search.hypothesis import IntArray
 
 
 class ScorerState(Protocol):
-    """What a scorer keeps between steps; never changed in place."""
+    """State of a scorer between steps; never changed in place."""
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state in which row i is what row `rows[i]` was.
+        """Return the state in which row i is the former row `rows[i]`.
 
         Args:
             rows: [rows]; a row may only be replaced by one of the same sentence.
@@ -35,53 +34,53 @@ class ScorerState(Protocol):
         ...
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> Self:
-        """Return the state of some sentences only, their rows reordered at once.
+        """Return the state of some sentences only, with their rows reordered.
 
         Args:
-            sentences: which stay, ascending, [kept].
-            rows: which row each remaining row was, [kept x copies].
+            sentences: indices of those that stay, ascending, [kept].
+            rows: former index of each remaining row, [kept x copies].
         """
         ...
 
     def concat(self, other: Self) -> Self:
-        """Put the sentences and rows of `other` below these."""
+        """Append the sentences and rows of `other`."""
         ...
 
 
 @dataclass(frozen=True)
 class ScorerStep:
-    """What a scorer says about the next piece."""
+    """Scores of the next piece."""
 
     scores: Tensor
-    """Log-probabilities up to a constant per row, [rows, vocab]. They belong to the caller, who
-    writes into them."""
+    """Log-probabilities up to a constant per row, [rows, vocab]. The caller owns them and may
+    overwrite them."""
     log_mass: Tensor
-    """That constant, natural logarithm, float32 or wider, [rows]."""
+    """That constant: log_probs = scores - log_mass; float32 or wider, [rows]."""
     attention: Tensor | None
     """Attention of each row, [rows, src_len]."""
     state: ScorerState
-    """After this step."""
+    """State after this step."""
     pieces: Tensor | None = None
     """Piece id of each column of `scores`, ascending, the special ones first, [vocab]; None =
     column j is piece j."""
 
     @cached_property
     def log_probs(self) -> Tensor:
-        """Normalised, natural logarithm, [rows, vocab]."""
+        """Natural log-probabilities, [rows, vocab]; normalised except with a language model."""
         return self.scores.to(self.log_mass.dtype) - self.log_mass.unsqueeze(1)
 
     def columns(self, pieces: IntArray) -> Tensor:
-        """Return the columns of `pieces` in `scores`, in the same shape."""
+        """Return the columns of `pieces` in `scores`, with the same shape."""
         wanted = torch.from_numpy(pieces).to(self.scores.device)
         return wanted if self.pieces is None else torch.searchsorted(self.pieces, wanted)
 
     def pieces_at(self, columns: IntArray) -> IntArray:
-        """Return the piece ids of `columns`, in the same shape."""
+        """Return the piece ids of `columns`, with the same shape."""
         return columns if self.pieces is None else self.pieces.cpu().numpy()[columns]
 
 
 class Scorer(Protocol):
-    """Anything that gives probabilities to the next piece."""
+    """Assigns log-probabilities to the next piece."""
 
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> ScorerState:
         """Read the source and return the state before the first piece.
@@ -100,30 +99,30 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class NarrowOutput:
-    """An output layer for the pieces of a shortlist."""
+    """An output layer restricted to the pieces of a shortlist."""
 
     whole: OutputLayer
-    """For all pieces."""
+    """Output layer over all pieces."""
     choice: Choice
-    """The pieces of a batch."""
+    """Shortlist of the batch."""
     layer: OutputLayer
-    """For those pieces."""
+    """Output layer over the shortlist."""
     barred: Tensor
     """-inf where a sentence does not need a piece, else 0, [batch, kept]."""
 
     @classmethod
     def of(cls, whole: OutputLayer, choice: Choice) -> "NarrowOutput":
-        """Return the part of a layer that a batch needs."""
+        """Restrict an output layer to the pieces that a batch needs."""
         return cls(whole, choice, whole.narrow(choice.pieces), choice.barred())
 
     def scores(self, features: Tensor) -> Tensor:
-        """Return logits [rows, kept] of `features` [rows, size], -inf where a piece is closed."""
+        """Return logits [rows, kept] of `features` [rows, size], -inf where a piece is excluded."""
         scores = self.layer.scores(features)
         per_sentence = scores.view(len(self.barred), -1, scores.shape[1])
         return (per_sentence + self.barred.unsqueeze(1)).view_as(scores)
 
     def select(self, sentences: Tensor) -> "NarrowOutput":
-        """Keep some sentences, [kept]."""
+        """Keep the sentences with these indices, [kept]."""
         choice = self.choice.select(sentences)
         return replace(self, choice=choice, barred=self.barred.index_select(0, sentences))
 
@@ -141,7 +140,7 @@ class ModelState:
     decoder: DecoderState
     """[rows, ...]."""
     narrow: NarrowOutput | None
-    """The output layer of a shortlist; None = that of the model."""
+    """Output layer of the shortlist; None = that of the model."""
 
     def select(self, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
@@ -165,9 +164,9 @@ class ModelScorer:
     """One translation model as a scorer.
 
     Args:
-        model: gives the probabilities.
-        choose: returns the pieces that given sources [batch, src_len] are translated with, for
-            example by `Shortlist.choose`; None = all.
+        model: the model.
+        choose: returns the pieces allowed in translations of given sources [batch, src_len], such
+            as `Shortlist.choose`; None = all pieces.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class ModelScorer:
 
 @dataclass(frozen=True)
 class JointState:
-    """States of several scorers that are asked together."""
+    """States of several scorers that are used together."""
 
     members: tuple[ScorerState, ...]
     """In the order of the scorers."""
@@ -227,7 +226,7 @@ class JointScorers:
     """Several scorers that read the same pieces.
 
     Args:
-        scorers: at least one; all of the same target pieces and, if any, the same shortlist.
+        scorers: at least one; all with the same target pieces and, if any, the same shortlist.
     """
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
@@ -240,7 +239,7 @@ class JointScorers:
         )
 
     def each_step(self, tokens: Tensor, state: ScorerState) -> list[ScorerStep]:
-        """Return what each scorer says about the next piece."""
+        """Return each scorer's scores of the next piece."""
         if not isinstance(state, JointState):
             raise TypeError(f"expected the state of several scorers, got {type(state).__name__}")
         return [
@@ -250,7 +249,7 @@ class JointScorers:
 
 
 class EnsembleScorer(JointScorers):
-    """Several scorers as one: the mean of their probabilities, and of their attention."""
+    """Ensemble: the mean of several scorers' probabilities, and of their attention."""
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
         super().__init__(scorers)
@@ -263,7 +262,7 @@ class EnsembleScorer(JointScorers):
         total = steps[0].log_probs
         for step in steps[1:]:
             total = torch.logaddexp(total, step.log_probs)
-        # Rounding may leave a hair above 0, which would break the bound that ends a search.
+        # Rounding may leave slightly more than 0, which would break the bound that ends a search.
         log_probs = (total - math.log(len(steps))).clamp(max=0.0)
         looks = [step.attention for step in steps if step.attention is not None]
         return ScorerStep(
@@ -278,11 +277,11 @@ class EnsembleScorer(JointScorers):
 class FusionScorer(JointScorers):
     """Shallow fusion with a language model: log p + weight x log p_lm (Gulcehre et al., 2015).
 
-    The sum is not a log-probability, but like one it never grows with a piece.
+    The sum is not a log-probability, but like one it never increases when a piece is added.
 
     Args:
-        scorer: gives the probabilities of a translation, and the attention.
-        language_model: gives those of the target alone; has all target pieces.
+        scorer: scores the translation and provides the attention.
+        language_model: scores the target alone; covers all target pieces.
         weight: above 0.
     """
 

@@ -1,7 +1,7 @@
-"""One entry to every search.
+"""Entry points of all searches.
 
-`search` translates a batch from beginning to end. A program that gets sentences one after another
-steps by itself, and lets sentences join while others are under way:
+`search` translates a batch from beginning to end. A server that receives sentences one by one calls
+`advance` step by step instead, and adds sentences while others are in progress:
 
     decoding = start(scorer, source, mask, config, keys=[1, 2])
     decoding, found = advance(decoding)                               # {} or {2: hypotheses}, ...
@@ -38,12 +38,12 @@ def search(
     """Translate a batch.
 
     Args:
-        scorer: gives the probabilities.
+        scorer: scores the next pieces.
         source: ids ending in EOS, [batch, src_len].
         source_mask: [batch, src_len].
-        config: what to search and how far.
-        streams: number of each sentence's random streams when sampling; None = its place.
-        keep_attention: let hypotheses come with their attention.
+        config: search options.
+        streams: number that seeds each sentence's random streams; None = its position.
+        keep_attention: return attention with the hypotheses.
         fixed_shape: keep finished sentences in the batch, so that all steps have the same shapes.
         rank: finds the best continuations.
         pieces: target pieces by id, for rules about text.
@@ -71,11 +71,11 @@ def search(
 def advance(
     decoding: Decoding, *, fixed_shape: bool = False, rank: Rank = rank_plainly
 ) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
-    """Write one piece more of every hypothesis, as the options of the decoding say.
+    """Extend every hypothesis by one piece, according to the options of the decoding.
 
     Returns:
-        The decoding after the step, without the sentences that are done with it unless
-        `fixed_shape`, and the hypotheses of those.
+        The decoding after the step, without the sentences finished by it unless `fixed_shape`, and
+        the hypotheses of those sentences.
     """
     return _advance(decoding, fixed_shape, rank)
 
@@ -83,7 +83,7 @@ def advance(
 def _advance(
     decoding: Decoding, fixed_shape: bool, rank: Rank
 ) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
-    """See `advance`; entering inference mode anew at each step takes time."""
+    """See `advance`. Kept apart because re-entering inference mode at each step costs time."""
     if decoding.config.sample:
         return sample_step(decoding, fixed_shape=fixed_shape)
     return beam_step(decoding, rank=rank, fixed_shape=fixed_shape)
