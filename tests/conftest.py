@@ -1,4 +1,4 @@
-"""What tests of several packages need: small model folders with weights that nobody trained."""
+"""Fixtures that several packages share, such as small model folders with untrained weights."""
 
 import logging
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A slow machine is no failure. A gate tries the same cases each time; new ones are for those who
-# can look into what they find.
+# A slow machine is not a failure. By default the same cases are tried each time; new ones are for
+# runs whose findings somebody will look into.
 settings.register_profile("gate", deadline=None, derandomize=True)
 settings.register_profile("full", deadline=None, max_examples=1000)
 settings.load_profile("gate")
 
-# Models of a test are too small to share among threads; waiting for each other takes longer.
+# Test models are too small for several threads: waiting for each other would take longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 FolderMaker = Callable[..., Path]
@@ -26,7 +26,7 @@ TARGET_TEXT = ["un gatto mangia un topo.", "il cane piccolo dorme", "due uccelli
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the fault programme run in full; see tests/faults."""
+    """Add options, such as the one that runs the fault programme in full; see tests/faults."""
     parser.addoption("--full", action="store_true", help="provoke each fault as often as promised")
     parser.addoption("--plain", action="store_true", help="exchange no module for a fast one")
     parser.addoption("--table", type=Path, help="put the table of faults into this file")
@@ -56,7 +56,7 @@ def plain_equations(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """Take back what a command did to the log: its handlers write to streams that end with it."""
+    """Undo what a command did to logging: its handlers write to streams that end with the test."""
     logger = logging.getLogger("nmt")
     former = logger.handlers, logger.level, logger.propagate
     yield
@@ -97,9 +97,9 @@ def int8(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_rights() -> Iterator[Path]:
-    """Take the rights of root from the test, and return a folder that it may write to.
+    """Drop the rights of root for the test, and yield a folder that it may write to.
 
-    What is imported late must be imported before: Python itself may be out of reach.
+    Lazy imports must happen before: Python's own files may become unreadable.
     """
     folder = Path(tempfile.mkdtemp(prefix="nmt-"))
     folder.chmod(0o777)
@@ -188,5 +188,5 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
 
 @pytest.fixture(scope="session")
 def model_folder(make_model_folder: FolderMaker) -> Path:
-    """Return a small model folder: attention, joint pieces. Not to be changed."""
+    """Return a small model folder: attention, joint pieces. Tests must not modify it."""
     return make_model_folder()

@@ -43,7 +43,7 @@ def test_a_target_word_is_linked_to_the_source_word_with_most_attention():
         [
             [0.40, 0.25, 0.25, 0.10],  # more on the word "bc" than on "a", though split
             [0.30, 0.35, 0.25, 0.10],
-            [0.06, 0.02, 0.02, 0.90],  # the end symbol is no word
+            [0.06, 0.02, 0.02, 0.90],  # the end symbol is not a word
         ]
     )
     assert align_words(attention, [0, 1, 1], [0, 0, 1]) == [(1, 0), (0, 1)]

@@ -1,4 +1,4 @@
-"""The benchmark: what can be known of it without installing anybody."""
+"""The benchmark, as far as it can be tested without installing the other systems."""
 
 import io
 import json
@@ -109,7 +109,7 @@ def test_batches_by_the_longer_side_hold_as_many_target_tokens() -> None:
 
 
 def test_each_fast_path_is_measured_with_and_without(tmp_path: Path) -> None:
-    """Names that the script replaces exist, or this fails."""
+    """This fails if a name that the script replaces no longer exists."""
     found = list(gains(set_up_tiny(tmp_path), tmp_path, windows=1))
     assert len({(work, path) for work, path, _ in found}) == len(found) == 7 + 3 * 6
     assert all(gain.fastest > 0 and gain.middle > 0 for _, _, gain in found)

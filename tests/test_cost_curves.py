@@ -1,4 +1,4 @@
-"""The cost curves: what lies on them, how it is measured, and what a run makes of it."""
+"""The cost curves: their points, how they are measured, and the output of a run."""
 
 import json
 import os

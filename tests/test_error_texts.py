@@ -1,4 +1,4 @@
-"""The words of every error of exit codes 2 to 6, its advice with them, stand in some test."""
+"""The text of every error of exit codes 2 to 6, including its advice, occurs in some test."""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SHORT, ENOUGH = 12, 20
 
 
 def fixed_words(node: ast.AST) -> list[str]:
-    """Return the constant stretches of a text."""
+    """Return the constant parts of a text."""
     return [
         part.value
         for part in ast.walk(node)
@@ -25,7 +25,7 @@ def fixed_words(node: ast.AST) -> list[str]:
 
 
 def raised() -> Iterator[tuple[str, str, bool]]:
-    """Yield where an error is made, each stretch of fixed words, and whether it is the last."""
+    """Yield the place of an error, each constant part of its text, and whether it is the last."""
     kinds = {
         name
         for name, kind in vars(errors).items()
@@ -66,7 +66,7 @@ def test_the_advice_for_every_operating_system_error_is_expected_by_some_test(ex
 
 
 def is_in(text: str, expected: str) -> bool:
-    """Tell whether enough of a stretch of words is among the expected texts."""
+    """Whether enough of a part of a text is among the expected texts."""
     length = min(ENOUGH, len(text))
     starts = range(len(text) - length + 1)
     return any(text[start : start + length] in expected for start in starts)

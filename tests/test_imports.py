@@ -1,4 +1,4 @@
-"""Packages import from lower levels only, light modules stay light, and speed stays apart."""
+"""Packages import from lower levels only, light modules stay light, and fast code stays apart."""
 
 import ast
 import os
@@ -113,26 +113,26 @@ def test_translating_does_not_import_the_compiler_of_torch(model_folder):
     assert done.returncode == 0, done.stderr
 
 
-# --- equations apart from speed ----------------------------------------------------------------
+# --- equations apart from fast code ------------------------------------------------------------
 
-DOOR = "nmt.fast.accelerate"
-PAST_THE_DOOR = {
+ENTRY_POINT = "nmt.fast.accelerate"
+EXCEPTIONS = {
     "nmt.benchmark.floor": {"nmt.fast.kernels"},  # measures kernels by themselves
     "nmt.benchmark.matrix": {"nmt.fast.linear"},
     "nmt.training.run": {"nmt.fast.kernels"},  # logs whether there are any
 }
-MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "cuda", "mkldnn", "backends"}
+MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "is_meta", "cuda", "mkldnn", "backends"}
 """Names by which code asks for a device, a library or the environment."""
 
 
 @pytest.mark.parametrize("module", [name for name in PLACED if package(name) != "fast"])
 def test_fast_modules_are_imported_through_one_entry_point(module):
     imported = {name for name in imports(module) if name.startswith("nmt.fast")}
-    assert imported - {DOOR} == PAST_THE_DOOR.get(module, set())
+    assert imported - {ENTRY_POINT} == EXCEPTIONS.get(module, set())
 
 
 def asks_the_machine(node: ast.AST) -> bool:
-    """Whether a node asks for a device, a precision, autocast or the environment."""
+    """Whether a node queries a device, a precision, autocast or the environment."""
     if isinstance(node, ast.Compare):
         parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
         return any(isinstance(p, ast.Attribute) and p.attr in ("dtype", "device") for p in parts)
@@ -142,7 +142,7 @@ def asks_the_machine(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("module", [name for name in PLACED if package(name) == "layers"])
 def test_layers_compute_the_same_on_every_machine(module):
-    """They import nothing fast, and ask for no device, precision or environment."""
+    """They import no fast modules, and query no device, precision or environment."""
     assert not [name for name in imports(module) if name == "os" or name.startswith("nmt.fast")]
     asking = [ast.unparse(node) for node in ast.walk(source_of(module)) if asks_the_machine(node)]
     assert not asking
@@ -154,6 +154,7 @@ def test_layers_compute_the_same_on_every_machine(module):
         "if x.dtype == torch.bfloat16: pass",
         "x.device.type != 'cpu'",
         "x.is_cuda",
+        "x.is_meta",
         "torch.is_autocast_enabled('cpu')",
         "torch.cuda.is_available()",
         "os.environ.get('NMT_NATIVE')",
@@ -179,7 +180,7 @@ LIST_FAST = "print(*(name for name in sys.modules if name.startswith('nmt.fast')
 
 @pytest.mark.parametrize("program", [TRANSLATE_PLAINLY, TRAIN_PLAINLY], ids=["translate", "train"])
 def test_with_the_switch_off_no_fast_module_is_imported(program, model_folder, tmp_path):
-    """What is read in `nmt.layers` and `nmt.models` is then what runs."""
+    """The code in `nmt.layers` and `nmt.models` is then the code that runs."""
     folder = model_folder if program is TRANSLATE_PLAINLY else tmp_path
     paths = (str(PACKAGE.parent), str(PACKAGE.parent / "tests" / "training"))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A language model is trained, validated, resumed and shared by the commands of translation."""
+"""Language models are trained, validated, resumed and shared by the commands of translation."""
 
 import json
 import math
@@ -56,14 +56,14 @@ def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path):
 
 
 def test_the_loss_per_word_is_that_of_whole_lines(tmp_path):
-    """Pieces are words here: each word and each end of line is one of both."""
+    """Pieces are words here, so that both are counted alike, each end of line included."""
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     last = validations(tmp_path / "run")[-1]
     assert last["loss_per_word"] == pytest.approx(last["loss"])
 
 
 def test_the_loss_per_word_does_not_depend_on_the_pieces(tmp_path):
-    """With characters as pieces there are more of them, and the words stay the same."""
+    """Characters as pieces are more numerous, but the words stay the same."""
     options = ("tokenizer.kind=char", "training.max_updates=5")
     run_training(language_model(tmp_path, *options), tmp_path / "run", RunOptions())
     last = validations(tmp_path / "run")[-1]
@@ -86,7 +86,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
 
 
 def test_it_scores_the_probability_of_a_line(tmp_path):
-    """Over all lines of one word, and of none, probabilities of the first piece sum up to 1."""
+    """The log-probabilities of its pieces and of the end symbol, each given those before it."""
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     translator = Translator.load(tmp_path / "run")
     (scored,) = translator.score([("", "a b")])
@@ -154,7 +154,7 @@ def test_it_can_have_the_target_pieces_of_a_translation_run(tmp_path, joint):
     write_corpus(tmp_path, pairs=60)
     translation = tiny(tmp_path, f"tokenizer.joint={joint}", "training.max_updates=2")
     run_training(translation, tmp_path / "translation", RunOptions())
-    (tmp_path / "train.yy").write_text("a b c\nc b a\n" * 20)  # fewer words than the pieces have
+    (tmp_path / "train.yy").write_text("a b c\nc b a\n" * 20)  # fewer words than pieces
     experiment = language_model(tmp_path, "tokenizer.from=translation", "training.max_updates=2")
     run_training(experiment, tmp_path / "lm", RunOptions())
 

@@ -1,4 +1,4 @@
-"""What a process asks of its machine."""
+"""What a process sets on its machine, and what it finds out about it."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 def printed_by(program: str, *arguments: str, without: tuple[str, ...], **environment: str) -> str:
-    """Return what a program prints in an environment without some variables, and with others."""
+    """Return what a program prints with some environment variables removed and others added."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(without)}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -40,13 +40,13 @@ def printed_by(program: str, *arguments: str, without: tuple[str, ...], **enviro
 
 
 def page_faults(*arguments: str) -> int:
-    """Return how often the kernel gave a page to a process that takes 64 MiB twenty times."""
+    """Return the page faults of a process that allocates 64 MiB twenty times."""
     return int(printed_by(FREED, *arguments, without=("MALLOC_",)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
 def test_large_blocks_are_reused():
-    """The 16,384 pages are given once, not twenty times."""
+    """The 16,384 pages are mapped once, not twenty times."""
     assert page_faults("keep") < page_faults() / 4
 
 
@@ -73,13 +73,13 @@ main()
 
 
 def waiting_of(*arguments: str, **environment: str) -> str:
-    """Return what OpenMP is told about waiting when a command comes to import torch."""
+    """Return the setting of how long OpenMP threads spin when a command imports torch."""
     unset = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     return printed_by(WAITING, *arguments, without=unset, **environment)
 
 
 def test_threads_spin_briefly_only_in_training(tmp_path):
-    """A search, whose steps are short, is faster if they stay awake."""
+    """Search, whose steps are short, is faster if they keep spinning."""
     train = ("train", "recipes/toy/config.toml", "--run", str(tmp_path / "run"))
     assert waiting_of(*train) == "10000"
     assert waiting_of(*train, GOMP_SPINCOUNT="7") == "7"

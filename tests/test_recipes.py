@@ -126,7 +126,7 @@ def refuses(code: int) -> Answer:
 
 
 class Server:
-    """Answers the requests for one path in the given order; the last answer stays."""
+    """Answers the requests for one path in the given order; the last answer is repeated."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
@@ -293,7 +293,7 @@ def test_an_incomplete_local_corpus_is_named(corpus: Corpus, tmp_path: Path) -> 
 
 @pytest.fixture
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipes folder of the test's own."""
+    """A private recipes folder for the test."""
     monkeypatch.setattr(fetch, "RECIPES", tmp_path)
     monkeypatch.delenv("NMT_DATA", raising=False)
     return tmp_path

@@ -1,4 +1,4 @@
-"""The toy corpus: its grammar says what it should, and its files are what the grammar writes."""
+"""The toy corpus: its grammar is correct, and its files are what the grammar generates."""
 
 import re
 import subprocess

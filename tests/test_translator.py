@@ -277,7 +277,7 @@ def test_low_precisions_support_every_cell(cell, precision, make_model_folder):
 
 
 def shortlisted(translator: Translator) -> Translator:
-    """Return the translator with some knowledge of its pieces, all of it made up."""
+    """Return the translator with a made-up shortlist."""
     vocab = translator.target.vocab_size
     likely = torch.arange(translator.source.vocab_size * 3).view(-1, 3) * 7 % vocab
     likely[PAD] = PAD  # padding translates nothing

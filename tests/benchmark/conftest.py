@@ -1,4 +1,4 @@
-"""A folder to measure on, made once for all tests of the benchmark. Not to be changed."""
+"""A run folder to measure, made once for all tests of the benchmark. Tests must not modify it."""
 
 from pathlib import Path
 

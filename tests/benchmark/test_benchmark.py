@@ -1,4 +1,4 @@
-"""The parts measure the real thing, each in a process of its own."""
+"""Each part of the benchmark measures the real code, in a process of its own."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a measured number looks like."""
+"""The format of a measured figure."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Kernels that oneDNN compiles are counted in its log, after those of the first updates."""
+"""Kernels that oneDNN compiles are counted from its log, excluding those of the first updates."""
 
 import os
 from pathlib import Path

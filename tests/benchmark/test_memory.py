@@ -1,4 +1,4 @@
-"""The peak of memory is that of the process alone."""
+"""Peak memory is that of the process alone."""
 
 import subprocess
 import sys

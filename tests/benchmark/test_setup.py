@@ -1,4 +1,4 @@
-"""The drawn corpus has the measures of a real one, and is always the same."""
+"""The generated corpus has the statistics of a real one and is reproducible."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The count of operations agrees with one made by hand, and with the weights of the model."""
+"""Operation counts agree with a calculation by hand, and with the weights of the model."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Sizes that are measured within a test."""
+"""Models and corpora small enough to be measured within a test."""
 
 from pathlib import Path
 

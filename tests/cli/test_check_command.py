@@ -1,4 +1,4 @@
-"""`nmt check`: the report on stdout, its gravity in the exit code."""
+"""`nmt check`: the report on stdout, its severity in the exit code."""
 
 import json
 from pathlib import Path

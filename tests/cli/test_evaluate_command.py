@@ -1,4 +1,4 @@
-"""`nmt evaluate`: scores on stdout, doubts in the log."""
+"""`nmt evaluate`: scores on stdout, warnings in the log."""
 
 import json
 import sys

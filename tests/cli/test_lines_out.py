@@ -1,4 +1,4 @@
-"""What is written of any translation can be read back."""
+"""Any translation can be read back from every output format."""
 
 import json
 
@@ -21,7 +21,7 @@ TRANSLATIONS = st.builds(
 
 
 def as_written(line: str) -> str:
-    """The line as a program reads it from a file, which it must not take for several."""
+    """The line as a program reads it back from a file, which must contain exactly one line."""
     text = line.encode("utf-8", "replace").decode()
     assert len(text.splitlines()) <= 1
     return text

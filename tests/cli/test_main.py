@@ -257,7 +257,7 @@ def test_each_operating_system_error_has_advice_and_an_exit_code(
         raise OSError(number, os.strerror(number), "f")
 
     monkeypatch.setattr(main, "app", refuse)
-    monkeypatch.setattr(main, "discard_output", lambda: None)  # that of pytest stays
+    monkeypatch.setattr(main, "discard_output", lambda: None)  # pytest still needs it
     assert main.run([]) == code
     assert said in capsys.readouterr().err
 
@@ -316,7 +316,7 @@ def test_values_that_the_system_cannot_take_are_configuration_errors(folder, set
 
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_that_a_library_turns_into_an_error_ends_quietly(number, code):
-    """As an import does in which the signal comes."""
+    """For example, a signal during an import can surface as an ImportError."""
     script = (
         "import os, signal, time\n"
         "from nmt.cli import main\n"

@@ -1,4 +1,4 @@
-"""A file that is written takes no text from anybody: not from who reads it, not from who writes."""
+"""Writing an output file destroys no text: neither input files nor output of other processes."""
 
 import fcntl
 import os
@@ -60,7 +60,7 @@ def test_a_partial_file_of_an_earlier_process_is_overwritten(tmp_path):
 
 @pytest.mark.parametrize("meanwhile", ["published", "gone"])
 def test_a_file_that_another_process_finishes_meanwhile_is_kept(tmp_path, monkeypatch, meanwhile):
-    """The other one ends between the opening of the file and the lock on it."""
+    """The other process ends between the opening of the file and the lock on it."""
     out, partial, lock, seen = tmp_path / "out", tmp_path / "out.partial", fcntl.flock, []
     partial.write_text("of another\n")
 

@@ -79,7 +79,7 @@ SUMMARY = {
 
 
 def write_prepared(folder: Path, models: dict[str, Path], **changes: object) -> None:
-    """Write what `nmt tokenize` reads of a folder of `nmt prepare`; `models` by side, or joint."""
+    """Write what `nmt tokenize` reads from a prepared folder; `models` by side, or joint."""
     folder.mkdir(exist_ok=True)
     for name, path in models.items():
         (folder / f"{name}.model").write_bytes(path.read_bytes())

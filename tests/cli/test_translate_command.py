@@ -47,7 +47,7 @@ def expected(model_folder) -> list[Translation]:
 
 @pytest.fixture
 def two_best(model_folder) -> list[Translation]:
-    """Two translations of a line; a line of which only one ends in time has one."""
+    """Two translations of a line, or one if only one of them ends within the limit."""
     translator = Translator.load(model_folder, precision="auto")
     options = change_search(translator.options, {"n_best": 2})
     found = list(translator.translate(LINES, options=options))
@@ -316,7 +316,7 @@ def test_a_disk_error_is_a_resource_error(tmp_path, monkeypatch, code, reason, c
         write("a")
 
 
-@pytest.mark.parametrize("length", [1, 1_000_000])  # the buffer holds it, or not
+@pytest.mark.parametrize("length", [1, 1_000_000])  # within the size of the buffer, or beyond it
 def test_a_disk_that_fills_up_is_a_resource_error(length):
     with (
         pytest.raises(ResourceError, match=r"cannot write /dev/full, .*the disk is full"),
@@ -369,8 +369,8 @@ def test_an_interrupted_translation_to_a_file_says_what_is_done(
         while not partial.exists():
             assert process.poll() is None
             time.sleep(0.01)
-        time.sleep(0.5)  # the file is there a moment before lines can be written
-        for _ in range(2):  # as `timeout` does, to the process and to its group
+        time.sleep(0.5)  # the file exists a moment before lines can be written
+        for _ in range(2):  # as `timeout` signals the process and its group
             process.send_signal(number)
         assert process.wait(timeout=30) == code
         said = process.stderr.read().decode()

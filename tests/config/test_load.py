@@ -1,4 +1,4 @@
-"""Loading: every mistake is named at once, with the key the user wrote and a way out."""
+"""Loading a configuration reports all mistakes together, each with its key and a remedy."""
 
 import os
 import re
@@ -191,7 +191,7 @@ def test_a_translation_model_needs_files_of_both_sides(folder):
 
 
 def test_keys_are_named_as_they_are_written(folder):
-    """`from` is no name in Python."""
+    """`from` cannot be a name in Python."""
     assert complaint('[tokenizer]\nfron = "run"') == (
         'toy.toml: tokenizer.fron: unknown key (did you mean "from"?)'
     )

@@ -1,4 +1,4 @@
-"""Any configuration that can be written loads, and is written as it was."""
+"""Any valid configuration loads, and is unchanged after being dumped and loaded again."""
 
 import tomllib
 from typing import Any, get_args
@@ -26,7 +26,7 @@ INTERVALS = st.one_of(
 
 
 def values(field: FieldInfo) -> st.SearchStrategy[Any]:
-    """Anything that may stand under a key."""
+    """Any value that a key may have."""
     if chosen := kinds(field):
         return st.one_of([sections(section, kind) for kind, section in chosen.items()])
     if (plain := table(field)) is not None:
@@ -81,7 +81,7 @@ def sections(section: type[Section], kind: str = "") -> st.SearchStrategy[dict[s
 def experiment_of(document: dict[str, Any]) -> Experiment:
     """The experiment of a document; documents whose options contradict each other are left out.
 
-    Each option by itself is allowed, so nothing else can be wrong with them.
+    Each option on its own is allowed, so nothing else can be wrong with them.
     """
     try:
         return Experiment.model_validate(document)

@@ -1,4 +1,4 @@
-"""The data doctor: reads on over whatever is wrong, and names it all."""
+"""`nmt check` reads past every fault and reports them all."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What model 1 learns of a language in which every piece has one translation."""
+"""IBM model 1 learns a language in which every piece has one translation."""
 
 import random
 
@@ -22,7 +22,7 @@ def translation(piece: int) -> int:
 
 @pytest.fixture
 def corpus(tmp_path) -> Corpus:
-    """Sentences of different words in another order; low numbers are more frequent."""
+    """Pairs of distinct words, shuffled on the target side; low piece numbers are more frequent."""
     chance = random.Random(1)
     words = range(FIRST, FIRST + WORDS - 1)  # the last one never occurs
     pairs = []

@@ -225,7 +225,7 @@ def test_changed_sampling_does_not_prepare_again(corpora):
 
 
 def test_changed_text_of_equal_size_and_time_prepares_again(corpora):
-    """Of the same size and time: only its content tells."""
+    """Only the content shows that it changed."""
     corpora.prepare()
     path = corpora.folder / "train.de"
     status, text = path.stat(), path.read_bytes()
@@ -402,7 +402,7 @@ def test_bad_lines_can_be_skipped_or_repaired(corpora):
     assert corpora.prepare(bad_lines="skip").kept == 379
     assert corpora.prepare(bad_lines="replace").kept == 380
     assert texts(corpora.open())[0][0].startswith("1 \ufffd")
-    assert corpora.prepare().up_to_date  # nothing left to stop for
+    assert corpora.prepare().up_to_date  # no bad line is left to stop at
 
 
 def test_data_of_a_trained_model_keep_their_handling_of_bad_lines(corpora):

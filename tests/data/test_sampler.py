@@ -13,7 +13,7 @@ from nmt.errors import ModelError
 
 
 def realistic_lengths(pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return lengths as of a corpus of captions: log-normal, both sides correlated."""
+    """Return lengths like those of image captions: log-normal, with correlated sides."""
     generator = np.random.default_rng(seed)
     target = np.clip(generator.lognormal(2.7, 0.35, pairs), 3, 128)
     source = np.clip(target * generator.lognormal(0.0, 0.22, pairs), 3, 128)
@@ -70,7 +70,7 @@ def test_epochs_differ_in_order_and_in_batches():
     update_of = np.empty(29_000, dtype=np.int64)
     for number, update in enumerate(second):
         update_of[update] = number
-    # Of the company of a pair in one epoch, most is elsewhere in the next.
+    # Most pairs that share an update in one epoch are apart in the next.
     together = np.mean([np.bincount(update_of[u]).max() / len(u) for u in first])
     assert together < 0.6
     assert not np.array_equal(first[0], second[0])

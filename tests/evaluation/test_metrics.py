@@ -1,4 +1,4 @@
-"""Scores: those of the sacrebleu command, and a word when they would mislead."""
+"""Scores equal those of the sacrebleu command, and misleading ones cause a warning."""
 
 import json
 import math

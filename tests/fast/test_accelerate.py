@@ -1,4 +1,4 @@
-"""Fast modules compute what the plain ones do: values, gradients and random numbers."""
+"""Fast modules equal the plain ones: in values, gradients and random numbers."""
 
 import copy
 import itertools
@@ -80,7 +80,7 @@ class Way:
 
 @pytest.fixture
 def way(request: pytest.FixtureRequest) -> Way:
-    """Return a way, once the machine is made to take it."""
+    """Make the machine compute in a way, and return that way."""
     way: Way = request.param
     if not way.has_kernels:
         request.getfixturevalue("no_kernels")
@@ -151,7 +151,7 @@ def build(cell: str, decoder: str, unit: int, **dropout: float) -> EncoderDecode
 
 
 def exchanged(plain: EncoderDecoder, way: Way, purpose: Purpose) -> EncoderDecoder:
-    """Return a copy with fast modules; bfloat16 is for search, training has autocast."""
+    """Return a copy with fast modules, in bfloat16 only for search: training uses autocast."""
     is_wide = purpose == "training" and way.dtype == torch.bfloat16
     fast = copy.deepcopy(plain).to(torch.float32 if is_wide else way.dtype)
     accelerate(fast, purpose, int8=way.int8)
@@ -251,7 +251,7 @@ def test_fast_modules_equal_plain_ones_in_all_sizes_and_precisions(cell, decoder
 def test_fast_modules_equal_plain_ones_with_scheduled_sampling_and_dropout(
     cell, decoder, way, pick
 ):
-    """Pieces are drawn in float64, which in float32 would be others."""
+    """Pieces are drawn in float64, because float32 would draw other ones."""
     sampling = None if pick is None else ScheduledSampling(0.5, pick)
     words = {"source_words": 0.2, "target_words": 0.2}
     check(way, cell, decoder, sampling, recurrent=0.3, variational=True, **words, **DROPOUT)
@@ -300,7 +300,7 @@ def test_a_decoder_looks_pieces_up_unless_the_table_is_too_large(
     assert_close(search(model), search(plain), INT8.tolerance if is_int8 else FLOAT32.tolerance)
 
 
-# --- what is exchanged -------------------------------------------------------------------------
+# --- what is replaced --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tied", ["none", "target", "all"])
@@ -323,7 +323,7 @@ def test_parameters_keep_their_identity_and_names(tied):
     assert list(model.state_dict()) == names
     assert model.training
     assert not any(module.training for module in model.decoder.modules())
-    # A search adds what it prepares, but neither renames nor replaces.
+    # Search adds prepared weights, but neither renames nor replaces parameters.
     accelerate(model, "search")
     assert all(model.get_parameter(name) is weight for name, weight in before.items())
 
@@ -414,7 +414,7 @@ def test_without_kernels_none_is_called(no_kernels, called):
 
 
 def test_weights_that_a_loop_reads_at_every_step_get_one_gradient(monkeypatch):
-    """Formed once for all steps, which a product with the weights at each step is not."""
+    """It is formed once for all steps, rather than at each step."""
     formed = []
     backward = shared._Tap.backward
 

@@ -21,7 +21,7 @@ EACH_SEED = pytest.mark.parametrize("seed", range(8))
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is attended to, and how."""
+    """The inputs of attention."""
 
     query: Tensor
     keys: Tensor

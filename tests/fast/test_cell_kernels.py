@@ -264,7 +264,7 @@ def read_layer(layer: RecurrentLayer, inputs: Tensor, mask: Tensor) -> list[Tens
 
 
 def test_batches_with_an_empty_sentence_or_without_gradients_are_not_packed():
-    """An empty sentence cannot be packed; and results of a search must not depend on a batch."""
+    """An empty sentence cannot be packed, and search results must not depend on the batch."""
     layer = make("lstm", 5, 16, bidirectional=True)[0]
     assert isinstance(layer, FastRecurrentLayer)
     inputs = torch.randn(2, 3, 5)

@@ -1,4 +1,4 @@
-"""Kernels are compiled once, and their absence is no failure."""
+"""Kernels are compiled once, and their absence is not an error."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 def use_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set the environment to a cache inside `folder`, and to nothing else; return the cache."""
+    """Set only a cache inside `folder` in the environment; return the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "a cache é"))
     monkeypatch.delenv(SWITCH, raising=False)
     monkeypatch.delenv("CXX", raising=False)
@@ -59,7 +59,7 @@ def test_the_library_is_compiled_once_and_kept_in_the_cache(own_cache):
 @needs_compiler
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0])
 def test_a_damaged_library_is_compiled_again(library, left):
-    """A process that uses a truncated one dies of SIGBUS."""
+    """A process that uses a truncated library dies of SIGBUS."""
     whole = library.read_bytes()
     kept = bytearray(whole[: int(left * len(whole))])
     if kept:
@@ -119,7 +119,7 @@ def test_a_missing_compiler_is_named(given, why, monkeypatch, caplog):
 
 @needs_compiler
 def test_a_compiler_may_need_arguments_and_lack_openmp(monkeypatch, tmp_path):
-    """Without OpenMP the kernels are still for this very machine."""
+    """Without OpenMP the kernels are still compiled for this particular machine."""
     compilers = (shutil.which(name) for name in ("c++", "g++", "clang++"))
     real = next(filter(None, compilers))
     picky, calls = tmp_path / "picky", tmp_path / "calls"

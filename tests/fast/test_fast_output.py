@@ -1,4 +1,4 @@
-"""The loss in chunks is the plain cross-entropy, token by token, in value and in gradient."""
+"""The chunked loss equals the plain cross-entropy for each token, in value and in gradient."""
 
 import copy
 

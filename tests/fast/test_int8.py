@@ -1,4 +1,4 @@
-"""Products of 8-bit integers are exact, and close to the products they stand for."""
+"""Products of 8-bit integers are exact, and close to the products that they replace."""
 
 import copy
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("int8")
 
 @pytest.fixture(params=["torch", "oneDNN between kernels", "kernel"])
 def path(request, monkeypatch):
-    """Take each way to multiply; a machine without AVX-512-VNNI takes the second one twice."""
+    """Multiply in each way; a machine without AVX-512-VNNI uses the second one twice."""
     if request.param == "torch":
         request.getfixturevalue("no_kernels")
     monkeypatch.setattr(module, "has_amx", lambda: request.param != "kernel")
@@ -76,7 +76,7 @@ def test_a_row_gets_the_same_bits_in_any_batch():
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("size", [32, 35])
 def test_nan_stays_nan(size):
-    """A search looks for it, and reports that the model is damaged."""
+    """Search looks for NaN, and reports that the model is damaged."""
     _, low = make(size, 7)
     for position in (0, 20, size - 1):
         inputs = torch.rand(3, size)

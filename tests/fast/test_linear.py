@@ -1,4 +1,4 @@
-"""Products of matrices are those of torch, by whatever library and in whatever shapes."""
+"""Matrix products equal those of torch, with any library and in any shape."""
 
 import pytest
 import torch

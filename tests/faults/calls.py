@@ -1,4 +1,4 @@
-"""Faults at the n-th system call of a process: strace, or functions of `os` where it is missing."""
+"""Faults at the n-th system call of a process: by strace, or by functions of `os` without it."""
 
 import errno
 import functools
@@ -51,13 +51,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Provoked(Ended):
-    """How a process ended that was to meet a fault."""
+    """How a process ended after a fault was injected."""
 
     at: str | None
     """The call, with its arguments, at which the fault came; None if the process made fewer."""
 
     def is_within(self, folder: Path) -> bool:
-        """Whether the call was about something in a folder, and not for example a message."""
+        """Whether the call concerned something in a folder, rather than for example a message."""
         return self.at is not None and str(folder) in re.sub(r"^(\w+\(\d+<.*?>).*", r"\1", self.at)
 
 
@@ -71,10 +71,10 @@ def calls_of(folder: Path, command: Command) -> list[Fault]:
 
 
 def provoke(folder: Path, command: Command, fault: Fault) -> Provoked:
-    """Run a command of nmt that meets a fault on its way."""
+    """Run a command of nmt with a fault injected."""
     trace = folder / "trace"
     ended = _run_traced(folder, command, fault, trace)
-    mark = "(INJECTED)" if fault.error else "= ?"  # which is left by a process that dies
+    mark = "(INJECTED)" if fault.error else "= ?"  # left by a process that dies
     lines = [line for line in trace.read_text(errors="replace").split("\n") if "(" in line]
     at = next((line for line in lines if line.endswith(mark)), None)
     return Provoked(ended.code, ended.output, ended.errors, at)
@@ -108,7 +108,7 @@ def _strace(pid: int, fault: Fault | None, trace: Path) -> list[str]:
 
 @functools.cache
 def can_trace() -> bool:
-    """Say whether strace is here, may look at other processes, and knows injection."""
+    """Whether strace is installed, may trace other processes, and supports injection."""
     if shutil.which("strace") is None:
         return False
     with subprocess.Popen(["sleep", "60"]) as process:
@@ -122,7 +122,7 @@ def can_trace() -> bool:
 
 @dataclass(frozen=True)
 class _Stepwise:
-    """A command whose functions of `os` are counted, and fail at the n-th call."""
+    """A command whose calls of functions of `os` are counted, and fail at the n-th."""
 
     command: Command
     fault: Fault | None

@@ -1,4 +1,4 @@
-"""One programme for all tests of faults, and its table at the end."""
+"""One fault programme for all tests in this folder, and its table at the end."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def programme(pytestconfig: pytest.Config) -> Programme:
-    """Return the programme, which says how often to try and keeps what came of it."""
+    """Return the programme, which says how often to try and records the outcomes."""
     return pytestconfig.stash[_KEY]
 
 
@@ -28,13 +28,13 @@ def running_launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launc
 
 @pytest.fixture
 def launcher(running_launcher: Launcher) -> Iterator[Launcher]:
-    """Return what starts real processes of `nmt`, quickly; they end with the test."""
+    """Return a launcher that quickly starts real processes of `nmt`; they end with the test."""
     yield running_launcher
     running_launcher.kill_all()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let a worker of pytest-xdist hand over what came of its part."""
+    """Let a worker of pytest-xdist hand over its outcomes."""
     config = session.config
     if hasattr(config, "workeroutput"):
         config.workeroutput[_OUTCOMES] = config.stash[_KEY].pack()

@@ -1,7 +1,7 @@
-"""Model folders that somebody made to do harm.
+"""Model folders that were made to do harm.
 
 Each function of `ATTACKS` changes a good folder; `outside` is a folder beside it with secrets
-that nobody may read and where nothing may be written. Checksums are made to fit afterwards.
+that must not be read and where nothing may be written. Checksums are recomputed afterwards.
 """
 
 import io

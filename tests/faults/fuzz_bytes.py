@@ -1,4 +1,4 @@
-"""Feed commands with bytes that are no text, under the locale of this process, and report.
+"""Feed commands with bytes that are not text, under the locale of this process, and report.
 
     python fuzz_bytes.py FOLDER MODEL CONFIG SEED CASES
 
@@ -29,7 +29,7 @@ _NASTY = (
 
 
 def any_bytes(chance: random.Random) -> bytes:
-    """A text of a few lines with up to six pieces of it broken, or nothing but noise."""
+    """A text of a few lines with up to six damaged places, or nothing but noise."""
     if chance.random() < 0.2:
         return chance.randbytes(chance.randrange(40))
     data = bytearray(b"a cat eats\nthe small dog sleeps.\n\ntwo birds, and a mouse\n")
@@ -52,7 +52,7 @@ class Fuzzer:
         self.worst = 0.0
 
     def case(self, number: int) -> None:
-        """One command over bytes that are its own; the slow ones first, and seldom after that."""
+        """Run one command on new bytes; the slow commands run first, and seldom after that."""
         source, target = any_bytes(self.chance), any_bytes(self.chance)
         if self.chance.random() < 0.5:  # a target of as many lines as the source
             lines = count_lines(source)

@@ -1,8 +1,8 @@
-"""What reads files that others wrote, each fed with any bytes, and what must come of it.
+"""Readers of files that others wrote, to be fed with any bytes, and what must result.
 
-A reader is made in an empty folder and called with bytes. It returns whether it took them; it
-raises AssertionError, or whatever escapes from nmt, if it did anything but take them or refuse
-them as it should. `fuzz_targets.py` looks for such bytes.
+A reader is made in an empty folder and called with bytes. It returns whether it accepted them;
+it raises AssertionError, or whatever escapes from nmt, if it neither accepts them nor refuses them
+properly. `fuzz_targets.py` looks for such bytes.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ ODD_VALUES = (
 
 
 def places_of(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every table or array within, with every key of it."""
+    """Yield every nested table or array, with each of its keys."""
     keys = list(tree) if isinstance(tree, dict) else range(len(tree) if type(tree) is list else 0)
     for key in keys:
         yield tree, key
@@ -78,7 +78,7 @@ def places_of(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def altered(tree: Any, chance: random.Random) -> Any:
-    """Return what JSON or TOML holds with a value changed, taken out or exchanged for another."""
+    """Return parsed JSON or TOML with a value changed, removed or swapped with another."""
     tree = [copy.deepcopy(tree)]
     places = list(places_of(tree))
     here, key = chance.choice(places)
@@ -97,18 +97,18 @@ def altered(tree: Any, chance: random.Random) -> Any:
 
 
 def require_place(error: NmtError, opening: str) -> None:
-    """Make sure that each line of an error begins with this: where it is."""
+    """Assert that each line of an error begins with the place of the mistake."""
     assert all(line.startswith(opening) for line in str(error).split("\n")), error
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a new file: some file systems take milliseconds for one that is made shorter."""
+    """Write a new file: some file systems take milliseconds to truncate an old one."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
 
 
 class Lines:
-    """The line reader: as many lines as there are, or an error that names line and byte."""
+    """The line reader: it returns all lines, or an error that names line and byte."""
 
     words = ("\\xff", "\\x00", "\\xef\\xbb\\xbf", "\\x0d\\x0a", "\\x1f\\x8b", "\\xed\\xa0\\x80")
 
@@ -123,11 +123,11 @@ class Lines:
         yield b"pa\n\xff\n\0\n"
 
     def mutate(self, data: bytes, chance: random.Random) -> bytes:
-        """Return other bytes of the same grammar; no bytes if these are not of it."""
+        """Return other bytes of the same grammar, or no bytes if these do not follow it."""
         return data[:1] + any_bytes(chance)
 
     def __call__(self, data: bytes) -> bool:
-        """Read a file: what follows the first byte, packed by gzip if this is "z"."""
+        """Read a file that holds what follows the first byte, compressed by gzip if that is "z"."""
         stored = gzip.compress(data[1:]) if data[:1] == b"z" else data[1:]
         put(self.path, stored)
         try:
@@ -204,7 +204,7 @@ class Config:
 
 
 class _Summed(ABC):
-    """A folder one file of which is replaced by any bytes, with checksums that fit it.
+    """A folder in which one file is replaced by any bytes, with checksums to match.
 
     The first byte says which file. The checksums themselves are one of them.
     """
@@ -252,7 +252,7 @@ class _Summed(ABC):
 
 
 class Checkpoint(_Summed):
-    """The reader of checkpoints: what it takes can be trained on, all else is a ModelError."""
+    """The reader of checkpoints: what it accepts can be trained on, all else is a ModelError."""
 
     words = ('\\"', "null", "1e400", "-1", "NaN", '\\"F32\\"', '\\"I64\\"', '\\"BOOL\\"', "[0,0]")
 
@@ -264,7 +264,7 @@ class Checkpoint(_Summed):
         super().__init__(save_checkpoint(folder, self.trainee, state, states))
 
     def seeds(self) -> Iterator[bytes]:
-        for seed in super().seeds():  # the states of generators would be most of it
+        for seed in super().seeds():  # the states of random generators would be most of it
             yield re.sub(rb'"cpu": "\w+"', b'"cpu": "00"}, {"cpu": "00"', seed)
             if len(seed) < 4096:
                 yield seed

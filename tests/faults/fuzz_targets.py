@@ -1,11 +1,11 @@
-"""Look for bytes that a reader neither takes nor refuses as it should, guided by coverage.
+"""Look for bytes that a reader neither accepts nor refuses properly, guided by coverage.
 
     python fuzz_targets.py TARGET SECONDS CORPUS_FOLDER
 
 TARGET is one of `fuzz_readers.READERS`. The folder is made if it is missing, filled with seeds, and
-keeps what was found to reach new code; bytes that are a defect are written beside it, as
-`crash-…`, `timeout-…` or `oom-…`. With such a file in place of the folder, they are tried once.
-Needs atheris, libFuzzer for Python, but for the latter.
+keeps inputs that reach new code; inputs that reveal a defect are written beside it, as `crash-…`,
+`timeout-…` or `oom-…`. Given such a file in place of the folder, the reader is tried on it once.
+Needs atheris, libFuzzer for Python, except in the latter case.
 """
 
 import logging
@@ -26,13 +26,13 @@ MOST_SECONDS = 20
 
 
 def fuzz(target: str, seconds: int, corpus: Path) -> None:
-    """Try for so long; the process ends here, with code 0 if nothing was found."""
+    """Fuzz for `seconds`; the process then ends, with code 0 if nothing was found."""
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED):
         from fuzz_readers import READERS
 
-    logging.disable(logging.WARNING)  # warnings would be most of what there is to do
+    logging.disable(logging.WARNING)  # warnings would take most of the time
     corpus.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=corpus.parent))
     reader = READERS[target](work)
@@ -40,7 +40,7 @@ def fuzz(target: str, seconds: int, corpus: Path) -> None:
     for number, seed in enumerate(reader.seeds()):
         longest = max(longest, 2 * len(seed))
         (corpus / f"seed{number:02d}").write_bytes(seed)
-        reader(seed)  # imports and builds what it will
+        reader(seed)  # triggers lazy imports
     words = corpus.with_name(f"{corpus.name}.dict")
     words.write_text("".join(f'"{word}"\n' for word in reader.words))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

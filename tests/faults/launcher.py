@@ -1,7 +1,7 @@
-"""Real processes of `nmt`, forked from one that has torch imported: dozens of them in seconds.
+"""Real processes of `nmt`, forked from one that has imported torch: dozens of them in seconds.
 
-A child has files of its own as standard streams, an environment, a folder and, where asked for, a
-limit to its memory; it then runs `nmt.cli.main.main`, whose end is the end of the process.
+A child has files of its own as standard streams, an environment, a folder and, if requested,
+a limit on its memory; it then runs `nmt.cli.main.main` and ends with it.
 """
 
 import importlib
@@ -52,14 +52,14 @@ class Process:
         return self.returncode
 
     def wait_for(self, text: str) -> None:
-        """Wait until the log says so."""
+        """Wait until the log contains this text."""
         self.wait_until(lambda: text in self.errors, text)
 
     def wait_until(self, happened, what: object = "") -> None:
         end = time.monotonic() + PATIENCE
         while not happened():
             assert self.poll() is None or happened(), f"ended before {what}:\n{self.errors}"
-            assert time.monotonic() < end, f"waited in vain for {what}:\n{self.errors}"
+            assert time.monotonic() < end, f"timed out waiting for {what}:\n{self.errors}"
             time.sleep(0.002)
 
     def send(self, number: int) -> None:
@@ -121,9 +121,9 @@ class Launcher:
             stdin: a file or pipe.
             stdout: likewise; None = a new file.
             stderr: likewise.
-            environment: what to add to it.
+            environment: variables to add to it.
             spare_memory: address space in bytes above that of an idle process; 0 = no limit.
-            before: Python to run first, in which to plant a fault.
+            before: Python code to run first, to inject a fault.
         """
         self.started += 1
         errors = self.folder / f"{self.started}.err"
@@ -150,11 +150,11 @@ def settings(overrides: Sequence[str]) -> list[str]:
 
 
 def become(job: dict) -> None:
-    """Make the forked process what was asked for."""
+    """Turn the forked process into the requested one."""
     flags = (os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.chdir(job["cwd"])
     os.environ.update(job["environment"])
-    for number in (2, 1, 0):  # a pipe may wait for its other end: that is no secret then
+    for number in (2, 1, 0):  # stderr first: opening a pipe may block, and its errors then show
         descriptor = os.open(job["files"][number], flags[number], 0o644)
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -167,7 +167,7 @@ def become(job: dict) -> None:
 
 
 def serve() -> None:
-    """Fork a process for each job, and tell how they ended; return in each child."""
+    """Fork a process for each job, and report how they ended; return in each child."""
     for module in PRELOADED:
         importlib.import_module(module)
     jobs = os.fdopen(os.dup(0), "rb", buffering=0)

@@ -1,7 +1,7 @@
-"""`nmt` in processes of its own, which start in milliseconds and wait for a word to begin.
+"""`nmt` in processes of its own, which start in milliseconds and begin when told to.
 
-They are forked from a server that has imported everything. A process that waits can be looked at
-by `strace` before it does anything; see `calls`.
+They are forked from a server that has imported everything. `strace` can attach to a waiting
+process before it does anything; see `calls`.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Process:
     """A function in a process of its own, which begins when `go` is called.
 
     Args:
-        work: what it does, picklable; what it returns is the exit code.
+        work: the function, which must be picklable and returns the exit code.
         folder: where its standard output and error are kept; made if it is missing.
     """
 
@@ -72,7 +72,7 @@ class Process:
 
     @property
     def errors(self) -> str:
-        """What it has said so far."""
+        """Its standard error so far."""
         return self._errors.read_text(errors="replace")
 
     def end(self) -> Ended:
@@ -123,7 +123,7 @@ def nmt(folder: Path, *arguments: object, setup: Setup | None = None) -> Ended:
 
 @functools.cache
 def _start_server() -> None:
-    """Start the server where it finds what it is to import: it does not ask for our `sys.path`."""
+    """Start the server where it can import our modules: it does not inherit our `sys.path`."""
     former = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
@@ -146,7 +146,7 @@ def _run(gate, work, output: Path, errors: Path) -> None:
 
 @contextlib.contextmanager
 def folder_of_all() -> Iterator[Path]:
-    """Make a folder that every user may enter; those that pytest makes are for one only."""
+    """Make a folder that every user may enter; those of pytest are private to one user."""
     folder = Path(tempfile.mkdtemp(prefix="nmt-"))
     folder.chmod(0o755)
     try:
@@ -156,7 +156,7 @@ def folder_of_all() -> Iterator[Path]:
 
 
 def become_nobody() -> None:
-    """Give up the rights of root; who has none keeps his own."""
+    """Give up the rights of root, if the process has them."""
     if os.geteuid() == 0:
         with contextlib.suppress(KeyError):
             nobody = pwd.getpwnam("nobody")

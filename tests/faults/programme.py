@@ -1,9 +1,9 @@
-"""The fault programme: how often each fault is provoked, and what came of it.
+"""The fault programme: how often each fault is provoked, and the outcomes.
 
 `make test` provokes each fault a few times; `make test-fault` (`pytest tests/faults --full`) as
-often as README.md beside this file says, and writes its table anew. A test asks `Programme.count`
-how often to try, and calls `Programme.record` when all its tries are over; a try that fails is a
-failed test, so that what stands in the table has passed.
+often as README.md beside this file says, and rewrites its table. A test asks `Programme.count`
+how often to try, and calls `Programme.record` when all its tries are over; a failed try
+fails the test, so that everything in the table has passed.
 """
 
 import os
@@ -24,7 +24,7 @@ HEADINGS = ("row", "fault", "tries", "passed", "bytes lost", "worst time")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault."""
+    """The outcome of one fault."""
 
     row: int
     """Number of the fault, as in README.md."""
@@ -38,11 +38,11 @@ class Outcome:
 
     @property
     def key(self) -> tuple[int, str]:
-        """Return what outcomes have in common that are one line of the table."""
+        """Return what identifies the line of the table that an outcome belongs to."""
         return self.row, self.fault
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands in the table."""
+        """Return the cells of a line of the table."""
         count = f"{self.tries:,}"
         return (
             *(str(self.row), self.fault.replace("|", r"\|")),
@@ -65,7 +65,7 @@ def merged(outcomes: list[Outcome]) -> Outcome:
 
 
 def conditions() -> str:
-    """Say on what kind of machine, and with what, faults are provoked here."""
+    """Describe the machine and the software on which faults are provoked."""
     how = "at system calls, by strace"
     if not can_trace():
         how = "at functions of `os`, since there is no strace: what files write did not fail"
@@ -93,7 +93,7 @@ class Programme:
         return full if self.full else quick
 
     def require_full(self) -> None:
-        """Leave the test to the full programme."""
+        """Skip the test unless the full programme runs."""
         if not self.full:
             pytest.skip("left to `make test-fault`")
 
@@ -118,15 +118,15 @@ class Programme:
         self.outcomes.append(Outcome(row, fault, tries, bytes_lost, worst_seconds))
 
     def skip(self, test: str, reason: str) -> None:
-        """Note that this machine has not what a test needs."""
+        """Note that this machine lacks what a test needs."""
         self._skipped[test] = reason.removeprefix("Skipped: ")
 
     def pack(self) -> list[tuple[int | float | str | None, ...]]:
-        """Return all outcomes as what can be sent to another process; see `unpack`."""
+        """Return all outcomes in a form that can be sent to another process; see `unpack`."""
         return [astuple(outcome) for outcome in self.outcomes]
 
     def unpack(self, packed: Iterable[Iterable[int | float | str | None]]) -> None:
-        """Take over the outcomes that another process has packed."""
+        """Add the outcomes that another process has packed."""
         self.outcomes += [Outcome(*values) for values in packed]
 
     def table(self) -> str:
@@ -137,7 +137,7 @@ class Programme:
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def circumstances(self) -> str:
-        """Return in words what the table does not say: where it is from, and what is missing."""
+        """Return a text about the table: where it was made, and what was skipped."""
         minutes = (time.monotonic() - self._begun) / 60
         skipped = [f"- {test}: {reason}\n" for test, reason in sorted(self._skipped.items())]
         missing = (
@@ -146,7 +146,7 @@ class Programme:
         return f"{conditions()} {minutes:.0f} minutes.\n{missing}"
 
     def write(self, path: Path) -> None:
-        """Put the table and its circumstances between the marks of a Markdown file."""
+        """Put the table and its circumstances between the markers of a Markdown file."""
         text = path.read_text(encoding="utf-8")
         before, rest = text.split(BEGIN, maxsplit=1)
         after = rest.split(END, maxsplit=1)[1]

@@ -1,4 +1,4 @@
-"""Row 25: whatever is wrong in a configuration is named, before anything is done."""
+"""Row 25: every mistake in a configuration is named before anything else is done."""
 
 import random
 import time
@@ -45,7 +45,7 @@ _LIMITS = {"ge": -1, "gt": 0, "le": 1, "lt": 0}
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the configuration, and what has to stand around it."""
+    """One key of the configuration, and the tables it has to stand in."""
 
     path: tuple[str, ...]
     field: FieldInfo
@@ -75,7 +75,7 @@ def each_key(
 
 
 def accepted_types(field: FieldInfo) -> set[str]:
-    """Names of those TOML types that may stand there, right values or not."""
+    """Names of the TOML types that the key accepts, whatever the value."""
     annotation = field.annotation
     if kinds(field):
         return {"text", "table"}
@@ -91,11 +91,11 @@ def accepted_types(field: FieldInfo) -> set[str]:
         return {"int"}
     if annotation is float:
         return {"int", "float"}
-    return {"text"}  # free, or one of several
+    return {"text"}  # any text, or one of several
 
 
 def misspelt(name: str) -> str:
-    """The name with two letters exchanged, or with one too many."""
+    """The name with two letters swapped, or with an extra one."""
     for i in range(len(name) - 1):
         if name[i] != name[i + 1]:
             return name[:i] + name[i + 1] + name[i] + name[i + 2 :]
@@ -115,7 +115,7 @@ class Mutation:
 def mutations(key: Key) -> Iterator[Mutation]:
     section = ".".join(key.path[:-1])
     is_kind = key.path[-1] == "kind" and bool(key.around)
-    dotted = section if is_kind else ".".join(key.path)  # of a kind its table is named
+    dotted = section if is_kind else ".".join(key.path)  # for `kind`, its table
     wrong = misspelt(key.path[-1])
     yield Mutation("misspelt", key.document(wrong, 1), f"{section}.{wrong}".lstrip("."))
     yield Mutation("unknown", key.document("zzz", 1), f"{section}.zzz".lstrip("."))
@@ -238,7 +238,7 @@ def test_a_file_beyond_the_limits_of_python_is_refused(corpus, text, message):
 
 
 def test_any_bytes_for_a_configuration_load_or_are_refused(corpus, programme):
-    """Bytes changed, doubled, taken out and put in, and lines exchanged, in a complete file."""
+    """A complete file with bytes changed, doubled, removed and inserted, and lines swapped."""
     write(BASE)
     original = nmt("train", "demo.toml", "--dry-run").out
     tries, chance, refused = programme.count(quick=200, full=5000), random.Random(25), 0

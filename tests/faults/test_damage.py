@@ -1,4 +1,4 @@
-"""Rows 18 and 20: what was changed after it was written is never taken for what was written."""
+"""Rows 18 and 20: a file that was changed after it was written is always detected."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Row 14: whatever the disk refuses is said, with exit code 5, and what was there stays whole."""
+"""Row 14: every error of the disk is reported with exit code 5, and earlier files stay whole."""
 
 import contextlib
 import functools
@@ -36,7 +36,7 @@ TINY_DISK = 4 << 20  # bytes
 
 
 def some(faults: list[Fault], count: int | None) -> list[Fault]:
-    """Give the calls a full disk and a broken one in turn; of all calls or of `count`."""
+    """Let calls fail by a full disk and a broken one in turn: all calls, or `count` of them."""
     if count is not None:
         faults = random.Random(2).sample(faults, min(count, len(faults)))
     return [
@@ -208,7 +208,7 @@ def test_each_call_of_writing_new_files_fails_once_and_writes_all_or_nothing(
             continue
         refused(ended, fault.error or "", out.parent)
         assert [path.name for path in out.parent.iterdir()] in ([], ["out"])
-        if out.exists():  # all was done but for noting its name on the disk
+        if out.exists():  # only the sync of its name failed
             assert is_whole(out) if out.is_dir() else out.read_text() == content
         tries += 1
     assert tries
@@ -216,7 +216,7 @@ def test_each_call_of_writing_new_files_fails_once_and_writes_all_or_nothing(
     programme.record(14, what, tries=tries)
 
 
-# --- disks that are small, full, or not to be written ------------------------------------------
+# --- disks that are small, full, or read-only --------------------------------------------------
 
 
 def limit_files(size: int) -> None:
@@ -224,7 +224,7 @@ def limit_files(size: int) -> None:
 
 
 def test_no_file_may_grow_beyond_a_limit(tmp_path, programme):
-    """RLIMIT_FSIZE cuts each file at another size; the kernel itself writes half of them."""
+    """RLIMIT_FSIZE limits files to different sizes; the kernel itself cuts their writes short."""
     run = Run(tmp_path)
     assert run.train(AHEAD).code == 0
     largest = max(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
@@ -254,7 +254,7 @@ def tiny_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(path: Path, leave: int) -> None:
-    """Fill a disk with one file, but for some bytes."""
+    """Fill a disk with one file, except for some bytes."""
     path.unlink(missing_ok=True)
     with path.open("wb") as file, contextlib.suppress(OSError):
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(path.parent).free - leave)

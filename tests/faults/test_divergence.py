@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite: skipped, then gone back from, then given up."""
+"""A non-finite loss or gradient is first skipped, then rolled back, and finally ends the run."""
 
 import json
 import math
@@ -21,7 +21,7 @@ KINDS = ("NaN loss", "infinite loss", "NaN gradient", "infinite gradient")
 
 @dataclass
 class Fault:
-    """What goes wrong at the updates made as number `calls`, counted from 1 over the process."""
+    """What goes wrong at the updates numbered `calls`, counted from 1 within the process."""
 
     kind: str
     calls: set[int]
@@ -176,7 +176,7 @@ def test_a_run_that_diverges_again_exits_with_6_and_its_checkpoints_are_finite(
     )
     assert list(checkpoints(tmp_path / "run")) == [5]
     assert_all_finite(tmp_path / "run")
-    inject("NaN gradient", set())  # the fault is gone: the same command goes on
+    inject("NaN gradient", set())  # without the fault, the same command resumes
     assert train(tmp_path, *options) == 0
     programme.record(
         11, "diverged again: exit 6, resumable", tries=1, worst_seconds=time.monotonic() - begin
@@ -193,7 +193,7 @@ def test_a_run_that_rolled_back_does_not_roll_back_again_after_resuming(tmp_path
 
 
 def test_exploding_weights_roll_a_run_back(tmp_path, monkeypatch, capfd):
-    """A step of any size is one that a finite gradient allows: it is seen before a save."""
+    """A finite gradient can still cause a step of any size; it is detected before a save."""
     plain, rates = step.learning_rate, iter([0.01] * 7 + [1e300])
     monkeypatch.setattr(step, "learning_rate", lambda *arguments: next(rates, plain(*arguments)))
     options = ("training.optimizer=sgd", "training.save_every=5", "training.max_updates=12")

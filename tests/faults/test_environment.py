@@ -1,4 +1,4 @@
-"""Row 30: a machine that lacks what others have, or has it under strange names."""
+"""Row 30: nmt runs on a machine that lacks what others have, or that uses strange names."""
 
 import contextlib
 import os
@@ -176,7 +176,7 @@ extern "C" int clock_gettime(clockid_t clock, struct timespec* now) {
 
 
 def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path, programme):
-    """The wall clock goes back and forth by ten years at each look; no time depends on it."""
+    """The wall clock jumps back or forth by ten years at each reading; no duration uses it."""
     programme.require_full()
     compiler = shutil.which("c++")
     if compiler is None:

@@ -1,4 +1,4 @@
-"""The same run twice, or in pieces, gives the same bytes: for the cells of the recipes."""
+"""The same run, repeated or resumed, gives the same bytes: for the cells of the recipes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nmt.fast.kernels import kernels
 from nmt.storage.checksums import sha256_of
 
 RECIPES = {
-    # The parts of recipes/dates and recipes/g2p-eng that decide what is computed, made small.
+    # The options of recipes/dates and recipes/g2p-eng that decide what is computed, in small sizes.
     "gru": (
         *("model.encoder.cell=gru", "model.decoder.cell=gru", "model.encoder.bidirectional=true"),
         *("model.decoder.attention=additive", "model.decoder.input_feeding=false"),
@@ -73,7 +73,7 @@ def fingerprint(run: Path, update: int) -> dict[str, object]:
 def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(
     tmp_path, launcher, programme, recipe, native
 ):
-    """Cut in the middle of an epoch, at its edge, and after each single update."""
+    """Interrupted in the middle of an epoch, at its end, and after each single update."""
     leave_to_full(programme, recipe, native)
     begin, options = time.monotonic(), RECIPES[recipe]
     log = train(launcher, tmp_path, "whole", *options, native=native)
@@ -120,7 +120,7 @@ def recipe_itself(request, tmp_path: Path) -> tuple[str, Path]:
 def test_an_unchanged_recipe_repeats_and_resumes_bit_for_bit(
     tmp_path, launcher, programme, recipe_itself
 ):
-    """Twelve updates at once, once more, and in two pieces; all within the first epoch."""
+    """Twelve updates at once, repeated, and resumed half-way; all within the first epoch."""
     programme.require_full()
     begin, found, (name, config) = time.monotonic(), [], recipe_itself
     for run, limits in (("whole", [12]), ("again", [12]), ("pieces", [5, 12])):
@@ -134,7 +134,7 @@ def test_an_unchanged_recipe_repeats_and_resumes_bit_for_bit(
     whole, again, pieces = found
     assert again == whole
     assert pieces["position"] == {"epoch": 0, "update_in_epoch": 12}
-    ignored = {"stopping", "plateau"}  # the first piece ends with a validation of its own
+    ignored = {"stopping", "plateau"}  # the first part ends with a validation of its own
     assert {k: v for k, v in pieces.items() if k not in ignored} == {
         k: v for k, v in whole.items() if k not in ignored
     }
@@ -157,7 +157,7 @@ def test_the_constant_epoch_is_the_number_of_updates_in_an_epoch(tmp_path, launc
 def test_the_same_seed_gives_the_same_bytes_in_another_process(
     tmp_path, launcher, programme, recipe, native
 ):
-    """From the text on, with another order of every hash table."""
+    """Starting from the raw text, with another hash seed each time."""
     if (recipe, native) != ("lstm", "on"):
         programme.require_full()
     begin, seeds = (
@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(
     options = RECIPES[recipe]
     train(launcher, tmp_path, "first", *options, native=native)
     expected = fingerprint(tmp_path / "first", UPDATES)
-    for seed in seeds:  # hashes are seeded at the start of an interpreter: none of the launcher's
+    for seed in seeds:  # needs a new interpreter, which the launcher does not start
         arguments = ["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / f"run{seed}")]
         done = subprocess.run(
             [sys.executable, "-m", "nmt.cli", *arguments, *settings((*SIZES, *options))],

@@ -34,7 +34,7 @@ _ALSO_FORBIDDEN = ("ctypes.dlopen", "marshal.loads", "code.__new__", "import")
 
 @dataclass(frozen=True)
 class Watched:
-    """Load a model folder while an audit hook looks on; print what was seen as JSON."""
+    """Load a model folder while an audit hook watches; print what it saw as JSON."""
 
     folder: Path
     good: Path
@@ -43,7 +43,7 @@ class Watched:
     def __call__(self) -> int:
         from nmt.translator import Translator
 
-        list(Translator.load(self.good).translate(["a cat"]))  # imports what it will
+        list(Translator.load(self.good).translate(["a cat"]))  # triggers lazy imports
         for missing in (self.outside, self.outside / "empty"):
             try:
                 Translator.load(missing)
@@ -151,7 +151,7 @@ def test_an_archive_is_not_unpacked(suffix, model_folder, tmp_path, capsys):
 
 
 def test_files_shared_by_a_hard_link_are_never_written(folder):
-    """A model that is written in the place of another leaves the files of that one alone."""
+    """Replacing a model does not write to the files of the old one."""
     from nmt.storage.files import write_text
     from nmt.storage.folders import new_folder
 
@@ -193,7 +193,7 @@ def test_no_damage_of_a_subword_model_ends_the_process(model_folder, tmp_path, p
 
 
 def test_the_audit_hook_detects_what_it_watches_for(tmp_path):
-    """Each of these, done for real, is seen by the hook that sees nothing of a model folder."""
+    """The hook that reports nothing for model folders detects each of these when really done."""
     watched, seen = Watched(tmp_path, tmp_path, tmp_path / "outside"), []
     is_watching = True
 

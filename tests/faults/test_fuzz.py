@@ -1,4 +1,4 @@
-"""Rows 3, 18, 19 and 25: no bytes are found that a reader neither takes nor refuses."""
+"""Rows 3, 18, 19 and 25: no bytes are found that a reader neither accepts nor refuses."""
 
 import importlib.util
 import os

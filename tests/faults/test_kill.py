@@ -1,4 +1,4 @@
-"""Row 13: whatever moment a process is killed at, the run goes on from its last checkpoint."""
+"""Row 13: whenever a process is killed, the run resumes from its last checkpoint."""
 
 import random
 import signal
@@ -38,7 +38,7 @@ class KilledRun:
             self.examine(ended)
 
     def kill_at_random_moments(self, kills: int) -> None:
-        """Kill until there have been so many in all."""
+        """Kill at random moments until there have been `kills` in total."""
         while self.kills < kills:
             process = self.run.begin(self.saved + AHEAD)
             time.sleep(self.chance.uniform(0, self.usual_seconds))
@@ -46,7 +46,7 @@ class KilledRun:
             self.examine(process.end())
 
     def examine(self, ended: Ended) -> None:
-        """Compare what is left with what there was, as any other process finds it."""
+        """Compare what the process left with what there was before."""
         assert resumed_from(ended.errors) in (self.saved, None), ended.errors
         survivor = self.run.survivor()
         self.bytes_lost += self.run.bytes_lost(self.stored, self.saved, survivor)

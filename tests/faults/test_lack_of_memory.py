@@ -1,4 +1,4 @@
-"""A process that may not have more memory: what was too large, and what to lower."""
+"""A process that runs out of memory says what was too large, and what to lower."""
 
 import re
 import time
@@ -42,7 +42,7 @@ def test_a_batch_of_training_that_does_not_fit_is_named(tmp_path, launcher, prog
 def test_a_batch_of_validation_that_does_not_fit_is_named_and_nothing_is_lost(
     tmp_path, launcher, programme
 ):
-    """The training pairs are short, those of the validation are not."""
+    """The training pairs are short, the validation pairs are not."""
     write_corpus(tmp_path, pairs=60)
     line = " ".join("abcdefghij" * 60)
     for suffix in ("xx", "yy"):

@@ -81,7 +81,7 @@ def test_a_file_standard_input_and_a_slow_pipe_give_the_same_bytes(
     def trickle() -> None:
         data, chance = file.read_bytes(), random.Random(3)
         with pipe.open("wb", buffering=0) as mouth:
-            while data:  # ends of writes are no ends of lines
+            while data:  # writes do not end where lines end
                 size = chance.randint(1, 200)
                 mouth.write(data[:size])
                 data = data[size:]

@@ -1,4 +1,4 @@
-"""Row 7: whatever a model writes, a translation is one line, and its fields are as many."""
+"""Row 7: whatever a model generates, a translation is one line with exactly its fields."""
 
 import json
 import time
@@ -39,7 +39,7 @@ class ForcedState:
 
 
 class ForcedScorer:
-    """Writes what it is told: the sentence "17" becomes sequence 17, with near certainty."""
+    """Generates forced sequences: the sentence "17" becomes sequence 17, with near certainty."""
 
     def __init__(self, source: Subword, vocab: int, sequences: list[list[int]]) -> None:
         self.source, self.vocab, self.sequences = source, vocab, sequences
@@ -69,7 +69,7 @@ def byte_ids(subword: Subword, data: bytes) -> list[int]:
 
 
 def sequences(subword: Subword, *, everywhere: bool = True) -> list[list[int]]:
-    """Every byte piece, and all that means something to some program: alone, and among words."""
+    """Every byte piece, and every text that is special to some program: alone, and among words."""
     word = subword.encode("a cat")
     nasty = [*SEPARATORS, "\r\n", "|||", " ||| ", "||||", "|| |", "&#124;&#124;&#124;", "\t"]
     nasty += ["\ufeff", '"', "\\n", "\x1b[2J", "\x7f", "\U0001f600"]
@@ -91,7 +91,7 @@ def sequences(subword: Subword, *, everywhere: bool = True) -> list[list[int]]:
 def forced(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, programme: Programme
 ) -> Iterator[list[str]]:
-    """Make the commands use a forced model; the texts that its translations spell."""
+    """Make the commands use a forced model; return the texts of its translations."""
     translator = Translator.load(model_folder)
     everything = sequences(translator.target, everywhere=programme.full)
     translator.scorer = ForcedScorer(translator.source, translator.target.vocab_size, everything)
@@ -106,7 +106,7 @@ def numbers(texts: list[str]) -> bytes:
 
 
 def lines_of(found: Outcome, count: int) -> list[str]:
-    """The lines of an output, which no program takes for more than there are."""
+    """The lines of an output, asserting that no program would find more of them."""
     assert found.code == 0, found.log
     text = found.out.decode()
     assert text.count("\n") == count

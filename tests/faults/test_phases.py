@@ -1,4 +1,4 @@
-"""A signal in every phase of a run: one save at most, 128 and its number, nothing torn."""
+"""A signal in any phase of a run: at most one save, exit code 128 + its number, no torn file."""
 
 import json
 import os
@@ -53,7 +53,7 @@ training_run.save_checkpoint, signals.GracefulStop._handle = saving, handling
 """
 """Note in a file when a save begins and ends, and when the signal comes."""
 
-# Each phase: what stands for it, and how long it is made to last (0: as long as it does).
+# Each phase: the function it calls, and the seconds it is made to last (0: as long as it takes).
 PHASES = {
     "reading text": ("nmt.data.prepare", "Preparation.run", 0.0),
     "cutting text": ("nmt.data.build", "Subword.train", 0.0),
@@ -70,7 +70,7 @@ UNSAVED = ("reading text", "cutting text", "start-up")
 
 
 def shell_code(process: Process) -> int:
-    """Return what a shell calls the end: a process that dies of signal n ended with 128 + n."""
+    """Return the exit code that a shell would report: 128 + n if a process dies of signal n."""
     code = process.wait()
     return 128 - code if code < 0 else code
 
@@ -91,7 +91,7 @@ def begin(launcher: Launcher, folder: Path, run: str, phase: str) -> tuple[Proce
 
 
 def assert_resumable(launcher: Launcher, folder: Path, run: Path) -> int:
-    """Check that what is there is whole, and that the run goes on from it."""
+    """Check that the files of the run are whole, and that it resumes from them."""
     last = run / "last"
     updates = int(last.read_text()[-7:]) if last.exists() else 0
     for checkpoint in (run / "checkpoints").glob("update-*"):
@@ -119,7 +119,7 @@ def test_a_signal_in_any_phase_ends_the_run_cleanly(tmp_path, launcher, programm
         process.wait_until(
             lambda mark=mark, passes=passes: mark.exists() and mark.stat().st_size >= passes, phase
         )
-        time.sleep(chance.random() * 0.05)  # anywhere in the phase; every moment must do
+        time.sleep(chance.random() * 0.05)  # anywhere in the phase: any moment must work
         sent = time.monotonic()
         process.send(kind)
         code = shell_code(process)
@@ -132,7 +132,7 @@ def test_a_signal_in_any_phase_ends_the_run_cleanly(tmp_path, launcher, programm
             assert "stopped by a signal; the same command goes on from here" in process.errors
             assert process.errors.count(f"{kind.name}: saving before the end") == 1
             assert saved
-            # One that had been decided upon before the signal, and the one for it.
+            # One that was due before the signal, and the one that the signal causes.
             saves = (tmp_path / f"run{number}.saves").read_text()
             assert re.fullmatch(r"(\(\))*(\(!\)|!(\(\))?)(\(\))?", saves), saves
         if number % 5 == 0:
@@ -148,7 +148,7 @@ def test_a_signal_in_any_phase_ends_the_run_cleanly(tmp_path, launcher, programm
 def test_a_validation_interrupted_by_a_signal_is_repeated_after_resuming(
     tmp_path, launcher, programme
 ):
-    """What follows is bit for bit what it would have been."""
+    """The rest of the run is bit for bit that of an uninterrupted one."""
     write_corpus(tmp_path, pairs=200)
     options = ("training.max_updates=10", "validation.every=5", "training.save_every=100")
     arguments = ["train", tmp_path / "tiny.toml", *settings(options), "--run"]
@@ -194,7 +194,7 @@ def hang(*_, **__):
 
 
 def is_asleep(process: Process) -> bool:
-    """Whether its main thread waits, and computes nothing."""
+    """Whether its main thread waits rather than computes."""
     status = Path(f"/proc/{process.pid}/status")
     return not status.exists() or "State:\tS" in status.read_text()
 
@@ -203,7 +203,7 @@ def is_asleep(process: Process) -> bool:
 def test_a_signal_ends_a_long_native_call_before_training_begins(
     tmp_path, launcher, programme, kind
 ):
-    """As pieces are learned: minutes in a library that looks at no signal."""
+    """For example while pieces are learned: minutes in a library that ignores signals."""
     write_corpus(tmp_path)
     stuck = tmp_path / "stuck"
     process = launcher.start(
@@ -225,7 +225,7 @@ def test_a_signal_ends_a_long_native_call_before_training_begins(
 def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     tmp_path, launcher, programme, second
 ):
-    """Python runs no handler there."""
+    """Python runs no signal handlers there."""
     write_corpus(tmp_path)
     stuck = tmp_path / "stuck"
     before = HANG.format(path=str(stuck)) + (
@@ -239,7 +239,7 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     process.wait_until(stuck.exists, "the save")
     process.send(signal.SIGTERM)
     process.wait_for("SIGTERM: saving before the end; once more ends at once")
-    time.sleep(2 * SAME)  # a signal within that time is no second one
+    time.sleep(2 * SAME)  # a signal within that time does not count as a second one
     sent = time.monotonic()
     process.send(second)
     assert process.wait() == CODES[second]
@@ -249,7 +249,7 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
 
 
 def heed_ctrl_c() -> None:
-    """Undo what a shell does to what it starts in the background: there Ctrl-C is ignored."""
+    """Stop ignoring Ctrl-C, as processes do that a shell starts in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -268,7 +268,7 @@ def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
             preexec_fn=heed_ctrl_c,
         ) as process:
             assert process.stderr is not None
-            time.sleep(0.3 + 4 * chance.random())  # every moment must do: nothing is waited for
+            time.sleep(0.3 + 4 * chance.random())  # any moment must work: nothing is waited for
             sent = time.monotonic()
             process.send_signal(kind)
             process.stderr.read()
@@ -314,7 +314,7 @@ exec sleep 600
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come soon."""
+    """Wait for a condition that must soon hold."""
     patience = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < patience

@@ -33,7 +33,7 @@ QUICK = ("--help", "check", "prepare", "train --dry-run", "tokenize", "score", "
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, running_launcher, model_folder: Path) -> dict[str, object]:
-    """Return what commands work on: a corpus, a model, a run."""
+    """Return the inputs of commands: a corpus, a model, a run."""
     tiny = tmp_path_factory.mktemp("tiny")
     write_corpus(tiny)
     run = tiny / "run"
@@ -54,7 +54,7 @@ def start(
 
 
 def is_open(process: Process, pipe: Path) -> bool:
-    """Say whether the process has the pipe as its standard output."""
+    """Whether the process has the pipe as its standard output."""
     return os.path.realpath(f"/proc/{process.pid}/fd/1") == str(pipe)
 
 
@@ -93,7 +93,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly_with_141(
     os.close(ear)
     assert process.wait() == 141, process.errors
     told = [line for line in process.errors.splitlines() if not line.startswith("warning: ")]
-    assert told == []  # warnings are of the corpus
+    assert told == []  # warnings concern the corpus
     programme.record(
         *(23, "a command whose reader goes away: exit 141, quiet"),
         tries=1,
@@ -103,7 +103,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly_with_141(
 
 @pytest.mark.parametrize("command", ["tokenize", "translate", "translate jsonl"])
 def test_non_blocking_streams_lose_no_line(places, command, tmp_path):
-    """Another program on the same pipe may have left it so; the bytes come and go slowly."""
+    """Another program on the same pipe may have made it non-blocking; bytes come and go slowly."""
     lines = 300
     incoming, outgoing = os.pipe(), os.pipe()
     for end in (incoming[0], outgoing[1]):

@@ -36,7 +36,7 @@ def start_ranks(
     before: dict[int, str] | None = None,
     environment: dict[str, str] | None = None,
 ) -> list[Process]:
-    """Start the processes of a run, each by itself as torchrun would, so that each exit shows."""
+    """Start the processes of a run without torchrun, so that each exit code shows."""
     if not (folder / "tiny.toml").exists():
         write_corpus(folder)
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(ranks)}
@@ -80,7 +80,7 @@ def assert_names_the_lost(process: Process, rank: int, lost: int, of: int) -> No
 def test_ranks_that_lose_one_name_it_and_exit_with_5_and_the_run_resumes(
     tmp_path, launcher, programme, how
 ):
-    """A frozen process is to the others what one behind a cut link is: silent, never closed."""
+    """To the others a frozen process looks like one behind a cut link: silent, but not closed."""
     if how == "frozen":  # waits for timeouts
         programme.require_full()
     tries = programme.count(quick=1, full=3)
@@ -199,7 +199,7 @@ loop.make_update = note
 def test_ranks_with_unequal_data_share_each_update_and_learn_what_one_learns(
     tmp_path, launcher, programme
 ):
-    """Updates of one pair leave ranks without any: they take part all the same."""
+    """Updates of one pair leave some ranks without any, but they still take part."""
     write_corpus(tmp_path, pairs=11)
     options = (
         *("model.dropout=0.0", "training.batch_tokens=9", "training.max_epochs=2"),
@@ -312,7 +312,7 @@ FastOutput.losses = losses
 
 
 def test_a_rank_out_of_memory_ends_the_run_for_all(tmp_path, launcher, programme):
-    """No batch is left out in silence, and no rank waits for the one that is gone."""
+    """No batch is silently skipped, and no rank waits for the one that is gone."""
     begin = time.monotonic()
     options = ("training.rank_timeout=20",)
     processes = start_ranks(launcher, tmp_path, "run", *options, ranks=2, before={1: NO_MEMORY})

@@ -1,4 +1,4 @@
-"""Row 29: a score that would mislead is warned of, and says how it was got."""
+"""Row 29: a misleading score causes a warning, and every score says how it was computed."""
 
 import json
 import random
@@ -23,7 +23,7 @@ PUNCTUATION = re.compile(r"([.,;:!?])")
 
 
 def tokenized(line: str) -> str:
-    """Every mark a word of its own, as the tokenizers of old left text."""
+    """Every punctuation mark a word of its own, as old tokenizers left text."""
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
     return Tokenizer13a()(line)

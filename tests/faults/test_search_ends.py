@@ -1,4 +1,4 @@
-"""Models that never end, repeat themselves or yield NaN: real folders, through the command."""
+"""Models that never end, repeat themselves or yield NaN: real folders and the real command."""
 
 import json
 import time
@@ -21,7 +21,7 @@ FACTOR, OFFSET = 2, 7
 
 
 def spoilt(folder: Path, change) -> Path:
-    """Change the weights of a model folder; its checksums are made anew."""
+    """Change the weights of a model folder, and recompute its checksums."""
     file = folder / "model.safetensors"
     tensors = load_tensors(file)
     change(tensors)
@@ -62,7 +62,7 @@ def test_a_model_that_never_ends_is_cut_at_the_limit_and_flagged(
             assert record["finished"] == (record["source"] == "")
             if record["source"]:
                 length = len(loaded.source.encode(record["source"])) + 1
-                # score = mean per piece: the pieces written are the whole limit, and no more
+                # score = mean per piece: exactly as many pieces were generated as the limit allows
                 written = record["logprob"] / record["score"]
                 assert round(written) == FACTOR * length + OFFSET
     programme.record(
@@ -90,7 +90,7 @@ def test_a_model_that_yields_nan_exits_with_4(make_model_folder, launcher, progr
 def test_a_model_in_a_loop_is_flagged_and_the_repetition_rule_helps(
     make_model_folder, launcher, programme, kind
 ):
-    """It says one piece again and again, knows two hundred others, and no end."""
+    """It repeats one piece, could choose two hundred others, and never ends."""
     if kind != KINDS[1]:
         programme.require_full()
 
@@ -104,7 +104,7 @@ def test_a_model_in_a_loop_is_flagged_and_the_repetition_rule_helps(
         process = translate(launcher, model, LINES, *kind, *options)
         assert process.wait() == 0, process.errors
         records = [json.loads(line) for line in process.output.splitlines()]
-        assert len(records) == len(LINES)  # no search died of the rule
+        assert len(records) == len(LINES)  # no search failed because of the rule
         filled = [record for record in records if record["source"]]
         assert all(record["text"] for record in filled)
         assert not any(record["repeats"] for record in records if not record["source"])

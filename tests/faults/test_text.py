@@ -1,4 +1,4 @@
-"""Rows 1 to 6: nothing that a text file can hold loses a line, or ends in a traceback."""
+"""Rows 1 to 6: nothing that a text file can hold loses a line or causes a traceback."""
 
 import gzip
 import io
@@ -59,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def parallel(chance: random.Random, lines: int) -> tuple[list[str], list[str]]:
-    """Lines of which the longer have longer translations."""
+    """Lines whose translations have corresponding lengths."""
     sizes = [chance.randrange(2, 40) for _ in range(lines)]
     translated = [max(1, round(size * chance.uniform(0.9, 1.3))) for size in sizes]
     return ["ab " * size for size in sizes], ["uvw" * size for size in translated]
@@ -120,7 +120,7 @@ def test_unequal_counts_are_refused_by_every_command_with_a_guess_where(
 
 
 def without_runs(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, but for the lock and the log of a run."""
+    """The contents of a folder, except for the lock and the log of a run."""
     return {name: data for name, data in contents(folder).items() if not name.startswith("run/")}
 
 
@@ -156,7 +156,7 @@ TEXTS = st.lists(
 
 
 def check_lines(text: str, *, packed: bool) -> None:
-    """Hold a file, or a packed one, and standard input against what the text says by itself."""
+    """Compare the lines of a file, plain or gzip, and standard input with those of the text."""
     data = text.encode("utf-8", "replace")
     records = data.decode().split("\n")
     expected = [line.removesuffix("\r") for line in (records if records[-1] else records[:-1])]
@@ -209,7 +209,7 @@ def test_lines_in_are_lines_out_whatever_they_contain(separator, folder, model_f
         assert piped.log.count("lines end in CR LF") == 1
 
 
-# --- row 3: bytes that are no text -------------------------------------------------------------
+# --- row 3: bytes that are not text ------------------------------------------------------------
 
 LOCALES = {
     "C.UTF-8": {"LC_ALL": "C.UTF-8"},
@@ -384,7 +384,7 @@ _LIMIT = 12 << 30
 
 
 def measured(*arguments: object, stdin: bytes = b"") -> tuple[int, bytes, str, int]:
-    """Run a command with limited memory; exit code, output, log, and peak of memory in bytes."""
+    """Run a command with limited memory; return code, output, log, and peak memory in bytes."""
     command = [sys.executable, "-m", "nmt.cli", *map(str, arguments)]
     Path("stdin").write_bytes(stdin)
     with (
@@ -494,7 +494,7 @@ def test_unseen_scripts_and_emoji_are_translated_without_a_crash(model_folder, p
     programme.record(6, "a line of each script: translated; cut and joined", tries=len(chosen))
 
 
-# --- what is missing ---------------------------------------------------------------------------
+# --- missing files -----------------------------------------------------------------------------
 
 
 def test_a_missing_text_is_named_before_any_output_is_started(folder, model_folder):

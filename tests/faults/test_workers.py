@@ -1,6 +1,6 @@
-"""Processes that nmt starts by itself, killed: the parts of a benchmark, and the compiler.
+"""Killed processes that nmt started itself: the parts of a benchmark, and the compiler.
 
-Batches are made by a thread of the process and not by workers, so there is none of those to kill.
+Batches are made by a thread rather than by worker processes, so there are none of those to kill.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Commands in this very process, one after another: bytes in, bytes and exit code out."""
+"""Commands run inside this process, one after another: bytes in, bytes and exit code out."""
 
 import contextlib
 import io
@@ -49,7 +49,7 @@ def nmt(*arguments: object, stdin: bytes = b"") -> Outcome:
 
 @contextlib.contextmanager
 def built_once() -> Iterator[None]:
-    """Keep the commands' parsers, which are otherwise made anew at each run."""
+    """Keep the commands' parsers, which are otherwise rebuilt at each run."""
     app, logger = main.app, logging.getLogger("nmt")
     former = logger.handlers, logger.level, logger.propagate
     main.app = typer.main.get_command(app)  # type: ignore[assignment]
@@ -61,7 +61,7 @@ def built_once() -> Iterator[None]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, by path."""
+    """The contents of a folder, by path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

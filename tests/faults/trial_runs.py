@@ -1,4 +1,4 @@
-"""A run that is stopped again and again, and what must be left of it each time."""
+"""A run that is stopped again and again, and what must remain of it each time."""
 
 import itertools
 import json
@@ -28,12 +28,12 @@ _NUMBERS = itertools.count()
 
 
 class Run:
-    """A run of the tiny corpus in a folder, as others leave it.
+    """A run on the tiny corpus in a folder, where earlier processes may have left files.
 
     Args:
         folder: of the corpus and the run; made if it is missing.
-        settings: of the configuration, beside `SETTINGS`.
-        log: where a process leaves what it says; beside the run, unless told otherwise.
+        settings: of the configuration, in addition to `SETTINGS`.
+        log: folder for the output of a process; beside the run by default.
     """
 
     def __init__(self, folder: Path, *settings: str, log: Path | None = None) -> None:
@@ -61,9 +61,9 @@ class Run:
         return Process(self.command(updates, setup=setup), self.log).go()
 
     def survivor(self) -> int:
-        """Return from which update the run would be resumed; 0 = from none.
+        """Return the update from which the run would be resumed; 0 = none.
 
-        Strays are swept in a copy, so that the next process has its own to sweep.
+        Strays are swept in a copy, so that the next process still has them to sweep.
         """
         copy = self.log / f"copy{next(_NUMBERS)}"
         if not (self.folder / "checkpoints").exists():
@@ -95,7 +95,7 @@ class Run:
         return [str(path.relative_to(self.folder)) for path in hidden]
 
     def stored(self, update: int) -> dict[str, int]:
-        """Return the size of each file that must outlive a fault: of a checkpoint and the model."""
+        """Return the size of each file that must survive a fault: of a checkpoint and the model."""
         folders = checkpoint_path(self.folder, update), self.folder / "model"
         return {
             str(folder.relative_to(self.folder) / name): (folder / name).stat().st_size
@@ -104,19 +104,19 @@ class Run:
         }
 
     def bytes_lost(self, stored: dict[str, int], saved: int, survivor: int) -> int:
-        """Return how much of what was stored is gone, and was not replaced by what is newer.
+        """Return how many of the stored bytes are gone without being replaced by newer files.
 
         Args:
             stored: before the fault, from `stored`.
-            saved: from which update the run would have been resumed before the fault.
-            survivor: from which it is resumed now.
+            saved: the update from which the run would have been resumed before the fault.
+            survivor: the update from which it is resumed now.
         """
         whole = {"checkpoints": survivor >= saved, "model": is_whole(self.folder / "model")}
         return sum(size for name, size in stored.items() if not whole[name.split("/")[0]])
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a folder is what its manifest says."""
+    """Whether a folder matches its manifest."""
     try:
         verify_checksums(folder)
     except ModelError:
@@ -125,6 +125,6 @@ def is_whole(folder: Path) -> bool:
 
 
 def resumed_from(errors: str) -> int | None:
-    """Return what a process says it has resumed from; 0 = nothing, None = it does not say."""
+    """Return the update a process says it has resumed from; 0 = none, None = it does not say."""
     found = re.search(r"resume: (?:from update-(\d+)|no checkpoint)", errors)
     return int(found[1] or 0) if found else None

@@ -1,4 +1,4 @@
-"""Cells equal torch's, and do at the extremes what their equations say."""
+"""Cells equal torch's, and follow their equations at the extremes."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def run(cell: Cell, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def copy_into(cell: Cell, theirs: nn.RNNBase) -> None:
-    """Give torch's layer the cell's weights; its second bias, which ours has not, stays zero."""
+    """Give torch's layer the cell's weights; its second bias, which ours lacks, stays zero."""
     with torch.no_grad():
         theirs.weight_ih_l0.copy_(cell.input.weight)
         theirs.weight_hh_l0.copy_(cell.recurrent.weight)
@@ -113,7 +113,7 @@ def test_reset_before_the_product_follows_cho_et_al():
 
 
 def test_negating_the_update_gate_turns_keeping_into_writing():
-    """A paper in which z writes: h' = z * n + (1 - z) * h."""
+    """Some papers let z write: h' = z * n + (1 - z) * h."""
     cell, negated = make(GruCell(3, 4)), GruCell(3, 4).double()
     negated.load_state_dict(cell.state_dict())
     with torch.no_grad():

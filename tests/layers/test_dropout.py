@@ -18,7 +18,7 @@ def test_dropout_keeps_the_mean_and_zeroes_the_given_fraction():
 
 @pytest.mark.parametrize("rate", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999999])
 def test_values_are_kept_at_the_rate_and_independently(rate):
-    """Four values share a draw of the generator; none tells of another."""
+    """Four values share a draw of the generator, yet are independent of each other."""
     torch.manual_seed(1)
     keep = keep_mask((250_000, 4), rate, torch.device("cpu")).double()
     spread = (rate * (1 - rate)) ** 0.5

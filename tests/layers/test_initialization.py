@@ -37,7 +37,7 @@ def test_spectral_radius_of_every_gate_is_c_over_gamma(cell):
     ids=["tanh", "sigmoid", "gru", "lstm"],
 )
 def test_sparse_units_have_15_recurrent_inputs_and_every_gate_the_same_radius(cell):
-    # In float32, one draw in 2 ** 24 is an exact zero: rare, but not never.
+    # In float32, one draw in 2 ** 24 is an exact zero: rare, but possible.
     initialize_sparse(cell.double(), nonzeros=15, radius=0.95)
 
     assert ((cell.recurrent.weight != 0).sum(dim=1) == 15).all()

@@ -1,6 +1,6 @@
-"""The encoder-decoder once more, in NumPy, from the published equations and one word at a time.
+"""A second encoder-decoder, in NumPy, from the published equations and one word at a time.
 
-Nothing is shared with `nmt` but the names of the weights and the configuration. Sentences are
+It shares only the names of the weights and the configuration with `nmt`. Sentences are
 read one by one at their own lengths: there are no batches, no padding and no masks, no products
 over several positions. All functions are analytic, so that weights may be complex:
 the imaginary part of f(w + i h v) / h is the slope of f along v, exact to rounding (Squire and

@@ -1,4 +1,4 @@
-"""A decoder hands its attention to whoever reads it, over whole targets as step by step."""
+"""A decoder returns its attention weights, the same over whole targets as step by step."""
 
 import copy
 

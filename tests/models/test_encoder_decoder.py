@@ -140,7 +140,7 @@ def test_padding_of_the_source_changes_nothing():
 
 @pytest.mark.parametrize("bridge", ["last", "mean"])
 def test_under_autocast_the_first_state_is_in_the_precision_of_the_weights(bridge):
-    """An LSTM sums up in its state."""
+    """An LSTM accumulates in its cell state."""
     model = make(bridge=bridge).float()
     with torch.autocast("cpu", torch.bfloat16):
         state = model.start(model.encode(*source_batch()))
@@ -190,7 +190,7 @@ def test_never_reading_the_reference_is_free_running(attention):
 
 
 def test_scheduled_sampling_decides_for_every_token_of_every_sentence():
-    """Each row and each column has references and own choices."""
+    """Each row and each column has both reference and sampled pieces."""
     model = make()
     batch, length = 20, 20
     source = torch.randint(4, VOCAB, (batch, 3))
@@ -208,7 +208,7 @@ def test_scheduled_sampling_decides_for_every_token_of_every_sentence():
     own = torch.stack(read[1:], dim=1) != 5  # [batch, length - 1]
 
     share = own.double().mean().item()
-    assert 0.3 < share < 0.6  # half the coins; a few own choices equal the reference
+    assert 0.3 < share < 0.6  # half of the draws; a few sampled pieces equal the reference
     assert ((own.any(dim=0)) & (~own).any(dim=0)).all()
     assert ((own.any(dim=1)) & (~own).any(dim=1)).all()
 

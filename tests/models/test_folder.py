@@ -57,14 +57,14 @@ def test_the_folder_holds_the_documented_files(model_folder):
     assert "29,000" in card
     assert "BLEU (valid): 38.20" in card
     assert "nmt translate MODEL -i text.en -o text.it" in card
-    assert 'Translator.load("MODEL")' in card  # not from inside the folder, where code may lie
+    assert 'Translator.load("MODEL")' in card  # not from inside the folder, which may contain code
 
 
 @pytest.mark.parametrize("reader", ["describe_model_folder", "load_tensors"])
 def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(
     make_model_folder, copied, monkeypatch, reader
 ):
-    """A run ships other weights; the checksums then seem wrong, or the rest is of the former."""
+    """A run ships new weights meanwhile: checksums then seem wrong, or files are of two models."""
     other = make_model_folder(joint=False)
     expected = load_model_folder(other)
     read, calls = getattr(module, reader), []

@@ -149,7 +149,7 @@ def check_features(
     weights: Weights,
     within: float,
 ) -> None:
-    """Hold the whole-sequence path and the loop of steps against the reference."""
+    """Compare the whole-sequence path and the loop of steps with the reference."""
     memory = model.encode(*padded([source for source, _ in pairs]))
     target_in, mask = padded([[BOS, *target[:-1]] for _, target in pairs])
     at_once = model.decode(memory, target_in)
@@ -182,7 +182,7 @@ def check_gradients(
     within: float,
     seed: int,
 ) -> None:
-    """Hold loss and gradients against the reference: one random direction for each weight."""
+    """Compare loss and gradients with the reference: one random direction for each weight."""
     source, source_mask = padded([source for source, _ in pairs])
     target_in, _ = padded([[BOS, *target[:-1]] for _, target in pairs])
     target, target_mask = padded([target for _, target in pairs])

@@ -1,4 +1,4 @@
-"""With a part of its pieces a model has its own probabilities, renormalised over the part."""
+"""With a shortlist a model has its usual probabilities, renormalised over the shortlist."""
 
 import pytest
 import torch

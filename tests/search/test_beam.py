@@ -59,7 +59,7 @@ def test_a_beam_as_wide_as_the_space_finds_what_exhaustive_search_finds(
 
 
 def write_greedily(scorer, source, mask, limit: int) -> tuple[list[int], float]:
-    """The most likely piece, again and again, of one sentence: pieces and log-probability."""
+    """Greedy translation of one sentence: pieces and log-probability."""
     state, pieces, total = scorer.start(source, mask, copies=1), [BOS], 0.0
     while len(pieces) <= limit and pieces[-1] != EOS:
         scored = scorer.step(torch.tensor(pieces[-1:]), state)

@@ -1,4 +1,4 @@
-"""Sentences may join a search that is under way, and leave it: each gets what it gets alone."""
+"""Sentences may join a running search, and leave it: each gets the same result as alone."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ def sentence_of(batch: tuple[torch.Tensor, torch.Tensor], row: int):
 
 
 def find_while_joining(scorer: Scorer, batch, config: SearchConfig, *, keep_attention: bool):
-    """Search with two sentences at first, to which another comes at every second step."""
+    """Search with two sentences at first, which another joins at every second step."""
     begin = partial(start, scorer, config=config, keep_attention=keep_attention)
     waiting = list(range(2, len(batch[0])))
     decoding = begin(*sentence_of(batch, 0), keys=[0]).concat(

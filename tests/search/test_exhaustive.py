@@ -27,7 +27,7 @@ class Task:
     fixed_shape: bool
 
     def limits(self, sentence: int) -> tuple[int, int]:
-        """Least and most pieces of a translation, end symbol included."""
+        """Minimum and maximum number of pieces of a translation, end symbol included."""
         length, chosen = self.lengths[sentence], self.options
         longest = math.floor(chosen.max_length_factor * length + chosen.max_length_offset)
         shortest = math.floor(chosen.min_length_factor * length + chosen.min_length_offset)

@@ -83,7 +83,7 @@ def test_a_wide_beam_finds_the_best_hypotheses_without_repeated_ngrams():
 
 @pytest.mark.parametrize("kind", KINDS, ids=["greedy", "beam", "sample"])
 def test_a_hypothesis_with_no_other_piece_left_may_repeat_itself(kind):
-    """Two words, no end: after both the rule would leave nothing at all."""
+    """With two words and no end symbol, the rule would leave nothing after both."""
     table = changed(random_table(sentences=3, positions=3, vocab=6), never_end)
     found = search(
         TableScorer(table), *batch_of([0, 1, 2], [3, 3, 3]), options(**kind, no_repeat_ngram=1)

@@ -1,4 +1,4 @@
-"""What each rule closes and adds, by its definition."""
+"""Each rule closes pieces and changes scores by its definition."""
 
 import math
 
@@ -14,7 +14,7 @@ from nmt.text.vocabulary import BOS, EOS, PAD, UNK
 
 
 def history_of(*rows: list[int]) -> History:
-    """Rows that have written the given pieces."""
+    """The history of rows that have generated the given pieces."""
     width = max(map(len, rows)) + 1
     pieces = [[PAD] * (width - 1 - len(row)) + [BOS, *row] for row in rows]
     return History(np.array(pieces), np.array([len(row) for row in rows]), None)

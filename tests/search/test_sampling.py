@@ -139,7 +139,7 @@ def test_the_shortest_samples_have_the_minimum_length():
 
 @pytest.mark.parametrize("fixed_shape", [False, True])
 def test_sentences_whose_samples_have_ended_leave_the_batch(fixed_shape):
-    """The first sentence can but end, the second never does."""
+    """The first sentence can only end, the second never does."""
     table = torch.full((2, 1, 6, 6), -torch.inf)
     table[0, ..., EOS] = table[1, ..., 4] = 0.0
     scorer = TableScorer(table)
@@ -148,7 +148,7 @@ def test_sentences_whose_samples_have_ended_leave_the_batch(fixed_shape):
 
 
 def test_a_stuck_sentence_does_not_stop_another():
-    """To the first sentence nothing is left after a piece; the second goes on without UNK."""
+    """After one piece the first sentence has none left; the second continues without UNK."""
     table = torch.full((2, 2, 6, 6), -torch.inf)
     table[:, 0, :, 4] = table[1, 1, :, 5] = 0.0
     (stuck,), (other,) = search(TableScorer(table), *batch_of([0, 1], [3, 3]), options())

@@ -47,7 +47,7 @@ def test_a_missing_or_damaged_json_file_is_named(tmp_path):
 
 
 def test_a_pipe_or_folder_is_never_replaced_by_a_file(tmp_path):
-    # A pipe stands in for a device: should the rule be broken, no machine loses its /dev/null.
+    # A pipe stands in for a device, so that a failing test never deletes /dev/null.
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):

@@ -68,7 +68,7 @@ LIBRARIES = {
 
 @pytest.fixture(params=LIBRARIES)
 def library(request, monkeypatch):
-    """Let the test see a system that can exchange two names, and others that cannot."""
+    """Simulate a system that can exchange two names, and others that cannot."""
     replacement = LIBRARIES[request.param]
     if replacement is not None:
         monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: replacement)
@@ -108,7 +108,7 @@ def test_a_folder_exists_at_any_moment_while_it_is_replaced(tmp_path, monkeypatc
 
 
 def replace_in_vain(final):
-    """Replace a folder, which the disk is to refuse; the old one is then there, and alone."""
+    """Try to replace a folder on a failing disk; check that only the old one remains."""
     filled(final)
     with (
         pytest.raises(ResourceError, match=r"need 2\.0 MB in .* the disk reports an input/out"),
@@ -181,7 +181,7 @@ def test_every_file_and_folder_is_on_the_disk_before_the_name_appears(tmp_path, 
     with new_folder(tmp_path / "run") as temporary:
         (temporary / "inner").mkdir()
         (temporary / "inner" / "plain").write_text("not by this module")
-        os.mkfifo(temporary / "pipe")  # is no content: neither waited for nor in the manifest
+        os.mkfifo(temporary / "pipe")  # not content: neither waited for nor in the manifest
     before = synced[: synced.index("renamed")]
     assert {str(temporary / name) for name in (".", "inner", "inner/plain")} <= set(before)
     assert not any("pipe" in name for name in synced)
@@ -250,7 +250,7 @@ def test_a_folder_with_foreign_files_is_not_replaced(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "no checksum\n", f"{'0' * 64}  gone\n"])
 def test_a_folder_whose_manifest_is_damaged_is_replaced_and_kept(tmp_path, caplog, content):
-    """Nobody can tell what in it is not ours."""
+    """Without a valid manifest, foreign files cannot be recognised."""
     folder = filled(tmp_path / "model")
     (folder / CHECKSUMS).write_text(content)
     require_replaceable(folder)
@@ -311,7 +311,7 @@ def test_half_deleted_folders_are_not_taken_for_foreign_files(tmp_path, monkeypa
 
 @pytest.mark.parametrize("foreign", [False, True])
 def test_sweeping_keeps_foreign_files_of_a_replaced_folder(tmp_path, foreign):
-    """As a process leaves it that is killed after the second rename."""
+    """A process that is killed after the second rename leaves such a folder."""
     aside = tmp_path / ".model.0123456789ab.replaced"
     for folder in (tmp_path / "model", aside):
         with new_folder(folder) as made:

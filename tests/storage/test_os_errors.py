@@ -17,7 +17,7 @@ from nmt.storage.os_errors import explain_write_errors, format_size
             "the disk is full; free some space or choose a folder on another disk.",
         ),
         (
-            errno.ESTALE,  # as the system calls it: nobody foresaw it
+            errno.ESTALE,  # an unforeseen error, in the words of the system
             "the system says: Stale file handle; check its log, or choose another disk.",
         ),
     ],

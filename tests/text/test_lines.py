@@ -49,7 +49,7 @@ def read_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bad_lines_count_as_lines(data, write, caplog):
-    """Whatever becomes of them, there are as many lines, and the good ones are the same."""
+    """However they are handled, the number of lines and the good lines stay the same."""
     path = write(data)
     count = count_lines(path)
     skipped, replaced = (list(read_lines(path, bad_lines=way)) for way in ("skip", "replace"))

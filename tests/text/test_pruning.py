@@ -1,4 +1,4 @@
-"""What remains of a subword model cuts its text exactly as the whole model does."""
+"""A pruned subword model segments its text exactly as the whole model does."""
 
 import random
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def folder(request, tmp_path_factory) -> Path:
 
 
 def pruned(folder: Path, kind: str, lines: Sequence[str], path: Path) -> tuple[Subword, Subword]:
-    """Return the whole model, and what is left of it for `lines`."""
+    """Return the whole model, and the model that is pruned to `lines`."""
     whole = Subword.load(folder / kind)
     used = UsedPieces(whole)
     for line in lines:

@@ -84,7 +84,7 @@ def test_bpe_dropout_drops_merges_at_the_given_rate():
 def dropout_probabilities(
     symbols: tuple[str, ...], pieces: PieceTable, rate: float
 ) -> dict[tuple[str, ...], float]:
-    """Return how likely each end is, from every subset of merges that may be dropped."""
+    """Return the probability of each segmentation, over every subset of dropped merges."""
     places = [p for p in range(len(symbols) - 1) if symbols[p] + symbols[p + 1] in pieces.ids]
     ends: dict[tuple[str, ...], float] = {}
     for dropped in product([True, False], repeat=len(places)):
@@ -174,7 +174,7 @@ def test_without_dropout_merges_equal_those_of_sentencepiece(trained):
 
 
 def test_a_very_long_word_is_merged_in_parts_of_512_characters():
-    """All of it at once would take time with the square of its length."""
+    """Merging all of it at once would take time quadratic in its length."""
     sampler = BpeDropout(table({"a": -3.0, "b": -2.0, "ba": -1.0}), 0.0)
     a, b, ba = FIRST, FIRST + 1, FIRST + 2
     whole, rest = [a, *[ba] * 255, b], [a, *[ba] * 87, b]

@@ -44,7 +44,7 @@ def test_a_line_is_passed_on_before_the_next_one_arrives():
 
     def typed() -> Iterator[str]:
         yield "first"
-        assert answered.wait(10), "nothing was handed on while waiting for the second line"
+        assert answered.wait(10), "nothing was passed on while waiting for the second line"
         yield "second"
 
     windows = prompt_windows(typed(), 100)

@@ -1,4 +1,4 @@
-"""A GPU for machines without one: a device of its own name, on which the CPU does the work.
+"""A GPU for machines without one: a device with a name of its own, whose work is done by the CPU.
 
 What a model computes there is what it computes on the CPU, but for the rules of a second device: a
 tensor lies on one of the two, no operation takes tensors of both but a copy, NumPy and compiled
@@ -60,7 +60,7 @@ class OnGpu(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do what a tensor of CUDA can and a wrapper cannot, and hand sequences to cuDNN."""
+        """Do what a CUDA tensor can and a wrapper cannot, and hand sequences to cuDNN."""
         kwargs = kwargs or {}
         if func in (Tensor.data_ptr, Tensor.tolist):
             return func(args[0].inner)
@@ -109,7 +109,7 @@ def _cast(arguments: Any, dtype: torch.dtype) -> Any:
 
 
 class _Module(backend_registration._DummyBackendModule):
-    """What torch asks of `torch.imagined`."""
+    """What torch expects of `torch.imagined`."""
 
     def __init__(self) -> None:
         self.restored: list[Tensor] = []
@@ -124,14 +124,14 @@ class _Module(backend_registration._DummyBackendModule):
         return torch.cat([torch.get_rng_state(), torch.ones(1, dtype=torch.uint8)])
 
     def set_rng_state(self, state: Tensor, device: torch.device) -> None:
-        """Go on as the generator would have from there."""
+        """Restore the state of the generator."""
         torch.set_rng_state(state[:-1])
         self.restored.append(state)
 
 
 @cache
 def _register() -> list[torch.library.Library]:
-    """Make the device known to torch, once and for all in a process.
+    """Register the device with torch, once and for all in a process.
 
     From then on `torch.accelerator` names it, and `pin_memory` would look for it.
     """
@@ -148,7 +148,7 @@ def _register() -> list[torch.library.Library]:
             packet, _, overload = name.partition(".")
             operation = getattr(getattr(torch.ops.aten, packet), overload or "default")
             operations.impl(name, partial(_autocast, operation, dtype), "AutocastPrivateUse1")
-    return [operations, everything]  # what they know ends with them
+    return [operations, everything]  # the registrations end with them
 
 
 def _allocate(make: Callable[..., Tensor], *sizes: Any, dtype: Any = None, **_: Any) -> Tensor:

@@ -188,7 +188,7 @@ def test_a_truncated_manifest_counts_as_damage(tmp_path, name):
 
 def test_a_new_run_has_nothing_to_resume(tmp_path):
     assert find_resumable(tmp_path) is None
-    (tmp_path / "checkpoints").mkdir()  # by a first save that was cut short
+    (tmp_path / "checkpoints").mkdir()  # left by an interrupted first save
     assert find_resumable(tmp_path) is None
 
 

@@ -1,4 +1,4 @@
-"""On a second device everything is as on the CPU; see `imagined_gpu`.
+"""Results on a second device equal those on the CPU; see `imagined_gpu`.
 
 Plain and fast modules there are both compared with plain modules on the CPU.
 """
@@ -179,7 +179,7 @@ def test_scores_of_given_translations_equal_those_of_the_cpu(gpu, fast):
 
 @pytest.mark.parametrize("make_cell", [LstmCell, GruCell, RnnCell])
 def test_cudnn_never_computes_in_float16(gpu, make_cell):
-    """Autocast would have it do so, also where bfloat16 is asked for."""
+    """Autocast would make it do so, even where bfloat16 is requested."""
     cell, inputs = make_cell(3, 4), torch.randn(2, 5, 3)
     for weight in cell.parameters():
         torch.nn.init.normal_(weight)
@@ -196,7 +196,7 @@ def test_cudnn_never_computes_in_float16(gpu, make_cell):
 def train(
     folder: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device, *overrides: str
 ) -> list[dict[str, Any]]:
-    """Train the tiny experiment; return what the run says of itself."""
+    """Train the tiny experiment; return the metrics of the run."""
     monkeypatch.setattr(distributed, "_device", lambda wanted, rank: device)
     run = folder / device.type
     assert run_training(tiny(folder, *overrides), run, RunOptions()) == 0

@@ -1,4 +1,4 @@
-"""Slow tests: tasks that a sound model must learn, and claims that must show."""
+"""Slow tests: tasks that a correct model must learn, and claims that must be confirmed."""
 
 import json
 import random

@@ -31,7 +31,7 @@ def test_another_number_of_ranks_is_seeded_reproducibly_and_reported(caplog):
             restore_random_states(states, World(rank=rank, size=2))
         drawn.append(torch.rand(5).tolist())
     assert drawn[0] == drawn[2] != drawn[1]
-    assert len(caplog.messages) == 2  # rank 0 alone speaks
+    assert len(caplog.messages) == 2  # only rank 0 logs
     assert "resumed with 2 processes on cpu, saved with 1" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""A whole training run: resuming, limits, refusals, what it ships."""
+"""A whole training run: resuming, limits, refusals, and what it ships."""
 
 import json
 import os
@@ -44,7 +44,7 @@ EVERYTHING = (
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path, cell):
-    """7 + 6 + 7 updates, cut in the middle of an epoch, against 20 at once."""
+    """7 + 6 + 7 updates, interrupted in the middle of an epoch, against 20 at once."""
     options = (*EVERYTHING, f"model.encoder.cell={cell}", f"model.decoder.cell={cell}")
     whole = train(tmp_path, "whole", *options)
     for updates in (7, 13, 20):
@@ -205,7 +205,7 @@ def test_a_non_finite_gradient_is_skipped_and_then_ends_the_run(tmp_path):
     ids=["save", "validation", "no loss", "a loss beyond measure"],
 )
 def test_diverged_weights_are_never_saved(tmp_path, monkeypatch, rate, interval, what):
-    """One huge step after a sound checkpoint ends the run; nothing is overwritten."""
+    """One huge step after a good checkpoint ends the run; nothing is overwritten."""
     train(tmp_path, "run", "training.optimizer=sgd", "training.max_updates=2", interval)
     monkeypatch.setattr(step, "learning_rate", lambda *_: rate)
     with pytest.raises(DivergenceError, match=rf"update 4: .*{what}.*learning_rate \(now 0\.01\)"):
@@ -217,7 +217,7 @@ def test_diverged_weights_are_never_saved(tmp_path, monkeypatch, rate, interval,
 
 
 def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, monkeypatch):
-    """Neither a line that preparation skipped, nor what happens to the files later, ends a run."""
+    """Neither a line that preparation skipped, nor a later change of the files, ends a run."""
     experiment = tiny(tmp_path, "validation.metric=bleu", "validation.every=10")
     with (tmp_path / "valid.xx").open("ab") as source, (tmp_path / "valid.yy").open("ab") as target:
         source.write(b"a \xe9\n")
@@ -296,7 +296,7 @@ def test_a_plateau_lowers_the_rate_and_returns_to_the_best_weights(tmp_path, cap
     assert "going back to the weights of update-000002" in caplog.text
     best = load_tensors(run / "checkpoints/update-000002/model.safetensors")
     last = load_tensors(run / "checkpoints/update-000006/model.safetensors")
-    for name, weight in last.items():  # two whole steps lay between, and were undone
+    for name, weight in last.items():  # two updates at full rate lay between, and were undone
         torch.testing.assert_close(weight, best[name], rtol=0, atol=1e-6)
 
 
@@ -319,7 +319,7 @@ def test_a_run_interrupted_where_the_rate_falls_returns_to_the_best_weights(tmp_
     best = load_tensors(runs[0] / "checkpoints/update-000002/model.safetensors")
     assert not torch.equal(
         second["output.project.weight"], best["output.project.weight"]
-    )  # the scored ones
+    )  # the two scored checkpoints
 
 
 @pytest.mark.parametrize("whole", [0, 1])
@@ -505,7 +505,7 @@ def test_a_signal_saves_and_ends_with_its_code(tmp_path, number, code):
 
 
 def test_a_signal_to_torchrun_saves_as_well(tmp_path):
-    """torchrun passes SIGTERM on to both ranks; one checkpoint comes of it, and it resumes."""
+    """torchrun passes SIGTERM on to both ranks; one checkpoint results, and the run resumes."""
     options = ("training.max_updates=1000000", "training.save_every=1000000")
     process = start(tmp_path, tmp_path / "run", *options, ranks=2)
     wait_for(tmp_path / "run" / "metrics.jsonl", process)
@@ -524,7 +524,7 @@ def test_a_signal_to_torchrun_saves_as_well(tmp_path):
 
 
 def test_two_ranks_learn_what_one_learns(tmp_path):
-    """The same global updates, dealt to two processes over gloo, give the same losses."""
+    """The same global updates, split between two processes over gloo, give the same losses."""
     options = ("model.dropout=0.0", "training.max_updates=6", "validation.every=3")
     losses = []
     for ranks in (1, 2):

@@ -44,7 +44,7 @@ def test_the_second_signal_ends_the_process_at_once():
     ("kinds", "code"), [("SIGTERM SIGTERM", 143), ("SIGTERM SIGHUP", 129), ("SIGHUP SIGTERM", 129)]
 )
 def test_signals_at_the_same_moment_are_one_request(kinds, code):
-    """As `timeout` sends them, and a system that ends a session; Python takes the lower first."""
+    """`timeout` and the end of a session send them so; Python handles the lower number first."""
     script = (
         "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
         "with GracefulStop() as stop:\n"
