@@ -36,8 +36,8 @@ class RnnCell(nn.Module):
     """h' = phi(W x + U h + b) (Elman, 1990).
 
     Args:
-        input_size: values of the input.
-        hidden_size: values of the state.
+        input_size: size of the input.
+        hidden_size: size of the state.
         activation: phi: "tanh", "relu", "sigmoid" or "identity".
     """
 
@@ -77,8 +77,8 @@ class GruCell(nn.Module):
     with W_z, U_z and b_z negated.
 
     Args:
-        input_size: values of the input.
-        hidden_size: values of the state.
+        input_size: size of the input.
+        hidden_size: size of the state.
         reset: where the reset gate acts; "after" is what torch and cuDNN compute.
     """
 
@@ -122,8 +122,8 @@ class LstmCell(nn.Module):
         c' = f * c + i * g,  h' = o * tanh(c')
 
     Args:
-        input_size: values of the input.
-        hidden_size: values of the state.
+        input_size: size of the input.
+        hidden_size: size of the state.
         forget_bias: initial bias of the forget gate.
     """
 
@@ -165,8 +165,8 @@ class LayerNormLstmCell(nn.Module):
     and a shift of its own; the shift of the first one is the bias b of the paper.
 
     Args:
-        input_size: values of the input.
-        hidden_size: values of the state.
+        input_size: size of the input.
+        hidden_size: size of the state.
         forget_bias: initial shift of the forget gate.
     """
 

@@ -21,7 +21,7 @@ def cells_of(model: nn.Module) -> Iterator[Cell]:
 
 
 def recurrent_blocks(model: nn.Module) -> Iterator[tuple[Tensor, float]]:
-    """Yield each gate's recurrent weights [hidden, hidden] and its activation's largest slope."""
+    """Yield each gate's recurrent weights [hidden, hidden] and largest activation slope."""
     for cell in cells_of(model):
         yield from zip(cell.recurrent.weight.chunk(len(cell.slopes)), cell.slopes, strict=True)
 

@@ -100,7 +100,7 @@ def build_encoder(
 
 
 def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> RecurrentDecoder:
-    """Build the decoder, with `embedding` as its input layer, for states of `memory_size`."""
+    """Build the decoder, with `embedding` as its input layer, for states of size `memory_size`."""
     decoder, dropout = config.decoder, config.dropout
     attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
     shape = decoder_shape(decoder, attends=attention is not None)

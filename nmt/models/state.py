@@ -92,8 +92,8 @@ class Decoded:
     features: Tensor
     """Input of the output layer, [batch, tgt_len, readout]."""
     attention: Tensor | None
-    """Weights over source positions, [batch, tgt_len, src_len]; None unless requested, and without
-    attention."""
+    """Weights over source positions, [batch, tgt_len, src_len]; None without attention, or if
+    not kept."""
 
 
 def stack_steps(steps: Sequence["Step"], *, keep_attention: bool) -> Decoded:

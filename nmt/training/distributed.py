@@ -1,4 +1,4 @@
-"""The processes that train one model together, as `torchrun` starts them.
+"""The processes that train one model together, as started by `torchrun`.
 
 A single process is a world of size 1, for which every function returns at once.
 """
@@ -32,13 +32,13 @@ class World:
     size: int = 1
     """Number of processes."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where this process computes."""
+    """Device of this process."""
     pulse: "Pulse | None" = field(default=None, compare=False, repr=False)
-    """Heartbeats of the ranks, beside their collectives; None = alone."""
+    """Heartbeats of the ranks; None for a single process."""
 
     @property
     def is_main(self) -> bool:
-        """This process writes the files and the log."""
+        """Whether this process writes the files and the log."""
         return self.rank == 0
 
 
@@ -49,12 +49,12 @@ def start_world(
     """Join the other processes that torchrun started, if any, until the end of the block.
 
     Args:
-        device: "auto" = CUDA if there is a GPU. On CUDA, each process of a host has a GPU of its
-            own and they communicate by NCCL; on the CPU, by gloo.
-        timeout: seconds before a process gives up on a silent peer, names it and ends; 10 or more.
+        device: "auto" = CUDA if there is a GPU. On CUDA, each process of a host has its own
+            GPU, and they communicate with NCCL; on the CPU, with gloo.
+        timeout: seconds before a process gives up on a silent peer and exits; at least 10.
 
     Raises:
-        UsageError: there is no GPU, or more processes on a host than GPUs.
+        UsageError: there is no GPU, or a host has more processes than GPUs.
         ResourceError: the other processes cannot be reached.
     """
     size = _from_environment("WORLD_SIZE", 1, least=1)
@@ -92,7 +92,7 @@ def start_world(
 
 
 def _from_environment(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
-    """Return a number that torchrun sets; the default without it."""
+    """Return a number from an environment variable of torchrun, or the default if it is unset."""
     text = os.environ.get(name)
     if text is None:
         return default
@@ -126,7 +126,7 @@ def _explain_loss(world: World) -> Iterator[None]:
     except RuntimeError as error:  # torch's for a dead peer, a broken connection or a timeout
         first_line = str(error).split("\n", maxsplit=1)[0]
         traceback.clear_frames(error.__traceback__)  # they hold objects that hold connections
-        _leave()  # ranks that wait for this one wake up
+        _leave()  # wakes up ranks that wait for this one
         lost = "the others" if world.pulse is None else world.pulse.name_lost()
         raise ResourceError(
             f"rank {world.rank} of {world.size} lost {lost} ({first_line}); "
@@ -147,7 +147,7 @@ def _leave() -> None:
 def all_reduce_gradients(parameters: Iterable[Tensor], world: World) -> None:
     """Replace every gradient by its sum over all ranks.
 
-    They travel in one buffer, in the order of `parameters`, which must be the same on all ranks.
+    They are sent in one buffer, in the order of `parameters`, which must be the same on all ranks.
     A parameter without a gradient on this rank counts as zero, as it may have one elsewhere.
     """
     if world.size == 1:
@@ -179,22 +179,22 @@ def all_reduce_sum(values: Sequence[float], world: World) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """What this rank has seen after an update; after `agree`, what holds for all ranks."""
+    """Observations of this rank after an update; after `agree`, those common to all ranks."""
 
     nll: float
     """Summed negative log-likelihood in nats; the sum over all ranks."""
     stop: bool
-    """A signal asked to stop, on any rank."""
+    """Whether a signal requested to stop; on any rank, after `agree`."""
     validate: bool
-    """Validation is due by the main rank's clock."""
+    """Whether a validation is due, by the main rank's clock."""
     save: bool
-    """A checkpoint is due by the main rank's clock."""
+    """Whether a checkpoint is due, by the main rank's clock."""
     is_out_of_time: bool
-    """The deadline has passed by the main rank's clock."""
+    """Whether the deadline has passed, by the main rank's clock."""
 
 
 def agree(own: Agreement, world: World) -> Agreement:
-    """Return the same on every rank."""
+    """Combine the observations of all ranks into one that is the same on every rank."""
     if world.size == 1:
         return own
     clock = (own.validate, own.save, own.is_out_of_time)
@@ -227,14 +227,14 @@ def gather_objects(value: _T, world: World) -> list[_T]:
 
 
 def await_main(world: World) -> None:
-    """Make the other ranks wait for what rank 0 does alone, however long it takes.
+    """Make the other ranks wait until rank 0 gets here, however long its work takes.
 
     A collective would give up after the timeout.
     """
     if world.pulse is not None:
         with _explain_loss(world):
             world.pulse.await_main()
-        all_reduce_sum([0.0], world)  # rank 0 stays until all have heard of it
+        all_reduce_sum([0.0], world)  # rank 0 stays until all ranks know
 
 
 # --- heartbeats ----------------------------------------------------------------------------
@@ -244,22 +244,22 @@ _BEAT = 0.5
 _MOST_GRACE = 5.0
 """Seconds without a heartbeat after which a rank counts as lost, once something has failed."""
 _END = 5.0
-"""Seconds a process may take to leave the others and end, on a busy machine."""
+"""Seconds a process may take to disconnect and exit, on a busy machine."""
 
 
 class Pulse:
     """Heartbeats of the ranks, by which each rank can name the lost one.
 
-    A failed collective only says that some rank is gone, and to some ranks that is the one that
-    noticed first. `torch.distributed.monitored_barrier` tells rank 0 alone, and torchrun does not
-    notice a rank that is frozen or behind a broken connection.
+    A failed collective only says that some rank is gone, and may blame the rank that noticed first.
+    `torch.distributed.monitored_barrier` informs rank 0 only, and torchrun does not detect a rank
+    that is frozen or behind a broken connection.
 
     Args:
         store: shared by all ranks; rank 0 or torchrun hosts it.
-        rank: of this process.
+        rank: number of this process.
         size: number of processes.
         timeout: seconds that a rank may be silent while others wait for it; a library that holds
-            the interpreter's lock delays heartbeats as well.
+            the GIL delays heartbeats as well.
     """
 
     def __init__(self, store: Any, rank: int, size: int, *, timeout: float) -> None:
@@ -272,12 +272,12 @@ class Pulse:
 
     @property
     def patience(self) -> float:
-        """Seconds to wait for a rank, so that this process has ended by the timeout."""
+        """Seconds to wait for a rank, so that this process exits before the timeout."""
         return max(self._timeout - self._longest_search - _END, self._timeout / 4)
 
     @property
     def _longest_search(self) -> float:
-        """Seconds that `name_lost` takes at most: a store that is cut off never answers."""
+        """Maximum duration of `name_lost` in seconds: an unreachable store never answers."""
         return self._grace + 4 * _BEAT
 
     def end(self) -> None:
@@ -285,7 +285,7 @@ class Pulse:
         self._over.set()
 
     def await_main(self) -> None:
-        """Wait until rank 0 has called this as often as this rank.
+        """Wait until rank 0 has made this call as often as this rank has.
 
         Raises:
             RuntimeError: rank 0 is gone, or silent for too long.
@@ -297,14 +297,14 @@ class Pulse:
             return
         self._heard = time.monotonic()
         waiting = threading.Thread(target=self._wait_for, args=(turn,), daemon=True)
-        waiting.start()  # in a thread, since a store that is cut off never answers
+        waiting.start()  # in a thread, since an unreachable store never answers
         while waiting.is_alive():
             waiting.join(_BEAT / 10)
             if time.monotonic() - self._heard > self.patience:
                 raise RuntimeError("no sign of life")
 
     def _wait_for(self, turn: str) -> None:
-        """Wait until rank 0 has set this, and note when it was last heard."""
+        """Wait until rank 0 has set `turn`, and note when it was last heard from."""
         beats = -1
         with contextlib.suppress(RuntimeError):  # the store is gone; the next collective says so
             while not self._store.check([turn]):
@@ -314,7 +314,7 @@ class Pulse:
                 time.sleep(_BEAT / 10)
 
     def name_lost(self) -> str:
-        """Return the lost ranks in words."""
+        """Return a description of the lost ranks."""
         search = threading.Thread(target=self._find_lost, daemon=True)
         search.start()
         search.join(self._longest_search)

@@ -1,4 +1,4 @@
-"""What a run reports: `metrics.jsonl` for programs, the log for people.
+"""The reports of a run: `metrics.jsonl` for programs, the log for people.
 
 The log goes to standard error and, with the time of each line, to `train.log`. After a crash the
 run resumes from a checkpoint; entries of later updates are then removed, so that each update is
@@ -33,7 +33,7 @@ logger = logging.getLogger("nmt.training")
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """How training went since the last report."""
+    """Progress of training since the last report."""
 
     update: int
     epoch: float
@@ -44,13 +44,13 @@ class UpdateReport:
     """Target tokens."""
     learning_rate: float
     gradient_norm: float
-    """Before clipping, of the last update."""
+    """Gradient norm of the last update, before clipping."""
     skipped: int
     """Updates skipped so far."""
     seconds: float
     """Time spent training so far."""
     eta: float | None
-    """Seconds to the last update, where known."""
+    """Estimated seconds until the last update; None if unknown."""
 
     def line(self) -> str:
         """Return `update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41`."""
@@ -76,13 +76,13 @@ class ValidationReport:
     loss: float
     """Mean negative log-likelihood per target token, in nats."""
     bleu: float | None
-    """Of detokenized text, 0 to 100; None if nothing was translated."""
+    """BLEU of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
-    """Of detokenized text, 0 to 100; None if nothing was translated."""
+    """chrF of detokenized text, 0 to 100; None if nothing was translated."""
     loss_per_word: float
     """See `nmt.training.validation.Scores`."""
     is_best: bool
-    """By the metric that chooses."""
+    """Whether this is the best validation so far, by the selecting metric."""
     seconds: float
     """Duration of the validation."""
 
@@ -108,7 +108,7 @@ class Journal:
         resumed_at: the update of the restored checkpoint; entries after it are removed.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
 
     def __init__(self, run: Path, *, resumed_at: int = 0) -> None:
@@ -139,7 +139,7 @@ class Journal:
         """Remove the entries after `update`, to which the run goes back.
 
         Raises:
-            ResourceError: the disk refuses.
+            ResourceError: writing failed.
         """
         truncate_metrics(self._metrics, update)
 
@@ -164,8 +164,8 @@ class Meter:
     """Sums losses, tokens and seconds until a report is due.
 
     Args:
-        state: its time spent training is advanced.
-        config: the interval of reports and the updates and epochs to come.
+        state: its training time is updated.
+        config: interval of reports, and maximum number of updates and epochs.
     """
 
     def __init__(self, state: "TrainingState", config: TrainingConfig) -> None:
@@ -182,7 +182,7 @@ class Meter:
         """Include an update that was just made; return a report if one is due.
 
         Args:
-            update: its data.
+            update: data of the update.
             nll: its summed negative log-likelihood over all ranks, in nats.
             gradient_norm: before clipping.
             learning_rate: of the update.
@@ -244,31 +244,31 @@ def truncate_metrics(path: Path, update: int) -> None:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of `metrics.jsonl` but for a last line that is still being written.
+    """Return the entries of `metrics.jsonl`, except for a last line that is still being written.
 
-    Without the file there are none.
+    A missing file has no entries.
     """
     return [json.loads(line) for line in _lines(path) if _update_of(line) < math.inf]
 
 
 def _lines(path: Path) -> list[bytes]:
-    """Return the lines of a metrics file; none where there is none."""
+    """Return the lines of a metrics file; none if it is missing."""
     _refuse_pipe(path)
     return path.read_bytes().split(b"\n") if path.exists() else []
 
 
 def _refuse_pipe(path: Path) -> None:
-    """Refuse a pipe, which would block, or a folder in the place of the file.
+    """Refuse a pipe, which would block, or a folder in place of the file.
 
     Raises:
-        UsageError: there is one.
+        UsageError: the path is not a regular file.
     """
     if path.is_fifo() or path.is_dir():
         raise UsageError(f"{path}: is not a plain file; move it away.")
 
 
 def _update_of(line: bytes) -> float:
-    """Return the update of an entry; infinity if the line is not one."""
+    """Return the update number of an entry; infinity if the line is not an entry."""
     try:
         return float(json.loads(line)["update"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):

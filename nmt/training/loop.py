@@ -15,7 +15,7 @@ Ending = Literal["max_updates", "max_epochs", "patience", "max_time", "signal"]
 
 
 def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
-    """Train until something ends the run; return what, after everything is saved."""
+    """Train until the run ends, save everything, and return the reason."""
     state, config = run.state, run.experiment.training
     validation, saving = Every(run.experiment.validation.every), Every(config.save_every)
     meter = Meter(state, config)
@@ -55,7 +55,7 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
 
 
 def limit_reached(run: TrainingRun) -> Ending | None:
-    """Return the limit of the configuration that ends training now, if any."""
+    """Return the configured limit that ends training now; None if there is none."""
     config, state = run.experiment.training, run.state
     if state.update >= config.max_updates:
         return "max_updates"
@@ -67,7 +67,7 @@ def limit_reached(run: TrainingRun) -> Ending | None:
 def why_to_stop(
     run: TrainingRun, limit: Ending | None, agreed: Agreement | None = None
 ) -> Ending | None:
-    """Return why training ends now, if it does.
+    """Return why training ends now; None if it does not.
 
     Args:
         run: after the validation of this update, if there was one.

@@ -19,15 +19,15 @@ _KEPT_BY_SGD = {"momentum_buffer"}
 def build_optimizer(
     config: OptimizerConfig, parameters: Iterable[Parameter], learning_rate: float
 ) -> Optimizer:
-    """Return the optimizer, with torch's fused update where the devices support it.
+    """Return the optimizer, with torch's fused update where the device supports it.
 
     All parameters form one group. Weight decay applies to each of them, biases and embeddings
     included, so that SGD's decay is exactly the `l2` penalty.
 
     Args:
         config: kind and options.
-        parameters: what to learn; frozen ones (`requires_grad` off) are left out.
-        learning_rate: the first rate; `set_learning_rate` changes it at each update.
+        parameters: parameters to optimize; frozen ones (`requires_grad=False`) are left out.
+        learning_rate: initial learning rate; `set_learning_rate` changes it at each update.
     """
     learned = [parameter for parameter in parameters if parameter.requires_grad]
     try:
@@ -48,12 +48,12 @@ def _build(
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Make the next step use `rate`."""
+    """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-# --- state by name: torch numbers the parameters, and names survive a change of their order --
+# --- state by name: torch numbers the parameters, but only names survive a change of order ---
 
 
 def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -70,9 +70,9 @@ def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tenso
 def restore_optimizer(
     optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Replace the optimizer's state by what `optimizer_tensors` returned, bit by bit.
+    """Restore the state that `optimizer_tensors` returned, bit for bit.
 
-    Options such as the learning rate stay as they are.
+    Options such as the learning rate are unchanged.
 
     Raises:
         ModelError: a tensor belongs to no parameter of this optimizer or has another shape, or the
@@ -122,7 +122,7 @@ class MovingAverage:
 
     Args:
         model: its parameters are averaged; the average starts as their copy.
-        decay: share of the old average that is kept, below 1.
+        decay: weight of the old average, below 1.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -148,7 +148,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Go back to an average that was saved from `weights`.
+        """Restore a saved average.
 
         Raises:
             ModelError: the names or shapes are not those of the model.

@@ -1,4 +1,4 @@
-"""The run folder: names in it, who may write there, and the record of every start."""
+"""The run folder: names of its files, its lock, and the record of every start."""
 
 import contextlib
 import json
@@ -26,10 +26,10 @@ METRICS = "metrics.jsonl"
 LOG = "train.log"
 """See `nmt.training.journal`."""
 DATA, MODEL = "data", "model"
-"""Folders that are replaced as a whole: see `nmt.data.prepare` and `nmt.models.folder`."""
+"""Folders that are replaced as a whole; see `nmt.data.prepare` and `nmt.models.folder`."""
 CHECKPOINTS = "checkpoints"
 VALIDATIONS = "valid"
-"""Folder of translations, a file for each validation."""
+"""Folder of translations, one file per validation."""
 
 _FILES = (CONFIG, STARTS, METRICS, LOG)
 _SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
@@ -40,9 +40,9 @@ def open_run_folder(run: Path) -> Iterator[None]:
     """Create the folder if it is missing and lock it for this process until the end of the block.
 
     Raises:
-        UsageError: it holds files of something else that a run would overwrite, or another process
-            has locked it.
-        ResourceError: the disk refuses.
+        UsageError: it holds foreign files that a run would overwrite, or another process has locked
+            it.
+        ResourceError: it cannot be written.
     """
     make_folder(run)
     _refuse_to_overwrite(run)
@@ -54,7 +54,7 @@ def open_run_folder(run: Path) -> Iterator[None]:
 
 
 def has_trained(run: Path) -> bool:
-    """Whether a run has made a checkpoint, even if none is there any more.
+    """Whether a run has ever saved a checkpoint, even if none can be found now.
 
     The folder of checkpoints may be a link to another disk that is not mounted.
     """
@@ -85,11 +85,11 @@ def record_start(
 
     Args:
         run: the run folder.
-        seed: of this start.
-        checkpoint: the one to resume from.
+        seed: random seed of this start.
+        checkpoint: checkpoint to resume from; None = none.
         files: SHA-256 of each text file.
     """
-    import torch  # not above: `nmt prepare` and `nmt show` do without
+    import torch  # imported here, since `nmt prepare` and `nmt show` do not need it
 
     path = run / STARTS
     start = {
@@ -123,7 +123,7 @@ def _earlier_starts(path: Path) -> list[Any]:
 def source_commit() -> str | None:
     """Return the commit of this code, ending in `-dirty` if it was changed since; None if unknown.
 
-    It is known in a git checkout, and for a package that pip installed from a repository.
+    Known in a git checkout, and for a package that pip installed from a repository.
     """
     checkout = Path(nmt.__file__).resolve().parents[1]
     if (checkout / ".git").exists():

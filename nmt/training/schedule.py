@@ -1,8 +1,8 @@
 """The learning rate of each update, and when something is due.
 
 The rate is a pure function of the update's number, from 1. Only the plateau schedule has a state,
-a `Plateau`, which is saved in the checkpoint. Times are measured on the monotonic clock, which no
-change of the wall clock moves.
+a `Plateau`, which is saved in the checkpoint. Times are measured on the monotonic clock, which is
+unaffected by changes of the system time.
 """
 
 import math
@@ -26,11 +26,11 @@ class Plateau:
     """State of the plateau schedule between validations."""
 
     scale: float = 1.0
-    """Product of all falls so far."""
+    """Product of all reductions so far."""
     waited: int = 0
-    """Validations since the last new best or the last fall."""
+    """Validations since the last new best or the last reduction."""
     just_fell: bool = False
-    """The last validation lowered the rate."""
+    """Whether the last validation reduced the rate."""
 
 
 def learning_rate(config: ScheduleConfig, base: float, update: int, plateau: Plateau) -> float:
@@ -65,12 +65,12 @@ def _decay(config: ScheduleConfig, update: int, plateau: Plateau) -> float:
 
 
 def after_validation(config: ScheduleConfig, plateau: Plateau, *, improved: bool) -> Plateau:
-    """Return the state after a validation; other schedules than "plateau" never change it.
+    """Return the state after a validation; only the plateau schedule changes it.
 
     Args:
         config: the schedule.
         plateau: the state before.
-        improved: the validation was a new best.
+        improved: True if the validation was a new best.
     """
     if not isinstance(config, PlateauScheduleConfig):
         return plateau
@@ -83,9 +83,9 @@ def after_validation(config: ScheduleConfig, plateau: Plateau, *, improved: bool
 
 
 def should_reload_best(config: ScheduleConfig, plateau: Plateau) -> bool:
-    """Whether to go back to the best weights now, since the rate has just fallen.
+    """Whether to return to the best weights now, since the rate was just reduced.
 
-    Weights and optimizer state go back; update number, sampler position and `plateau` do not.
+    Weights and optimizer state are restored; update number, sampler position and `plateau` are not.
     """
     return isinstance(config, PlateauScheduleConfig) and config.reload_best and plateau.just_fell
 
@@ -93,8 +93,8 @@ def should_reload_best(config: ScheduleConfig, plateau: Plateau) -> bool:
 class Every:
     """An interval of the configuration: `500` updates, or a time such as "10m".
 
-    By updates it is due at multiples, so a resumed run keeps the rhythm; by time it is due so long
-    after it was last due, or after the start.
+    In updates, it is due at multiples, so a resumed run keeps the rhythm. In time, it is due when
+    that time has passed since it was last due, or since the start.
     """
 
     def __init__(self, interval: int | str) -> None:
@@ -102,7 +102,7 @@ class Every:
         self._since = time.monotonic()
 
     def is_due(self, update: int) -> bool:
-        """Whether it is due after update number `update`; ask once per update."""
+        """Whether the interval is due after update number `update`; call once per update."""
         if self.interval.updates is not None:
             return update % self.interval.updates == 0
         now = time.monotonic()
@@ -116,10 +116,10 @@ class Deadline:
     """The end of the time that `--max-time` allows.
 
     Args:
-        limit: a time such as "55m", counted from now; None = no end.
+        limit: a time such as "55m", counted from now; None = no limit.
 
     Raises:
-        UsageError: `limit` is no time.
+        UsageError: `limit` is not a valid time.
     """
 
     def __init__(self, limit: str | None) -> None:
@@ -127,7 +127,7 @@ class Deadline:
 
     @property
     def has_passed(self) -> bool:
-        """The allowed time is used up."""
+        """Whether the allowed time is over."""
         return self._end is not None and time.monotonic() >= self._end
 
 

@@ -1,6 +1,6 @@
-"""The model folders that a run yields: of the best weights, or of the mean of several checkpoints.
+"""Write the model folder of a run, from the best weights or the mean of several checkpoints.
 
-The mean is often slightly better than each of them.
+The mean is often slightly better than any single checkpoint.
 """
 
 import logging
@@ -38,7 +38,7 @@ _WEIGHTS, _CARD = "model.safetensors", "README.md"
 
 
 def ship(run: TrainingRun, scores: dict[str, str]) -> None:
-    """Write the model folder, the one thing to share, from the weights the model has now."""
+    """Write the shareable model folder from the current weights of the model."""
     save_model_folder(
         run.folder / MODEL,
         run.model,
@@ -65,7 +65,7 @@ def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
 
 
 def ship_average(run: TrainingRun) -> None:
-    """Average the best checkpoints, and ship the average if it validates better than the best."""
+    """Average the best checkpoints, and ship the average if it scores better than the best one."""
     config, state = run.experiment.validation, run.state
     chosen = list(islice(undamaged_best(run), config.average))
     if not chosen:
@@ -95,8 +95,8 @@ def ship_average(run: TrainingRun) -> None:
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean of the tensors of several weight files.
 
-    It is computed in double precision and rounded once, so the mean of n copies of a file is that
-    file bit by bit. Tensors that are not floating point are taken from the first file.
+    It is computed in double precision and rounded once, so the mean of n copies of a file is
+    bit-identical to that file. Tensors that are not floating point are taken from the first file.
 
     Args:
         files: safetensors files with the same names, shapes and types.
@@ -147,13 +147,13 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
     Args:
         model: the run's model folder; everything but the weights is copied from it, and a note is
             added to its card.
-        checkpoints: of the same run; each is verified first.
+        checkpoints: checkpoints of the same run; each is verified first.
         output: the new folder.
 
     Raises:
         UsageError: there is no model folder yet, or `output` exists.
         ModelError: a checkpoint or the model is damaged, or they do not fit each other.
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     if not model.is_dir():
         raise UsageError(f"{model}: is missing; train until the first validation, then average.")

@@ -1,8 +1,8 @@
-"""SIGTERM, Ctrl-C or a closed terminal: a command ends in order, and training saves first.
+"""Clean exit after SIGTERM, Ctrl-C or a closed terminal; training saves a checkpoint first.
 
-Python runs signal handlers in the main thread, and only when a call into a library has returned,
-which takes minutes while a vocabulary is learned or a rank waits for a dead one. So a thread
-listens as well, by a pipe that the interpreter writes every signal into.
+Python runs signal handlers in the main thread, and only after a call into a library has returned,
+which can take minutes while a vocabulary is learned or a rank waits for a dead one. So a thread
+listens as well, on a pipe to which the interpreter writes every signal.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 
 SAME = 0.25
-"""Seconds within which signals are one request: `timeout` sends two, and so does a system that ends
-a login session; a closed terminal may come with three."""
+"""Seconds within which signals count as one request: `timeout` sends two, as does a system that
+ends a login session; a closed terminal may cause three."""
 PATIENCE = 3.0
-"""Seconds that a command may take to end in order."""
+"""Seconds that a command may take to clean up before it is ended."""
 
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -27,7 +27,7 @@ _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came; unfinished work is cleaned up on the way out, as after Ctrl-C."""
+    """SIGTERM or SIGHUP arrived; unfinished work is cleaned up on exit, as after Ctrl-C."""
 
 
 _came: int | None = None
@@ -36,8 +36,8 @@ _came: int | None = None
 def handle_signals() -> None:
     """Make SIGTERM and SIGHUP raise `Terminated`, and make sure that the process then ends.
 
-    Cutting it short loses nothing, since files get their names when they are complete. Training
-    handles signals by a `GracefulStop`.
+    Ending early loses nothing, since files get their names when they are complete. Training
+    handles signals with a `GracefulStop` instead.
     """
     _Listener(_end_soon)
     for number, default in (
@@ -50,16 +50,16 @@ def handle_signals() -> None:
 
 
 def exit_code() -> int | None:
-    """Return 128 + the signal that came, or None.
+    """Return 128 + the signal that arrived; None if none did.
 
-    What a handler raises may surface as another error: as a failed import, for example.
+    An exception raised by a handler may surface as another error, such as a failed import.
     """
     return None if _came is None else 128 + _came
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
     global _came
-    if _came is None:  # a second one is for `_end_soon`
+    if _came is None:  # `_end_soon` handles a second one
         _came = number
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
@@ -75,14 +75,14 @@ def _end_soon(listener: "_Listener", number: int) -> None:
 
 
 class Interrupted(Exception):
-    """A signal came inside `GracefulStop.at_once`."""
+    """A signal arrived inside `GracefulStop.at_once`."""
 
 
 class GracefulStop:
-    """Within this block, SIGTERM and Ctrl-C ask to save and leave; a second one leaves at once.
+    """Within this block, SIGTERM and Ctrl-C request to save and exit; a second one exits at once.
 
-    SIGHUP asks as well, when the terminal goes away, but never ends at once: a shell sends it once
-    more than the kernel. If SIGHUP was ignored (nohup), it stays ignored.
+    SIGHUP, sent when the terminal is closed, requests the same, but never exits at once: the shell
+    sends it in addition to the kernel. If SIGHUP was ignored (nohup), it stays ignored.
 
     The loop checks `requested` between two updates, and the process ends with `exit_code` after
     saving. Only the main thread may enter; the former handlers are restored at the end.
@@ -105,7 +105,7 @@ class GracefulStop:
     def exit_code(self) -> int:
         """128 + signal: 143 after SIGTERM, 130 after Ctrl-C, 129 after SIGHUP.
 
-        That of SIGTERM if none came: another process of the same run was asked to stop.
+        That of SIGTERM if this process received none: another process of the run was asked to stop.
         """
         return 128 + (self.requested or signal.SIGTERM)
 
@@ -128,7 +128,7 @@ class GracefulStop:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise `Interrupted` inside the block at the first signal, or if one came before."""
+        """Raise `Interrupted` inside the block at the first signal, or if one arrived before."""
         self._is_urgent = True
         try:
             if self.requested is not None:
@@ -162,7 +162,7 @@ def _announce(listener: "_Listener", number: int) -> None:
 
 
 class _Listener:
-    """A thread that hears signals even while the main thread is inside a library.
+    """A thread that receives signals even while the main thread is inside a library.
 
     Args:
         answer: called in the thread with the listener and the first signal.
@@ -176,7 +176,7 @@ class _Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; the listener before this one goes on."""
+        """Stop listening; the previous listener continues."""
         signal.set_wakeup_fd(self._former)
         os.close(self._writer)
         self._thread.join()
@@ -195,7 +195,7 @@ class _Listener:
         return 0
 
     def ignore(self, seconds: float) -> None:
-        """Drop the signals of the next `seconds`: they belong to the first one."""
+        """Ignore signals during the next `seconds`: they belong to the first one."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and self.next(left):
             pass

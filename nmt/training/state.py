@@ -1,4 +1,4 @@
-"""Where a training run stands: everything a checkpoint holds besides tensors.
+"""The state of a training run: everything a checkpoint holds besides tensors.
 
 Counters and early stopping are one `TrainingState`. The states of torch's random generators are
 kept per rank, since each rank draws the dropout masks of its own sentences.
@@ -23,7 +23,7 @@ from nmt.training.schedule import Plateau
 logger = logging.getLogger(__name__)
 
 Metric = Literal["loss", "bleu", "chrf"]
-"""What chooses the best checkpoint."""
+"""Metric that selects the best checkpoint."""
 UpdateNumber = Annotated[int, Field(ge=0, lt=2**63)]
 """Counted from 1; 0 = before the first. Values from files are validated against this."""
 RandomState = dict[str, str]
@@ -41,14 +41,14 @@ class Best:
 
     update: UpdateNumber
     value: float
-    """Of the metric that chooses."""
+    """Value of the selecting metric."""
     loss: float = 0.0
-    """Decides between equal values."""
+    """Breaks ties between equal values; lower is better."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The best validations so far, and how long the last of them is ago."""
+    """The best validations so far, and the number of validations since the last improvement."""
 
     best: tuple[Best, ...] = ()
     """The best validations, best first."""
@@ -57,7 +57,7 @@ class Stopping:
 
     @property
     def is_new_best(self) -> bool:
-        """The last validation was better than all before it."""
+        """Whether the last validation was better than all before it."""
         return bool(self.best) and self.waited == 0
 
     def observe(
@@ -65,15 +65,15 @@ class Stopping:
     ) -> "Stopping":
         """Return the state after a validation.
 
-        Of equal values the one with the lower loss is better, since a young model improves while
-        its BLEU is still 0. Those equal in both stay in order of time.
+        Ties are broken by lower loss, since an early model improves while its BLEU is still 0. If
+        the losses are equal, too, the earlier validation ranks higher.
 
         Args:
             metric: a loss is better when lower, a score when higher.
-            value: the validation's value; NaN is never good.
+            value: the validation's value; NaN is never an improvement.
             loss: the validation's loss.
-            update: when it was made.
-            keep: length of the best list.
+            update: number of updates at the validation.
+            keep: maximum length of the best list.
         """
 
         def rank(best: Best) -> tuple[float, float]:
@@ -87,7 +87,7 @@ class Stopping:
         return Stopping(best=tuple(ranked[:keep]), waited=0 if is_better else self.waited + 1)
 
     def should_stop(self, patience: int) -> bool:
-        """Whether `patience` validations (0 = endless) have passed without a new best."""
+        """Whether `patience` validations (0 = no limit) have passed without a new best."""
         return 0 < patience <= self.waited
 
 
@@ -105,25 +105,25 @@ class TrainingState:
     update: UpdateNumber = 0
     """Updates made, skipped ones included."""
     position: Position = field(default_factory=lambda: Position(epoch=0, update_in_epoch=0))
-    """What the sampler yields next."""
+    """Position of the sampler's next update."""
     tokens: int = 0
     """Target tokens seen, over all ranks."""
     skipped: int = 0
     """Updates skipped because of a loss or gradient that is not finite."""
     skipped_in_a_row: int = 0
-    """Those at the very end."""
+    """Consecutive updates skipped up to now."""
     times_back: int = 0
-    """How often the run diverged and went back to a checkpoint."""
+    """Number of times the run diverged and went back to a checkpoint."""
     is_validation_due: bool = False
-    """A signal cut a validation short: it comes first when the run resumes."""
+    """Whether a signal interrupted a validation, which is repeated first when the run resumes."""
     is_reload_due: bool = False
-    """The rate has fallen: the best weights are reloaded before the next update."""
+    """Whether the learning rate was reduced, so that the best weights are reloaded first."""
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
-    """Time spent training, over all starts of the run."""
+    """Seconds spent training, over all starts of the run."""
     plateau: Plateau = field(default_factory=Plateau)
-    """Of the plateau schedule."""
+    """State of the plateau schedule."""
     stopping: Stopping = field(default_factory=Stopping)
-    """Of early stopping and the best list."""
+    """State of early stopping, and the best list."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as a JSON table."""
@@ -134,7 +134,7 @@ class TrainingState:
         """Restore what `to_json` returned.
 
         Raises:
-            KeyError, TypeError: the table is not one of ours.
+            KeyError, TypeError: the table is not in the format that `to_json` writes.
         """
         parts = {key: table[key] for key in ("position", "plateau", "stopping")}
         try:
@@ -161,10 +161,10 @@ def gather_random_states(world: World) -> list[RandomState]:
 
 
 def require_random_states(states: object) -> None:
-    """Check that a value from a file has the form of what `gather_random_states` returned.
+    """Check that a value from a file has the format of `gather_random_states`.
 
     Raises:
-        TypeError: it has not.
+        TypeError: it has another format.
     """
     if not isinstance(states, list) or not states:
         raise TypeError("random_states: needs a list with a table for each process")
@@ -179,11 +179,11 @@ def restore_random_states(states: Sequence[RandomState], world: World) -> None:
     """Set this rank's generators to the state that was saved for it.
 
     With another number of ranks, or on another kind of device, the saved states do not apply. Each
-    rank is then seeded from them: still random and repeatable, but not what the uninterrupted run
+    rank is then seeded from them: still reproducible, but not the numbers that an uninterrupted run
     would have drawn. A warning says so.
 
     Raises:
-        ModelError: what was saved is no state of a generator.
+        ModelError: the saved value is not a generator state.
     """
     kinds = {"cpu", world.device.type}
     if len(states) == world.size and states[world.rank].keys() == kinds:
@@ -192,7 +192,7 @@ def restore_random_states(states: Sequence[RandomState], world: World) -> None:
             torch.set_rng_state(_tensor(own["cpu"]))
             for kind in kinds - {"cpu"}:
                 getattr(torch, kind).set_rng_state(_tensor(own[kind]), world.device)
-        except RuntimeError as error:  # of another size, or none
+        except RuntimeError as error:  # of another size, or not a state
             raise ModelError(
                 f"the saved random_states of process {world.rank} are damaged ({error}); "
                 "go back to another checkpoint."

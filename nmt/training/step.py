@@ -23,15 +23,15 @@ class UpdateResult:
     nll: float
     """Summed negative log-likelihood of this rank's share, in nats."""
     gradient_norm: float
-    """Before clipping."""
+    """Gradient norm before clipping."""
     learning_rate: float
 
 
 def make_update(run: TrainingRun, update: Update) -> UpdateResult:
-    """Move the weights once.
+    """Update the weights once.
 
-    An update whose loss or gradient is not finite is skipped and counted: one step with it would
-    ruin every weight.
+    An update whose loss or gradient is not finite is skipped and counted, since a single step with
+    it would make every weight NaN.
 
     Raises:
         DivergenceError: too many updates in a row had to be skipped.
@@ -76,7 +76,7 @@ def accumulate_gradients(
     precision: torch.dtype,
     world: World,
 ) -> float:
-    """Leave the gradient of the mean loss in `.grad`, summed over micro-batches and ranks.
+    """Compute the gradient of the mean loss in `.grad`, summed over micro-batches and ranks.
 
     Args:
         model: in training mode; earlier gradients are dropped.
@@ -84,8 +84,8 @@ def accumulate_gradients(
         objective: what is minimised.
         tokens: target tokens of the whole update, over all ranks.
         updates: updates made so far.
-        precision: of the matrix products; weights, sums and the optimizer stay in float32.
-        world: the ranks whose gradients are added up.
+        precision: precision of matrix products; weights, sums and the optimizer stay in float32.
+        world: the ranks over which gradients are summed.
 
     Returns:
         This rank's summed negative log-likelihood in nats, without label smoothing.
@@ -113,7 +113,7 @@ def autocast(precision: torch.dtype, device: torch.device) -> torch.autocast:
 
 
 def _spoil_gradients(model: nn.Module) -> None:
-    """Make gradients NaN, so that their sum makes every rank skip the update."""
+    """Set gradients to NaN, so that their sum makes every rank skip the update."""
     for parameter in model.parameters():
         if parameter.grad is not None:
             parameter.grad.fill_(torch.nan)
@@ -123,13 +123,13 @@ def _spoil_gradients(model: nn.Module) -> None:
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients so that their global norm is at most `max_norm`; return the norm before.
 
-    Smaller gradients stay untouched, and so do those whose norm is not finite (Pascanu et al.,
-    2013, algorithm 1). `torch.nn.utils.clip_grad_norm_` multiplies in every case, which costs
-    another pass over all gradients.
+    Smaller gradients are unchanged, as are those whose norm is not finite (Pascanu et al., 2013,
+    algorithm 1). `torch.nn.utils.clip_grad_norm_` always multiplies, which costs another pass over
+    all gradients.
 
     Args:
-        parameters: those whose `.grad` is scaled; one without a gradient counts as zero.
-        max_norm: the largest norm; 0 only measures.
+        parameters: parameters whose `.grad` is scaled; a missing gradient counts as zero.
+        max_norm: maximum norm; 0 = measure only.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:

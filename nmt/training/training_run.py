@@ -46,7 +46,7 @@ _HOPELESS = math.log(sys.float_info.max)
 
 @dataclass(kw_only=True)
 class TrainingRun:
-    """What learns, from what, by which objective, and where it is kept."""
+    """Everything a run consists of: model, optimizer, data, objective, state and folder."""
 
     folder: Path
     """The run folder."""
@@ -58,26 +58,26 @@ class TrainingRun:
     loader: Loader
     objective: Likelihood
     precision: torch.dtype
-    """Of the matrix products."""
+    """Precision of matrix products."""
     validator: "Validator"
     train_pairs: int
     world: World
     journal: Journal | None
-    """On the main rank only."""
+    """None except on the main rank."""
 
     @property
     def trainee(self) -> Trainee:
-        """What a checkpoint holds as tensors."""
+        """The parts that a checkpoint stores as tensors."""
         return Trainee(self.model, self.optimizer, self.average)
 
     def report(self, report: UpdateReport | ValidationReport | None) -> None:
-        """Write a report, if there is one, into the journal of the main rank."""
+        """Write a report, if there is one, to the journal of the main rank."""
         if self.journal is not None and report is not None:
             self.journal.report(report)
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Inside the block the model has the weights that are validated and shipped."""
+        """Inside the block, the model has the weights to validate and ship: the average, if any."""
         with self.average.swapped_into(self.model) if self.average else contextlib.nullcontext():
             yield
 
@@ -86,7 +86,7 @@ class TrainingRun:
 
 
 def diverged(update: int, what: str, config: TrainingConfig) -> DivergenceError:
-    """Return the error that says what went wrong after `update` updates, and what to try."""
+    """Return the error for a run that diverged after `update` updates, with advice."""
     return DivergenceError(
         f"update {update}: {what}",
         "What was saved before is intact; lower training.learning_rate "
@@ -99,7 +99,7 @@ def require_finite(run: TrainingRun) -> None:
     """Refuse weights or optimizer state with NaN or infinity: they never recover.
 
     Raises:
-        DivergenceError: there are some; it names the first.
+        DivergenceError: a value is not finite; the message names the first tensor.
     """
     moments = optimizer_tensors(run.optimizer, run.model)
     average = {} if run.average is None else run.average.weights
@@ -116,7 +116,7 @@ def is_hopeless(loss: float) -> bool:
 
 
 def go_back(run: TrainingRun, error: DivergenceError) -> None:
-    """Return to the newest checkpoint, once in the life of a run, to go on with other batches.
+    """Return to the newest checkpoint, once per run, and continue with other batches.
 
     Weights, optimizer state and counters are those of the checkpoint. Data and random numbers
     continue from where they are, since the same ones would diverge again (Chowdhery et al., 2022,
@@ -145,10 +145,10 @@ def go_back(run: TrainingRun, error: DivergenceError) -> None:
 
 
 def save(run: TrainingRun) -> None:
-    """Write a checkpoint of everything, and delete those that are no longer needed.
+    """Write a complete checkpoint, and delete those that are no longer needed.
 
     Raises:
-        DivergenceError: the weights are not finite; nothing is written then.
+        DivergenceError: the weights are not finite; nothing is written.
     """
     require_finite(run)
     random_states = gather_random_states(run.world)
@@ -166,7 +166,7 @@ def save(run: TrainingRun) -> None:
 
 
 def reload_best(run: TrainingRun) -> None:
-    """Go back to the weights and optimizer state of the best checkpoint, as the rate falls."""
+    """Restore weights and optimizer state of the best checkpoint after the rate was reduced."""
     run.state.is_reload_due = False
     best = next(undamaged_best(run), None) if run.world.is_main else None
     best = broadcast_object(best, run.world)

@@ -1,7 +1,7 @@
 """Validation: loss on held-out pairs, and scores of their translations.
 
 Translations go through the public translator, from raw text to detokenized text, and are compared
-with the untouched references: the score that chooses the model is the one users see.
+with the original references: the score that selects the model is the one users see.
 """
 
 import contextlib
@@ -44,17 +44,17 @@ class Scores:
     loss: float
     """Mean negative log-likelihood per target token, in nats."""
     bleu: float | None
-    """Of detokenized text, 0 to 100; None if nothing was translated."""
+    """BLEU of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
-    """Of detokenized text, 0 to 100; None if nothing was translated."""
+    """chrF of detokenized text, 0 to 100; None if nothing was translated."""
     loss_per_word: float
     """Mean negative log-likelihood per target word, in nats: comparable between segmentations.
-    Words are what spaces divide, and the end of the line is one more."""
+    Words are separated by spaces; the end of the line counts as one more."""
     seconds: float
     """Duration."""
 
     def value(self, metric: Metric) -> float:
-        """Return the value that chooses; NaN if it was not measured."""
+        """Return the value of `metric`; NaN if it was not measured."""
         value = {"loss": self.loss, "bleu": self.bleu, "chrf": self.chrf}[metric]
         return float("nan") if value is None else value
 
@@ -62,13 +62,13 @@ class Scores:
 def validate(run: TrainingRun, stop: GracefulStop) -> bool:
     """Score the weights; save them if they are among the best, and ship them if they are the best.
 
-    A signal cuts it short; then nothing has changed but that a validation is due.
+    A signal interrupts the validation; nothing is then changed, except that it is marked as due.
 
     Returns:
-        Whether it saved.
+        Whether a checkpoint was saved.
 
     Raises:
-        DivergenceError: the weights, or their loss, are not finite.
+        DivergenceError: the weights or their loss are not finite.
     """
     state, config = run.state, run.experiment.validation
     training = run.experiment.training
@@ -93,7 +93,7 @@ def validate(run: TrainingRun, stop: GracefulStop) -> bool:
             ship(run, name_scores(scores, config))
     state.plateau = after_validation(training.schedule, state.plateau, improved=is_best)
     state.is_reload_due = should_reload_best(training.schedule, state.plateau)
-    # Reported first: a validation that a checkpoint counts as done is also in the metrics.
+    # Reported before saving: a validation that a checkpoint counts as done is in the metrics.
     run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
     is_kept = any(best.update == state.update for best in state.stopping.best)
     if is_kept:
@@ -135,8 +135,8 @@ class Validator:
         experiment: names the files, the normalisation and the metric; with `metric = "loss"`
             nothing is translated.
         run: the run folder, with prepared data.
-        subwords: pieces of source and target.
-        device: where the model is.
+        subwords: subword models of source and target.
+        device: device of the model.
 
     Raises:
         DataError: the files cannot be read. They are read here, once: later changes to them
@@ -174,7 +174,7 @@ class Validator:
         self.texts = _texts_to_translate(experiment, PreparationRecord.load(run / DATA).bad_lines)
 
     def score(self, model: Model, update: int) -> Scores:
-        """Score the weights that `model` has now, after `update` updates."""
+        """Score the current weights of `model`, after `update` updates."""
         begin = time.monotonic()
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None
@@ -206,7 +206,7 @@ def _pieces_per_word(corpus: Corpus) -> float:
 
 
 def _texts_to_translate(experiment: Experiment, bad_lines: BadLines) -> list[tuple[str, str]]:
-    """Return sources and references; none if the loss alone is wanted."""
+    """Return sources and references; none if only the loss is needed."""
     config = experiment.validation
     if config.metric == "loss" or not experiment.data.has_source:
         return []
