@@ -12,12 +12,12 @@ LogFormat = Literal["text", "json"]
 
 
 def prepare_streams() -> None:
-    """Open closed standard streams, make standard output UTF-8, and let all streams block.
+    """Replace closed standard streams, make standard output UTF-8, and make all streams blocking.
 
     If a stream was closed before the program began, the next file to be opened would take its
-    number. Its replacement refuses to be read or written; messages to standard error are lost.
-    A stream that does not block, as another program on the same pipe or terminal may have left
-    it, would seem to end early, or drop lines.
+    descriptor. The replacement cannot be read or written; messages to standard error are lost.
+    A non-blocking stream, left behind by another program on the same pipe or terminal, would seem
+    to end early, or drop lines.
     """
     modes = {"stdin": os.O_WRONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
     for number, (name, mode) in enumerate(modes.items()):
@@ -29,17 +29,17 @@ def prepare_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
         with contextlib.suppress(OSError):
             os.set_blocking(number, True)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are not UTF-8 stay as they are
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are not UTF-8 pass unchanged
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def discard_output() -> None:
-    """Drop what is still buffered for standard output, so that the interpreter does not retry."""
+    """Discard buffered standard output, so that the interpreter does not try to write it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str) -> None:
-    """Print an error to standard error; if that is refused, the exit code still tells."""
+    """Print an error to standard error; if that fails, the exit code still reports it."""
     with contextlib.suppress(OSError):
         for line in message.split("\n"):
             print(f"error: {line}", file=sys.stderr)
@@ -58,7 +58,7 @@ def configure_log(log_format: LogFormat, *, quiet: bool, verbose: bool) -> None:
 
 class _Console(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Continue silently: a message that standard error refuses is no reason to end."""
+        """Continue silently: failing to write a log message is no reason to stop."""
 
 
 class _TextFormatter(logging.Formatter):

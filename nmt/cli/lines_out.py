@@ -12,7 +12,7 @@ Format = Literal["text", "nbest", "jsonl"]
 SEPARATOR = " ||| "
 _BAR = "|||"
 _ESCAPED_BAR = "&#124;" * 3
-# Characters that some program takes for the end of a line, and NUL.
+# Characters that some programs treat as the end of a line, and NUL.
 _LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\0"), " ")
 _JSON_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 

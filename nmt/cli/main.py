@@ -33,7 +33,7 @@ from nmt.storage.os_errors import MACHINE, REQUEST
 from nmt.training import signals
 
 READER_GONE = 141
-"""128 + SIGPIPE, the exit code of a program that this signal ends."""
+"""128 + SIGPIPE, the exit code of a program that is ended by this signal."""
 
 # Raised by typer for a wrong command line; it has no public name.
 _WrongCommandLine: Any = typer.BadParameter.__base__
@@ -102,7 +102,7 @@ def run(arguments: list[str]) -> int:
     except NmtError as error:
         complain(str(error))
         return error.exit_code
-    except SystemExit as error:  # typer's own reaction to a reader that went away
+    except SystemExit as error:  # raised by typer when the reader of the output is gone
         return READER_GONE if isinstance(error.__context__, BrokenPipeError) else 1
     except OSError as error:
         return _after_os_error(error)
@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _after_os_error(error: OSError) -> int:
-    """Explain what the system refused."""
+    """Explain an error of the operating system; return the exit code."""
     number = error.errno or 0
     if number in (errno.EPIPE, errno.EBADF):
         discard_output()

@@ -1,4 +1,4 @@
-"""Where lines go: standard output, or a file that gets its name when it is complete."""
+"""Writing lines to standard output, or to a file that gets its name when it is complete."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from typing import BinaryIO
 from nmt.errors import UsageError
 from nmt.storage.os_errors import explain_write_errors
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # of file systems without locks
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # from file systems without locks
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def refuse_to_replace(output: Path | None, *texts: Path | None) -> None:
     """Refuse to overwrite a text that is an input of the command.
 
     Raises:
-        UsageError: `output`, or its name until it is complete, is one of `texts`.
+        UsageError: `output`, or its temporary name, is one of `texts`.
     """
     if output is None:
         return
@@ -47,8 +47,8 @@ def _partial(output: Path) -> Path:
 def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     """Yield a function that writes a line at once, in UTF-8 whatever the locale.
 
-    A file is written as `PATH.partial` and renamed at the end; after an error the lines so far
-    stay there, and a message says so.
+    A file is written as `PATH.partial` and renamed at the end; after an error, the lines written so
+    far remain there, and a message says so.
 
     Args:
         path: a file; None or "-" = standard output.
@@ -95,7 +95,7 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
             _logger.warning("%s: holds the %s lines before the error", partial, f"{written:,}")
         raise
     finally:
-        with contextlib.suppress(OSError):  # of lines that a full disk has refused already
+        with contextlib.suppress(OSError):  # already reported when writing failed
             file.close()
 
 
@@ -104,10 +104,10 @@ def _encode(line: str) -> bytes:
 
 
 def _open_alone(partial: Path) -> BinaryIO:
-    """Open a file to be overwritten, locked by this process until it is closed.
+    """Open a file for overwriting, locked by this process until it is closed.
 
     Raises:
-        UsageError: another process writes it.
+        UsageError: another process is writing it.
     """
     while True:
         file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT, 0o666), "wb")

@@ -28,8 +28,8 @@ def prepare(
 ) -> None:
     """Filter the corpus, train the subword model and write the data for training.
 
-    Does nothing if the run folder already holds these data, and refuses to replace data that a
-    model in it has learned from.
+    Does nothing if the run folder already holds these data, and refuses to replace data that its
+    model was trained on.
     """
     from nmt.config.load import load, resolve_paths
     from nmt.data.prepare import prepare as bring_up_to_date
@@ -51,7 +51,7 @@ def prepare(
 
 
 def _trained_on(run: Path) -> str | None:
-    """Return the key of the data that the newest checkpoint has learned from; None without one."""
+    """Return the key of the data that the newest checkpoint was trained on; None without one."""
     from nmt.training.run_folder import CHECKPOINTS, has_trained
 
     if not has_trained(run) and not (run / CHECKPOINTS).is_dir():

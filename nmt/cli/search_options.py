@@ -1,4 +1,4 @@
-"""The options of a command that searches, made from the fields of `[search]`."""
+"""Search options of a command, generated from the fields of `[search]`."""
 
 import inspect
 import re
@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # imports pydantic, which `nmt --help` does without
 class SearchCommand(TyperCommand):
     """A command with an option for each field of `SearchConfig`.
 
-    Those that were given are in the context's `obj`, by the names of the fields. The options are
-    made when the command is run or asked for help, not when the others are.
+    Given options are stored in the context's `obj`, by field name. They are created only when this
+    command is run or asked for help, since that imports pydantic.
     """
 
     @cached_property
     def search_options(self) -> list[Any]:
-        """The options, as the library behind typer has them."""
+        """The options as objects of the library behind typer."""
         from nmt.config.search import SearchConfig
 
         maker = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -41,14 +41,14 @@ class SearchCommand(TyperCommand):
         return [*own, *self.search_options, help_option]
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, with the options that were given in `ctx.obj`."""
+        """Run the command, with the given search options in `ctx.obj`."""
         values = {option.name: ctx.params.pop(option.name) for option in self.search_options}
         ctx.obj = {name: value for name, value in values.items() if value is not None}
         return super().invoke(ctx)
 
 
 def _with_options(fields: "dict[str, FieldInfo]") -> Callable[..., None]:
-    """Return a function that does nothing and has a parameter for each field."""
+    """Return an empty function with a parameter for each field."""
 
     def command() -> None:
         """Never called."""
@@ -68,12 +68,12 @@ def _with_options(fields: "dict[str, FieldInfo]") -> Callable[..., None]:
 
 
 def _type(field: "FieldInfo") -> Any:
-    """Return the type of the option of one field; a list of texts is read from a file."""
+    """Return the option type of a field; a list of strings is read from a file."""
     return Path if field.annotation == tuple[str, ...] else field.annotation
 
 
 def _option(name: str, field: "FieldInfo") -> Any:
-    """Return the option of one field: its name, range and help."""
+    """Return the option of a field: its name, range and help."""
     bounds = {type(each).__name__: each for each in field.metadata}
     least = bounds["Ge"].ge if "Ge" in bounds else None
     most = bounds["Le"].le if "Le" in bounds else None
@@ -114,7 +114,7 @@ def _read(path: Path) -> tuple[str, ...]:
 
 
 def _setting(name: str, value: object) -> str:
-    """Return how an option is given a value: `--sample`, `--no-sample`, `--length-penalty gnmt`."""
+    """Return an option with its value: `--sample`, `--no-sample`, `--length-penalty gnmt`."""
     if isinstance(value, bool):
         return _dashed(name if value else f"no_{name}")
     return f"{_dashed(name)} {value}"

@@ -1,1 +1,1 @@
-"""What replaces plain modules where speed is wanted; `accelerate` is the only door to it."""
+"""Fast replacements of plain modules; `accelerate` is the only entry point."""

@@ -1,4 +1,4 @@
-"""Attention with scores q . k by compiled kernels, and with gradients formed once for a loop."""
+"""Product attention by compiled kernels; gradients are computed once for all steps of a loop."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from nmt.layers.attention import (
     normalize_scores,
 )
 
-_FEW_QUERIES = 16  # with more, products of matrices are worth their preparation
+_FEW_QUERIES = 16  # with more, matrix products are worth their overhead
 
 
 def attention_kernels(query: Tensor, keys: Tensor, states: Tensor) -> Kernels | None:
-    """Return the kernels if they attend with these tensors, see `Kernels.attend`; else None."""
+    """Return the kernels if `Kernels.attend` supports these tensors; else None."""
     is_few = query.shape[1] <= _FEW_QUERIES
     is_whole = keys.shape[2] % WIDTH == states.shape[2] % WIDTH == 0
     is_contiguous = keys.is_contiguous() and states.is_contiguous()
@@ -36,10 +36,10 @@ def multiply(left: Tensor, right: Tensor) -> Tensor:
 
 
 class SharedMemory:
-    """Keys and states of a batch that are attended to at every step of a loop.
+    """Keys and states of a batch, attended to at every step of a loop.
 
     Args:
-        keys: [batch, src_len, key]; their gradient is formed once.
+        keys: [batch, src_len, key]; their gradient is computed once for all steps.
         states: [batch, src_len, enc]; likewise.
     """
 
@@ -62,13 +62,13 @@ class SharedMemory:
 
 
 class FastProductAttention(ProductAttention):
-    """Attends by a kernel where no gradient is wanted, or inside `loop`."""
+    """Product attention by a kernel if no gradient is needed, or inside `loop`."""
 
     _shared: SharedMemory | None = None
 
     @contextlib.contextmanager
     def loop(self, keys: Tensor, states: Tensor) -> Iterator[None]:
-        """Form the gradients of `keys` and `states` once for all that is attended to in the block.
+        """Compute the gradients of `keys` and `states` once for all attention inside the block.
 
         Args:
             keys: [batch, src_len, key].
@@ -96,7 +96,7 @@ class FastProductAttention(ProductAttention):
         return multiply(weights.to(states.dtype), states), weights
 
     def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """See `ProductAttention`; the softmax is float32 where products are half precision."""
+        """See `ProductAttention`; the softmax is float32 even if products are half precision."""
         scores = multiply(query, keys.transpose(1, 2))  # [batch, queries, src_len]
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         return normalize_scores(scores, mask, self.temperature)
@@ -113,7 +113,8 @@ class FastGeneralAttention(FastProductAttention, GeneralAttention):
 class _Attend(torch.autograd.Function):
     """Attention by a compiled kernel; its backward pass notes what is left to multiply.
 
-    With scores e = q K^T / temperature and contexts c = softmax(e) S: dK = de^T q, dS = w^T dc.
+    With scores e = q K^T / temperature, weights w = softmax(e) and contexts c = w S, the gradients
+    are dK = de^T q and dS = w^T dc.
     """
 
     @staticmethod

@@ -1,8 +1,8 @@
 """LSTM and GRU by compiled kernels, with gradients: one step, or a whole sequence.
 
-The kernels compute the gates; products are done as the cell does them. Outputs, and what is kept
-for the backward pass, have the type of the products; what a cell sums up over time, the c of an
-LSTM and the h of a GRU, is float32.
+The kernels compute the gates; matrix products are those of the cell. Outputs and the values kept
+for the backward pass have the type of the products. The state that accumulates over time, the cell
+state of an LSTM or the hidden state of a GRU, is float32.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from nmt.fast.shapes import multiply_transposed
 from nmt.layers.cells import Cell, GruCell, LstmCell, State
 
 Product = Callable[[Tensor], Tensor]
-"""What multiplies the last output [rows, hidden] with the recurrent weights."""
+"""Multiplies the previous output [rows, hidden] by the recurrent weights."""
 
 
 class FastLstmCell(LstmCell):
-    """An LSTM whose gates are computed by a kernel, and whose memory c is float32."""
+    """An LSTM whose gates are computed by a kernel, and whose cell state is float32."""
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """See `LstmCell`; the output has the type of the products."""
@@ -39,7 +39,7 @@ class FastLstmCell(LstmCell):
 
 
 class FastGruCell(GruCell):
-    """A GRU whose gates are computed by a kernel; it resets after the product."""
+    """A GRU whose gates are computed by a kernel; the reset gate acts after the product."""
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
         """See `GruCell`; the state has the type of the weights."""
@@ -55,7 +55,7 @@ FastCell = FastLstmCell | FastGruCell
 
 
 def kernels_of(cell: Cell, *shares: Tensor) -> Kernels | None:
-    """Return the kernels if they compute the gates of `cell` from these shares of them."""
+    """Return the kernels if they support `cell` and these pre-activations; else None."""
     if not isinstance(cell, FastCell) or cell.hidden_size % WIDTH or not supports(*shares):
         return None
     return kernels()
@@ -70,7 +70,7 @@ class Gates:
 
     @classmethod
     def of(cls, cell: Cell, *shares: Tensor) -> "Gates | None":
-        """Return what computes the gates of `cell` from these shares of them, or None."""
+        """Return the kernels for `cell` and these pre-activations; None if unsupported."""
         native = kernels_of(cell, *shares)
         kind: Kind = "lstm" if isinstance(cell, LstmCell) else "gru"
         return None if native is None else cls(kind, native)
@@ -82,10 +82,10 @@ def step(
     """Return output and state, [rows, hidden] each, after one step.
 
     Args:
-        gates: of which cell.
-        projected: the input's share of the gates, [rows, gates * hidden].
-        recurrent: the last output's share, [rows, gates * hidden].
-        state: the c of an LSTM, the h of a GRU, [rows, hidden].
+        gates: kernels of the cell.
+        projected: input contribution to the pre-activations, [rows, gates * hidden].
+        recurrent: recurrent contribution to the pre-activations, [rows, gates * hidden].
+        state: cell state of an LSTM or hidden state of a GRU, [rows, hidden].
     """
     if not torch.is_grad_enabled():
         return _compute_step(gates, projected, recurrent, state, None)
@@ -99,12 +99,12 @@ def unroll(gates: Gates, cell: Cell, projected: Tensor, state: State, counts: li
     """Return the outputs of a whole sequence, [words, hidden].
 
     Args:
-        gates: of the cell.
-        cell: for its recurrent weights.
-        projected: the input's share of the gates, packed (see `packing`),
+        gates: kernels of the cell.
+        cell: provides the recurrent weights.
+        projected: input contribution to the pre-activations, packed (see `packing`),
             [words, gates * hidden].
-        state: before the first position, tensors [batch, hidden].
-        counts: rows at each position, never more than at the one before; batch at the first.
+        state: initial state, tensors [batch, hidden].
+        counts: rows at each position: the batch size at first, never increasing.
     """
     recurrent = cell.recurrent
     product = recurrent if isinstance(recurrent, Int8Linear) else None
@@ -118,14 +118,14 @@ def unroll(gates: Gates, cell: Cell, projected: Tensor, state: State, counts: li
 def unroll_int8(gates: Gates, cell: Cell, projected: Tensor, state: State) -> Tensor | None:
     """Return the outputs [length, batch, hidden] of a cell whose products are 8-bit integers.
 
-    It is one call of a kernel, without gradients, for sentences of one length; None if our own
-    kernel does not multiply these.
+    A single kernel call, without gradients, for sentences of equal length; None if our own kernel
+    does not support the cell.
 
     Args:
-        gates: of the cell.
-        cell: for its recurrent weights.
-        projected: the input's share of the gates, [length, batch, gates * hidden].
-        state: before the first position, tensors [batch, hidden].
+        gates: kernels of the cell.
+        cell: provides the recurrent weights.
+        projected: input contribution to the pre-activations, [length, batch, gates * hidden].
+        state: initial state, tensors [batch, hidden].
     """
     recurrent = cell.recurrent
     if not isinstance(recurrent, Int8Linear):
@@ -145,7 +145,7 @@ def unroll_int8(gates: Gates, cell: Cell, projected: Tensor, state: State) -> Te
 def _compute_step(
     gates: Gates, projected: Tensor, recurrent: Tensor, state: Tensor, kept: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Compute a step without a gradient; `kept` is filled with what the backward pass needs."""
+    """Compute a step without autograd; `kept` receives the values that the backward pass needs."""
     projected = projected if projected.stride(-1) == 1 else projected.contiguous()
     recurrent, before = recurrent.contiguous(), state.float().contiguous()
     output, after = recurrent.new_empty(before.shape), torch.empty_like(before)
@@ -199,12 +199,12 @@ class _Step(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Position:
-    """The rows of one position."""
+    """The rows at one position."""
 
     words: slice
-    """Of what is packed."""
+    """Rows of the packed tensors at this position."""
     before: slice
-    """Those it continues, in the same with the rows before the first position on top."""
+    """Rows at the previous position, in tensors that begin with the initial state."""
 
 
 def _positions(counts: list[int]) -> list[_Position]:
@@ -217,7 +217,7 @@ def _positions(counts: list[int]) -> list[_Position]:
 
 
 class _Unroll(torch.autograd.Function):
-    """See `unroll`; the gradient of the weight is one product for all positions."""
+    """See `unroll`; the weight gradient is one product over all positions."""
 
     @staticmethod
     def forward(
@@ -265,7 +265,7 @@ class _Unroll(torch.autograd.Function):
         is_lstm = ctx.gates.kind == "lstm"
         grad_projected = grad_recurrent if is_lstm else torch.empty_like(grad_recurrent)
         grad_state, states_after = torch.zeros_like(states[:batch]), states[batch:]
-        later = grad_outputs_all[:0]  # gradient of a position's outputs from the next position
+        later = grad_outputs_all[:0]  # gradient of the outputs from the next position
         for position in reversed(ctx.positions):
             grad_output = grad_outputs_all[position.words].clone()
             grad_output[: len(later)] += later

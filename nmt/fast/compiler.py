@@ -154,7 +154,7 @@ def _compile(compiler: list[str], folder: Path, name: str) -> Path:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove the temporary folders of killed processes, too old for any compiler to still use."""
+    """Remove temporary folders of killed processes, older than any compiler could run."""
     for scratch in cache.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError):  # another process may be sweeping as well
             if time.time() - scratch.stat().st_mtime > 2 * _PATIENCE * len(_VARIANTS):

@@ -1,4 +1,4 @@
-"""A decoder that moves step by step, without what need not wait for the previous step."""
+"""A decoder that precomputes all work that does not depend on the previous step."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ MOST_BYTES = 1 << 28
 class FastDecoder(RecurrentDecoder):
     """See `RecurrentDecoder`.
 
-    The first layer's product with the previous pieces, their share, is computed for all positions
-    at once in training, and looked up in a table in search. In training, the gradient of each
-    matrix is formed once for all steps.
+    The contribution of the previous pieces to the first layer's pre-activations, their share, is
+    computed for all positions at once in training, and looked up in a table in search. In training,
+    the gradient of each matrix is computed once for all steps.
     """
 
     table: Tensor | None
-    """Embedding and share of each piece, [vocab, embedding + gates * hidden]; search only."""
+    """Embedding and share of each piece, [vocab, embedding + gates * hidden]; for search only."""
     pieces: nn.Module | None
-    """The first layer's product with the previous piece; search without a table only."""
+    """Computes the share of the previous piece; for search without a table only."""
     extra: nn.Module | None
-    """The first layer's product with what else it reads; search only."""
+    """Computes the share of the first layer's other input; for search only."""
     _shared_extra: SharedMatrix | None
 
     @classmethod
@@ -59,7 +59,7 @@ class FastDecoder(RecurrentDecoder):
 
     @property
     def pieces_size(self) -> int:
-        """Values of the first layer's input that come from the previous piece."""
+        """Size of the part of the first layer's input that comes from the previous piece."""
         return self.embedding.size if self.shape.reads_previous else 0
 
     def share(self, embedded: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class FastDecoder(RecurrentDecoder):
         return linear(embedded, weight, first.bias)
 
     def extra_share(self, extra: Tensor) -> Tensor:
-        """Return W x of what else the first layer reads, context or features [rows, size]."""
+        """Return W x of the first layer's other input, context or features [rows, size]."""
         if self.extra is not None:
             share: Tensor = self.extra(extra)
             return share
@@ -109,7 +109,7 @@ class FastDecoder(RecurrentDecoder):
 
     @contextlib.contextmanager
     def _loop(self, memory: Memory) -> Iterator[None]:
-        """Form the gradient of each matrix once for all steps inside the block."""
+        """Compute the gradient of each matrix once for all steps inside the block."""
         with contextlib.ExitStack() as loops:
             loops.enter_context(share_gradients(self))
             attention = self.attention
@@ -141,7 +141,7 @@ class FastDecoder(RecurrentDecoder):
         memory: Memory,
         masks: StackMasks,
     ) -> Step:
-        """Make a step from the previous pieces and their `share` [rows, gates * hidden]."""
+        """Advance one step, given the previous pieces and their `share` [rows, gates * hidden]."""
         context = attention = None
         read = embedded if self.shape.reads_previous else embedded[..., :0]
         extra = state.feed
@@ -161,7 +161,7 @@ class FastDecoder(RecurrentDecoder):
 
 
 def _part(weight: Tensor, bias: Tensor | None) -> Linear:
-    """Return the product with some columns of a matrix of weights."""
+    """Return a linear layer with some columns of a weight matrix."""
     part = Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     part.weight = nn.Parameter(weight.detach().contiguous(), requires_grad=False)
     if bias is not None:

@@ -1,4 +1,4 @@
-"""One module in the place of another, with the same parameters."""
+"""Replacing a module by one of a subclass, with the same parameters."""
 
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ T = TypeVar("T", bound=nn.Module)
 
 
 def adopt(kind: type[T], plain: nn.Module) -> T:
-    """Return a module of `kind` with all that `plain`, of a class it derives from, consists of.
+    """Return a module of class `kind` with the attributes of `plain`, whose class it extends.
 
     Parameters and submodules are the same objects, under the same names.
     """
@@ -19,5 +19,5 @@ def adopt(kind: type[T], plain: nn.Module) -> T:
 
 
 def _own(value: object) -> object:
-    """Return a copy of a table of parameters, buffers, submodules or hooks; else the value."""
+    """Copy a dict of parameters, buffers, submodules or hooks; return other values unchanged."""
     return value.copy() if isinstance(value, dict) else value

@@ -1,12 +1,12 @@
 """Products of 8-bit integers, for search on CPUs.
 
-Weights W become whole numbers from -127 to 127 with a scale for each output, once; inputs x become
-such numbers with a scale for each row,
+Weights W are quantized once, to integers from -127 to 127 with one scale per output; inputs x are
+quantized with one scale per row,
 
     W = diag(s) Q,   x = r q,   W x = r diag(s) (Q q)
 
-and the CPU has instructions for four products of such numbers at a time. The sum Q q of whole
-numbers is exact, so a row's result does not depend on the rows beside it.
+and the CPU has instructions for four products of such integers at a time. The integer sum Q q is
+exact, so a row's result does not depend on the other rows.
 """
 
 from functools import cached_property
@@ -18,8 +18,8 @@ from nmt.fast.kernels import Kernels, PackedWeights, kernels, supports
 from nmt.machine import has_amx
 
 _LARGEST = 127.0
-_ZERO = 128  # what stands for 0 in the unsigned inputs that the instructions take
-_LEAST = 1e-12  # a row of zeros needs a scale, too
+_ZERO = 128  # zero point: the instructions take unsigned inputs
+_LEAST = 1e-12  # smallest scale, for rows of zeros
 _FEW_ROWS = 16  # too few to fill the tiles of AMX
 
 
@@ -39,14 +39,14 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear) -> "Int8Linear":
-        """Round the weights of a linear layer."""
+        """Quantize the weights of a linear layer."""
         weight = linear.weight.detach().float()
         scales = (weight.abs().amax(dim=1) / _LARGEST).clamp_min(_LEAST)  # [outputs]
         whole = torch.round(weight / scales.unsqueeze(1)).to(torch.int8)
         return cls(whole, scales, None if linear.bias is None else linear.bias.detach())
 
     def narrow(self, outputs: Tensor) -> "Int8Linear":
-        """Return the layer with these outputs [kept] alone."""
+        """Return the layer restricted to these outputs [kept]."""
         bias = None if self.bias is None else self.bias[outputs]
         return Int8Linear(self._whole[outputs], self._scales[outputs], bias)
 
@@ -74,17 +74,17 @@ class Int8Linear(nn.Module):
 
     @cached_property
     def packed(self) -> PackedWeights:
-        """The weights as our own kernel reads them."""
+        """The weights in the layout of our own kernel."""
         return PackedWeights.of(self._whole, self._scales)
 
     @cached_property
     def _prepared(self) -> tuple[Tensor, Tensor]:
-        """The weights as oneDNN reads them, and what stands for their 0."""
+        """The weights in the layout of oneDNN, and their zero points."""
         zeros = torch.zeros(len(self._scales), dtype=torch.int64)
         return torch.ops.onednn.qlinear_prepack(self._whole, None), zeros
 
     def _multiply_onednn(self, inputs: Tensor) -> Tensor:
-        """Multiply `inputs` [rows, size], whole numbers around `_ZERO`."""
+        """Multiply quantized `inputs` [rows, size] with zero point `_ZERO`."""
         weight, zeros = self._prepared
         input_scale, output_scale, output_zero, no_bias = 1.0, 1.0, 0, None
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -98,7 +98,7 @@ class Int8Linear(nn.Module):
             output_scale,
             output_zero,
             torch.float32,
-            "none",  # no operation follows
+            "none",  # no fused operation
             [],
             "",
         )
@@ -106,7 +106,7 @@ class Int8Linear(nn.Module):
 
 
 def kernels_for(inputs: Tensor) -> Kernels | None:
-    """Return the compiled kernels if they read `inputs`; else None."""
+    """Return the compiled kernels if they support `inputs`; else None."""
     return kernels() if inputs.dtype == torch.float32 and supports(inputs) else None
 
 

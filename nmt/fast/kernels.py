@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from nmt.fast.compiler import compile_kernels
 
 WIDTH = 16
-"""Numbers in the widest vector (kWidth in vectors.h), and outputs in a block of int8 weights; the
+"""Floats in the widest vector (kWidth in vectors.h), and outputs in a block of int8 weights; the
 hidden size of a cell must be a multiple of it."""
 
 _FOUR = 4  # inputs multiplied by one instruction (kFour in products.cpp)

@@ -1,4 +1,4 @@
-"""Products with a matrix of weights by the library that is fastest at them."""
+"""Products with weight matrices, computed by the fastest library."""
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,11 @@ from nmt.machine import prefers_onednn
 def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return `inputs` [..., size] times `weight` [outputs, size], transposed, plus `bias`.
 
-    Without a gradient. torch multiplies fp32 by MKL, which leaves AVX-512 unused on AMD's
-    processors; oneDNN does not.
+    Without a gradient. torch multiplies fp32 with MKL, which does not use AVX-512 on AMD
+    processors; oneDNN does.
     """
     is_fp32 = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    # oneDNN has no fast way for parts of a larger matrix.
+    # oneDNN is slow for slices of a larger matrix.
     is_whole = inputs.shape[-1] > 0 and (weight.is_contiguous() or weight.t().is_contiguous())
     if is_fp32 and is_whole and inputs.is_cpu and prefers_onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
@@ -33,7 +33,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 class FastLinear(nn.Linear):
-    """A linear layer whose product is computed by the library that is fastest at it."""
+    """A linear layer whose product is computed by the fastest library."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return W x + b [..., outputs] of `inputs` x [..., size]."""

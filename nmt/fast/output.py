@@ -1,7 +1,7 @@
-"""The output layer whose logits never exist all at once.
+"""An output layer that never holds all logits at once.
 
-Logits are by far the largest tensor of a model, so the loss takes them in chunks and never keeps
-them: the gradients of each chunk are formed in the forward pass, while it is at hand.
+Logits are by far the largest tensor of a model, so the loss computes them in chunks and does not
+keep them: the gradients of each chunk are computed in the forward pass, while it is in memory.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from nmt.fast.shared import sum_rows
 from nmt.layers.output import OutputLayer
 
 CHUNK = 2048
-"""Target tokens whose logits exist at the same time."""
+"""Target tokens whose logits are in memory at the same time."""
 
 
 class FastOutput(OutputLayer):
@@ -59,7 +59,7 @@ class FastOutput(OutputLayer):
 
 @dataclass(frozen=True)
 class _Gradients:
-    """What the chunks of a batch add up to, in the types of the weights."""
+    """Gradients accumulated over the chunks of a batch, in the types of the weights."""
 
     features: Tensor
     weight: Tensor
@@ -68,7 +68,7 @@ class _Gradients:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """The tokens of a batch, and the layer whose loss they have."""
+    """The tokens of a batch and the weights of the output layer, processed in chunks."""
 
     features: Tensor
     """In the precision of the products, [tokens, size]."""
@@ -87,7 +87,7 @@ class _Chunks:
         """Return loss and negative log-likelihood of each token, [tokens] each.
 
         Args:
-            gradients: filled with those of the sum of the losses.
+            gradients: receives the gradients of the sum of the losses; None = not needed.
             importance: weight of each token in that sum, [tokens]; None = 1.
         """
         is_compiled = supports(self.features) and self.bias.dtype == torch.float32
@@ -106,7 +106,7 @@ class _Chunks:
                 losses[:, tokens] = torch.stack(
                     native.cross_entropy(scores, self.bias, gold, self.smoothing)
                 )
-                grad = scores  # the kernel writes the gradient in the place of the logits
+                grad = scores  # the kernel overwrites the logits with their gradient
             if gradients is not None:
                 if importance is not None:
                     grad = grad * importance[tokens].to(grad.dtype).unsqueeze(1)
@@ -118,7 +118,7 @@ class _Chunks:
 
 
 def _cross_entropy(scores: Tensor, chunks: _Chunks, tokens: slice, losses: Tensor) -> Tensor:
-    """Return the gradient of the logits `scores` [chunk, vocab], given without their bias.
+    """Return the gradient of the logits `scores` [chunk, vocab], which lack their bias.
 
     Loss and negative log-likelihood are written to `losses` [2, tokens].
     """
@@ -137,8 +137,8 @@ def _cross_entropy(scores: Tensor, chunks: _Chunks, tokens: slice, losses: Tenso
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Cross-entropy with label smoothing of each token, from features and a linear layer.
 
-    The gradients are those of the sum of the losses. That is what training needs, where every
-    token has the same weight; with other weights the chunks are computed once more.
+    The forward pass computes the gradients of the sum of the losses: in training, every token has
+    the same weight. With other weights, the backward pass computes the chunks again.
     """
 
     @staticmethod
@@ -154,7 +154,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = features.device.type
         wide = torch.promote_types(weight.dtype, torch.float32)
         # Autocast reaches neither in-place products nor the backward pass of a custom function:
-        # the precision of the products is chosen by hand.
+        # so the precision of the products is chosen here.
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
         chunks = _Chunks(features.to(low), weight.to(low), bias, target, smoothing, chunk)
         ctx.chunks, ctx.gradients = chunks, None
@@ -172,7 +172,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         gradients, importance = ctx.gradients, grad_outputs[0]
         if gradients is None:
             raise RuntimeError("the gradient of this loss was taken already, and is not kept")
-        ctx.gradients = None  # nobody else holds them: a parameter takes them without a copy
+        ctx.gradients = None  # without other references, a parameter takes them without a copy
         if importance.numel() and not _is_uniform(importance):
             gradients.weight.zero_()
             gradients.bias.zero_()
@@ -184,5 +184,5 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def _is_uniform(importance: Tensor) -> bool:
-    """Whether all values of `importance` [tokens] are one; those of a sum's gradient are."""
+    """Whether all values of `importance` [tokens] are equal, as in the gradient of a sum."""
     return importance.stride(0) == 0 or bool((importance == importance[0]).all())

@@ -1,4 +1,4 @@
-"""Best continuations of a search by a compiled kernel."""
+"""Best continuations in a search, by a compiled kernel."""
 
 from collections.abc import Callable
 
@@ -17,10 +17,10 @@ _MOST_INSERTED = 64  # the kernel inserts candidates one by one; with more, sort
 
 
 def ranking(plain: Rank) -> Rank:
-    """Return what ranks as `plain` does (`nmt.search.ranking.rank_plainly`), but faster.
+    """Return a faster function with the results of `plain` (`nmt.search.ranking.rank_plainly`).
 
-    `plain` ranks what the kernel does not support: no compiler, other devices and precisions, and
-    very wide beams.
+    It falls back to `plain` where the kernel is unavailable: without a compiler, on other devices,
+    in other precisions and for very wide beams.
     """
 
     def rank(

@@ -1,4 +1,4 @@
-"""A recurrent layer over whole sentences by kernels: compiled ones of our own, or torch's."""
+"""A recurrent layer that processes whole sentences with compiled kernels, our own or torch's."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -15,13 +15,13 @@ from nmt.layers.recurrent import RecurrentLayer
 class FastRecurrentLayer(RecurrentLayer):
     """A recurrent layer that does not call its cell once per position.
 
-    Our own kernels compute the gates, and leave padding out where gradients are wanted; torch's
-    kernel computes a whole sequence, products included. Both need an undisturbed recurrence.
+    Our own kernels compute the gates, and skip padding if gradients are needed; torch's kernel
+    computes a whole sequence, products included. Neither supports recurrent dropout.
     """
 
     @property
     def is_undisturbed(self) -> bool:
-        """Whether a state reaches the next step as it is."""
+        """Whether states pass to the next step without recurrent dropout."""
         return self.recurrent_dropout == 0.0 or not self.training
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
@@ -35,7 +35,7 @@ class FastRecurrentLayer(RecurrentLayer):
         return super().unroll(inputs, state, direction)
 
     def read(self, inputs: Tensor, mask: Tensor) -> list[Tensor]:
-        """See `RecurrentLayer`; with gradients, padding is not computed.
+        """See `RecurrentLayer`; with gradients, padding is skipped.
 
         Without gradients, as in search, the shapes of products must not depend on the other
         sentences, so that results stay bit-identical.
@@ -81,8 +81,8 @@ def torch_kernel(cell: Cell) -> Callable[..., Any] | None:
 def unroll_torch(cell: Cell, inputs: Tensor, state: State) -> Tensor:
     """Run torch's kernel over `inputs` [batch, length, input] -> [batch, length, hidden].
 
-    It computes in the precision of the weights, also under autocast. On a GPU, autocast would hand
-    float16 to cuDNN, whatever precision was asked for, and in float16 small gradients become zero;
+    It computes in the precision of the weights, even under autocast. On a GPU, autocast would pass
+    float16 to cuDNN, whatever the requested precision, and in float16 small gradients underflow;
     on a CPU, oneDNN's LSTM fails in bfloat16 without AVX-512.
 
     Raises:

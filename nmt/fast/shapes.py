@@ -1,9 +1,9 @@
-"""Few shapes for products that are compiled per shape.
+"""Rounding of row counts, so that kernels compiled per shape are reused.
 
-oneDNN, which multiplies bfloat16 on CPUs, and float32 on AMD's where no gradient is wanted,
+oneDNN, which multiplies bfloat16 on CPUs, and float32 on AMD CPUs if no gradient is needed,
 compiles a kernel for each new shape of a product, in a few milliseconds. Batches differ in rows
-and lengths, so nearly every product of an update would be new. Here the rows of a product come
-from a short list of sizes, and what is added is zero.
+and lengths, so nearly every product of an update would have a new shape. Here the number of rows is
+rounded up to one of a short list of sizes, and the added rows are zero.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 from nmt.machine import prefers_onednn
 
-_STEP = 4  # least distance of two sizes
+_STEP = 4  # smallest difference between two sizes
 _PER_OCTAVE = 8  # sizes between a power of two and the next
 
 
 def rounded(rows: int) -> int:
-    """Return the least size of the list that has room for `rows`.
+    """Round `rows` up to the next size of the list.
 
-    Multiples of 4 up to 64; above, eight sizes up to each next power of two.
+    The sizes are multiples of 4 up to 64, and above that, eight per power of two.
     """
     step = max(_STEP, (1 << (rows - 1).bit_length()) // (2 * _PER_OCTAVE)) if rows > 1 else _STEP
     return -(-rows // step) * step
@@ -40,18 +40,18 @@ def compiles_forward(inputs: Tensor) -> bool:
 
 
 def rounds_batches(device: torch.device, *, bf16: bool) -> bool:
-    """Whether training on batches whose number of rows is on the list compiles fewer kernels."""
+    """Whether rounding the number of rows of training batches saves compilations."""
     return device.type == "cpu" and bf16
 
 
 def pad_rows(values: Tensor) -> Tensor:
-    """Return `values` [rows, size] with zeros below, [rounded(rows), size]."""
+    """Append rows of zeros to `values` [rows, size], [rounded(rows), size]."""
     missing = rounded(len(values)) - len(values)
     return F.pad(values, (0, 0, 0, missing)) if missing else values
 
 
 def multiply_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """Return `left` [rows, a] transposed times `right` [rows, b], [a, b]: a gradient of weights."""
+    """Return `left` [rows, a] transposed times `right` [rows, b], [a, b]: a weight gradient."""
     if compiles_shapes(left):
         left, right = pad_rows(left), pad_rows(right)
     return left.t() @ right
@@ -60,7 +60,7 @@ def multiply_transposed(left: Tensor, right: Tensor) -> Tensor:
 def multiply_batch(left: Tensor, right: Tensor) -> Tensor:
     """Return `left` [batch, a, b] times `right` [batch, b, c], [batch, a, c].
 
-    In float32 where shapes are compiled: sentences have all lengths, and this is little work.
+    In float32 if kernels are compiled per shape: lengths vary too much, and the product is small.
     """
     if compiles_shapes(left):
         with torch.autocast("cpu", enabled=False):
@@ -75,7 +75,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """See `linear`: all three products have a size of the list."""
+    """See `linear`: all three products have rounded row counts."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,13 +1,13 @@
-"""Products with one matrix at every step of a loop, whose gradient is formed once for all steps.
+"""Products with one matrix at every step of a loop; its gradient is computed once for all steps.
 
-In a decoder that feeds back, the same weights, keys and source states enter a product at every
-target position. Autograd forms a gradient of the size of the matrix at each of them and adds them
-up. Here that gradient waits until the backward pass of the loop is over, and is then one product
-over all positions:
+In a decoder with feedback, the same weights, keys and source states are multiplied at every target
+position. Autograd computes a gradient of the size of the matrix at each of them and adds them up.
+Here the gradient is deferred until the backward pass of the loop is over, and is then a single
+product over all positions:
 
     y_t = x_t M,  t = 1..T        dM = [x_1; ..; x_T]^T [dy_1; ..; dy_T]
 
-Results are the same up to the order of additions.
+Results are equal up to the order of additions.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from nmt.fast.shapes import multiply_batch, multiply_transposed
 
 @dataclass(frozen=True)
 class Record:
-    """What the backward passes of the steps leave for the gradient of one matrix."""
+    """Factors of the gradient of one matrix, recorded by the backward pass of each step."""
 
     inputs: list[Tensor] = field(default_factory=list)
     """x_t, [..., rows, size]."""
@@ -34,7 +34,7 @@ class Record:
     """dy_t, [..., rows, outputs]."""
 
     def note(self, inputs: Tensor, gradient: Tensor) -> None:
-        """Keep what one step leaves."""
+        """Record the factors of one step."""
         self.inputs.append(inputs)
         self.gradients.append(gradient)
 
@@ -43,8 +43,8 @@ class SharedMatrix:
     """A matrix M that is multiplied at every step of one loop.
 
     Args:
-        original: M, [..., size, outputs]; its gradient is formed once.
-        bias: added to every product, [outputs]; its gradient too.
+        original: M, [..., size, outputs]; its gradient is computed once.
+        bias: added to every product, [outputs]; likewise.
     """
 
     def __init__(self, original: Tensor, bias: Tensor | None = None) -> None:
@@ -57,7 +57,7 @@ class SharedMatrix:
         self.bias = None if bias is None else bias.detach().to(precision)
         self.record = Record()
         self.tap: Tensor = _Tap.apply(original, bias, self.record)  # type: ignore[no-untyped-call]
-        """Stands before every product, so that its own backward pass comes last."""
+        """Input of every product, so that its own backward pass runs last."""
 
     def multiply(self, inputs: Tensor) -> Tensor:
         """Return `inputs` [..., rows, size] times M, plus the bias."""
@@ -68,13 +68,13 @@ class SharedMatrix:
 
 
 class SharedLinear(FastLinear):
-    """A linear layer; inside `share_gradients`, its weights' gradients are formed once."""
+    """A linear layer whose weight gradient is computed once inside `share_gradients`."""
 
     is_sharing = False
     _shared: SharedMatrix | None = None
 
     def share(self, is_sharing: bool) -> None:
-        """Begin or end a loop."""
+        """Begin or end a loop whose steps share one weight gradient."""
         self.is_sharing, self._shared = is_sharing, None
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class SharedLinear(FastLinear):
 
 @contextlib.contextmanager
 def share_gradients(module: nn.Module) -> Iterator[None]:
-    """Let every `SharedLinear` inside `module` form its weights' gradients once for this block."""
+    """Compute the weight gradient of each `SharedLinear` in `module` once for the block."""
     layers = [layer for layer in module.modules() if isinstance(layer, SharedLinear)]
     for layer in layers:
         layer.share(torch.is_grad_enabled())
@@ -123,7 +123,7 @@ class _Tap(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """y = x M + b; its backward pass returns dx, and notes x and dy."""
+    """y = x M + b; its backward pass returns dx, and records x and dy."""
 
     @staticmethod
     def forward(
@@ -148,4 +148,4 @@ def sum_rows(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the sum over the rows of `values` [rows, columns] in a wider type, [columns]."""
     if dtype == torch.float32 and supports(values) and (native := kernels()) is not None:
         return native.sum_rows(values)
-    return values.sum(dim=0, dtype=dtype)  # torch makes a copy of that type first
+    return values.sum(dim=0, dtype=dtype)  # torch first copies `values` to that type

@@ -117,7 +117,7 @@ class MovingAverage:
     """average <- d average + (1 - d) weights (Polyak and Juditsky, 1992).
 
     After update number n, d = min(decay, (1 + n) / (10 + n)), so that the random initial weights
-    soon leave the average. `torch.optim.swa_utils.AveragedModel` would copy the weights at its
+    soon fade out of it. `torch.optim.swa_utils.AveragedModel` would copy the weights at its
     first update, count skipped updates differently and copy the whole module.
 
     Args:
@@ -138,7 +138,7 @@ class MovingAverage:
 
     @contextlib.contextmanager
     def swapped_into(self, model: nn.Module) -> Iterator[None]:
-        """Give `model` the average as its weights inside the block, and its own afterwards."""
+        """Use the average as the weights of `model` inside the block, then restore its own."""
         own = {name: weight.detach().clone() for name, weight in model.named_parameters()}
         _copy_into(model, self.weights)
         try:

@@ -112,7 +112,7 @@ def record_start(
 
 
 def _earlier_starts(path: Path) -> list[Any]:
-    """Return the entries so far; none if the manifest cannot be read, which must not end a run."""
+    """Return the existing entries; none if the manifest is unreadable, which must not end a run."""
     try:
         starts = read_json(path)["starts"]
     except (ModelError, KeyError, TypeError):

@@ -119,7 +119,7 @@ def go_back(run: TrainingRun, error: DivergenceError) -> None:
     """Return to the newest checkpoint, once per run, and continue with other batches.
 
     Weights, optimizer state and counters are those of the checkpoint. Data and random numbers
-    continue from where they are, since the same ones would diverge again (Chowdhery et al., 2022,
+    are not rewound, since the same ones would diverge again (Chowdhery et al., 2022,
     section 5.1).
 
     Raises:
