@@ -18,16 +18,16 @@ def average(
         ),
     ] = None,
     best: Annotated[
-        int | None, typer.Option(min=1, help="Take the N best checkpoints that were kept.")
+        int | None, typer.Option(min=1, help="Average the N best checkpoints that were kept.")
     ] = None,
     last: Annotated[
-        int | None, typer.Option(min=1, help="Take the N newest checkpoints that were kept.")
+        int | None, typer.Option(min=1, help="Average the N newest checkpoints that were kept.")
     ] = None,
 ) -> None:
     """Average the weights of checkpoints into a model folder for `nmt translate`.
 
-    By default all of the best checkpoints that the run kept are averaged; training.keep_best and
-    training.keep_last set how many it keeps.
+    By default, all best checkpoints that the run kept are averaged; training.keep_best and
+    training.keep_last set how many are kept.
     """
     from nmt.training.checkpoint import best_checkpoints, find_checkpoint, list_checkpoints
     from nmt.training.run_folder import MODEL

@@ -28,11 +28,11 @@ def evaluate(
     reference: Annotated[Path | None, typer.Option(help="Their references, unmodified.")] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="Run or model folder that makes the translations; several: ensemble."),
+        typer.Option(help="Run or model folder to translate with; several form an ensemble."),
     ] = None,
     test: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="SRC REF", help="With --run: what to translate, and its references."),
+        typer.Option(metavar="SRC REF", help="With --run: text to translate, and its references."),
     ] = None,
     metric: Annotated[
         list[str] | None,
@@ -49,7 +49,7 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="With --run: keep the translations."),
+        typer.Option("-o", "--output", help="With --run: also write the translations here."),
     ] = None,
     plain: Annotated[
         bool,
@@ -59,7 +59,7 @@ def evaluate(
         int, typer.Option(min=0, help="Resamples for confidence intervals; 0 = none.")
     ] = 1000,
     tokenize: Annotated[
-        str, typer.Option(help="How BLEU finds words: 13a, intl, zh, char or none.")
+        str, typer.Option(help="Tokenizer of BLEU: 13a, intl, zh, char or none.")
     ] = "13a",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ _CODE = re.compile(r"[\w.-]+")
 def init(
     config: Annotated[Path, typer.Argument(help="Configuration file to write.")],
     train: Annotated[
-        Pair, typer.Option(metavar="SRC TGT", help="Text files to learn from, line by line.")
+        Pair, typer.Option(metavar="SRC TGT", help="Text files to train on, line by line.")
     ],
     valid: Annotated[
         Pair, typer.Option(metavar="SRC TGT", help="Text files that select the best weights.")
@@ -29,7 +29,7 @@ def init(
     ],
     test: Annotated[
         Pair | None,
-        typer.Option(metavar="SRC TGT", help="Text files to score by `nmt evaluate` at the end."),
+        typer.Option(metavar="SRC TGT", help="Text files for a final `nmt evaluate`."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:

@@ -22,7 +22,7 @@ def score(
     ],
     target: Annotated[Path, typer.Option(help="Text to score, line by line.")],
     source: Annotated[
-        Path | None, typer.Option(help="What it translates; none for a language model.")
+        Path | None, typer.Option(help="Source text; omit for a language model.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     by_token: Annotated[
@@ -64,7 +64,7 @@ def score(
     pairs: Iterable[tuple[str, str]]
     if source is None:
         pairs = (("", line) for line in read_lines(target, bad_lines=bad_lines))
-    else:  # lines are counted before a model is loaded
+    else:  # compares line counts before a model is loaded
         pairs = read_parallel(source, target, bad_lines=bad_lines)
     translator = Translator.load(
         run, device=device, precision=precision, threads=threads, fast=not plain

@@ -8,9 +8,9 @@ import typer
 
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    rows: Annotated[int, typer.Option(min=0, help="Most lines of the table; 0 = all.")] = 25,
+    rows: Annotated[int, typer.Option(min=0, help="Maximum number of table rows; 0 = all.")] = 25,
     plot: Annotated[
-        Path | None, typer.Option(help="Also draw the curves into this .svg, .png or .pdf.")
+        Path | None, typer.Option(help="Also plot the curves to this .svg, .png or .pdf file.")
     ] = None,
 ) -> None:
     """Show a run: configuration, data, size, checkpoints and learning curves.

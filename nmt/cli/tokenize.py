@@ -18,18 +18,18 @@ def tokenize(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="Run folder, model folder or .model file.")
     ],
-    decode: Annotated[bool, typer.Option("--decode", help="From pieces or ids to text.")] = False,
-    ids: Annotated[bool, typer.Option("--ids", help="Numbers instead of pieces.")] = False,
+    decode: Annotated[bool, typer.Option("--decode", help="Turn pieces or ids into text.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Use ids instead of pieces.")] = False,
     sample: Annotated[
         float,
-        typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Random segmentations; 0 = the best."),
+        typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Sample segmentations; 0 = the best."),
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random segmentations.")] = 1,
     side: Annotated[
         Side, typer.Option(help="Side whose model is used, if there are two.")
     ] = "source",
 ) -> None:
-    """Segment the lines of standard input into pieces, separated by spaces; or join them again.
+    """Segment the lines of standard input into pieces separated by spaces, or join pieces to text.
 
     With a folder, text is normalised first, as for translation; with a .model file it is not.
     """

@@ -20,7 +20,7 @@ def train(
     ] = None,
     resume: Annotated[
         Literal["auto", "never", "must"],
-        typer.Option(help="Resume if there is a checkpoint, or refuse to, or insist on it."),
+        typer.Option(help="Resume if there is a checkpoint, never, or fail without one."),
     ] = "auto",
     max_time: Annotated[
         str | None,

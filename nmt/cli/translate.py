@@ -22,11 +22,9 @@ def translate(
         typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
     ],
     input: Annotated[
-        Path | None, typer.Option("-i", "--input", help="Text, one sentence per line; or .gz.")
+        Path | None, typer.Option("-i", "--input", help="Text or .gz file, one sentence per line.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where translations go.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
     ] = "text",
@@ -40,11 +38,11 @@ def translate(
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most source pieces at once.")] = 4096,
     max_source: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
     exact: Annotated[
-        bool, typer.Option("--exact", help="The same bits in any batch and order; slower.")
+        bool, typer.Option("--exact", help="Bit-identical in any batch and order; slower.")
     ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
-        typer.Option(help="Of matrix products; auto = int8 on CPUs that are fast at it, or fp32."),
+        typer.Option(help="Of matrix products; auto = int8 if the CPU is fast at it, else fp32."),
     ] = "auto",
     plain: Annotated[
         bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
@@ -57,13 +55,13 @@ def translate(
     ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Lines that are not UTF-8: stop, take them as empty, or put U+FFFD."),
+        typer.Option(help="Lines that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
     ] = "error",
 ) -> None:
     """Translate stdin or a file to stdout or a file, line by line.
 
-    N lines in give N lines out, in order; an empty line stays empty. Search options that are not
-    given are those of the model folder. More than one translation per line implies --format nbest.
+    N lines in give N lines out, in order; an empty line stays empty. Search options default to
+    those of the model folder. More than one translation per line implies --format nbest.
     """
     from nmt.text.lines import read_lines, require_file
     from nmt.translator import Translator
@@ -73,7 +71,7 @@ def translate(
             "--lm-weight: has an effect only with --lm; add that, or leave --lm-weight out."
         )
     if input is not None and str(input) != "-" and not _is_pipe(input):
-        require_file(input)  # before a model is loaded and a file begun
+        require_file(input)  # before a model is loaded and an output file is opened
     refuse_to_replace(output, input)
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(
@@ -108,10 +106,10 @@ def translate(
 
 
 def _is_pipe(path: Path | None) -> bool:
-    """Whether lines may come slowly: from a terminal, a pipe or a socket rather than a file."""
+    """Whether lines may arrive slowly: from a terminal, pipe or socket rather than a file."""
     if path is not None and str(path) != "-":
         return path.exists() and not path.is_file()
     try:
         return not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
-    except OSError:  # something in memory stands in for standard input
+    except OSError:  # standard input is replaced by an object in memory
         return False
