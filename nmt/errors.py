@@ -1,4 +1,4 @@
-"""The errors that a user can cause or meet, with their exit codes.
+"""Errors that a user can cause or encounter, with their exit codes.
 
     NmtError                    base class, never raised
     ├── UsageError       2      the command or the configuration is wrong
@@ -82,7 +82,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def explain_lack_of_memory(explain: Callable[[], str]) -> Iterator[None]:
-    """Turn a lack of memory inside the block into a `ResourceError` with an explanation."""
+    """Turn an out-of-memory error inside the block into a `ResourceError` with an explanation."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

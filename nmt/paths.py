@@ -15,21 +15,21 @@ from nmt.errors import ModelError
 
 
 def is_utf8(path: str | Path) -> bool:
-    """True if a path can be written into a configuration, log or list of checksums."""
+    """True if a path is valid UTF-8, so that configurations, logs and checksums can contain it."""
     try:
-        os.fsencode(path).decode("utf-8")  # the locale may be another one
+        os.fsencode(path).decode("utf-8")  # whatever the locale
     except UnicodeError:
         return False
     return True
 
 
 def is_stream(path: Path) -> bool:
-    """True for a pipe, socket or device: it can be read only once and never be replaced."""
+    """True for a pipe, socket or device, which can be read only once and never be replaced."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def require_regular_file(path: Path) -> None:
-    """Refuse what a stranger may put in place of a file: a pipe would block us forever.
+    """Refuse anything but a regular file: reading a pipe could block forever.
 
     Raises:
         ModelError: the path exists and is not a regular file.
@@ -39,13 +39,13 @@ def require_regular_file(path: Path) -> None:
 
 
 def similar(wrong: str, known: Iterable[str], *, most: int = 1) -> list[str]:
-    """Return which of the known names were perhaps meant, best first."""
+    """Return the known names most similar to `wrong`, best first."""
     return difflib.get_close_matches(wrong, list(known), n=most)
 
 
 def similar_files(path: Path) -> str:
-    """Return files of the same folder that were perhaps meant: `a.txt or b.txt`; or ""."""
+    """Return similar file names in the same folder, as `a.txt or b.txt`; "" if there are none."""
     names: list[str] = []
-    with contextlib.suppress(OSError):  # the folder may be missing, or must not be listed
+    with contextlib.suppress(OSError):  # the folder may be missing or unreadable
         names = os.listdir(path.parent)
     return " or ".join(str(path.parent / name) for name in similar(path.name, names, most=3))

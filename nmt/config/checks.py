@@ -1,4 +1,4 @@
-"""Requirements between sections."""
+"""Constraints between sections."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             "data.source",
         )
     for key, pair in _file_pairs(data):
-        # An empty name at the place of the source is that of a language model.
+        # Without a source, as for a language model, the first name is empty.
         if any("\0" in name for name in pair) or not pair[1]:
             yield _fault(
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
@@ -47,7 +47,7 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _source(experiment: Experiment) -> Iterator[Fault]:
-    """Yield what is wrong with a source where none is read, or with none where one is."""
+    """Yield a missing source of a translation model, or a superfluous one of a language model."""
     data, reads_source = experiment.data, experiment.model.encoder.kind != "none"
     if reads_source and not data.source:
         yield _fault("data.source", 'missing: language code of the source side, for example "en"')
@@ -76,7 +76,7 @@ def _file_pairs(data: DataConfig) -> list[tuple[str, tuple[str, str]]]:
 
 
 def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
-    """Yield what does not fit together in a model and the pieces it reads."""
+    """Yield contradictions within a model, or between it and its pieces."""
     embedding, encoder, decoder = model.embedding, model.encoder, model.decoder
     if embedding.tied == "all" and not tokenizer.joint:
         yield _fault(

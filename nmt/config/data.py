@@ -18,15 +18,15 @@ target file without a source, for a language model."""
 
 
 class DataConfig(Section):
-    """Which files to learn from, and which of their pairs to drop."""
+    """Which files to train on, and which of their pairs to drop."""
 
     source: str = ""
     """Language code of the source side, for example "en"; none for a language model."""
     target: str = Field(min_length=1)
     """Language code of the target side, for example "it"."""
     train: FilePair
-    """Source and target file to learn from, or one file for a language model; relative paths start
-    at this file's folder."""
+    """Source and target file to train on, or one file for a language model; relative paths start at
+    this file's folder."""
     valid: FilePair
     """Source and target file that select the best checkpoint."""
     test: FilePair | None = None
@@ -53,26 +53,26 @@ class NormalizationConfig(Section):
     unicode: Literal["off", "nfc", "nfkc"] = "nfc"
     """Unicode normalisation form."""
     whitespace: bool = True
-    """Turn every run of white space into one space and trim the ends."""
+    """Replace every run of white space by one space and strip both ends."""
 
 
 class TokenizerConfig(Section):
     """How text is segmented into pieces (sentencepiece)."""
 
     pieces_from: str = Field(default="", alias="from")
-    """Run or model folder whose pieces are used instead of learning some, such as those of a
-    translation run that a language model is for; "" = none. Other keys then describe them only."""
+    """Run or model folder whose pieces are used instead of learning new ones, for example the
+    translation run that a language model is for; "" = none. Other keys then only describe them."""
     kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
     """Unigram language model, byte-pair encoding, characters, or words between spaces."""
     vocab_size: int = Field(default=8000, ge=8, le=limits.MOST_PIECES)
     """Number of pieces, special pieces included; a small corpus may yield fewer."""
     joint: bool = True
-    """Learn the pieces from both languages together. Each side then keeps the pieces that it uses,
+    """Learn the pieces from both languages together. Each side then keeps only the pieces it uses,
     or all of them if all embeddings are tied, which requires this option."""
     byte_fallback: bool = True
     """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
-    """Fraction of the characters of the corpus that get a piece of their own."""
+    """Fraction of the corpus's characters covered by pieces of their own."""
     sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
     or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""

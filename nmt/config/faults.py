@@ -1,4 +1,4 @@
-"""Wrong keys and values, explained in words of the configuration file."""
+"""Wrong keys and values, explained in terms of the configuration file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Fault:
     """The path to it, as the user writes it."""
     message: str
     involves: tuple[str, ...] = ()
-    """Dotted keys of the other values that it follows from."""
+    """Dotted keys of the other values that cause it."""
 
     @property
     def where(self) -> str:
@@ -47,15 +47,15 @@ class Fault:
         return dotted(*self.keys)
 
     def within(self, section: str) -> str:
-        """Say what is wrong with an option of `section` to somebody who gave it alone."""
+        """Describe the fault of an option of `section` that was given on its own."""
         keys = self.keys[1:] if self.keys[0] == section else self.keys
         return f"{dotted(*keys)}: {self.message}." if keys else f"{self.message}."
 
 
 def faults_of(error: ValidationError, *, inside: tuple[str, ...] = ()) -> Iterator[Fault]:
-    """Yield each wrong key or value once, in words of the configuration file.
+    """Yield each wrong key or value once, in terms of the configuration file.
 
-    `inside` leads to the section that was validated.
+    `inside` is the path to the section that was validated.
     """
     seen: set[tuple[str, ...]] = set()
     for details in error.errors(include_url=False):
@@ -68,7 +68,7 @@ def faults_of(error: ValidationError, *, inside: tuple[str, ...] = ()) -> Iterat
 def _message(place: Place, details: ErrorDetails) -> str:
     """Translate one error of pydantic; the value that was found comes last."""
     field, kind, value = place.field, details["type"], details["input"]
-    if kind == "value_error":  # between the options of a section, which says it in these words
+    if kind == "value_error":  # from a validator of a section, already worded for users
         return str(details["ctx"]["error"])
     if field is None:
         return f"unknown key{_intended_key(place)}"

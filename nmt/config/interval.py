@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nmt.errors import ConfigError
 
 EXPECTED = 'must be a number of updates above 0, or a time such as "90s", "10m", "2h"'
-"""What error messages say of an interval."""
+"""Description of a valid interval, for error messages."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _TIME = re.compile(r"(\d+(?:\.\d+)?) *([smh])")
@@ -24,7 +24,7 @@ def parse_interval(value: int | str) -> Interval:
     """Read `500` as a number of updates, and "90s", "10m" or "2h" as a time.
 
     Raises:
-        ConfigError: it is neither, or not above 0.
+        ConfigError: the value is neither, or not above 0.
     """
     if isinstance(value, int) and value > 0:
         return Interval(updates=value)

@@ -1,6 +1,6 @@
-"""The largest values of options, far above all use: a larger one is a slip, or would overflow.
+"""Upper bounds of options, far above any use: larger values are typos, or would overflow.
 
-This module imports nothing, since the command line needs it at once.
+This module imports nothing, since every command imports it.
 """
 
 MOST_PIECES = 10_000_000

@@ -14,7 +14,7 @@ class RnnCellConfig(Section):
     kind: Literal["rnn"] = "rnn"
     """Elman RNN (Elman, 1990)."""
     activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
-    """What the new state is passed through."""
+    """Activation function of the new state."""
 
 
 class GruCellConfig(Section):
@@ -32,7 +32,7 @@ class LstmCellConfig(Section):
     kind: Literal["lstm"] = "lstm"
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
-    """Initial bias of the forget gate: above 0, memory is kept at the start of training."""
+    """Initial bias of the forget gate: above 0, the cell state is kept early in training."""
 
 
 class LayerNormLstmCellConfig(Section):
@@ -41,7 +41,7 @@ class LayerNormLstmCellConfig(Section):
     kind: Literal["lnlstm"] = "lnlstm"
     """Long short-term memory with layer normalisation (Ba et al., 2016)."""
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
-    """Initial shift of the forget gate: above 0, memory is kept at the start of training."""
+    """Initial shift of the forget gate: above 0, the cell state is kept early in training."""
 
 
 CellConfig = Annotated[
@@ -54,10 +54,10 @@ CellConfig = Annotated[
 
 
 class EmbeddingConfig(Section):
-    """Vectors of the pieces."""
+    """Embeddings of the pieces."""
 
     size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
-    """Values per piece, on both sides."""
+    """Embedding size, on both sides."""
     tied: Literal["none", "target", "all"] = "none"
     """Share weights: "target" = target embedding and output layer (Press and Wolf, 2017),
     "all" = source embedding too (needs a joint vocabulary). Needs decoder.hidden_size or
@@ -65,7 +65,7 @@ class EmbeddingConfig(Section):
 
     @property
     def shares_vocabulary(self) -> bool:
-        """Whether both sides have the same pieces, since one matrix holds the vectors of both."""
+        """Whether both sides have the same pieces, since they share one embedding matrix."""
         return self.tied == "all"
 
 
@@ -83,21 +83,21 @@ class EncoderConfig(Section):
     cell: CellConfig = LstmCellConfig()
     """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
-    """Units per layer and direction: a bidirectional layer yields twice as many values."""
+    """Units per layer and direction: the output of a bidirectional layer is twice as large."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
     """Number of stacked layers."""
     bidirectional: bool = True
-    """Read in both directions and join the two states (Schuster and Paliwal, 1997)."""
+    """Read in both directions and concatenate the two states (Schuster and Paliwal, 1997)."""
     residual: bool = False
     """Add a layer's input to its output where the sizes agree."""
     layer_output: Literal["identity", "linear"] = "identity"
     """What a layer hands to the next: its state, or a linear map of it."""
     init_state: Literal["zero", "learned"] = "zero"
-    """State before the first word."""
+    """Initial state."""
 
     @property
     def output_size(self) -> int:
-        """Values of a source state."""
+        """Size of a source state."""
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     def describe(self) -> str:
@@ -107,7 +107,7 @@ class EncoderConfig(Section):
 
 
 class NoEncoderConfig(Section):
-    """Nothing is read: the decoder is a language model."""
+    """No encoder: the decoder is a language model."""
 
     kind: Literal["none"] = "none"
     """No source: a recurrent language model (Mikolov et al., 2010). Needs decoder.attention "none"
@@ -115,7 +115,7 @@ class NoEncoderConfig(Section):
 
     @property
     def output_size(self) -> int:
-        """Values of a source state: none."""
+        """Size of a source state: 0."""
         return 0
 
     def describe(self) -> str:
@@ -133,7 +133,7 @@ class NoAttentionConfig(Section):
     """No attention."""
 
     kind: Literal["none"] = "none"
-    """The decoder sees the source only through its first state (Sutskever et al., 2014)."""
+    """The decoder sees the source only through its initial state (Sutskever et al., 2014)."""
 
 
 class DotAttentionConfig(Section):
@@ -177,7 +177,7 @@ AttentionConfig = Annotated[
 
 
 class DecoderConfig(Section):
-    """Writes the target sentence."""
+    """Generates the target sentence."""
 
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers, one piece after the other."""
@@ -192,20 +192,20 @@ class DecoderConfig(Section):
     layer_output: Literal["identity", "linear"] = "identity"
     """What a layer hands to the next: its state, or a linear map of it."""
     input: Literal["previous", "none"] = "previous"
-    """What is read at each step: the previous piece, or nothing at all."""
+    """Input of each step: the previous piece, or nothing."""
     bridge: Literal["zero", "last", "mean"] = "last"
-    """First state: zeros, or a layer over the encoder's last states or over the mean state."""
+    """Initial state: zeros, or a layer over the encoder's last states or their mean."""
     attention: AttentionConfig = GeneralAttentionConfig()
     """"none", "dot", "general" or "additive", or a table with that kind and its options."""
     attend: Literal["after", "before"] = "after"
-    """Attend with the new state (Luong et al., 2015) or with the one before, so that the
-    context is read by the cell (Bahdanau et al., 2015)."""
+    """Attend with the new state (Luong et al., 2015), or with the previous one, so that the cell
+    reads the context (Bahdanau et al., 2015)."""
     input_feeding: bool = False
-    """Only with attend = "after": the cell also reads the last attentional vector."""
+    """Only with attend = "after": the cell also reads the previous attentional vector."""
     readout: Literal["simple", "deep"] = "simple"
-    """What the output layer sees: state and context, or the previous piece as well (deep)."""
+    """Input of the readout: state and context; with "deep", also the previous piece."""
     readout_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
-    """Values of the readout; 0 = hidden_size."""
+    """Size of the readout; 0 = hidden_size."""
 
     def describe(self) -> str:
         """Return such as "1 × lstm, 512 units, attention general"."""
@@ -214,7 +214,7 @@ class DecoderConfig(Section):
 
 
 class OutputConfig(Section):
-    """Gives the next piece a probability."""
+    """Assigns a probability to the next piece."""
 
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
@@ -225,23 +225,23 @@ class OutputConfig(Section):
 
 
 class DropoutConfig(Section):
-    """Rates of what is set to zero in training; a single number sets the first three."""
+    """Dropout rates in training; a single number sets the first three."""
 
     embedding: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of the embeddings."""
+    """Dropout of the embeddings."""
     layers: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Between stacked layers and of the encoder's output."""
+    """Dropout between stacked layers and of the encoder's output."""
     readout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of what the output layer sees."""
+    """Dropout of the input of the output layer."""
     recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of the state on its way to the next step; one mask per sentence (Gal and Ghahramani,
-    2016). Takes the slower step path."""
+    """Dropout of the hidden state in recurrent products; one mask per sentence (Gal and Ghahramani,
+    2016). Uses the slower step-by-step path."""
     variational: bool = False
     """One mask per sentence instead of one per position, for the first two."""
     source_words: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Whole source pieces whose embedding is dropped (word dropout)."""
+    """Rate of whole source pieces whose embedding is dropped (word dropout)."""
     target_words: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Whole target pieces whose embedding is dropped (word dropout)."""
+    """Rate of whole target pieces whose embedding is dropped (word dropout)."""
 
 
 def _one_rate(value: Any) -> Any:
@@ -290,7 +290,7 @@ class SparseInitConfig(Section):
     """As "xavier", but each unit has few incoming recurrent weights, gate by gate (Martens, 2010;
     Martens and Sutskever, 2011; "smart tanh" of Pascanu et al., 2013)."""
     nonzeros: int = Field(default=15, ge=1)
-    """Recurrent weights per unit and gate that are not zero; all, where there are no more."""
+    """Number of non-zero recurrent weights per unit and gate; at most all of them."""
     radius: float = Field(default=0.95, gt=0.0, le=limits.MOST_WEIGHT)
     """Spectral radius of each recurrent block (Sutskever et al., 2013: 1.1)."""
 

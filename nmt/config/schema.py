@@ -1,4 +1,4 @@
-"""The shape of the configuration, read from its classes: which key leads where."""
+"""The schema of the configuration, derived from its classes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ def long_form(field: FieldInfo, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a path through the configuration ends."""
+    """The end of a path through the configuration."""
 
     keys: tuple[str, ...]
     """The keys as a user writes them."""
@@ -51,14 +51,14 @@ class Place:
     field: FieldInfo | None
     """The field of the last key; None if the section has no such key."""
     is_inside: bool = False
-    """The location continues inside the value: an item of a pair, a member of a union."""
+    """Whether the location continues inside the value: an item of a pair, a member of a union."""
 
 
 def locate(location: Sequence[int | str]) -> Place:
-    """Follow a location of pydantic through the schema and keep only what the user wrote.
+    """Follow a pydantic location through the schema and keep only the keys that users write.
 
-    Between the keys, pydantic puts the tag of a tagged table; inside a value, positions and names
-    of types.
+    Between keys, pydantic inserts the tag of a tagged table; inside a value, positions and type
+    names.
     """
     place = Place((), Experiment, None)
     section: type[Section] | None = Experiment

@@ -1,4 +1,4 @@
-"""`[search]`: how a translation is found; shipped with the model, command lines may override.
+"""`[search]`: search options; shipped with the model, may be overridden on the command line.
 
 This is the only declaration of a search option. TOML files, the options of `nmt translate`, and
 `change_search` of the Python interface follow from it.
@@ -20,13 +20,13 @@ class OnlyWith:
     """Marks an option that has no effect unless another has a certain value."""
 
     option: str
-    """Name of the other."""
+    """Name of the other option."""
     value: bool | str
-    """Its value."""
+    """Value that the other option must have."""
 
 
 class SearchConfig(Section):
-    """How a translation is found. Lengths are in pieces and count the end symbol."""
+    """How translations are searched. Lengths are in pieces and count the end symbol."""
 
     beam: Annotated[int, OnlyWith("sample", False)] = Field(
         default=5, ge=1, le=limits.MOST_HYPOTHESES
@@ -42,7 +42,8 @@ class SearchConfig(Section):
     )
     """Exponent of the "gnmt" penalty."""
     coverage_penalty: float = Field(default=0.0, ge=0.0, le=limits.MOST_COVERAGE_PENALTY)
-    """Weight of the penalty for source positions left unread (Wu et al., 2016); needs attention."""
+    """Weight of the coverage penalty (Wu et al., 2016), for source positions with little attention;
+    needs attention."""
     max_length_factor: float = Field(default=2.0, ge=0.0, le=limits.MOST_LENGTH_FACTOR)
     """Longest translation in pieces = factor x source pieces + offset."""
     max_length_offset: int = Field(default=20, ge=1, le=limits.MOST_LENGTH_OFFSET)
@@ -52,28 +53,28 @@ class SearchConfig(Section):
     min_length_offset: int = Field(default=0, ge=0, le=limits.MOST_LENGTH_OFFSET)
     """See min_length_factor."""
     no_repeat_ngram: int = Field(default=0, ge=0)
-    """Write no run of so many pieces twice in a translation (Paulus et al., 2018); 0 = off."""
+    """Repeat no n-gram of this many pieces in a translation (Paulus et al., 2018); 0 = off."""
     ban: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Words or phrases that no translation contains, as they are spelled; on the command line, a
     file with one per line."""
     shortlist: int = Field(default=0, ge=0)
-    """Write with so many of the most frequent pieces, and with those that are likely for the
-    source (Jean et al., 2015): faster; 0 = with all."""
+    """Use only this many of the most frequent pieces, plus likely translations of the source
+    (Jean et al., 2015): faster; 0 = use all."""
     lm_weight: float = Field(default=0.2, ge=0.0, le=limits.MOST_LM_WEIGHT)
-    """Weight of a language model's log-probabilities (Gulcehre et al., 2015), where one is given
-    with --lm."""
+    """Weight of the log-probabilities of the language model given with --lm (Gulcehre et al.,
+    2015)."""
     sample: bool = False
-    """Draw translations instead of searching for the best."""
+    """Sample translations instead of searching for the best."""
     temperature: Annotated[float, OnlyWith("sample", True)] = Field(
         default=1.0, ge=limits.LEAST_TEMPERATURE, le=limits.MOST_TEMPERATURE
     )
-    """Divisor of log-probabilities before drawing: below 1 safer, above 1 more varied."""
+    """Divisor of log-probabilities before sampling: below 1 safer, above 1 more varied."""
     top_k: Annotated[int, OnlyWith("sample", True)] = Field(default=0, ge=0)
-    """Draw from the k most likely pieces; 0 = from all."""
+    """Sample from the k most likely pieces; 0 = from all."""
     top_p: Annotated[float, OnlyWith("sample", True)] = Field(default=1.0, gt=0.0, le=1.0)
-    """Draw from the fewest pieces that together have this probability; 1 = from all."""
+    """Sample from the fewest pieces that together have this probability; 1 = from all."""
     seed: Annotated[int, OnlyWith("sample", True)] = Field(default=1, ge=0)
-    """Seed of sampling; what is drawn for a line depends on this and on its number."""
+    """Seed of sampling; the samples of a line depend on this and on its number."""
 
     @model_validator(mode="after")
     def _require_wide_beam(self) -> Self:
@@ -86,12 +87,12 @@ class SearchConfig(Section):
 
 
 def change_search(config: SearchConfig, changes: Mapping[str, object]) -> SearchConfig:
-    """Return `config` with other values of some options, by name.
+    """Return `config` with changed values of some options, by name.
 
     Raises:
         UsageError: there is no such option, or a value is not allowed.
     """
-    from nmt.config.faults import faults_of  # imports all sections, this one too
+    from nmt.config.faults import faults_of  # here, since it imports all sections, this one too
 
     try:
         return SearchConfig.model_validate({**config.model_dump(), **changes})

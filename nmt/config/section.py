@@ -19,7 +19,7 @@ class Section(BaseModel):
 
 
 def key_of(name: str, field: FieldInfo) -> str:
-    """Return the key of a field in the configuration file; `from` is no name in Python."""
+    """Return the key of a field in the configuration file; `from` is a reserved word in Python."""
     return field.alias or name
 
 

@@ -1,4 +1,4 @@
-"""`[training]` and `[validation]`: how weights are learned, and judged."""
+"""`[training]` and `[validation]`: how the model is trained and validated."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ class SgdConfig(Section):
     kind: Literal["sgd"] = "sgd"
     """Stochastic gradient descent."""
     momentum: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Fraction of the last step that is added to the next one."""
+    """Momentum: fraction of the previous step added to the next one."""
     weight_decay: float = Field(default=0.0, ge=0.0)
     """Added to the gradient as weight_decay x weight, like `l2`."""
 
@@ -42,7 +42,7 @@ class AdamConfig(Section):
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
     """Decay of the mean of squared gradients."""
     epsilon: float = Field(default=1e-8, gt=0.0)
-    """Added to the root of the second mean."""
+    """Added to the square root of the second mean, for stability."""
     weight_decay: float = Field(default=0.0, ge=0.0)
     """"adam": added to the gradient; "adamw": taken off the weight, times the learning rate."""
 
@@ -76,35 +76,35 @@ class CosineScheduleConfig(Section):
     """Linear warm-up, then half a cosine (Loshchilov and Hutter, 2017)."""
     warmup: Warmup = 0
     updates: int = Field(ge=1)
-    """Update at which the end is reached."""
+    """Update at which the schedule ends."""
     end: float = Field(default=0.0, ge=0.0, le=1.0)
     """Fraction of the learning rate that remains at the end."""
 
 
 class ExponentialScheduleConfig(Section):
-    """Falls by a factor at regular intervals."""
+    """Reduced by a factor at regular intervals."""
 
     kind: Literal["exponential"] = "exponential"
     """Constant until `start`, then multiplied by `factor` every `every` updates."""
     warmup: Warmup = 0
     start: int = Field(default=1, ge=1)
-    """First update at which the rate falls."""
+    """First update at which the rate is reduced."""
     every: int = Field(default=1000, ge=1)
-    """Updates between two falls."""
+    """Updates between two reductions."""
     factor: Factor = 0.5
 
 
 class PlateauScheduleConfig(Section):
-    """Falls when validation stops improving."""
+    """Reduced when validation stops improving."""
 
     kind: Literal["plateau"] = "plateau"
     """Multiplied by `factor` after `patience` validations without improvement."""
     warmup: Warmup = 0
     factor: Factor = 0.5
     patience: int = Field(default=2, ge=1)
-    """Validations without a new best before the rate falls."""
+    """Validations without a new best before the rate is reduced."""
     reload_best: bool = True
-    """Go back to the best weights and their optimizer state when the rate falls."""
+    """Return to the best weights and their optimizer state when the rate is reduced."""
 
 
 ScheduleConfig = Annotated[
@@ -133,7 +133,7 @@ class ConstantSamplingConfig(Section):
     kind: Literal["constant"] = "constant"
     """The decoder reads the reference with a fixed probability."""
     probability: float = Field(default=0.75, ge=0.0, le=1.0)
-    """Of reading the reference piece rather than the model's own."""
+    """Probability of reading the reference piece rather than the model's own."""
     pick: Pick = "sample"
 
 
@@ -145,7 +145,7 @@ class LinearSamplingConfig(Section):
     k: float = Field(default=1.0, ge=0.0, le=1.0)
     """Probability at the start."""
     c: float = Field(default=1e-4, ge=0.0)
-    """Fall per update."""
+    """Decrease per update."""
     minimum: Minimum = 0.0
     pick: Pick = "sample"
 
@@ -167,7 +167,7 @@ class InverseSigmoidSamplingConfig(Section):
     kind: Literal["inverse_sigmoid"] = "inverse_sigmoid"
     """The probability of the reference falls as k / (k + exp(i / k)) at update i."""
     k: float = Field(default=1000.0, ge=1.0)
-    """Updates; it reaches one half at k ln k."""
+    """Scale in updates: the probability is one half at update k ln k."""
     minimum: Minimum = 0.0
     pick: Pick = "sample"
 
@@ -200,12 +200,12 @@ Interval = Annotated[
 
 
 class TrainingConfig(Section):
-    """How the weights are learned."""
+    """How the model is trained."""
 
     batch_tokens: int = Field(default=4096, ge=1)
     """Target tokens per update, end symbols included, over all ranks."""
     accumulate: int = Field(default=1, ge=1, le=limits.MOST_PARTS)
-    """Parts in which an update is computed, to save memory; the result does not change."""
+    """Number of micro-batches per update, to save memory; the result does not change."""
     max_updates: int = Field(default=20000, ge=1)
     """Stop after this many updates."""
     max_epochs: int = Field(default=0, ge=0)
@@ -217,7 +217,7 @@ class TrainingConfig(Section):
     schedule: ScheduleConfig = ConstantScheduleConfig()
     """"constant", "inverse_sqrt", "cosine", "exponential" or "plateau", or a table."""
     clip_norm: float = Field(default=1.0, ge=0.0)
-    """Largest norm of the gradient of the mean loss per token (Pascanu et al., 2013); 0 = off."""
+    """Maximum norm of the gradient of the mean loss per token (Pascanu et al., 2013); 0 = off."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability mass spread evenly over the vocabulary (Szegedy et al., 2016)."""
     l1: float = Field(default=0.0, ge=0.0)
@@ -231,34 +231,34 @@ class TrainingConfig(Section):
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""
     seed: int = Field(default=1, ge=0)
-    """Seed of everything random."""
+    """Random seed."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; "auto" = bf16 where it is faster (a GPU of compute capability 8
     or more; with at least 2,048 target tokens in a batch also a CPU with AMX, or AMD's with
     AVX-512-bf16), else fp32. Weights, sums and the optimizer are fp32 either way."""
     fast: bool = True
-    """Exchange modules for fast ones (`nmt.fast`); false = the plain equations, slower."""
+    """Replace modules by fast ones (`nmt.fast`); false = compute the plain equations, slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto" = CUDA if there is a GPU."""
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     """CPU threads; 0 = all cores."""
     log_every: Interval = 100
-    """Updates, or a time, between two lines of the log."""
+    """Updates, or a time, between two log lines."""
     save_every: Interval = "10m"
     """Updates, or a time, between two checkpoints."""
     keep_last: int = Field(default=2, ge=1)
-    """Newest checkpoints kept."""
+    """Number of newest checkpoints kept."""
     keep_best: int = Field(default=1, ge=1)
-    """Best checkpoints kept."""
+    """Number of best checkpoints kept."""
     max_skipped: int = Field(default=20, ge=1)
-    """An update whose gradient is not finite is skipped; after so many in a row, training goes back
-    to the newest checkpoint, and the second time it gives up."""
+    """Updates whose gradient is not finite are skipped; after this many in a row, training goes
+    back to the newest checkpoint, and the second time it gives up."""
     rank_timeout: int = Field(default=600, ge=10, le=limits.MOST_SECONDS)
     """Seconds before a process gives up on a silent peer."""
 
 
 class ValidationConfig(Section):
-    """How weights are judged."""
+    """How the model is validated."""
 
     every: Interval = 1000
     """Updates, or a time, between two validations."""
@@ -267,7 +267,7 @@ class ValidationConfig(Section):
     patience: int = Field(default=0, ge=0)
     """Validations without a new best before training stops; 0 = never."""
     beam: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
-    """Beam of the translations; 1 = greedy, fast."""
+    """Beam size of the translations; 1 = greedy, fast."""
     max_lines: int = Field(default=0, ge=0)
     """Lines translated per validation; 0 = all."""
     average: int = Field(default=1, ge=1)

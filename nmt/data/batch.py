@@ -68,8 +68,8 @@ def make_batch(
     Args:
         pairs: at least one.
         indices: number of each pair in its corpus.
-        round_rows: returns how many rows a batch of so many pairs gets; rows without a pair have
-            EOS alone as their source and no target token.
+        round_rows: maps the number of pairs to the number of rows; rows without a pair have only
+            EOS as their source and no target tokens.
     """
     if round_rows is not None:
         empty = np.array([EOS]), np.array([], dtype=np.int64)

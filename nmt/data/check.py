@@ -183,7 +183,7 @@ class _Corpus:
         yield from self._duplicates()
 
     def _unequal(self) -> str:
-        """Return the message of the reader of parallel text, which also guesses the place."""
+        """Return the reader's message about unequal line counts, with the likely position."""
         try:
             next(read_parallel(self.source.path, self.target.path))
         except DataError as error:
@@ -240,11 +240,11 @@ def _plain(text: str) -> str:
 
 
 _EMPTY = (digest_of(""), digest("", ""))
-"""Of an empty line, and of a pair of them: they are no leak."""
+"""Digests of an empty line and of a pair of empty lines, which are no leak."""
 
 
 def _known(tested: "array[int]", trained: "array[int]") -> NDArray[np.bool_]:
-    """Whether each of the tested texts is among the trained ones, [tested]."""
+    """Whether each test text is among the training texts, [tested]."""
     mine = _as_numpy(tested)
     return np.isin(mine, _as_numpy(trained)) & ~np.isin(mine, _EMPTY)
 

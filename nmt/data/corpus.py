@@ -5,9 +5,9 @@
       texts.txt          the normalised texts, one per line: source, target, source, ...
       index.safetensors  ids of each source and target, bytes of each pair of texts; counts
 
-Only the index is kept in memory (32 bytes per pair). Ids and texts are read by `pread`, not mapped:
-if a mapped file is truncated, the process that reads it crashes. `SHA256SUMS` of the whole folder
-holds the checksums.
+Only the index is kept in memory (32 bytes per pair). Ids and texts are read with `pread` rather
+than mapped: a process crashes if a file it has mapped is truncated. The checksums are in the
+`SHA256SUMS` of the whole folder.
 """
 
 import os
@@ -29,7 +29,7 @@ Ids = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
 
 INDEX = "index.safetensors"
-"""The file of a corpus whose metadata have its counts: pairs, source_tokens, target_tokens."""
+"""Index file; its metadata contain the counts pairs, source_tokens and target_tokens."""
 _IDS, _TEXTS = "ids.bin", "texts.txt"
 
 
@@ -66,11 +66,11 @@ def write_corpus(
         folder: must exist; the corpus becomes a folder in it.
         name: for example "train".
         pairs: consumed once, never kept.
-        vocab_size: all ids lie below; decides how many bytes an id takes.
+        vocab_size: upper bound of all ids; determines the bytes per id.
         fingerprints: of the subword models of source and target.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     place = folder / name
     id_type = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
@@ -110,7 +110,7 @@ class Corpus:
 
     Args:
         folder: written by `nmt prepare`.
-        name: of the corpus in it.
+        name: name of the corpus in it.
 
     Raises:
         DataError: a file is missing, cannot be read, or differs in size from the index.
@@ -118,7 +118,7 @@ class Corpus:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder / name
-        """Where the files are."""
+        """Folder of the files."""
         try:
             self._read_index()
             descriptors = [os.open(self.folder / file, os.O_RDONLY) for file in (_IDS, _TEXTS)]
@@ -176,7 +176,7 @@ class Corpus:
         return source, target
 
     def close(self) -> None:
-        """Close the files; also happens when the corpus is no longer used."""
+        """Close the files; this also happens when the corpus is garbage-collected."""
         self._closer()
 
     def _extent(self, ends: npt.NDArray[np.int64], index: int) -> tuple[int, int]:

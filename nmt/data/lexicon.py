@@ -83,7 +83,7 @@ def _entries(corpus: Corpus) -> tuple[Pieces, Pieces, Pieces]:
 def _translate(
     entries: npt.NDArray[np.int64], token: Pieces, target_vocab: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the pairs of pieces that occur, and p(target piece | source piece) for each.
+    """Return the pairs of pieces that occur, and p(target piece | source piece) of each.
 
     Args:
         entries: source piece x target_vocab + target piece, [entries].
@@ -95,7 +95,7 @@ def _translate(
     probability = np.ones(len(known))
     for _ in range(_ITERATIONS):
         share = probability[place]
-        share /= np.bincount(token, share)[token]  # of each source token in the target token
+        share /= np.bincount(token, share)[token]  # posterior of each source token
         expected = np.bincount(place, share)
         probability = expected / np.bincount(source, expected)[source]
     return known, probability

@@ -1,4 +1,4 @@
-"""Updates as batches, made ahead of time by one background thread, always in the same order."""
+"""Batches of each update, prepared ahead by one background thread, in a reproducible order."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_u
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
 
-_AHEAD = 4  # updates made before they are asked for
+_AHEAD = 4  # updates prepared in advance
 
 
 @dataclass(frozen=True)
@@ -21,33 +21,33 @@ class Update:
     """The data of one optimizer step, as one rank sees it."""
 
     micro_batches: list[Batch]
-    """This rank's share in up to `accumulate` parts; none on a rank that got no pair of a very
-    small update."""
+    """This rank's share in up to `accumulate` micro-batches; none on a rank that gets no pair of a
+    very small update."""
     tokens: int
     """Target tokens of the whole update, over all ranks."""
     progress: float
-    """Passes made over the corpus after this update, such as 2.2."""
+    """Passes over the corpus after this update, for example 2.2."""
     position_after: Position
-    """What a checkpoint taken after this update stores."""
+    """Position of the next update, which a checkpoint after this one stores."""
 
 
 class Loader:
     """An endless iterator over updates; close it at the end, or use it in a `with` block.
 
-    It starts at the sampler's position when the first update is asked for. From then on the
-    sampler runs ahead: `Update.position_after` tells where training is.
+    It starts at the sampler's position when the first update is requested. From then on, the
+    sampler runs ahead of training, whose position is `Update.position_after`.
 
     Args:
         corpus: the pairs.
-        sampler: decides which pairs come next; not to be used elsewhere meanwhile.
+        sampler: selects the pairs of each update; must not be used elsewhere meanwhile.
         rank: number of this process among `world_size`, from 0.
         world_size: number of processes that share each update.
-        accumulate: parts in which a process computes its share.
+        accumulate: micro-batches per update and process.
         subwords: models of source and target, needed if `alpha` is above 0.
-        alpha: above 0, texts are segmented anew for each update (see `Subword.encode_sampled`),
-            the same on all ranks and after a restart; lengths and tokens follow from that.
-        seed: of the segmentations.
-        round_rows: returns how many rows a batch gets, see `make_batch`.
+        alpha: above 0, texts are re-segmented for each update (see `Subword.encode_sampled`), the
+            same on all ranks and after a restart; token counts are those of this segmentation.
+        seed: seed of the segmentations.
+        round_rows: see `make_batch`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Loader:
         return self
 
     def __next__(self) -> Update:
-        """Return the next update; an error in the background is raised here, then each time."""
+        """Return the next update; errors in the background thread are raised at every call."""
         while len(self._ahead) < _AHEAD:
             self._ahead.append(self._executor.submit(self._maker.make))
         update = self._ahead[0].result()
@@ -98,7 +98,7 @@ def batches_once(corpus: Corpus, *, batch_tokens: int) -> Iterator[Batch]:
 
     Args:
         corpus: the pairs.
-        batch_tokens: about so many target tokens in a batch.
+        batch_tokens: approximate number of target tokens per batch.
     """
     plan = plan_once(corpus.source_lengths, corpus.target_lengths, batch_tokens=batch_tokens)
     for indices in plan:
@@ -107,24 +107,24 @@ def batches_once(corpus: Corpus, *, batch_tokens: int) -> Iterator[Batch]:
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes one update after another.
+    """Prepares one update after another.
 
-    It holds no reference to the loader, so that the thread of a forgotten loader ends as well.
+    It holds no reference to the loader, so that the thread of an unclosed loader ends as well.
     """
 
     corpus: Corpus
     sampler: BatchSampler
     parts: int
-    """Parts of an update, over all ranks."""
+    """Micro-batches per update, over all ranks."""
     own: range
-    """Numbers of this rank's parts."""
+    """Indices of this rank's micro-batches."""
     subwords: tuple[Subword, Subword] | None
     alpha: float
     seed: int
     round_rows: Callable[[int], int] | None
 
     def make(self) -> Update:
-        """Return the update at the sampler's position, as this rank sees it."""
+        """Return this rank's part of the update at the sampler's position."""
         position, updates_in_epoch = self.sampler.position, self.sampler.updates_in_epoch
         indices = next(self.sampler)
         if self.subwords is not None and self.alpha > 0:
@@ -150,7 +150,7 @@ class _Maker:
     def _segment(
         self, subwords: tuple[Subword, Subword], indices: Indices, position: Position
     ) -> list[tuple[Ids, Ids]]:
-        """Return pairs whose texts are segmented anew for the update at `position`."""
+        """Re-segment the texts of pairs for the update at `position`."""
         entropy = [self.seed, position.epoch, position.update_in_epoch]
         seeds = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
         sides = zip(*(self.corpus.texts(int(i)) for i in indices), strict=True)

@@ -1,7 +1,7 @@
 """Bring the prepared data of a run up to date with its text files and options.
 
-The folder (see `folder`) appears at once when all is done, so a killed preparation leaves nothing
-that could be taken for a complete one. The same files and options give the same models and
+The folder (see `folder`) appears in one step at the end, so a killed preparation leaves nothing
+that could be mistaken for a complete one. The same files and options give the same models and
 corpora, byte for byte.
 """
 
@@ -48,19 +48,19 @@ def prepare(
 
     Args:
         experiment: names the text files and the options.
-        base: the folder at which relative paths start.
+        base: folder that relative paths refer to.
         out: created or replaced as a whole; left alone if it already holds these data.
-        report: receives a line at each step.
-        bad_lines: what to do with pairs that are not UTF-8. "error" accepts what an earlier
-            call with another choice has made, and repeats that choice if it must prepare again.
-        expected_key: of the data that a model in this run has learned from; others are refused
-            before anything is written.
+        report: called with a line of text at each step.
+        bad_lines: what to do with pairs that are not UTF-8. "error" accepts data prepared earlier
+            with another choice, and repeats that choice if the data must be prepared again.
+        expected_key: key of the data that this run was trained on; other data are refused before
+            anything is written.
 
     Raises:
         DataError: a text file is missing, damaged or does not match its counterpart; no pair is
             left; or the key is not the expected one.
         ConfigError: the vocabulary size does not fit the text.
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     started = time.monotonic()
     experiment = resolve_paths(experiment, base)
@@ -94,7 +94,7 @@ def prepare(
 
 
 def _fingerprint_inputs(experiment: Experiment) -> dict[str, str]:
-    """Return the SHA-256 of every text file; all of it is read, whatever its time stamp says."""
+    """Return the SHA-256 of every text file; files are always read, whatever their time stamp."""
     data = experiment.data
     files = (*data.train, *data.valid, *(data.test or ()))
     files = tuple(file for file in files if file)
@@ -110,9 +110,9 @@ def _choose(
     earlier: PreparationRecord | None,
     expected_key: str | None,
 ) -> tuple[BadLines, str]:
-    """Return how bad lines are treated, and the key of the data that this gives.
+    """Return how bad lines are treated, and the key of the resulting data.
 
-    "error" gives way to the choice that made the expected data, or else the earlier ones.
+    "error" is replaced by the choice that yields the expected data, or else the earlier data.
     """
     choices: tuple[BadLines, ...] = get_args(BadLines) if bad_lines == "error" else (bad_lines,)
     keys = {choice: _key(experiment, inputs, choice) for choice in choices}
@@ -122,7 +122,7 @@ def _choose(
 
 
 def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines) -> str:
-    """Return a hash of everything that the result depends on."""
+    """Return a hash of everything the result depends on."""
     data = experiment.data
     parts = {
         "format": _FORMAT,
@@ -141,7 +141,7 @@ def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines)
 
 
 def _fingerprints_of_pieces(experiment: Experiment) -> list[str]:
-    """Return the fingerprints of the subword models that are taken from elsewhere."""
+    """Return the fingerprints of the subword models taken from another run."""
     run = experiment.tokenizer.pieces_from
     if not run:
         return []
@@ -155,7 +155,7 @@ def _other_data(
     earlier: PreparationRecord | None,
     expected_key: str | None,
 ) -> DataError:
-    """Explain how the data differ from those that the run has learned from."""
+    """Explain how the data differ from those that the run was trained on."""
     for choice in get_args(BadLines):
         if _key(experiment, inputs, choice) == expected_key:
             return DataError(
@@ -172,7 +172,7 @@ def _other_data(
 
 
 def _refuse_changed(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Refuse what was made of text that somebody was still writing."""
+    """Refuse the result if a text file changed while it was read."""
     for file, digest in before.items():
         if after[file] != digest:
             raise DataError(f"{file}: changed while it was read; start again when it is complete.")
@@ -193,7 +193,7 @@ def _read_record(folder: Path) -> PreparationRecord | None:
 def _is_intact(out: Path) -> bool:
     """True if all files of an earlier preparation are undamaged and belong together.
 
-    All of them are read: a flipped bit would be learned without a sign.
+    All files are read, since the model would silently train on flipped bits.
     """
     parts = [path for name in (TRAIN, VALID) for path in (out / name).glob("[!.]*")]
     pieces = [out / name for name in PIECE_FILES if (out / name).exists()]

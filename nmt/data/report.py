@@ -8,7 +8,7 @@ from nmt.text.columns import align_columns
 
 Level = Literal["fault", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("fault", "warning", "note")
-"""From what must be fixed before training to what is only good to know."""
+"""From faults, which must be fixed before training, to notes for information."""
 
 _MOST_SHOWN = 5
 
@@ -25,7 +25,7 @@ class FileFacts:
     longest_line: int
     """Number of the line with the most words; 0 if there is none."""
     longest_words: int
-    """Its words."""
+    """Number of words in it."""
 
 
 @dataclass
@@ -48,13 +48,13 @@ class Finding:
 
     level: Level
     name: str
-    """For programs, for example "not-utf8"."""
+    """Identifier for programs, for example "not-utf8"."""
     where: str
     """File, or both files of a pair."""
     count: int
     """Number of such lines."""
     message: str
-    """What they are, and what to do."""
+    """Description of the lines, and what to do."""
     lines: tuple[int, ...] = ()
     """The first of these lines."""
 
@@ -78,7 +78,7 @@ class Report:
         return any(finding.level == "fault" for finding in self.findings)
 
     def to_json(self) -> Mapping[str, Any]:
-        """Return what `json.dumps` takes."""
+        """Return the report as values for `json.dumps`."""
         return {"is_serious": self.is_serious, **asdict(self)}
 
     def to_text(self) -> str:

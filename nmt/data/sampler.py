@@ -1,7 +1,7 @@
-"""Which pairs make up which update: the plan of an epoch follows from lengths, seed and epoch.
+"""Assign pairs to updates; the plan of an epoch is a function of lengths, seed and epoch.
 
-The plan does not depend on ranks or micro-batches, so any number of them trains on the same
-updates: `split_update` divides the pairs of an update afterwards.
+The plan does not depend on the number of ranks or micro-batches, so training uses the same updates
+with any number of them: `split_update` divides the pairs of an update afterwards.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from nmt.errors import ModelError
 
 Indices = npt.NDArray[np.int64]
 
-_BUCKET_GROWTH = 1.1  # the longest target of a bucket over its shortest
+_BUCKET_GROWTH = 1.1  # ratio of the longest to the shortest target in a bucket
 _SOURCE_JITTER = 0.1  # largest relative noise on source lengths
 
 
@@ -38,14 +38,14 @@ def plan_epoch(
 
     Pairs are put in buckets of similar target length and sorted by source length within each; this
     order is cut into equal shares of target tokens, and the resulting updates are shuffled.
-    Noise on the bounds of the buckets and on the source lengths combines each pair with others in
-    each epoch. All updates have about the same number of target tokens, the last one included.
+    Noise on the bucket bounds and source lengths groups pairs differently in each epoch. All
+    updates have about the same number of target tokens, the last one included.
 
     Args:
         source_lengths: pieces of each source, [pairs].
         target_lengths: pieces of each target with EOS, [pairs].
         batch_tokens: target tokens of an update; a longer pair is an update of its own.
-        seed: of noise and order, together with the epoch.
+        seed: seeds noise and order, together with the epoch.
         epoch: number of the pass, from 0.
     """
     generator = np.random.default_rng([seed, epoch])
@@ -82,7 +82,7 @@ def _cut(
     lengths = target_lengths[order].astype(np.int64)
     ends = np.cumsum(lengths)
     updates = max(1, round(int(ends[-1]) / batch_tokens))
-    # A pair goes where its middle falls when all tokens are laid out in `updates` equal shares.
+    # A pair belongs to the share that contains its middle token, of `updates` equal shares.
     share = (2 * ends - lengths) * updates // (2 * int(ends[-1]))
     return np.split(order, np.flatnonzero(np.diff(share)) + 1)
 
@@ -90,8 +90,8 @@ def _cut(
 def split_update(indices: Indices, parts: int) -> list[Indices]:
     """Divide the pairs of an update among ranks x micro-batches, round robin.
 
-    As pairs are roughly sorted by length, each part gets its share of long and short ones. With
-    fewer pairs than parts, some parts are empty.
+    Pairs are roughly sorted by length, so all parts get similar lengths. With fewer pairs than
+    parts, some parts are empty.
     """
     return [indices[part::parts] for part in range(parts)]
 
@@ -103,7 +103,7 @@ class BatchSampler:
         source_lengths: pieces of each source, [pairs].
         target_lengths: pieces of each target with EOS, [pairs].
         batch_tokens: target tokens of an update, see `plan_epoch`.
-        seed: of noise and order.
+        seed: seed of noise and order.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class BatchSampler:
         return self
 
     def __next__(self) -> Indices:
-        """Return the pairs of the next update and move `position` beyond it."""
+        """Return the pairs of the next update and advance `position`."""
         epoch, update = self._position.epoch, self._position.update_in_epoch
         plan = self._plan(epoch)
         is_last = update + 1 == len(plan)

@@ -7,7 +7,7 @@ from nmt.evaluation.metrics import Score, require_equal_counts, score
 from nmt.text.columns import align_columns
 
 EDGES = (5, 10, 15, 20, 30, 40, 60)
-"""Longest sentence of each group, in words; a last group takes the rest."""
+"""Longest sentence of each group, in words; a final group takes the rest."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def score_by_length(
         hypotheses: detokenized translations.
         references: one reference per line.
         metrics: some of METRICS.
-        measured: texts whose words are counted, such as the source; None = the references.
+        measured: texts that determine the lengths, such as the source; None = the references.
         edges: longest sentence of each range, in words.
         tokenize: one of TOKENIZERS, for BLEU.
 

@@ -126,7 +126,7 @@ def make_metric(name: str, *, tokenize: str = "13a") -> "Metric":
         raise UsageError(f'unknown metric "{name}"; known: {", ".join(METRICS)}')
     if tokenize not in TOKENIZERS:
         raise UsageError(f'unknown tokenizer "{tokenize}"; known: {", ".join(TOKENIZERS)}')
-    if name == "bleu":  # `force`: we warn ourselves, see `suspicions`
+    if name == "bleu":  # `force` disables sacrebleu's warning; see `suspicions`
         return BLEU(tokenize=tokenize, force=True)
     others: dict[str, type[Metric]] = {
         "chrf": CHRF,

@@ -1,4 +1,4 @@
-"""The learning curves of a run, as a table of text or as a picture."""
+"""The learning curves of a run, as a text table or a plot."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ class Curves:
     """The entries of `metrics.jsonl`, oldest first."""
 
     updates: list[Entry]
-    """What `UpdateReport` holds."""
+    """Entries with the fields of `UpdateReport`."""
     validations: list[Entry]
-    """What `ValidationReport` holds."""
+    """Entries with the fields of `ValidationReport`."""
 
     @classmethod
     def of(cls, run: Path) -> "Curves":
@@ -73,8 +73,8 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     """Return one line per validation, with the last training figures; `*` marks the best.
 
     Args:
-        curves: of a run.
-        rows: most lines, evenly spaced and including the first, last and best; 0 = all.
+        curves: curves of a run.
+        rows: maximum number of rows, evenly spaced and including the first, last and best; 0 = all.
     """
     entries = _joined(curves)
     best = curves.best["update"] if curves.best else None
@@ -115,7 +115,7 @@ def _thinned(entries: Sequence[Entry], rows: int, best: int | None) -> list[Entr
 
 
 def plot(curves: Curves, path: Path) -> None:
-    """Draw loss, scores and learning rate over the updates into `path` (.svg, .png or .pdf).
+    """Plot loss, scores and learning rate over the updates to `path` (.svg, .png or .pdf).
 
     Raises:
         UsageError: matplotlib is missing, or the file name has another extension.
@@ -152,7 +152,7 @@ def plot(curves: Curves, path: Path) -> None:
 
     picture = io.BytesIO()
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # equal pictures are equal bytes
+    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # makes the output reproducible
         figure.savefig(picture, format=kind, metadata=metadata[kind])
     write_bytes(path, picture.getvalue())
 

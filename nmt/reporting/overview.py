@@ -18,7 +18,7 @@ def overview(run: Path, curves: Curves) -> str:
     """Return configuration, sizes, data and checkpoints of a run, one line each.
 
     Raises:
-        UsageError: `run` is no run folder.
+        UsageError: `run` is not a run folder.
         ModelError: its model is damaged.
     """
     config = run / CONFIG
@@ -78,7 +78,7 @@ def _data(run: Path) -> list[str]:
             pairs, source, target = (
                 counts[key] for key in ("pairs", "source_tokens", "target_tokens")
             )
-            if source == pairs:  # nothing but the ends of lines: a language model
+            if source == pairs:  # only end symbols: a language model
                 lines.append(f"{name} {pairs:,} lines, {target:,} pieces")
             else:
                 lines.append(

@@ -40,7 +40,7 @@ def verify_checksums(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]
 
     Args:
         folder: the folder with the list.
-        needed: names that must be listed, so that a truncated list is not taken for a whole one.
+        needed: names that must be listed, so that a truncated list is detected.
 
     Raises:
         ModelError: the list or a file is missing or cannot be read, a file differs from its
@@ -68,10 +68,10 @@ def verify_checksums(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """Return {name: sha256} as `SHA256SUMS` lists them; the files are not checked.
+    """Return {name: sha256} from `SHA256SUMS`; the files are not checked.
 
     Raises:
-        ModelError: the list is missing or damaged, or cannot be read, or names a file outside.
+        ModelError: the list is missing, damaged or unreadable, or names a file outside the folder.
     """
     path = folder / CHECKSUMS
     _refuse_way_out(path, folder)
@@ -98,7 +98,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
 
 def _refuse_way_out(path: Path, folder: Path) -> None:
-    """Refuse a link that leads out of the folder: its sender must not choose what we read."""
+    """Refuse a link out of the folder: its sender must not choose what is read."""
     # Unlike `Path.resolve`, this accepts links that lead in a circle; they count as missing.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise ModelError(

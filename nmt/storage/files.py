@@ -1,7 +1,7 @@
-"""Single files, replaced all or nothing; JSON.
+"""Atomic replacement of single files; JSON.
 
 A file is written under a temporary name beside its final one, forced to the disk, and renamed.
-After a crash or power cut the old file is there or the new one, never half of one.
+After a crash or power cut, either the old or the new file exists, never a partial one.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from nmt.storage.os_errors import explain_read_errors, explain_write_errors, for
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
 """Names that `temporary_beside` returns."""
 
-_MOST_BYTES = 32 << 20  # of a JSON file or a list of checksums; a larger one is an attack
+_MOST_BYTES = 32 << 20  # of a JSON file or a list of checksums; larger ones are attacks
 
 
 def temporary_beside(final: Path) -> Path:
@@ -28,7 +28,7 @@ def temporary_beside(final: Path) -> Path:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, all or nothing; the folder must exist.
+    """Replace `path` by `data` atomically; the folder must exist.
 
     Args:
         path: becomes a regular file of mode 0644, less the umask.
@@ -57,15 +57,15 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in UTF-8, all or nothing; see `write_bytes`.
+    """Replace `path` by `text` in UTF-8 atomically; see `write_bytes`.
 
-    File names in `text` that the locale cannot express are written as their original bytes.
+    File names in `text` that could not be decoded are written as their original bytes.
     """
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value` as readable JSON, all or nothing; see `write_bytes`."""
+    """Replace `path` by `value` as readable JSON atomically; see `write_bytes`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -77,7 +77,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(read_small_file(path))
-    except (ValueError, RecursionError) as error:  # the latter from endless brackets
+    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
         raise ModelError(f"{path}: is damaged, not JSON ({error}); restore it.") from error
 
 
@@ -85,7 +85,7 @@ def read_small_file(path: Path) -> bytes:
     """Return the content of a regular file of at most 32 MiB.
 
     Raises:
-        ModelError: it is missing, too large or no regular file, or cannot be read.
+        ModelError: it is missing, too large, not a regular file, or unreadable.
     """
     with explain_read_errors(path):
         require_regular_file(path)
@@ -98,7 +98,7 @@ def read_small_file(path: Path) -> bytes:
 
 
 def force_to_disk(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk, so that it survives a power cut."""
+    """Flush a file, or the entries of a folder, to disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Folders that appear complete or not at all, and the remains of killed processes."""
+"""Folders that appear complete or not at all; removal of what killed processes left."""
 
 import contextlib
 import ctypes
@@ -20,16 +20,16 @@ from nmt.storage.os_errors import explain_write_errors
 _logger = logging.getLogger(__name__)
 
 _REPLACED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.replaced")
-_FINDER_FILE = ".DS_Store"  # macOS writes it into each folder that somebody has looked at
+_FINDER_FILE = ".DS_Store"  # written by macOS into each folder that was viewed
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 
 
 def make_folder(path: Path) -> Path:
-    """Create `path` and its parents where they are missing, and return it.
+    """Create `path` and missing parents, and return it.
 
     Raises:
         UsageError: a file is in the way, or the name is not UTF-8.
-        ResourceError: the disk refuses.
+        ResourceError: the folder cannot be created.
     """
     if not is_utf8(path):
         raise UsageError(f"{str(path)!a}: the name is not UTF-8; rename it.")
@@ -44,7 +44,7 @@ def make_folder(path: Path) -> Path:
 def require_replaceable(folder: Path) -> None:
     """Refuse a folder that nmt did not create, or that holds foreign files.
 
-    If its checksums are damaged nobody can tell; `new_folder` then keeps the folder.
+    If its checksums are damaged, that is unknown; `new_folder` then keeps the folder.
 
     Raises:
         UsageError: it is a file or a link, or holds files that its checksums do not list.
@@ -75,7 +75,7 @@ def _has_damaged_checksums(folder: Path) -> bool:
 
 
 def _foreign_files(folder: Path) -> list[str]:
-    """Return the files of a folder that its checksums do not list, as far as these are legible."""
+    """Return the files of a folder that its checksums, if readable, do not list."""
     lines: list[bytes] = []
     with contextlib.suppress(ModelError):
         lines = read_small_file(folder / CHECKSUMS).split(b"\n")
@@ -87,14 +87,14 @@ def _foreign_files(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes `final` at the end of the block, or vanishes.
+    """Yield an empty folder to fill; it becomes `final` at the end of the block, or is deleted.
 
-    `SHA256SUMS` is written at the end, over whatever the block has put there. A folder that is
-    already called `final` is replaced in one step, so that a reader, or a process that takes over
-    after a crash, finds one of the two. Foreign files in it are kept in `NAME.kept.*`.
+    `SHA256SUMS` of all files in it is written at the end. An existing `final` is replaced in one
+    step, so that a reader, or a process that resumes after a crash, finds either the old or the new
+    folder. Foreign files in the old one are kept in `NAME.kept.*`.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     temporary = temporary_beside(final)
     try:
@@ -109,7 +109,7 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 
 def _publish(temporary: Path, final: Path) -> None:
-    """Force a complete folder to the disk, then rename it to `final`."""
+    """Flush a complete folder to disk, then rename it to `final`."""
     size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
     with explain_write_errors(final, need=size):
         for path in temporary.rglob("*"):
@@ -120,7 +120,7 @@ def _publish(temporary: Path, final: Path) -> None:
             os.rename(temporary, final)
             force_to_disk(final.parent)
             return
-        aside = _name_aside(final)  # a name that `sweep_strays` does not delete unseen
+        aside = _name_aside(final)  # `sweep_strays` checks such a folder before deleting it
         os.rename(temporary, aside)
         try:
             former = _replace(aside, final)
@@ -151,12 +151,12 @@ def _replace(new: Path, final: Path) -> Path:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two names in one step; False if the system cannot do that.
+    """Exchange two names atomically; return False if the system does not support it.
 
-    The fault programme needs it: a run that is killed at any system call still has its model.
+    Thus a run that is killed at any system call still has its model.
 
     Raises:
-        OSError: the system can, and refuses.
+        OSError: the exchange is supported but failed.
     """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
@@ -166,15 +166,15 @@ def _exchange(first: Path, second: Path) -> bool:
     if renameat2(here, os.fsencode(first), here, os.fsencode(second), _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS):  # of the file system; of the kernel
+    if number in (errno.EINVAL, errno.ENOSYS):  # unsupported by the file system; by the kernel
         return False
     raise OSError(number, os.strerror(number), str(second))
 
 
 def _discard(former: Path, final: Path) -> None:
-    """Delete a folder that `final` has replaced, or keep it if it holds foreign files."""
+    """Delete the folder that was replaced, or keep it if it holds foreign files."""
     is_ours = former.is_dir() and not former.is_symlink() and not _foreign_files(former)
-    if is_ours:  # renamed first: half deleted, its files would look foreign
+    if is_ours:  # renamed first: when half deleted, its files would look foreign
         doomed = temporary_beside(final)
         os.rename(former, doomed)
         shutil.rmtree(doomed)
@@ -185,12 +185,12 @@ def _discard(former: Path, final: Path) -> None:
 
 
 def sweep_strays(folder: Path) -> list[str]:
-    """Remove what a killed process left unfinished in `folder`, and return the names.
+    """Remove what killed processes left unfinished in `folder`, and return the names.
 
-    Call it while holding the folder's lock: the work of a running process looks the same.
+    Hold the folder's lock when calling this: the work of a running process looks the same.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: removing failed.
     """
     swept = []
     with explain_write_errors(folder):

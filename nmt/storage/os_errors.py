@@ -1,4 +1,4 @@
-"""What an operating system refuses, and what to do about it."""
+"""Errors of the operating system, with advice."""
 
 import contextlib
 import errno
@@ -20,7 +20,7 @@ MACHINE = {
     errno.EMFILE: "too many files are open at once; raise the limit by `ulimit -n`, then retry",
     errno.ENFILE: "too many files are open at once; end other programs, then retry",
 }
-"""Resources that ran out or broke, with advice: exit code 5."""
+"""Exhausted or broken resources, with advice: exit code 5."""
 
 REQUEST = {
     errno.EACCES: "permission denied; change the owner or mode, or choose another place",
@@ -31,7 +31,7 @@ REQUEST = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ELOOP: "is a link that leads in a circle; name the file itself",
 }
-"""Requests that cannot be fulfilled, with advice: exit code 2, unless a disk is being written."""
+"""Impossible requests, with advice: exit code 2, unless a disk is being written."""
 
 _PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _CALLER = {
@@ -42,13 +42,13 @@ _CALLER = {
 
 @contextlib.contextmanager
 def explain_write_errors(path: Path, *, need: int = 0) -> Iterator[None]:
-    """Turn a disk's refusal inside the block into a `ResourceError` that says what to do.
+    """Turn a write error inside the block into a `ResourceError` that says what to do.
 
     Errors of the process (too many open files) or of the caller (a wrong name) pass through.
 
     Args:
         path: the file or folder being written.
-        need: bytes that the block writes.
+        need: number of bytes that the block writes.
 
     Raises:
         ResourceError: `need 44 MB in runs/de-en, 3.1 MB free; the disk is full; ...`.
@@ -75,7 +75,7 @@ def _free_space(folder: Path) -> str:
 
 @contextlib.contextmanager
 def explain_read_errors(path: Path) -> Iterator[None]:
-    """Turn a disk's refusal to read into a `ModelError`: the file counts as damaged.
+    """Turn a read error inside the block into a `ModelError`: the file counts as damaged.
 
     Raises:
         ModelError: the file is missing or cannot be read.

@@ -16,21 +16,21 @@ if TYPE_CHECKING:  # torch and numpy are slow to import, and `nmt --help` import
     from torch import Tensor
 
 _METADATA_KEY = "nmt"
-_COPIES = 3  # that safetensors makes of tensors before they are on the disk, at most
+_COPIES = 3  # maximum number of copies that safetensors makes of tensors while saving
 
 
 def save_tensors(
     path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Write tensors as safetensors, all or nothing; equal tensors give equal bytes.
+    """Write tensors as safetensors, atomically; equal tensors give equal bytes.
 
     Args:
         path: the file, `*.safetensors`.
-        tensors: by name, on any device; of tied weights pass one.
-        metadata: anything JSON can hold.
+        tensors: by name, on any device; pass tied weights once.
+        metadata: any JSON value for each key.
 
     Raises:
-        ResourceError: the disk refuses, or memory is too small.
+        ResourceError: writing failed, or memory is too small.
     """
     import safetensors.torch
     import torch
@@ -39,7 +39,7 @@ def save_tensors(
         return f"writing {path}, which takes {format_size(need)}; end other programs, then retry."
 
     need = _COPIES * sum(tensor.nbytes for tensor in tensors.values())
-    with explain_lack_of_memory(explain):  # without memory, safetensors ends the process
+    with explain_lack_of_memory(explain):  # safetensors aborts the process if memory runs out
         torch.empty(need, dtype=torch.uint8)
     # Views and slices are copied, since the format holds contiguous tensors only.
     ready = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
@@ -52,7 +52,7 @@ def save_arrays(
     """Write numpy arrays as safetensors, as `save_tensors` does, without importing torch.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: writing failed.
     """
     import safetensors.numpy
 
@@ -61,7 +61,7 @@ def save_arrays(
 
 
 def _as_text(metadata: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """Return metadata under one key: safetensors would order several differently each time."""
+    """Return metadata under one key, since safetensors writes several in random order."""
     return None if metadata is None else {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}
 
 

@@ -1,4 +1,4 @@
-"""The only reader of text. A line ends in a line feed, and nothing else ends one.
+"""The only reader of text. Only a line feed ends a line.
 
 Text is read as bytes and split on `\\n` before it is decoded, so that a carriage return, a form
 feed or U+2028 never splits a line, whether the text comes from a file, a gzip file or standard
@@ -31,9 +31,9 @@ FloatArray = NDArray[np.float64]
 
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
-_LONGEST_LINE = 64 << 20  # bytes; a small gzip file must not unpack to one that fills the memory
+_LONGEST_LINE = 64 << 20  # bytes; a small gzip file must not unpack to a line that fills memory
 _GZIP_MAGIC = b"\x1f\x8b"
-_NAMED_BAD_LINES = 10  # the others are only counted
+_NAMED_BAD_LINES = 10  # further ones are only counted
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[
     """Yield the lines of a text, without their line feeds.
 
     A carriage return before the line feed is dropped (with one warning per file), and so is a
-    byte order mark at the beginning. Text after the last line feed is a line, too.
+    byte order mark at the beginning. Text after the last line feed counts as a line.
 
     Args:
         path: a file, plain or gzip; None or "-" reads standard input.
@@ -93,7 +93,7 @@ def read_parallel(
 ) -> Iterator[tuple[str, str]]:
     """Yield the pairs of two files that translate each other line by line.
 
-    The lines of both files are counted by the call itself, before the first pair is read.
+    The call itself counts the lines of both files, before the first pair is read.
 
     Args:
         source: file of the source side, see `read_lines`.
@@ -210,7 +210,7 @@ def _open(path: Path) -> Iterator[io.BufferedIOBase]:
 
 @contextlib.contextmanager
 def _explain_failures(path: Path) -> Iterator[None]:
-    """Turn the errors of opening and reading into a DataError that says what to do."""
+    """Turn errors of opening and reading into a DataError that says what to do."""
     try:
         yield
     except FileNotFoundError:
@@ -283,7 +283,7 @@ class _Decoder:
 
 
 def _first_fault(record: bytes) -> str:
-    """Return the first wrong byte of a bad record and its place, counted from 1."""
+    """Return the first wrong byte of a bad record and its position, counted from 1."""
     nul = record.find(b"\0")
     try:
         record[: nul if nul >= 0 else None].decode("utf-8")
@@ -333,9 +333,9 @@ def describe_shift(
 def _likely_shift(source: FloatArray, target: FloatArray) -> int:
     """Return after how many lines two texts most likely get out of step, by their line lengths.
 
-    One block of lines is assumed to be missing from the shorter text: lines before it pair up with
-    the same number, lines after it with the number plus the difference. The best place for the
-    block has the smallest sum of |log(length ratio) - its median|.
+    One block of lines is assumed to be missing from the shorter text: lines before it pair up
+    with the same number, lines after it with that number plus the difference. The best place for
+    the block has the smallest sum of |log(length ratio) - its median|.
     """
     shorter, longer = sorted((np.log(source), np.log(target)), key=len)
     missing = len(longer) - len(shorter)

@@ -9,13 +9,13 @@ UnicodeForm = Literal["off", "nfc", "nfkc"]
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Normalises lines; doing it twice changes nothing more.
+    """Normalises lines; idempotent.
 
     Args:
         unicode: "nfc" composes characters (e + accent -> é), "nfkc" also replaces compatibility
             characters (ﬁ -> fi), "off" leaves them.
-        whitespace: turn every run of white space, as Unicode defines it, into one space and
-            trim both ends.
+        whitespace: replace every run of white space, as Unicode defines it, by one space and
+            strip both ends.
     """
 
     unicode: UnicodeForm = "nfc"

@@ -1,11 +1,11 @@
 """A subword model without the pieces that a text never uses.
 
-Many pieces that are learned from both languages together occur on one side only. English pieces
-would waste space in the output layer of a model that writes German. So each side gets a model of
-the pieces that its training text uses; `nmt prepare` prints their number.
+Many pieces learned from both languages together occur on one side only. English pieces would waste
+space in the output layer of a model that generates German. So each side gets a model of the pieces
+that its training text uses; `nmt prepare` prints their number.
 
-That text is segmented as before, piece for piece. New text is segmented into pieces seen in
-training, where the whole model might have chosen an unseen one.
+The segmentation of that text does not change. New text is segmented into pieces seen in training,
+where the whole model might have chosen an unseen one.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _PIECES = 1  # the field of a sentencepiece model that holds a piece; it is repe
 
 
 class UsedPieces:
-    """Collects which pieces of a model a text uses.
+    """Collects the pieces of a model that a text uses.
 
     Args:
         model: the whole model.

@@ -15,7 +15,7 @@ from itertools import accumulate
 from nmt.text.vocabulary import UNK
 
 SPACE = "▁"
-"""The sign for a space inside pieces (U+2581)."""
+"""The symbol for a space inside pieces (U+2581)."""
 
 _WORD = re.compile(f"{SPACE}[^{SPACE}]*")
 _CACHED_WORDS = 1 << 17
@@ -39,7 +39,7 @@ class PieceTable:
     bytes: list[int]
 
     def spell(self, character: str) -> list[int]:
-        """Return the ids of a character without a piece of its own."""
+        """Return the ids that spell a character without a piece of its own."""
         if not self.bytes:
             return [UNK]
         return [self.bytes[value] for value in character.encode("utf-8", "replace")]
@@ -61,10 +61,10 @@ def sample_segmentation(
 
 @dataclass(frozen=True)
 class _Arcs:
-    """The pieces that may end at one place of a word.
+    """The pieces that may end at one position of a word.
 
     Attributes:
-        begins: where each piece begins.
+        begins: start position of each piece.
         ids: ids of each piece; several if it is spelled in bytes.
         cumulated: cumulative probabilities of the pieces, given that a boundary is here.
     """
@@ -109,9 +109,9 @@ class UnigramSampler:
         return [piece for ids in reversed(drawn) for piece in ids]
 
     def _build(self, word: str) -> list[_Arcs]:
-        """Return the arcs that end at each place 0 ... len(word)."""
+        """Return the arcs that end at each position 0 ... len(word)."""
         lattice = [_Arcs([], [], [])]
-        forward = [0.0]  # log of the total weight of all paths to a place
+        forward = [0.0]  # log of the total weight of all paths to a position
         for end in range(1, len(word) + 1):
             begins, ids, logs = [], [], []
             for begin in range(max(0, end - self._longest), end):
@@ -130,7 +130,7 @@ class UnigramSampler:
             total = math.fsum(weights)
             forward.append(largest + math.log(total))
             cumulated = list(accumulate(weight / total for weight in weights))
-            cumulated[-1] = 1.0  # above random(), so that rounding always leaves a choice
+            cumulated[-1] = 1.0  # above random(), so that rounding never leaves no choice
             lattice.append(_Arcs(begins, ids, cumulated))
         return lattice
 
@@ -147,7 +147,7 @@ class _Undropped:
     """The segmentation of a word if no merge is dropped.
 
     Attributes:
-        places: index of the left symbol of each merge in turn.
+        places: index of the left symbol of each merge, in order.
         ids: of the final pieces.
     """
 
@@ -161,8 +161,8 @@ class BpeDropout:
     At every step each possible merge of a word is dropped with probability `rate`, and the best of
     the others is made; when none is left, the word is done. Rate 0 gives the usual segmentation.
 
-    As long as the best merge is not dropped, it does not matter whether others are: up to there
-    the word follows its usual segmentation, which is cached.
+    As long as the best merge is not dropped, it does not matter whether others are: until then, the
+    word follows its usual segmentation, which is cached.
     """
 
     def __init__(self, pieces: PieceTable, rate: float) -> None:

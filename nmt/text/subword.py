@@ -1,8 +1,8 @@
-"""Segmenting text into subword pieces and joining them again, by sentencepiece.
+"""Segmentation of text into subword pieces and back, by sentencepiece.
 
 The model file holds everything except the normalisation, which is done by `Normalizer`:
-sentencepiece itself leaves text unchanged, so that `decode(encode(text)) == text`. The one
-exception is "▁" (U+2581), sentencepiece's sign for a space, which comes back as a space.
+sentencepiece itself leaves text unchanged, so that `decode(encode(text)) == text`. The only
+exception is "▁" (U+2581), sentencepiece's symbol for a space, which is decoded as a space.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ SubwordKind = Literal["unigram", "bpe", "char", "word"]
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.model"
 """Names of the model files in a folder: one for both languages, or one for each."""
 SHORTLIST_FILE = "shortlist.safetensors"
-"""Name of the file beside them that `nmt.data.lexicon` writes and `nmt.models.shortlist` reads."""
+"""Name of the shortlist, written by `nmt.data.lexicon` and read by `nmt.models.shortlist`."""
 PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
-"""All files about pieces that a folder may have."""
+"""All files related to pieces that a folder may contain."""
 
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
@@ -56,10 +56,10 @@ class Subword:
 
     Args:
         model: content of a sentencepiece model file.
-        name: its name in error messages.
+        name: name of the model in error messages.
 
     Raises:
-        ModelError: the model is damaged or has other special ids than `vocabulary` says.
+        ModelError: the model is damaged, or its special ids differ from those in `vocabulary`.
     """
 
     def __init__(self, model: bytes, *, name: str = "subword model") -> None:
@@ -118,8 +118,8 @@ class Subword:
     ) -> "Subword":
         """Learn pieces from normalised lines and write the model to `path`.
 
-        Equal lines and options give equal bytes. `threads` is one of these options: it decides
-        the order of summation; it therefore does not depend on the number of cores.
+        Equal lines and options give equal bytes. `threads` is one of these options, as it affects
+        the order of summation; its default therefore does not depend on the number of cores.
 
         Args:
             lines: the text; read once.
@@ -127,8 +127,8 @@ class Subword:
             kind: the algorithm.
             vocab_size: number of pieces, special ones included; a small text may yield fewer.
             byte_fallback: spell unknown characters as bytes; not for "word".
-            character_coverage: share of the characters of the text that get a piece of their own.
-            threads: threads of training.
+            character_coverage: fraction of the text's characters covered by pieces of their own.
+            threads: number of training threads.
 
         Raises:
             ConfigError: `vocab_size` is too small for the characters of the text.
@@ -189,7 +189,7 @@ class Subword:
             text: one line.
             alpha: above 0, a random segmentation: smoothing of subword regularisation for
                 unigram, rate of BPE-dropout for bpe. The other kinds have only one segmentation.
-            generator: of the random numbers; a fresh one by default.
+            generator: random generator; a new one by default.
         """
         sampler = self._sampler(alpha) if alpha > 0 else None
         if sampler is None:
@@ -288,7 +288,7 @@ def find_pieces(run: Path) -> Path:
 
 
 class _TrainingText:
-    """Lines for the trainer; keeps their errors, which sentencepiece would hide."""
+    """Lines for the trainer; records their errors, which sentencepiece would hide."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = lines
@@ -303,7 +303,7 @@ class _TrainingText:
                     yield line.replace(_RESERVED, " ")
         except GeneratorExit:  # the trainer has enough
             raise
-        except BaseException as error:  # Ctrl-C as well
+        except BaseException as error:  # including Ctrl-C
             self.failure = error
             raise
 

@@ -9,15 +9,15 @@ from typing import TypeVar
 FIRST_WINDOW = 16
 """Lines of the first window of a stream; each full window allows four times as many."""
 MOST_CHARACTERS = 1 << 21
-"""Of a window, except for its last line: some texts have no line ends."""
+"""Maximum size of a window before its last line: some texts have no line ends."""
 
-_OF_LINE = 256  # what an arrived line counts besides its characters
+_OF_LINE = 256  # size attributed to each line besides its characters
 
 Item = TypeVar("Item", bound=str | tuple[str, ...])
 
 
 def full_windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield `size` lines, or pairs of lines, at a time; fewer if they are long or the last."""
+    """Yield `size` lines or pairs of lines at a time; fewer if they are long, or at the end."""
     window: list[Item] = []
     characters = 0
     for item in items:
@@ -33,11 +33,11 @@ def full_windows(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     """Yield the lines that have arrived, at least one and at most `size`, without waiting for more.
 
-    A thread reads the lines ahead, so that a typed line is answered at once, while a fast pipe is
-    read in large windows. An error in `lines` is raised here, after the lines before it.
+    A thread reads the lines ahead, so that a typed line is answered immediately, while a fast pipe
+    is read in large windows. An error in `lines` is raised here, after the lines before it.
     """
     arrivals = _Arrivals()
-    # A daemon: it may be waiting for a line that never comes when the program wants to end.
+    # A daemon: at exit, it may be waiting for a line that never arrives.
     threading.Thread(target=_read, args=(lines, arrivals), name="read-lines", daemon=True).start()
     limit = min(FIRST_WINDOW, size)
     while window := arrivals.take(limit):
@@ -49,7 +49,7 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 class _Arrivals:
-    """Lines that have been read and not yet taken; reading waits while they are too many."""
+    """Lines that were read but not yet taken; reading waits while there are too many."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
@@ -57,7 +57,7 @@ class _Arrivals:
         self._has_ended = False
         self._changed = threading.Condition()
         self.error: BaseException | None = None
-        """What ended the lines, if not their end."""
+        """Error that ended the lines; None at their regular end."""
 
     def put(self, line: str) -> None:
         """Add a line as soon as there is room."""
@@ -68,13 +68,13 @@ class _Arrivals:
             self._changed.notify()
 
     def end(self, error: BaseException | None) -> None:
-        """Note that no more lines come."""
+        """Signal that no more lines will arrive."""
         with self._changed:
             self._has_ended, self.error = True, error
             self._changed.notify()
 
     def take(self, most: int) -> list[str]:
-        """Return what has arrived, waiting for the first line; nothing at the end."""
+        """Return the lines that have arrived, waiting for the first; none at the end."""
         window: list[str] = []
         characters = 0
         with self._changed:
