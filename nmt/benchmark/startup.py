@@ -40,6 +40,6 @@ def _first_line(command: list[str], line: str) -> float:
     if process.returncode != 0 or not answer:
         raise ResourceError(
             f"`nmt translate` ended with code {process.returncode} instead of a translation; "
-            "what it said stands above."
+            "see its output above."
         )
     return seconds

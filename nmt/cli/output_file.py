@@ -92,7 +92,9 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
                 os.replace(partial, path)
     except BaseException:
         if is_regular:
-            _logger.warning("%s: holds the %s lines before the error", partial, f"{written:,}")
+            _logger.warning(
+                "%s: holds the %s lines written before the error", partial, f"{written:,}"
+            )
         raise
     finally:
         with contextlib.suppress(OSError):  # already reported when writing failed

@@ -96,4 +96,4 @@ class Report:
         ]
         findings = sorted(self.findings, key=lambda finding: LEVELS.index(finding.level))
         lines = [*align_columns(rows), "", *map(str, findings)]
-        return "\n".join(lines if findings else [*lines, "nothing to complain about"])
+        return "\n".join(lines if findings else [*lines, "no problems found"])

@@ -142,7 +142,7 @@ class BatchSampler:
         updates = len(self._plan(position.epoch))
         if not 0 <= position.update_in_epoch < updates:
             raise ModelError(
-                f"the checkpoint stands at update {position.update_in_epoch} of epoch "
+                f"the checkpoint is at update {position.update_in_epoch} of epoch "
                 f"{position.epoch}, but an epoch has {updates} updates: it was made with other "
                 "data or another training.batch_tokens; restore those, or start a new run."
             )

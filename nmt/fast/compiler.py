@@ -60,8 +60,8 @@ def compile_kernels() -> Path | None:
         return _compile(compiler, folder, name)
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         logger.warning(
-            "the kernels were not compiled (%s); going on without them, which is slower. Fix this, "
-            "or set %s=off to do without kernels.",
+            "the kernels were not compiled (%s); continuing without them, which is slower. Fix "
+            "this, or set %s=off to do without kernels.",
             _reason(error),
             SWITCH,
         )

@@ -171,7 +171,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         gradients, importance = ctx.gradients, grad_outputs[0]
         if gradients is None:
-            raise RuntimeError("the gradient of this loss was taken already, and is not kept")
+            raise RuntimeError("the gradient of this loss was already computed, and is not kept")
         ctx.gradients = None  # without other references, a parameter takes them without a copy
         if importance.numel() and not _is_uniform(importance):
             gradients.weight.zero_()

@@ -133,7 +133,7 @@ def _zip_lines(source: Path, target: Path, bad_lines: BadLines) -> Iterator[tupl
         if left is ended or right is ended:
             shorter, longer = (source, target) if left is ended else (target, source)
             raise DataError(
-                f"{shorter}: ends after {number - 1:,} lines while {longer} goes on; "
+                f"{shorter}: ends after {number - 1:,} lines while {longer} continues; "
                 "the two must be translations of each other line by line."
             )
         yield (left, right) if isinstance(left, str) and isinstance(right, str) else None

@@ -70,8 +70,8 @@ def start_world(
             store, _, _ = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=timeout)))
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            f"the {size} processes cannot meet: {error}; start them by torchrun, which sets what "
-            "is missing, or unset WORLD_SIZE to train with one."
+            f"the {size} processes cannot connect: {error}; start them with torchrun, which sets "
+            "what is missing, or unset WORLD_SIZE to train with one."
         ) from error
     pulse = Pulse(store, rank, size, timeout=timeout)
     world = replace(world, pulse=pulse)
@@ -99,7 +99,7 @@ def _from_environment(name: str, default: int, *, least: int = 0, most: int | No
     is_number = text.isascii() and text.isdecimal() and len(text) < 10
     if not is_number or int(text) < least or (most is not None and int(text) > most):
         raise UsageError(
-            f'{name} is "{text}" in the environment; start the processes by torchrun, which sets '
+            f'{name} is "{text}" in the environment; start the processes with torchrun, which sets '
             f"it, or unset {name} to train with one."
         )
     return int(text)
@@ -301,7 +301,7 @@ class Pulse:
         while waiting.is_alive():
             waiting.join(_BEAT / 10)
             if time.monotonic() - self._heard > self.patience:
-                raise RuntimeError("no sign of life")
+                raise RuntimeError("no heartbeat")
 
     def _wait_for(self, turn: str) -> None:
         """Wait until rank 0 has set `turn`, and note when it was last heard from."""

@@ -70,7 +70,7 @@ def _refuse_to_overwrite(run: Path) -> None:
     taken = [name for name in _FILES if (run / name).exists()]
     if taken:
         raise UsageError(
-            f"{run}: is no run folder, and a run would overwrite {' and '.join(taken)} in it; "
+            f"{run}: is not a run folder, and a run would overwrite {' and '.join(taken)} in it; "
             "choose another --run, such as a new folder below runs/."
         )
 

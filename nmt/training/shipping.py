@@ -158,7 +158,7 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
     if not model.is_dir():
         raise UsageError(f"{model}: is missing; train until the first validation, then average.")
     if os.path.lexists(output):
-        raise UsageError(f"{output}: is there already; choose another name, or remove it first.")
+        raise UsageError(f"{output}: already exists; choose another name, or remove it first.")
     listed = verify_checksums(model)
     for folder in checkpoints:
         verify_checkpoint(folder)

@@ -149,7 +149,7 @@ class GracefulStop:
 
 def _announce(listener: "_Listener", number: int) -> None:
     """Answer the first signal, and end the process at a second one."""
-    text = f"\n{signal.Signals(number).name}: saving before the end; once more ends at once\n"
+    text = f"\n{signal.Signals(number).name}: saving before exit; a second signal exits at once\n"
     with contextlib.suppress(OSError):  # not print(): the signal may have interrupted a write
         os.write(2, text.encode())
     listener.ignore(SAME)

@@ -171,7 +171,7 @@ def reload_best(run: TrainingRun) -> None:
     best = next(undamaged_best(run), None) if run.world.is_main else None
     best = broadcast_object(best, run.world)
     if best is not None:
-        logger.info("rate falls: going back to the weights of %s", best.name)
+        logger.info("learning rate reduced: going back to the weights of %s", best.name)
         load_checkpoint(best, run.trainee)
 
 
@@ -182,6 +182,6 @@ def undamaged_best(run: TrainingRun) -> Iterator[Path]:
         try:
             verify_checkpoint(checkpoint)
         except ModelError as error:
-            logger.warning("%s It is left out.", error)
+            logger.warning("%s It is skipped.", error)
         else:
             yield checkpoint

@@ -100,7 +100,7 @@ def test_impossible_choices_are_usage_errors(tmp_path, invoke):
         invoke(tmp_path / "absent")
     (tmp_path / "out").symlink_to("nowhere")
     with pytest.raises(
-        UsageError, match="out: is there already; choose another name, or remove it first"
+        UsageError, match="out: already exists; choose another name, or remove it first"
     ):
         invoke(run)
 

@@ -267,25 +267,25 @@ def test_each_operating_system_error_has_advice_and_an_exit_code(
     [
         (
             {"WORLD_SIZE": ""},
-            'WORLD_SIZE is "" in the environment; start the processes by torchrun',
+            'WORLD_SIZE is "" in the environment; start the processes with torchrun',
         ),
         ({"WORLD_SIZE": "0"}, 'WORLD_SIZE is "0" in the environment'),
         ({"RANK": "abc"}, 'RANK is "abc" in the environment'),
         (
             {"RANK": "1"},
-            'RANK is "1" in the environment; start the processes by torchrun, which sets it, or '
+            'RANK is "1" in the environment; start the processes with torchrun, which sets it, or '
             "unset RANK to train with one.",
         ),
         ({"LOCAL_RANK": "-1"}, 'LOCAL_RANK is "-1" in the environment'),
-        ({"WORLD_SIZE": "2"}, "the 2 processes cannot meet: "),
+        ({"WORLD_SIZE": "2"}, "the 2 processes cannot connect: "),
         (
             {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "abc"},
-            "; start them by torchrun, which sets what is missing, "
+            "; start them with torchrun, which sets what is missing, "
             "or unset WORLD_SIZE to train with one.",
         ),
         (
             {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "abc"},
-            "the 2 processes cannot meet: ",
+            "the 2 processes cannot connect: ",
         ),
     ],
     ids=str,

@@ -375,7 +375,7 @@ def test_an_interrupted_translation_to_a_file_says_what_is_done(
         assert process.wait(timeout=30) == code
         said = process.stderr.read().decode()
     lines = partial.read_text().count("\n")
-    assert said == f"warning: {partial}: holds the {lines} lines before the error\n"
+    assert said == f"warning: {partial}: holds the {lines} lines written before the error\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -34,7 +34,7 @@ def test_a_clean_corpus_has_no_findings(write):
         "a.en      2      5          17  3 words (line 2)",
         "a.it      2      4          16  2 words (line 1)",
         "",
-        "nothing to complain about",
+        "no problems found",
     ]
 
 

@@ -158,7 +158,7 @@ def test_a_position_that_does_not_fit_the_data_is_refused(update):
     with pytest.raises(ModelError) as caught:
         sampler.restore(Position(2, update))
     assert str(caught.value) == (
-        f"the checkpoint stands at update {update} of epoch 2, but an epoch has 8 updates: it was "
+        f"the checkpoint is at update {update} of epoch 2, but an epoch has 8 updates: it was "
         "made with other data or another training.batch_tokens; restore those, or start a new run."
     )
     assert sampler.position == Position(2, 7)

@@ -101,7 +101,7 @@ def test_the_gradient_can_be_taken_only_once():
     fast, _ = make(7)
     losses, _ = fast.losses(torch.randn(TOKENS, 8), torch.randint(0, 7, (TOKENS,)))
     losses.sum().backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="the gradient of this loss was taken already"):
+    with pytest.raises(RuntimeError, match="the gradient of this loss was already computed"):
         losses.sum().backward()
 
 

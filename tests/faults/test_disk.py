@@ -172,7 +172,7 @@ def test_each_call_of_writing_lines_fails_once_and_finished_lines_stay(
         if not ended.is_within(out):
             continue
         refused(ended, fault.error or "", out, tmp_path)
-        assert fault.call == "ftruncate" or "lines before the error" in ended.errors
+        assert fault.call == "ftruncate" or "lines written before the error" in ended.errors
         assert whole.startswith(partial.read_text())
         lost += 0 if out.read_text() == "former\n" else len("former\n")
         tries += 1

@@ -238,7 +238,7 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     )
     process.wait_until(stuck.exists, "the save")
     process.send(signal.SIGTERM)
-    process.wait_for("SIGTERM: saving before the end; once more ends at once")
+    process.wait_for("SIGTERM: saving before exit; a second signal exits at once")
     time.sleep(2 * SAME)  # a signal within that time does not count as a second one
     sent = time.monotonic()
     process.send(second)

@@ -63,7 +63,7 @@ def test_a_killed_compiler_leads_to_the_plain_code_paths(
     lines.write_text("a cat\nthe small dog sleeps\n")
     begin, written = time.monotonic(), []
     killed = {"CXX": str(compiler), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    warning = f"warning: the kernels were not compiled ({compiler}: signal 9); going on without"
+    warning = f"warning: the kernels were not compiled ({compiler}: signal 9); continuing without"
     for environment, complaint in ((killed, warning), ({"NMT_NATIVE": "off"}, "")):
         process = launcher.start(
             "translate", model_folder, "-i", lines, "--scores", environment=environment

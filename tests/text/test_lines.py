@@ -386,7 +386,7 @@ def test_pipes_of_unequal_length_are_refused_at_the_end(shorter, write, tmp_path
         list(read_parallel(source, tmp_path / "pipe"))
     feeder.join()
     assert str(caught.value) == (
-        f"{names[0]}: ends after {2 if shorter == 'file' else 3} lines while {names[1]} goes on; "
+        f"{names[0]}: ends after {2 if shorter == 'file' else 3} lines while {names[1]} continues; "
         "the two must be translations of each other line by line."
     )
 

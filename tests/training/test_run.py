@@ -347,7 +347,7 @@ def test_a_damaged_best_checkpoint_does_not_end_a_run(tmp_path, monkeypatch, cap
     for damaged in best[: 2 - whole]:
         said = f"{damaged}/model.safetensors: is damaged or was changed, "
         assert any(
-            line.startswith(said) and line.endswith("It is left out.") for line in caplog.messages
+            line.startswith(said) and line.endswith("It is skipped.") for line in caplog.messages
         )
     assert f"average of {whole} checkpoints" in caplog.text or not whole
 

@@ -23,7 +23,7 @@ def contents(folder):
         ("data", "data: is a file, where nmt writes a folder; move it away"),
         (
             "config.toml",
-            r"is no run folder, and a run would overwrite config\.toml in it; "
+            r"is not a run folder, and a run would overwrite config\.toml in it; "
             r"choose another --run, such as a new folder below runs/\.$",
         ),
         ("metrics.jsonl", r"would overwrite metrics\.jsonl in it"),
