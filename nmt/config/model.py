@@ -91,7 +91,7 @@ class EncoderConfig(Section):
     residual: bool = False
     """Add a layer's input to its output where the sizes agree."""
     layer_output: Literal["identity", "linear"] = "identity"
-    """What a layer hands to the next: its state, or a linear map of it."""
+    """Output of a layer: its state, or a linear map of it."""
     init_state: Literal["zero", "learned"] = "zero"
     """Initial state."""
 
@@ -101,7 +101,7 @@ class EncoderConfig(Section):
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     def describe(self) -> str:
-        """Return such as "2 × bidirectional lstm, 256 units"."""
+        """Return a description, such as "2 × bidirectional lstm, 256 units"."""
         direction = "bidirectional " if self.bidirectional else ""
         return f"{self.layers} × {direction}{self.cell.kind}, {self.hidden_size} units"
 
@@ -180,7 +180,7 @@ class DecoderConfig(Section):
     """Generates the target sentence."""
 
     kind: Literal["recurrent"] = "recurrent"
-    """Stacked recurrent layers, one piece after the other."""
+    """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
     """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
@@ -190,7 +190,7 @@ class DecoderConfig(Section):
     residual: bool = False
     """Add a layer's input to its output where the sizes agree."""
     layer_output: Literal["identity", "linear"] = "identity"
-    """What a layer hands to the next: its state, or a linear map of it."""
+    """Output of a layer: its state, or a linear map of it."""
     input: Literal["previous", "none"] = "previous"
     """Input of each step: the previous piece, or nothing."""
     bridge: Literal["zero", "last", "mean"] = "last"
@@ -208,7 +208,7 @@ class DecoderConfig(Section):
     """Size of the readout; 0 = hidden_size."""
 
     def describe(self) -> str:
-        """Return such as "1 × lstm, 512 units, attention general"."""
+        """Return a description, such as "1 × lstm, 512 units, attention general"."""
         size = f"{self.hidden_size} units, attention {self.attention.kind}"
         return f"{self.layers} × {self.cell.kind}, {size}"
 
@@ -220,7 +220,7 @@ class OutputConfig(Section):
     """Softmax of a linear layer over the vocabulary."""
 
     def describe(self) -> str:
-        """Return such as "softmax"."""
+        """Return a description, such as "softmax"."""
         return self.kind
 
 

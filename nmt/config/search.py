@@ -55,7 +55,7 @@ class SearchConfig(Section):
     no_repeat_ngram: int = Field(default=0, ge=0)
     """Repeat no n-gram of this many pieces in a translation (Paulus et al., 2018); 0 = off."""
     ban: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Words or phrases that no translation contains, as they are spelled; on the command line, a
+    """Words or phrases that no translation may contain, spelled exactly so; on the command line, a
     file with one per line."""
     shortlist: int = Field(default=0, ge=0)
     """Use only this many of the most frequent pieces, plus likely translations of the source

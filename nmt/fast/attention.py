@@ -111,7 +111,7 @@ class FastGeneralAttention(FastProductAttention, GeneralAttention):
 
 
 class _Attend(torch.autograd.Function):
-    """Attention by a compiled kernel; its backward pass notes what is left to multiply.
+    """Attention by a compiled kernel; its backward pass records the factors of dK and dS.
 
     With scores e = q K^T / temperature, weights w = softmax(e) and contexts c = w S, the gradients
     are dK = de^T q and dS = w^T dc.

@@ -26,7 +26,7 @@ class Hypothesis:
     score: float
     """Score that ranks hypotheses: `log_prob` after length penalty and rules."""
     finished: bool
-    """False if the length limit was reached before the end symbol."""
+    """Whether it ends with the end symbol; False at the length limit."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
     """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
 
