@@ -56,7 +56,7 @@ class TranslatedText:
     score: float
     """Score that ranks translations: `log_prob` after length and coverage penalties."""
     finished: bool
-    """False if it was cut at the length limit."""
+    """Whether it ended with the end symbol; False if it was cut at the length limit."""
     alignment: tuple[Link, ...] | None
     """(source word, target word), both counted from 0; None unless requested."""
     repeats: bool = False
@@ -274,6 +274,8 @@ class Translator:
                 "--target FILE`, or help a translation model by `nmt translate RUN --lm LM`."
             )
         options = self.options if options is None else options
+        ban = tuple(self.normalizer.normalize(word) for word in options.ban)
+        options = options.model_copy(update={"ban": ban})
         scorer = self._scorer_for(options, exact=exact)
         if align and all(model.decoder.attention is None for model in self.models):
             raise UsageError("the model has no attention, so words cannot be aligned; leave it out")

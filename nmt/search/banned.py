@@ -1,9 +1,13 @@
 """Pieces that would complete a banned word.
 
 A banned word may be the beginning of a longer one. So it is not its own last piece that is closed,
-but whatever would end it there: the next word, punctuation, the end symbol.
+but whatever would end the word there: the next word, punctuation, the end symbol. A character may
+also be spelled by several byte pieces; it ends a word when its last byte is written.
 """
 
+import codecs
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,49 +19,80 @@ from nmt.search.hypothesis import BoolArray
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
 
 _SPACE = "▁"  # how sentencepiece writes a space
+_BYTE = re.compile("<0x([0-9A-F]{2})>")  # and a byte piece
 
 
 @dataclass(frozen=True)
 class BannedPieces:
-    """Which pieces complete a banned word, by what stands before them."""
+    """Which pieces complete a banned word, by the text before them."""
 
-    texts: tuple[str, ...]
-    """Text of each piece, [vocab]."""
+    words: frozenset[str]
+    """The banned words and phrases."""
+    spelled: tuple[bytes, ...]
+    """What each piece adds to the text, UTF-8, [vocab]."""
+    bytes_of: tuple[int | None, ...]
+    """The byte of each byte piece above 127, None for all others, [vocab]."""
     always: BoolArray
-    """Pieces that hold a whole banned word, [vocab]."""
+    """True for pieces that contain a complete banned word, [vocab]."""
     after: dict[str, BoolArray]
-    """Beginning of a banned word, which a row ends with -> pieces that complete it, [vocab]."""
+    """Beginning of a banned word, at the end of the text -> pieces that complete it, [vocab]."""
     longest: int
-    """Characters of the longest banned word."""
+    """Length of the longest banned word, in characters."""
 
-    def closed(self, tail: str) -> BoolArray | None:
-        """Return the pieces that must not follow text that ends in `tail`; None if there are none.
+    @property
+    def most_pieces(self) -> int:
+        """Number of last pieces that decide what may follow: four bytes a character, and some."""
+        return 4 * (self.longest + 2)
+
+    def closed(self, pieces: list[int]) -> BoolArray | None:
+        """Return the pieces that must not follow `pieces`; None if there are none.
 
         Args:
-            tail: the last `longest` + 1 characters or more, beginning with a space if whole.
+            pieces: the last `most_pieces` of a hypothesis, or all of them if it has fewer.
         """
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = " " + decoder.decode(b"".join([self.spelled[piece] for piece in pieces]))
+        text, (unfinished, _) = text[-self.longest - 2 :], decoder.getstate()
+        if not unfinished:
+            return self._closed_after(text)
+        if any(part in self.words for part in _last_parts(text)):
+            return self._ending_a_word(unfinished)
+        return self._closed_after(text + "\N{REPLACEMENT CHARACTER}")
+
+    def _closed_after(self, text: str) -> BoolArray | None:
         found = None
-        for start in range(1, len(tail) + 1):
-            if not _is_word(tail[start - 1]) and (more := self.after.get(tail[start:])) is not None:
+        for part in _last_parts(text):
+            if (more := self.after.get(part)) is not None:
                 found = more if found is None else found | more
         return found
+
+    def _ending_a_word(self, unfinished: bytes) -> BoolArray:
+        """Return the pieces after which `unfinished` is not the beginning of a word character."""
+        goes_on = [
+            byte is not None and _may_be_word(unfinished + bytes([byte])) for byte in self.bytes_of
+        ]
+        return ~np.array(goes_on, dtype=np.bool_)
 
 
 @lru_cache(maxsize=4)
 def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> BannedPieces:
-    """Return which pieces complete one of `words`, in whatever way it is segmented.
+    """Return which pieces complete one of `words`, however it is segmented.
 
     Args:
         words: words or phrases.
-        pieces: target pieces as sentencepiece names them, by id.
+        pieces: target pieces by id, as sentencepiece spells them.
     """
-    banned = {" ".join(word.split()) for word in words} - {""}
-    specials = len(SPECIAL_PIECES)
-    texts = ("",) * specials + tuple(p.replace(_SPACE, " ") for p in pieces[specials:])
-    always = np.zeros(len(texts), dtype=np.bool_)
-    ending: dict[str, BoolArray] = defaultdict(lambda: np.zeros(len(texts), dtype=np.bool_))
-    for piece, text in enumerate(texts):
-        for start, part in _ended_parts(text):
+    banned = frozenset(" ".join(word.split()) for word in words) - {""}
+    spelled = [
+        b"" if piece < len(SPECIAL_PIECES) else _spell(text) for piece, text in enumerate(pieces)
+    ]
+    bytes_of = [text[0] if len(text) == 1 and text[0] > 127 else None for text in spelled]
+    always = np.zeros(len(pieces), dtype=np.bool_)
+    ending: dict[str, BoolArray] = defaultdict(lambda: np.zeros(len(pieces), dtype=np.bool_))
+    for piece, text in enumerate(spelled):
+        if bytes_of[piece] is not None and _may_be_word(text):
+            continue  # what it begins is not known yet
+        for start, part in _ended_parts(text.decode("utf-8", "replace")):
             if start == 0:
                 ending[part][piece] = True
             elif part in banned:
@@ -69,13 +104,28 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
             if (rest := word[length:]) in ending:
                 former = after.get(word[:length])
                 after[word[:length]] = ending[rest] if former is None else former | ending[rest]
-    return BannedPieces(texts, always, after, max(map(len, banned), default=0))
+    longest = max(map(len, banned), default=0)
+    return BannedPieces(banned, tuple(spelled), tuple(bytes_of), always, after, longest)
+
+
+def _spell(piece: str) -> bytes:
+    """Return what a piece adds to the text, UTF-8."""
+    if found := _BYTE.fullmatch(piece):
+        return bytes.fromhex(found[1])
+    return piece.replace(_SPACE, " ").encode()
+
+
+def _last_parts(text: str) -> Iterator[str]:
+    """Yield each end of `text` that begins right after a character that is not part of a word."""
+    for start in range(1, len(text) + 1):
+        if not _is_word(text[start - 1]):
+            yield text[start:]
 
 
 def _ended_parts(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each part of a piece that ends before a character of no word, and where it begins.
+    """Yield each part of `text` that ends right before a character that is not part of a word.
 
-    It begins with the piece, or behind a character of no word.
+    Also yield its start: that of the text, or right after such a character.
     """
     edges = [place for place, character in enumerate(text) if not _is_word(character)]
     for end in edges:
@@ -86,4 +136,15 @@ def _ended_parts(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    """Whether a character is part of a word: a letter, mark or number, or an underscore."""
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
+
+
+def _may_be_word(begun: bytes) -> bool:
+    """Whether these bytes are a word character in UTF-8, or may become one."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    try:
+        text = decoder.decode(begun)
+    except UnicodeDecodeError:
+        return False
+    return not text or _is_word(text)

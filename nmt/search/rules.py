@@ -1,4 +1,4 @@
-"""What may be written next, and what is added to the score of what was written.
+"""Rules of a search: which pieces may follow, and what is added to the score of a hypothesis.
 
 A new rule is a class with the methods it needs and a line in `rules_for`.
 """
@@ -25,27 +25,27 @@ FLOOR = 1e-9
 
 
 class Rule:
-    """One rule for the rows of a search. A value: methods return the rule that holds afterwards.
+    """One rule for the rows of a search. Immutable: methods return the updated rule.
 
-    The base class rules out nothing, adds nothing, and keeps nothing per row. A row's rule depends
-    on that row alone, so a sentence is treated alike in any batch.
+    The base class forbids nothing, adds nothing and keeps no state per row. The state of a row
+    depends on that row alone, so results do not depend on the batch.
     """
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """Write -inf into `scored.scores` where a piece must not follow.
 
-        Rules are applied in order, each to what those before it left. One that only prefers
-        must leave something to every row that still has a piece.
+        Rules are applied in order, each to the scores that earlier rules have masked. A soft rule
+        must leave at least one piece to every row that still has any.
 
         Args:
-            scored: the next piece of each row; `scored.columns` gives the places of pieces.
-            history: what the rows have written.
+            scored: scores of each row's next piece; `scored.columns` maps pieces to columns.
+            history: pieces written by the rows so far.
         """
 
     def adjustment(self, attention: Tensor | None) -> FloatArray | float:
-        """Return what is added to the score of a hypothesis that ends in this step.
+        """Return what is added to the score of a hypothesis that ends at this step.
 
-        At most 0, or search would end too early. [rows], or one value for all.
+        At most 0, or search would stop too early; [rows], or one value for all rows.
 
         Args:
             attention: of this step, [rows, src_len].
@@ -56,31 +56,31 @@ class Rule:
         """Return the rule after a step in which row i continued `rows[i]` by `pieces[i]`.
 
         Args:
-            rows: the rows that live on, [new rows].
-            pieces: what they wrote, [new rows].
+            rows: the row that each new row continues, [new rows].
+            pieces: the piece that each new row appended, [new rows].
             attention: of this step, [rows, src_len].
         """
         return self.select(rows)
 
     def select(self, rows: IntArray) -> Self:
-        """Return the rule in which row i is what row `rows[i]` was."""
+        """Return the rule in which row i is the former row `rows[i]`."""
         return self
 
     def concat(self, other: Self) -> Self:
-        """Return the rule for these rows and those of `other` below them."""
+        """Return the rule for these rows followed by those of `other`."""
         return self
 
 
 def rules_for(
     config: SearchConfig, source_mask: Tensor, *, copies: int, pieces: Sequence[str]
 ) -> tuple[Rule, ...]:
-    """Return the rules that `config` asks for, those that only prefer last.
+    """Return the rules that `config` enables, soft ones last.
 
     Args:
-        config: which rules.
+        config: search options.
         source_mask: [batch, src_len].
         copies: rows per sentence.
-        pieces: target pieces by id, as sentencepiece spells them.
+        pieces: target pieces by id, as spelled by sentencepiece.
     """
     rules: list[Rule] = [NoSpecials()]
     if config.ban:
@@ -101,7 +101,7 @@ def rules_for(
 
 
 class NoSpecials(Rule):
-    """PAD, UNK and BOS are never written; UNK is opened again where nothing else is left."""
+    """Forbid PAD, UNK and BOS; the search allows UNK again where no other piece is left."""
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`. The three come first in every vocabulary, right before EOS."""
@@ -110,10 +110,10 @@ class NoSpecials(Rule):
 
 @dataclass(frozen=True)
 class ShortestLength(Rule):
-    """No translation ends before it has its fewest pieces."""
+    """Forbid the end symbol before the minimum length."""
 
     least: IntArray
-    """Pieces, end symbol included, [rows]."""
+    """Minimum number of pieces, end symbol included, [rows]."""
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`."""
@@ -131,7 +131,7 @@ class ShortestLength(Rule):
 
 @dataclass(frozen=True)
 class Banned(Rule):
-    """No banned word is completed; one cut off at the length limit may stand at the end."""
+    """Forbid pieces that complete a banned word; one may remain at the end if truncated there."""
 
     banned: BannedPieces
 
@@ -139,11 +139,8 @@ class Banned(Rule):
         """See `Rule`."""
         if self.banned.always.any():
             self._close(scored, slice(None), self.banned.always)
-        texts, most = self.banned.texts, self.banned.longest + 1
-        for row, written in enumerate(history.pieces[:, -most:].tolist()):
-            tail = " " + "".join([texts[piece] for piece in written])
-            closed = self.banned.closed(tail[-most - 1 :])
-            if closed is not None:
+        for row, written in enumerate(history.pieces[:, -self.banned.most_pieces :].tolist()):
+            if (closed := self.banned.closed(written)) is not None:
                 self._close(scored, row, closed)
 
     @staticmethod
@@ -156,7 +153,7 @@ class Banned(Rule):
 
 @dataclass(frozen=True)
 class NoRepeat(Rule):
-    """No n-gram is written twice (Paulus et al., 2018), unless nothing else is left to a row."""
+    """Forbid repeated n-grams (Paulus et al., 2018), unless a row has no other continuation."""
 
     size: int
     """n, in pieces."""

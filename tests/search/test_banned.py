@@ -10,16 +10,45 @@ from hypothesis import strategies as st
 from stub_scorers import TableScorer, batch_of, random_table, score_by_hand
 
 from nmt.config.search import SearchConfig
-from nmt.search.banned import find_banned_pieces
+from nmt.search.banned import BannedPieces, find_banned_pieces
 from nmt.search.search import search
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 PIECES = (*SPECIAL_PIECES, "▁a", "▁cat", "s", "b", "▁", ",", "▁a,", "▁new▁york,")
+WITH_BYTES = (
+    *SPECIAL_PIECES,
+    "▁k",
+    "i",
+    "▁",
+    ",",
+    "<0xC5>",
+    "<0xBD>",
+    "<0xE2>",
+    "<0x80>",
+    "<0x94>",
+)
+"""C5 BD is Ž, and E2 80 94 an em dash."""
 MOST = 4
 
 
-def spell(tokens: tuple[int, ...]) -> str:
-    return "".join(PIECES[token] for token in tokens).replace("▁", " ").strip()
+def spell(tokens: tuple[int, ...], pieces: tuple[str, ...] = PIECES) -> str:
+    """Return the text as sentencepiece decodes it."""
+    spelled = [pieces[token].replace("▁", " ") for token in tokens]
+    is_byte = [re.fullmatch("<0x..>", text) for text in spelled]
+    each = zip(spelled, is_byte, strict=True)
+    text = b"".join(bytes.fromhex(text[3:5]) if byte else text.encode() for text, byte in each)
+    return text.decode("utf-8", "replace").strip()
+
+
+def ids_of(*names: str, pieces: tuple[str, ...] = PIECES) -> list[int]:
+    return [pieces.index(name) for name in names]
+
+
+def closed_after(banned: BannedPieces, *names: str, pieces: tuple[str, ...] = PIECES) -> set[str]:
+    closed = banned.closed(ids_of(*names, pieces=pieces))
+    if closed is None:
+        return set()
+    return {name for name, is_closed in zip(pieces, closed, strict=True) if is_closed}
 
 
 def contains(text: str, word: str) -> bool:
@@ -80,10 +109,34 @@ def test_samples_and_narrow_beams_contain_no_banned_words(sample):
 
 def test_a_longer_word_may_begin_with_a_banned_one():
     banned = find_banned_pieces(("cat",), PIECES)
-    closed = banned.closed(" a cat")
-    assert closed is not None
-    names = {name for name, is_closed in zip(PIECES, closed, strict=True) if is_closed}
-    assert names == {"</s>", "▁a", "▁cat", "▁", ",", "▁a,", "▁new▁york,"}  # but not "s" and "b"
+    closed = closed_after(banned, "▁a", "▁cat")  # but not "s" and "b"
+    assert closed == {"</s>", "▁a", "▁cat", "▁", ",", "▁a,", "▁new▁york,"}
+
+
+@pytest.mark.parametrize("ban", [("Žk",), ("k",), ("kŽ", "i"), ("k i", "Ž"), ("i—k", "k")])
+def test_words_spelled_by_byte_pieces_are_banned_as_well(ban):
+    """All sequences of up to four pieces: those with a banned word are lost, and no others.
+
+    A banned word counts once it is ended, by the end symbol or by what follows it.
+    """
+    banned = find_banned_pieces(ban, WITH_BYTES)
+    ends = len(SPECIAL_PIECES) - 1
+    for length in range(5):
+        for tokens in itertools.product(range(4, len(WITH_BYTES)), repeat=length):
+            written = [*tokens, ends]
+            is_closed = any(
+                banned.always[piece]
+                or ((closed := banned.closed(written[:place])) is not None and closed[piece])
+                for place, piece in enumerate(written)
+            )
+            text = spell(tokens, WITH_BYTES)
+            assert is_closed == any(contains(text, word) for word in ban), (tokens, text)
+
+
+def test_a_letter_with_a_combining_mark_goes_on():
+    pieces = (*SPECIAL_PIECES, "▁e", "\u0301", "▁")
+    banned = find_banned_pieces(("e",), pieces)
+    assert closed_after(banned, "▁e", pieces=pieces) == {"</s>", "▁e", "▁"}
 
 
 def test_a_piece_that_holds_a_whole_banned_word_is_always_closed():
@@ -92,9 +145,10 @@ def test_a_piece_that_holds_a_whole_banned_word_is_always_closed():
 
 
 def test_text_that_only_looks_like_a_banned_word_is_left_alone():
-    banned = find_banned_pieces(("cat",), PIECES)
-    assert banned.closed(" xcat") is None
-    assert banned.closed(" ca") is None
+    banned = find_banned_pieces(("cats",), PIECES)
+    assert not closed_after(banned, "b", "▁cat")
+    assert not closed_after(banned, "▁a")
+    assert closed_after(banned, "▁cat", "s")
 
 
 def test_banned_words_need_the_spelling_of_the_pieces():

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from nmt.errors import UsageError
+from nmt.search.banned import find_banned_pieces
 from nmt.search.hypothesis import History
-from nmt.search.rules import FLOOR, Coverage, NoRepeat, NoSpecials, Rule, ShortestLength
+from nmt.search.rules import FLOOR, Banned, Coverage, NoRepeat, NoSpecials, Rule, ShortestLength
 from nmt.search.scorers import ScorerStep
-from nmt.text.vocabulary import BOS, EOS, PAD, UNK
+from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES, UNK
 
 
 def history_of(*rows: list[int]) -> History:
@@ -48,6 +49,15 @@ def test_pieces_that_would_repeat_an_ngram_are_closed():
 def test_columns_of_a_shortlist_are_found_by_their_pieces():
     pieces = torch.tensor([0, 1, 2, 3, 10, 20, 30, 40])
     assert closed_by(NoRepeat(2), history_of([20, 30, 20], [40, 40]), pieces) == [[6], [7]]
+
+
+def test_banned_pieces_of_a_shortlist_are_closed_in_their_columns():
+    names = (*SPECIAL_PIECES, *["▁x"] * 6, "▁cat", *["▁x"] * 9, "s", *["▁x"] * 9, "▁a", *["▁x"] * 9)
+    pieces = torch.tensor([0, 1, 2, 3, 10, 20, 30])  # "▁cat", "s", "▁a"
+    scored = ScorerStep(torch.zeros(2, 7), torch.zeros(2), None, None, pieces)
+    Banned(find_banned_pieces(("cat",), names)).restrict(scored, history_of([10], [30]))
+    closed = [row.isneginf().nonzero().squeeze(1).tolist() for row in scored.scores]
+    assert closed == [[EOS, 4, 6], []]
 
 
 def test_the_coverage_penalty_is_the_sum_of_log_coverage():
