@@ -1,5 +1,6 @@
 """A language model helps a translation model to choose target pieces."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ import torch
 from tiny import tiny, write_corpus
 
 from nmt.cli.main import run as nmt
+from nmt.config.data import NormalizationConfig
 from nmt.config.search import change_search
-from nmt.errors import ModelError, UsageError
+from nmt.errors import ConfigError, ModelError, UsageError
+from nmt.models.compatibility import require_language_model
+from nmt.models.folder import load_model_folder
 from nmt.search.scorers import FusionScorer, ModelScorer
 from nmt.search.search import search
 from nmt.training.run import RunOptions, run_training
@@ -102,9 +106,23 @@ def test_a_language_model_with_other_pieces_is_refused_with_a_remedy(runs):
         Translator.load(runs / "run", language_model=runs / "other")
 
 
-def test_another_normalization_is_refused(runs):
-    options = ("tokenizer.from=run", "normalization.unicode=nfkc", "training.max_updates=1")
-    run_training(tiny(runs, *LANGUAGE_MODEL, *options), runs / "nfkc", RunOptions())
-    text = r"has another normalization than .*run; train it with the same\.$"
+def test_a_language_model_with_another_normalization_is_refused(runs):
+    ours, other = load_model_folder(runs / "run"), load_model_folder(runs / "lm")
+    unlike = NormalizationConfig(unicode="nfkc")
+    changed = replace(other, config=other.config.model_copy(update={"normalization": unlike}))
+    text = r"--lm lm: has another normalization than run; train it with the same\.$"
     with pytest.raises(ModelError, match=text):
-        Translator.load(runs / "run", language_model=runs / "nfkc")
+        require_language_model("lm", changed, "run", ours)
+
+
+def test_pieces_for_text_with_another_normalization_are_refused(runs):
+    options = ("tokenizer.from=run", "normalization.unicode=nfkc")
+    text = r'^tokenizer\.from: .* set \[normalization\] to unicode = "nfc", whitespace = true\.$'
+    with pytest.raises(ConfigError, match=text):
+        run_training(tiny(runs, *LANGUAGE_MODEL, *options), runs / "nfkc", RunOptions())
+
+
+def test_a_translation_model_and_a_language_model_are_no_ensemble(runs):
+    text = r"one translates and one is a language model, .*; add the language model by --lm\.$"
+    with pytest.raises(UsageError, match=text):
+        Translator.load([runs / "run", runs / "lm"])

@@ -119,7 +119,6 @@ ENTRY_POINT = "nmt.fast.accelerate"
 EXCEPTIONS = {
     "nmt.benchmark.floor": {"nmt.fast.kernels"},  # measures kernels by themselves
     "nmt.benchmark.matrix": {"nmt.fast.linear"},
-    "nmt.training.run": {"nmt.fast.kernels"},  # logs whether there are any
 }
 MACHINE = {"environ", "getenv", "is_cpu", "is_cuda", "is_meta", "cuda", "mkldnn", "backends"}
 """Names by which code asks for a device, a library or the environment."""

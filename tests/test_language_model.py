@@ -204,3 +204,9 @@ def test_options_that_contradict_a_language_model_are_named(tmp_path, override, 
     with pytest.raises(ConfigError) as caught:
         load(path, [*LANGUAGE_MODEL, override])
     assert message in str(caught.value)
+
+
+def test_a_misspelt_key_is_the_only_fault_of_a_language_model(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load(write_corpus(tmp_path), [*LANGUAGE_MODEL, "data.max_lenght=9"])
+    assert len(str(caught.value).splitlines()) == 1

@@ -187,7 +187,9 @@ def test_the_score_of_a_pair_equals_that_of_the_whole_sequence_path(translator):
     ids = torch.tensor([[*source.encode("a small cat"), EOS]])
     gold = torch.tensor([*target.encode("un gatto"), EOS])
     memory = model.encode(ids, torch.ones_like(ids, dtype=torch.bool))
-    features = model.decode(memory, torch.cat([torch.tensor([BOS]), gold[:-1]]).unsqueeze(0))
+    features = model.decode(
+        memory, torch.cat([torch.tensor([BOS]), gold[:-1]]).unsqueeze(0)
+    ).features
     expected = model.output.log_probs(features[0])[torch.arange(len(gold)), gold]
     assert pair.pieces == (*target.pieces(gold.tolist()[:-1]), "</s>")
     assert pair.log_probs == pytest.approx(expected.tolist(), abs=1e-4)

@@ -26,10 +26,10 @@ Document = dict[str, Any]
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read the configuration `path`, with `overrides` such as "training.seed=2" on top.
 
-    Paths of data files stay as they are written; see `resolve_paths`.
+    Paths of data files are not resolved; see `resolve_paths`.
 
     Raises:
-        ConfigError: with one line for every wrong key and value, or why it cannot be read.
+        ConfigError: the file cannot be read, or has wrong keys or values (one line for each).
     """
     document = _read(path)
     amended = copy.deepcopy(document)
@@ -52,10 +52,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
-    """Return `experiment` with absolute data paths; relative ones start at the folder `base`.
+    """Return `experiment` with absolute data paths; relative ones are relative to `base`.
 
     Raises:
-        ConfigError: a path is not UTF-8, or begins with a home folder that does not exist.
+        ConfigError: a path is not UTF-8, or begins with the home folder of an unknown user.
     """
     files = {
         name: tuple(_absolute(f"data.{name}", file, base) if file else "" for file in pair)
@@ -78,7 +78,7 @@ def _absolute(name: str, file: str, base: Path) -> str:
             f"{name}: {file}: there is no home folder {home}; "
             f"write the folder out, or ./{home} if it is one of that name"
         ) from None
-    if not is_utf8(path):  # a configuration could not hold it, and each run keeps its own
+    if not is_utf8(path):  # each run stores its configuration, which must be UTF-8
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise ConfigError(f"{name}: the path {shown} is not UTF-8; rename the folder or the file")
     return path
@@ -122,7 +122,7 @@ def _read(path: Path) -> Document:
 
 
 def _toml_fault(message: str, text: str) -> str:
-    """Put the line before the message, and show that line."""
+    """Return the message with the line number in front and the content of the line."""
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message)
     if found is None:
         return f": not TOML: {message}"
@@ -153,7 +153,7 @@ def _parse_setting(text: str) -> _Setting:
 
 
 def _parse_value(text: str) -> Any:
-    """Read a TOML value; anything else is a text, so that quotes may be left out."""
+    """Read a TOML value; anything else is a string, so that quotes may be omitted."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -162,10 +162,10 @@ def _parse_value(text: str) -> Any:
 
 
 def _apply(document: Document, setting: _Setting) -> None:
-    """Write a setting into the document, creating the tables on its way.
+    """Write a setting into the document, creating tables as needed.
 
-    A short form on the way is expanded, and a tagged table that the file does not mention
-    gets its default kind: `training.optimizer.beta2=0.98` is enough.
+    Short forms are expanded, and a tagged table that the file does not mention gets its default
+    kind: `training.optimizer.beta2=0.98` is enough.
     """
     section: type[Section] | None = Experiment
     here = document
@@ -190,7 +190,7 @@ def _apply(document: Document, setting: _Setting) -> None:
 def _validate(document: Document) -> tuple[Experiment | None, list[Fault]]:
     """Return the experiment and all faults: wrong values and disagreements between sections.
 
-    Disagreements are also found in what is left of a document without its wrong values.
+    Disagreements are also reported for the rest of a document with wrong values.
     """
     if faults := list(_too_large(document)):
         return None, faults
@@ -218,7 +218,7 @@ _SOME_DATA = {"target": "b", "train": ["a", "b"], "valid": ["a", "b"]}
 
 
 def _without(document: Document, faults: Sequence[Fault]) -> Experiment | None:
-    """Return the experiment without the faulty keys, if that is one."""
+    """Return the experiment without the faulty keys; None if the rest is not valid."""
     rest = copy.deepcopy(document)
     for fault in faults:
         _remove(rest, fault.keys)
@@ -230,14 +230,16 @@ def _without(document: Document, faults: Sequence[Fault]) -> Experiment | None:
 
 
 def _follows_from(found: Fault, faults: Sequence[Fault]) -> bool:
-    """True if a disagreement involves a key that is faulty itself."""
+    """True if a disagreement involves a key that is faulty itself or was replaced."""
     keys = [f"{key}." for key in (found.where, *found.involves)]
     wrong = [f"{fault.where}." for fault in faults]
+    if any(f"{key}." in wrong for key in ("data", *(f"data.{name}" for name in _SOME_DATA))):
+        wrong.append("data.")
     return any(a.startswith(b) or b.startswith(a) for a in keys for b in wrong)
 
 
 def _remove(document: Document, keys: Sequence[str]) -> None:
-    """Delete what `keys` lead to; if the last is missing, the table that should have it."""
+    """Delete the value at the path `keys`; if it is missing, the table that should contain it."""
     here, key = document, keys[0]
     for next_key in keys[1:]:
         child = here.get(key)
@@ -248,7 +250,7 @@ def _remove(document: Document, keys: Sequence[str]) -> None:
 
 
 def _origin(fault: Fault, path: Path, document: Document, settings: Sequence[_Setting]) -> str:
-    """Return where a faulty key was written: the file, or one of the settings."""
+    """Return where a faulty key was set: in the file, or by one of the settings."""
     for setting in reversed(settings):
         depth = min(len(setting.keys), len(fault.keys))
         shared = setting.keys[:depth] == fault.keys[:depth]

@@ -76,7 +76,6 @@ def from_preset(preset: Preset, data: DataConfig) -> Experiment:
                 hidden_size=preset.hidden_size,
                 layers=preset.layers,
                 residual=preset.layers > 1,
-                input_feeding=False,
             ),
             dropout=DropoutConfig(
                 embedding=preset.dropout,

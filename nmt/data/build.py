@@ -1,4 +1,4 @@
-"""The steps of a preparation: clean the texts, learn the pieces, encode, write."""
+"""The steps of data preparation: clean the texts, learn the pieces, encode, write."""
 
 import logging
 from collections import Counter
@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
-from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary
+from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary, normalization_of
 from nmt.data.lexicon import learn_lexicon
-from nmt.errors import DataError
+from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
@@ -30,8 +31,8 @@ from nmt.text.subword import (
 from nmt.text.vocabulary import UNK
 
 _CHUNK = 4096  # pairs encoded at once
-_SUBWORD_LINES = 4_000_000  # at most so many lines teach a subword model, evenly spread
-_LONGEST_VALID = 1024  # pieces of a side of a validation pair; memory must hold its loss
+_SUBWORD_LINES = 4_000_000  # maximum number of lines, evenly spread, to train a subword model on
+_LONGEST_VALID = 1024  # pieces per side of a validation pair, so that its loss fits into memory
 _NORMALIZED = ".normalized"
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class TextPair:
     source: str
     target: str
     reason: Reason | None = None
-    """Why the texts are unfit for training; None if they are fit."""
+    """Why the pair is excluded from training; None if it is kept."""
 
 
 class Preparation:
@@ -56,9 +57,9 @@ class Preparation:
 
     Args:
         experiment: with absolute paths.
-        folder: empty, to be filled.
+        folder: empty folder to fill.
         bad_lines: what to do with pairs that are not UTF-8.
-        report: receives a line at each step.
+        report: called with a line of text at each step.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Preparation:
         self._data = experiment.data
         self._tokenizer = experiment.tokenizer
         self._is_shared = experiment.model.embedding.shares_vocabulary
+        self._normalization = experiment.normalization
         self._normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
@@ -83,7 +85,7 @@ class Preparation:
         self._pieces = self._unknown = 0
 
     def run(self) -> PreparedSummary:
-        """Fill the folder and return what is in it."""
+        """Fill the folder and return a summary."""
         clean = self._clean()
         source, target = self._learn_pieces(clean)
         kept = self._write_train(clean, source, target)
@@ -103,7 +105,7 @@ class Preparation:
         )
 
     def _clean(self) -> int:
-        """Write the training pairs, normalised and judged; return how many texts are fit."""
+        """Write the training pairs, normalised and filtered by text; return the number kept."""
         self._report(f"reading {' and '.join(filter(None, self._data.train))}")
         text_filter = TextFilter(
             drop_copies=self._data.drop_copies, drop_duplicates=self._data.drop_duplicates
@@ -165,10 +167,17 @@ class Preparation:
 
         Raises:
             ModelError: it has none, or they are damaged.
+            ConfigError: its text was normalised in another way.
         """
         self._report(f"taking the pieces of {run}")
         folder = find_pieces(run)
         verify_checksums(folder)
+        if (expected := normalization_of(folder)) != self._normalization:
+            values = ", ".join(f"{key} = {toml_value(value)}" for key, value in expected)
+            raise ConfigError(
+                f"tokenizer.from: {run} normalises text in another way, and its pieces are for "
+                f"such text; set [normalization] to {values}."
+            )
         names = {name: name for name in (JOINT_FILE, SOURCE_FILE, TARGET_FILE)}
         if not self._data.has_source and not (folder / JOINT_FILE).exists():
             names = {TARGET_FILE: JOINT_FILE}
@@ -178,7 +187,7 @@ class Preparation:
         return load_subwords(self._folder)
 
     def _divide(self, joint: Subword) -> tuple[Subword, Subword]:
-        """Replace a joint model by one per side, with the pieces that the side uses."""
+        """Replace a joint model by one per side, with only the pieces that the side uses."""
         source, target = UsedPieces(joint), UsedPieces(joint)
         for chunk in _chunks(self._clean_pairs()):
             for pair in _encode(chunk, joint, joint):
@@ -193,7 +202,7 @@ class Preparation:
         return models
 
     def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
-        """Write the pairs that are fit as a corpus, list the others; return how many are fit."""
+        """Write the kept pairs as a corpus, list the others, and return the number kept."""
         self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
         length_filter = LengthFilter(self._data.max_length, self._data.max_ratio)
 
@@ -227,7 +236,7 @@ class Preparation:
         self._unknown += [*pair.source, *pair.target].count(UNK)
 
     def _learn_lexicon(self, source: Subword, target: Subword) -> None:
-        """Write which target pieces are frequent, and likely for each source piece."""
+        """Write which target pieces are frequent, and which are likely for each source piece."""
         self._report("learning which pieces translate which")
         corpus = Corpus(self._folder, TRAIN)
         lexicon = learn_lexicon(
@@ -237,7 +246,7 @@ class Preparation:
         corpus.close()
 
     def _write_valid(self, source: Subword, target: Subword) -> tuple[int, int]:
-        """Write the validation pairs as a corpus; return how many there are, and are written.
+        """Write the validation pairs as a corpus; return their number and the number written.
 
         Pairs with an empty or overlong side are skipped.
         """
@@ -295,15 +304,15 @@ class Preparation:
 
     @staticmethod
     def _named(files: tuple[str, str]) -> str:
-        """Return the file that messages about a pair of files name."""
+        """Return the file to name in messages about a pair of files."""
         return files[0] or files[1]
 
     def _sides(self, source: T, target: T) -> tuple[T, T]:
-        """Return what filters examine of a pair: without a source, the target twice."""
+        """Return the two sides for the filters; without a source, the target twice."""
         return (source if self._data.has_source else target), target
 
     def _normalized_pairs(self) -> Iterator[TextPair]:
-        """Yield the training pairs that `_clean` wrote, fit or not."""
+        """Yield all training pairs that `_clean` wrote, kept or not."""
         with (self._folder / _NORMALIZED).open(encoding="utf-8", newline="\n") as file:
             for number in file:
                 reason, source, target = (file.readline()[:-1] for _ in range(3))
@@ -321,7 +330,7 @@ class Preparation:
 
 
 class _HeldOut:
-    """Pairs that should not be in the training data, and which of them are."""
+    """Pairs that should not be in the training data, and which of them occur there."""
 
     def __init__(self, name: str, pairs: Iterable[TextPair]) -> None:
         self._name = name
@@ -329,13 +338,13 @@ class _HeldOut:
         self._met: dict[int, int] = {}
 
     def meet(self, pair: TextPair) -> None:
-        """Note a training pair."""
+        """Check a training pair against the held-out pairs."""
         key = digest(pair.source, pair.target)
         if key in self._digests:
             self._met.setdefault(key, pair.number)
 
     def warn(self, file: str) -> None:
-        """Log how many of the pairs were met, if any."""
+        """Log how many held-out pairs were found, if any."""
         if self._met:
             _logger.warning(
                 f"{file}:{min(self._met.values())}: is also a {self._name} pair, as are "

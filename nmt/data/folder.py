@@ -1,11 +1,11 @@
-"""A folder of prepared data: what is in it, and where it came from.
+"""A folder of prepared data: its contents and their origin.
 
 data/
   subword.model            or source.model and target.model, see `build`
   train/ valid/            see `corpus`
   shortlist.safetensors    see `lexicon`
-  dropped.tsv              each pair left out of training, and why
-  preparation.json         what went in, what came out
+  dropped.tsv              pairs excluded from training, with the reason
+  preparation.json         inputs, options and results of the preparation
   SHA256SUMS
 """
 
@@ -21,21 +21,21 @@ from nmt.text.lines import BadLines
 from nmt.text.subword import Subword, load_subwords
 
 TRAIN, VALID = "train", "valid"
-"""Names of the corpora to learn from and to choose by."""
+"""Names of the training and validation corpora."""
 DROPPED = "dropped.tsv"
-"""Name of the list of training pairs that were left out."""
+"""Name of the list of excluded training pairs."""
 RECORD = "preparation.json"
-"""Name of the file that a `PreparationRecord` is kept in."""
+"""Name of the file with the `PreparationRecord`."""
 
 
 class PreparedSummary(BaseModel):
-    """What a preparation read, left out and made.
+    """Summary of a preparation.
 
     Attributes:
         folder: where the prepared data are.
         pairs: pairs of the training files.
-        kept: pairs to learn from.
-        dropped: number of pairs left out, by reason.
+        kept: pairs kept for training.
+        dropped: number of excluded pairs, by reason.
         valid_pairs: pairs of the validation files.
         valid_kept: those of them that count in the loss.
         joint: whether both languages share one vocabulary.
@@ -43,7 +43,7 @@ class PreparedSummary(BaseModel):
         target_vocab: pieces of the target vocabulary.
         unknown_percent: share of <unk> among the pieces of the training pairs.
         seconds: duration of the preparation.
-        up_to_date: nothing was done, as the folder already held these data.
+        up_to_date: True if the folder already held these data, so that nothing was done.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,7 +83,7 @@ class PreparedSummary(BaseModel):
 
 
 class PreparationRecord(BaseModel):
-    """What `preparation.json` says."""
+    """Content of `preparation.json`."""
 
     format: int
     nmt: str
@@ -91,7 +91,7 @@ class PreparationRecord(BaseModel):
     sentencepiece: str
     """Version of sentencepiece."""
     key: str
-    """Hash of everything that the data depend on."""
+    """Hash of everything the data depend on."""
     bad_lines: BadLines
     inputs: dict[str, str]
     """SHA-256 of each text file, by path."""
@@ -113,6 +113,24 @@ class PreparationRecord(BaseModel):
             return cls.model_validate(content)
         except ValidationError as error:
             raise ModelError(f"{path}: is damaged; rewrite it with `nmt prepare`.") from error
+
+
+def normalization_of(folder: Path) -> NormalizationConfig:
+    """Return how text is normalised before it is segmented by the pieces of `folder`.
+
+    Args:
+        folder: prepared data or a model folder.
+
+    Raises:
+        ModelError: what says so is missing or damaged.
+    """
+    if (folder / RECORD).exists():
+        return PreparationRecord.load(folder).normalization
+    path = folder / "config.json"
+    try:
+        return NormalizationConfig.model_validate(read_json(path)["normalization"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ModelError(f"{path}: is damaged; copy the model folder again.") from error
 
 
 def read_pieces(folder: Path) -> tuple[tuple[Subword, Subword], NormalizationConfig]:

@@ -59,8 +59,8 @@ class DotAttention(ProductAttention):
     """score(q, h) = q . h (Luong et al., 2015, sec. 3.1).
 
     Args:
-        query_size: values of a query.
-        memory_size: values of a source state; must equal `query_size`.
+        query_size: size of a query.
+        memory_size: size of a source state; must equal `query_size`.
         temperature: divides the scores.
     """
 
@@ -80,8 +80,8 @@ class GeneralAttention(ProductAttention):
     """score(q, h) = q . W h (Luong et al., 2015, sec. 3.1).
 
     Args:
-        query_size: values of a query.
-        memory_size: values of a source state.
+        query_size: size of a query.
+        memory_size: size of a source state.
         temperature: divides the scores.
     """
 
@@ -99,8 +99,8 @@ class AdditiveAttention(nn.Module):
     """score(q, h) = v . tanh(W q + U h) (Bahdanau et al., 2015, app. A.1.2).
 
     Args:
-        query_size: values of a query.
-        memory_size: values of a source state.
+        query_size: size of a query.
+        memory_size: size of a source state.
         hidden_size: units of the network.
         temperature: divides the scores.
     """

@@ -12,7 +12,7 @@ from nmt.layers.dropout import dropout_mask, word_mask
 class Embedding(nn.Module):
     """Look up one vector per piece: sqrt(size) times E times a one-hot vector.
 
-    E is initialized with variance 1 / size, as an output layer that shares it requires; the
+    `reset_parameters` gives E the variance 1 / size that an output layer needs to share it; the
     embeddings have variance 1 (Vaswani et al., 2017, sec. 3.4). Without the factor, inputs are so
     small at first that recurrent states hardly differ, and attention takes several epochs to learn
     where to look.
@@ -36,9 +36,11 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
-        if not self.weight.is_meta:  # on meta tensors, `normal_` would only import torch's compiler
-            nn.init.normal_(self.weight, std=size**-0.5)
         self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
+
+    def reset_parameters(self) -> None:
+        """Draw E from a normal distribution of variance 1 / size."""
+        nn.init.normal_(self.weight, std=self.size**-0.5)
 
     @property
     def size(self) -> int:

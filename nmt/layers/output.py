@@ -23,8 +23,11 @@ class OutputLayer(nn.Module):
         return scores
 
     def log_mass(self, scores: Tensor) -> Tensor:
-        """Return log sum exp of each row of logits `scores` [rows, vocab], [rows]."""
-        return scores.logsumexp(dim=-1)
+        """Return log sum exp of each row of logits `scores` [rows, vocab], [rows].
+
+        It has the type of the weights, also if products have a narrower one.
+        """
+        return scores.to(self.project.bias).logsumexp(dim=-1)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """Return normalised log-probabilities [rows, vocab] of `features` [rows, size]."""
@@ -45,9 +48,8 @@ class OutputLayer(nn.Module):
 
         Returns:
             -sum_j q_j log p_j, which carries the gradient, and -log p of the reference, detached;
-            [tokens] each.
+            [tokens] each, in the type of the weights.
         """
-        # Under autocast, logits are half precision; the softmax is in that of the bias.
         log_probs = self.scores(features).to(self.project.bias).log_softmax(dim=-1)
         nll = -log_probs.gather(1, target.unsqueeze(1)).squeeze(1)  # [tokens]
         loss = (1.0 - smoothing) * nll - smoothing * log_probs.mean(dim=-1)

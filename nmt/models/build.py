@@ -43,32 +43,48 @@ def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) ->
         source_vocab: number of source pieces, including special pieces.
         target_vocab: number of target pieces; equal to `source_vocab` if all embeddings are tied.
     """
+    model = assemble(config, source_vocab=source_vocab, target_vocab=target_vocab, draw=True)
+    initialize(config.initialization, model)
+    return model
+
+
+def assemble(
+    config: ModelConfig, *, source_vocab: int, target_vocab: int, draw: bool = False
+) -> EncoderDecoder:
+    """Build a model whose weights have no values yet.
+
+    Args:
+        config: architecture and sizes.
+        source_vocab: see `build_model`.
+        target_vocab: see `build_model`.
+        draw: draw the embeddings.
+    """
     dropout = config.dropout
-    source_embedding, target_embedding = (
-        Embedding(
+
+    def make_embedding(vocab: int, word_dropout: float) -> Embedding:
+        embedding = Embedding(
             vocab,
             config.embedding.size,
             dropout=dropout.embedding,
-            word_dropout=words,
+            word_dropout=word_dropout,
             variational=dropout.variational,
         )
-        for vocab, words in (
-            (source_vocab, dropout.source_words),
-            (target_vocab, dropout.target_words),
-        )
-    )
-    if config.embedding.tied == "all":
-        source_embedding.weight = target_embedding.weight
+        if draw:
+            embedding.reset_parameters()
+        return embedding
+
     encoder: RecurrentEncoder | NoEncoder = NoEncoder()
     if isinstance(config.encoder, EncoderConfig):
+        source_embedding = make_embedding(source_vocab, dropout.source_words)
         encoder = build_encoder(config, config.encoder, source_embedding)
+    target_embedding = make_embedding(target_vocab, dropout.target_words)
+    if config.embedding.tied == "all" and isinstance(encoder, RecurrentEncoder):
+        encoder.embedding.weight = target_embedding.weight
     decoder = build_decoder(config, target_embedding, encoder.output_size)
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
         project.weight = target_embedding.weight
-    model = EncoderDecoder(encoder, decoder, OutputLayer(project))
-    initialize(config.initialization, model)
-    return model
+    return EncoderDecoder(encoder, decoder, OutputLayer(project))
 
 
 def build_encoder(

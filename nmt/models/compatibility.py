@@ -30,13 +30,19 @@ def require_language_model(
 
 
 def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedModel]) -> None:
-    """Refuse an ensemble whose members do not share one vocabulary.
+    """Refuse an ensemble whose members do not share one vocabulary, or do not all read a source.
 
     Raises:
+        UsageError: some read a source and some do not.
         ModelError: subword models or normalisation differ.
     """
     first = loaded[0]
     for folder, other in zip(folders[1:], loaded[1:], strict=True):
+        if other.model.encoder.reads_source != first.model.encoder.reads_source:
+            raise UsageError(
+                f"{folders[0]} and {folder}: one translates and one is a language model, which "
+                "cannot be an ensemble; add the language model by --lm."
+            )
         what = ""
         if other.target.fingerprint != first.target.fingerprint:
             what = "target subword models"

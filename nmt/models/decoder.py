@@ -12,8 +12,9 @@ If the cell's own state is all that one step passes to the next, the whole targe
 once; otherwise step by step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +25,9 @@ from nmt.layers.embedding import Embedding
 from nmt.layers.recurrent import RecurrentStack, StackMasks
 from nmt.models.state import Decoded, DecoderState, Memory, Step, stack_steps
 
-
-class ChooseInput(Protocol):
-    """Chooses what the decoder reads next in scheduled sampling."""
-
-    def __call__(self, features: Tensor, gold: Tensor) -> Tensor:
-        """Return the next input ids [rows], from features [rows, readout] and `gold` [rows]."""
-        ...
+ChooseInput: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Chooses what the decoder reads next in scheduled sampling: returns input ids [rows], from the
+features of the previous step [rows, readout] and the reference ids [rows]."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ class RecurrentDecoder(nn.Module):
             flat = self.readout.bias.new_zeros(batch, sum(self.state_sizes))
         else:
             flat = torch.tanh(self.bridge(memory.summary))  # [batch, all states]
-            flat = flat.to(self.bridge.bias)  # also under autocast: an LSTM's memory adds up
+            flat = flat.to(self.bridge.bias)  # even under autocast: cell states accumulate
         flat = flat.repeat_interleave(copies, dim=0) if copies > 1 else flat
         parts = iter(torch.split(flat, self.state_sizes, dim=-1))
         layers = tuple(

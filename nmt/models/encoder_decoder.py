@@ -6,7 +6,7 @@ which advance one target position at a time. A test checks that both give equal 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,42 +52,33 @@ class EncoderDecoder(nn.Module):
         return Memory(read.outputs, keys, source_mask, summary)
 
     def decode(
-        self, memory: Memory, target_in: Tensor, *, sampling: ScheduledSampling | None = None
-    ) -> Tensor:
-        """Return features [batch, tgt_len, readout]; see `decode_with_attention`."""
-        return self._decode(memory, target_in, sampling, keep_attention=False).features
-
-    def decode_with_attention(
-        self, memory: Memory, target_in: Tensor, *, sampling: ScheduledSampling | None = None
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        *,
+        sampling: ScheduledSampling | None = None,
+        keep_attention: bool = False,
     ) -> Decoded:
-        """Return features and attention for every position of a target.
+        """Return the features of every position of a target, for the output layer.
 
         Args:
             memory: the source sentences.
             target_in: begin symbol and reference pieces, [batch, tgt_len].
             sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
                 bit-identical results.
+            keep_attention: return the attention as well.
         """
-        return self._decode(memory, target_in, sampling, keep_attention=True)
+        choose = None
+        if sampling is not None and sampling.probability < 1.0:
+            choose = partial(self._choose_input, sampling)
+        decoded: Decoded = self.decoder(memory, target_in, choose, keep_attention=keep_attention)
+        return decoded
 
-    def _decode(
-        self,
-        memory: Memory,
-        target_in: Tensor,
-        sampling: ScheduledSampling | None,
-        *,
-        keep_attention: bool,
-    ) -> Decoded:
-        decode = partial(self.decoder, memory, target_in, keep_attention=keep_attention)
-        if sampling is None or sampling.probability >= 1.0:
-            return cast(Decoded, decode())
-
-        def pick(step_features: Tensor, gold: Tensor) -> Tensor:
-            own = self._own_choice(step_features, sampling.pick)
-            read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
-            return torch.where(read_gold, gold, own)
-
-        return cast(Decoded, decode(pick))
+    def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:
+        """Return what the decoder reads next, [rows]: a reference piece of `gold`, or its own."""
+        own = self._own_choice(features, sampling.pick)
+        read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
+        return torch.where(read_gold, gold, own)
 
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:

@@ -12,6 +12,7 @@ The folder contains no code, and loading it runs none.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from nmt import __version__
 from nmt.config.experiment import Experiment
-from nmt.config.model import ModelConfig, UniformInitConfig
+from nmt.config.model import ModelConfig
 from nmt.errors import ModelError
-from nmt.models.build import build_model
+from nmt.models.build import assemble
 from nmt.models.description import (
     CONFIG,
     FORMAT_VERSION,
@@ -154,12 +155,12 @@ def _load_once(path: Path) -> LoadedModel:
     folder, config = described.folder, described.config
     tensors = load_tensors(folder / WEIGHTS)
     require_plausible_sizes(config.model, tensors, folder)
-    # The initial weights are overwritten at once, so the cheapest initialization will do.
-    cheap = config.model.model_copy(update={"initialization": UniformInitConfig()})
-    sizes = {"source_vocab": config.source_vocab, "target_vocab": config.target_vocab}
+    make = partial(
+        assemble, config.model, source_vocab=config.source_vocab, target_vocab=config.target_vocab
+    )
     with torch.device("meta"):  # check shapes before allocating memory
-        require_same_shapes(build_model(cheap, **sizes), tensors, folder / WEIGHTS)
-    model = build_model(cheap, **sizes)
+        require_same_shapes(make(), tensors, folder / WEIGHTS)
+    model = make()
     set_weights(model, tensors, folder / WEIGHTS)
     shortlist = None
     if (folder / SHORTLIST_FILE).exists():

@@ -1,6 +1,6 @@
 """What training minimises: the mean loss per target token of an update, plus penalties on weights.
 
-Losses travel as sums and are divided once, by the tokens of all micro-batches and ranks. How an
+Losses are kept as sums and divided once, by the tokens of all micro-batches and ranks. How an
 update is split therefore does not change its gradient.
 """
 
@@ -35,7 +35,7 @@ class LossSum:
     """Sums over the target tokens of a batch."""
 
     total: Tensor
-    """What is minimised, label smoothing included; carries the gradient."""
+    """The training loss, label smoothing included; carries the gradient."""
     nll: Tensor
     """Negative log-likelihood of the reference in nats, detached."""
     tokens: int
@@ -57,7 +57,7 @@ class Likelihood:
 
     @classmethod
     def of(cls, config: TrainingConfig) -> "Likelihood":
-        """Return the objective that a configuration asks for."""
+        """Return the configured objective."""
         return cls(
             smoothing=config.label_smoothing,
             l1=config.l1,
@@ -87,11 +87,10 @@ class Likelihood:
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of each real target token, and its part without smoothing, [tokens]."""
         memory = model.encode(batch.source, batch.source_mask)
-        features = model.decode(
-            memory, batch.target_in, sampling=self._sampling_after(updates)
-        )  # [batch, tgt_len, readout]
+        decoded = model.decode(memory, batch.target_in, sampling=self._sampling_after(updates))
         real = batch.target_mask
-        return model.output.losses(features[real], batch.target_out[real], smoothing=self.smoothing)
+        features = decoded.features[real]  # [tokens, readout]
+        return model.output.losses(features, batch.target_out[real], smoothing=self.smoothing)
 
     def _sampling_after(self, updates: int | None) -> ScheduledSampling | None:
         if updates is None or self.sampling is None or self.sampling.kind == "none":
@@ -99,7 +98,7 @@ class Likelihood:
         return ScheduledSampling(reference_probability(self.sampling, updates), self.sampling.pick)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """Return what is added once to the mean loss per token of an update; None if nothing is."""
+        """Return the penalty added to the mean loss per token of an update; None if unused."""
         if not (self.l1 or self.l2):
             return None
         parameters = list(model.parameters())
@@ -122,7 +121,7 @@ def reference_probability(config: ScheduledSamplingConfig, updates: int) -> floa
         case ExponentialSamplingConfig(k=k, minimum=minimum):
             return max(minimum, k**updates)
         case InverseSigmoidSamplingConfig(k=k, minimum=minimum):
-            # k / (k + exp(i / k)), written so that late updates do not overflow the exponential.
+            # k / (k + exp(i / k)), rewritten because exp(i / k) would overflow at late updates.
             return max(minimum, _sigmoid(math.log(k) - updates / k))
 
 
@@ -133,7 +132,7 @@ def _sigmoid(x: float) -> float:
 
 
 def explain_large_batch(batch: Batch) -> contextlib.AbstractContextManager[None]:
-    """Turn a lack of memory inside the block into an error that describes the batch."""
+    """Turn an out-of-memory error inside the block into one that describes the batch."""
     return explain_lack_of_memory(partial(_describe, batch))
 
 

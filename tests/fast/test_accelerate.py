@@ -165,7 +165,7 @@ def train(
     model.train()
     torch.manual_seed(2)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        features = model.decode(model.encode(SOURCE, MASK), TARGET_IN, sampling=sampling)
+        features = model.decode(model.encode(SOURCE, MASK), TARGET_IN, sampling=sampling).features
         losses, nll = model.output.losses(features[TARGET_MASK], TARGET[TARGET_MASK], smoothing=0.1)
     names, weights = zip(*model.named_parameters(), strict=True)
     gradients = torch.autograd.grad(

@@ -61,6 +61,7 @@ def test_word_dropout_zeroes_whole_words_and_does_not_scale_the_rest():
 
 def test_embedding_drops_whole_words_and_single_values():
     embedding = Embedding(10, 200, dropout=0.5, word_dropout=0.5)
+    embedding.reset_parameters()
     ids = torch.randint(10, (8, 9))
     mask = embedding.draw_mask(ids)
 
@@ -73,11 +74,13 @@ def test_embedding_drops_whole_words_and_single_values():
 
 def test_embedding_is_the_product_with_a_one_hot_vector_at_unit_variance():
     embedding = Embedding(10, 4)
+    embedding.reset_parameters()
     ids = torch.tensor([[3, 7]])
 
     one_hot = torch.nn.functional.one_hot(ids, 10).float()
     torch.testing.assert_close(embedding(ids), 2.0 * one_hot @ embedding.weight)
     wide = Embedding(500, 64)
+    wide.reset_parameters()
     assert wide(torch.arange(500)).var().item() == pytest.approx(1.0, abs=0.05)
 
 

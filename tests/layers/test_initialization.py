@@ -125,6 +125,7 @@ def test_xavier_bounds_follow_the_size_of_a_gate_not_of_the_stack():
 
 def test_xavier_leaves_embeddings_alone():
     embedding = Embedding(30, 8)
+    embedding.reset_parameters()
     before = embedding.weight.detach().clone()
     initialize_xavier(embedding)
 

@@ -37,8 +37,8 @@ def test_attention_over_a_whole_target_equals_that_of_its_steps(decoder, fast):
     if fast:
         accelerate(model, "training")
     memory = model.encode(SOURCE, SOURCE != 0)
-    decoded = model.decode_with_attention(memory, TARGET_IN)
-    assert torch.equal(decoded.features, model.decode(memory, TARGET_IN))
+    decoded = model.decode(memory, TARGET_IN, keep_attention=True)
+    assert torch.equal(decoded.features, model.decode(memory, TARGET_IN).features)
 
     memory = stepwise.encode(SOURCE, SOURCE != 0)
     state, weights = stepwise.start(memory), []
@@ -57,7 +57,7 @@ def test_gradients_flow_through_the_attention(feeding, fast):
     if fast:
         accelerate(model, "training")
     for each in (model, reference):
-        decoded = each.decode_with_attention(each.encode(SOURCE, SOURCE != 0), TARGET_IN)
+        decoded = each.decode(each.encode(SOURCE, SOURCE != 0), TARGET_IN, keep_attention=True)
         (decoded.attention[:, :, 0].square().sum() + decoded.features.sum()).backward()
     gradients = [{n: p.grad for n, p in each.named_parameters()} for each in (model, reference)]
     assert gradients[0]["decoder.attention.project_memory.weight"].abs().sum() > 0
@@ -66,5 +66,5 @@ def test_gradients_flow_through_the_attention(feeding, fast):
 
 def test_a_decoder_without_attention_returns_none():
     model = make(attention="none")
-    decoded = model.decode_with_attention(model.encode(SOURCE, SOURCE != 0), TARGET_IN)
+    decoded = model.decode(model.encode(SOURCE, SOURCE != 0), TARGET_IN, keep_attention=True)
     assert decoded.attention is None

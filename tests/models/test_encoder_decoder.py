@@ -67,7 +67,7 @@ def test_whole_sequence_equals_a_loop_of_steps(decoder):
     model = make(**decoder)
     memory = model.encode(*source_batch())
 
-    at_once = model.decode(memory, TARGET_IN)
+    at_once = model.decode(memory, TARGET_IN).features
     torch.testing.assert_close(at_once, stepwise(model, memory, TARGET_IN), rtol=0, atol=1e-12)
 
 
@@ -78,7 +78,7 @@ def test_batched_loss_equals_the_stepwise_decoder_fed_the_reference(attention):
     target_out = torch.tensor([[4, 5, 6, 7, 8, 3], [9, 9, 4, 3, 0, 0]])
     target_mask = target_out != 0
     memory = model.encode(source, mask)
-    features = model.decode(memory, TARGET_IN)
+    features = model.decode(memory, TARGET_IN).features
     _, nll = model.output.losses(features[target_mask], target_out[target_mask])
 
     total = 0.0
@@ -100,7 +100,7 @@ def test_scores_are_divided_by_the_root_of_the_query_size_by_default(kind):
     told.load_state_dict(by_default.state_dict())
     source, mask = source_batch()
 
-    features = [m.decode(m.encode(source, mask), TARGET_IN) for m in (by_default, told)]
+    features = [m.decode(m.encode(source, mask), TARGET_IN).features for m in (by_default, told)]
     assert torch.equal(*features)
 
 
@@ -133,8 +133,8 @@ def test_padding_of_the_source_changes_nothing():
     padded = torch.cat([source, torch.zeros(1, 3, dtype=torch.long)], dim=1)
     padded_mask = torch.cat([mask, torch.zeros(1, 3, dtype=torch.bool)], dim=1)
 
-    alone = model.decode(model.encode(source, mask), TARGET_IN[:1])
-    beside = model.decode(model.encode(padded, padded_mask), TARGET_IN[:1])
+    alone = model.decode(model.encode(source, mask), TARGET_IN[:1]).features
+    beside = model.decode(model.encode(padded, padded_mask), TARGET_IN[:1]).features
     torch.testing.assert_close(alone, beside, rtol=0, atol=1e-12)
 
 
@@ -151,13 +151,17 @@ def test_decoder_without_input_ignores_the_reference_prefix():
     model = make(input="none", attention="none")
     memory = model.encode(*source_batch())
 
-    assert torch.equal(model.decode(memory, TARGET_IN), model.decode(memory, TARGET_IN.flip(1)))
-    torch.testing.assert_close(model.decode(memory, TARGET_IN), stepwise(model, memory, TARGET_IN))
+    assert torch.equal(
+        model.decode(memory, TARGET_IN).features, model.decode(memory, TARGET_IN.flip(1)).features
+    )
+    torch.testing.assert_close(
+        model.decode(memory, TARGET_IN).features, stepwise(model, memory, TARGET_IN)
+    )
 
 
 def test_without_attention_the_source_is_seen_through_the_first_state_only():
     model = make(attention="none", bridge="zero")
-    features = [model.decode(model.encode(*source_batch()), TARGET_IN) for _ in range(2)]
+    features = [model.decode(model.encode(*source_batch()), TARGET_IN).features for _ in range(2)]
 
     assert torch.equal(features[0], features[1])
 
@@ -169,9 +173,9 @@ def test_always_reading_the_reference_is_teacher_forcing_bit_for_bit():
     model = make()
     memory = model.encode(*source_batch())
     generator = torch.get_rng_state()
-    sampled = model.decode(memory, TARGET_IN, sampling=ScheduledSampling(1.0))
+    sampled = model.decode(memory, TARGET_IN, sampling=ScheduledSampling(1.0)).features
 
-    assert torch.equal(sampled, model.decode(memory, TARGET_IN))
+    assert torch.equal(sampled, model.decode(memory, TARGET_IN).features)
     assert torch.equal(torch.get_rng_state(), generator)
 
 
@@ -180,7 +184,7 @@ def test_always_reading_the_reference_is_teacher_forcing_bit_for_bit():
 def test_never_reading_the_reference_is_free_running(attention):
     model = make(attention=attention)
     memory = model.encode(*source_batch())
-    sampled = model.decode(memory, TARGET_IN, sampling=ScheduledSampling(0.0, "argmax"))
+    sampled = model.decode(memory, TARGET_IN, sampling=ScheduledSampling(0.0, "argmax")).features
 
     tokens, state = TARGET_IN[:, 0], model.start(memory)
     for position in range(TARGET_IN.shape[1]):
@@ -220,11 +224,13 @@ def test_no_gradient_flows_through_a_sampled_piece():
     read: list[torch.Tensor] = []
     advance = model.decoder.embedding.step
     model.decoder.embedding.step = lambda ids: (read.append(ids), advance(ids))[1]
-    features = model.decode(model.encode(source, mask), TARGET_IN, sampling=ScheduledSampling(0.3))
+    features = model.decode(
+        model.encode(source, mask), TARGET_IN, sampling=ScheduledSampling(0.3)
+    ).features
     sampled = torch.autograd.grad(features.square().sum(), list(model.decoder.parameters()))
     model.decoder.embedding.step = advance
 
-    forced = model.decode(model.encode(source, mask), torch.stack(read, dim=1))
+    forced = model.decode(model.encode(source, mask), torch.stack(read, dim=1)).features
     expected = torch.autograd.grad(forced.square().sum(), list(model.decoder.parameters()))
     for a, b in zip(sampled, expected, strict=True):
         torch.testing.assert_close(a, b)
@@ -270,10 +276,10 @@ def test_dropout_acts_in_training_only_and_on_both_paths():
             }
         )
         batch = source_batch()
-        once, again = (model.decode(model.encode(*batch), TARGET_IN) for _ in range(2))
+        once, again = (model.decode(model.encode(*batch), TARGET_IN).features for _ in range(2))
         assert torch.equal(once, again)
         model.train()
-        once, again = (model.decode(model.encode(*batch), TARGET_IN) for _ in range(2))
+        once, again = (model.decode(model.encode(*batch), TARGET_IN).features for _ in range(2))
         assert not torch.equal(once, again)
 
 
@@ -283,7 +289,7 @@ def test_gradients_of_the_whole_model_are_correct():
     weight = model.decoder.stack.first.cell.input.weight
 
     def loss() -> torch.Tensor:
-        features = model.decode(model.encode(source, mask), TARGET_IN)
+        features = model.decode(model.encode(source, mask), TARGET_IN).features
         losses, _ = model.output.losses(features.flatten(0, 1), TARGET_IN.flatten(), smoothing=0.1)
         return losses.sum()
 

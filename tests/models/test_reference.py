@@ -152,7 +152,7 @@ def check_features(
     """Compare the whole-sequence path and the loop of steps with the reference."""
     memory = model.encode(*padded([source for source, _ in pairs]))
     target_in, mask = padded([[BOS, *target[:-1]] for _, target in pairs])
-    at_once = model.decode(memory, target_in)
+    at_once = model.decode(memory, target_in).features
     state, features = model.start(memory), []
     for position in range(target_in.shape[1]):
         step = model.step(target_in[:, position], state, memory)
@@ -186,7 +186,7 @@ def check_gradients(
     source, source_mask = padded([source for source, _ in pairs])
     target_in, _ = padded([[BOS, *target[:-1]] for _, target in pairs])
     target, target_mask = padded([target for _, target in pairs])
-    features = model.decode(model.encode(source, source_mask), target_in)
+    features = model.decode(model.encode(source, source_mask), target_in).features
     losses, nll = model.output.losses(
         features[target_mask], target[target_mask], smoothing=smoothing
     )

@@ -69,7 +69,7 @@ def test_log_probs_of_a_beam_equal_those_of_the_whole_sequence_path():
     for row, (hypothesis,) in enumerate(found):
         pieces = [*hypothesis.tokens, *([EOS] if hypothesis.finished else [])]
         memory = model.encode(source[row : row + 1], mask[row : row + 1])
-        features = model.decode(memory, torch.tensor([[BOS, *pieces[:-1]]]))
+        features = model.decode(memory, torch.tensor([[BOS, *pieces[:-1]]])).features
         log_probs = model.output.log_probs(features[0])
         total = log_probs[torch.arange(len(pieces)), torch.tensor(pieces)].sum()
         assert hypothesis.log_prob == pytest.approx(total.item(), abs=1e-4)
