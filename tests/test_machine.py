@@ -112,6 +112,8 @@ def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is
     assert choose_precision(TrainingConfig(precision="bf16"), CPU) == torch.bfloat16
     small = TrainingConfig(batch_tokens=4096, accumulate=8)
     assert choose_precision(small, CPU) == torch.float32
+    assert choose_precision(TrainingConfig(batch_tokens=4096), CPU, ranks=4) == torch.float32
+    assert choose_precision(TrainingConfig(fast=False), CPU) == torch.float32
 
 
 @pytest.mark.parametrize(

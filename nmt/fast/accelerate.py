@@ -1,19 +1,19 @@
-"""The one door to this package: which module of a model is exchanged for which.
+"""The entry point of this package: which module of a model is exchanged for which.
 
-A fast module is a subclass of the plain one, with the same parameters under the same names, that
-overrides what it does faster. Without `accelerate`, no module of `nmt.fast` is imported, and the
-equations of `nmt.layers` and `nmt.models` run as they are written.
+A fast module is a subclass of the plain one, with the same parameters under the same names, and
+overrides the methods that it speeds up. Without `accelerate`, no module of `nmt.fast` is imported,
+and the equations of `nmt.layers` and `nmt.models` run as written.
 
 | plain                | fast                  | exchanged                                        |
 |----------------------|-----------------------|--------------------------------------------------|
-| LstmCell, GruCell    | FastLstmCell, ...     | always, but a GRU that resets before the product |
+| LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before"        |
 | RecurrentLayer       | FastRecurrentLayer    | always                                           |
 | DotAttention, ...    | FastDotAttention, ... | always                                           |
 | RecurrentDecoder     | FastDecoder           | always; tabulated for search                     |
 | OutputLayer          | FastOutput            | always                                           |
 | Linear               | SharedLinear          | in a decoder, for training                       |
 |                      | Int8Linear            | for search in int8                               |
-|                      | FastLinear            | else on a CPU, if training or faster by oneDNN   |
+|                      | FastLinear            | else on a CPU, if training or oneDNN is faster   |
 """
 
 import logging
@@ -30,6 +30,7 @@ from nmt.fast.cells import FastGruCell, FastLstmCell
 from nmt.fast.decoder import FastDecoder
 from nmt.fast.exchange import adopt
 from nmt.fast.int8 import Int8Linear
+from nmt.fast.kernels import kernels
 from nmt.fast.linear import FastLinear
 from nmt.fast.output import FastOutput
 from nmt.fast.ranking import ranking as ranking
@@ -54,20 +55,20 @@ class Exchange:
     """One module that took the place of another."""
 
     name: str
-    """Where it is in the model, for example `encoder.stack.layers.0`."""
+    """Path of the module in the model, for example `encoder.stack.layers.0`."""
     plain: str
-    """Class of the module that was there."""
+    """Class of the module that was replaced."""
     fast: str
-    """Class of the module that is there now."""
+    """Class of its replacement."""
 
 
 def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> list[Exchange]:
-    """Exchange modules inside `model`, in place, for fast ones; return what was exchanged.
+    """Exchange modules of `model` for fast ones, in place, and return the list of exchanges.
 
-    The log says so at level DEBUG (`nmt -v`).
+    They are logged at level DEBUG (`nmt -v`).
 
     Args:
-        model: on its device and in its precision already.
+        model: already on its device and in its precision.
         purpose: "training" (validation included) or "search"; after the latter, weights must not
             change any more.
         int8: multiply in 8-bit integers; for search on a CPU.
@@ -78,10 +79,15 @@ def accelerate(model: nn.Module, purpose: Purpose, *, int8: bool = False) -> lis
     return exchanges
 
 
-def row_rounding(device: torch.device, *, bf16: bool) -> Callable[[int], int] | None:
-    """Return the number of rows that a training batch should be given, by its pairs.
+def has_kernels() -> bool:
+    """Whether the kernels are compiled, or can be."""
+    return kernels() is not None
 
-    None where products are not compiled for their shape (see `nmt.fast.shapes`).
+
+def row_rounding(device: torch.device, *, bf16: bool) -> Callable[[int], int] | None:
+    """Return the function from the pairs of a training batch to the rows it should be padded to.
+
+    None if products are not compiled for their shape (see `nmt.fast.shapes`).
     """
     return rounded if rounds_batches(device, bf16=bf16) else None
 
@@ -101,12 +107,12 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     OutputLayer: FastOutput,
 }
 _EXACT = ("bridge", "score")
-"""Linear layers that stay as they are in int8: one product per sentence, and a single output."""
+"""Linear layers that are not quantized: one product per sentence, and a single output."""
 
 
 @dataclass(frozen=True)
 class _Exchanger:
-    """Walks through a model and exchanges its modules, outer ones first; see `accelerate`."""
+    """Traverses a model and exchanges its modules, outer ones first; see `accelerate`."""
 
     purpose: Purpose
     int8: bool
@@ -114,7 +120,7 @@ class _Exchanger:
     def exchange(
         self, parent: nn.Module, path: str = "", *, in_decoder: bool = False
     ) -> Iterator[Exchange]:
-        """Exchange what is inside `parent`, which is at `path`, and yield each exchange."""
+        """Exchange the modules inside `parent`, located at `path`, and yield each exchange."""
         for name, child in list(parent.named_children()):
             place = f"{path}.{name}" if path else name
             fast = self._replacement(parent, name, child, in_decoder=in_decoder)
@@ -128,7 +134,7 @@ class _Exchanger:
     def _replacement(
         self, parent: nn.Module, name: str, module: nn.Module, *, in_decoder: bool
     ) -> nn.Module | None:
-        """Return what takes the place of the child `module` of `parent`; None if it stays."""
+        """Return the replacement of the child `module` of `parent`; None if it stays."""
         kind = type(module)
         if isinstance(module, nn.Linear) and kind in (nn.Linear, Linear):
             return self._linear(parent, name, module, in_decoder=in_decoder)
@@ -145,7 +151,7 @@ class _Exchanger:
     def _linear(
         self, parent: nn.Module, name: str, linear: nn.Linear, *, in_decoder: bool
     ) -> nn.Module | None:
-        """Return what multiplies in the place of the child `linear` of `parent`."""
+        """Return the replacement of the child `linear` of `parent`; None if it stays."""
         is_read_in_part = isinstance(parent, GruCell) and parent.reset == "before"
         is_exact = name in _EXACT or (is_read_in_part and name == "recurrent")
         if self.int8 and not is_exact and linear.in_features > 0:

@@ -3,7 +3,7 @@
     checkpoints/update-002000/  model.safetensors      weights, tied ones once
                                 optimizer.safetensors  moments by parameter name
                                 ema.safetensors        moving average, where the run keeps one
-                                state.json             counters, plateau, best list, generators
+                                state.json             counters, plateau, best list, random states
                                 SHA256SUMS
     last, best                  one line each: the path of a checkpoint within the run folder
 
@@ -38,7 +38,7 @@ from nmt.training.state import RandomState, TrainingState, require_random_states
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Version of the layout above and of the parameters' names; every other one is refused."""
+"""Version of the layout above and of the parameter names; all others are refused."""
 
 Pointer = Literal["last", "best"]
 """Name of a file in the run folder that points to a checkpoint."""
@@ -50,7 +50,7 @@ _NAME = re.compile(r"update-(\d{6,})")
 
 @dataclass(frozen=True)
 class Trainee:
-    """The parts of a run whose tensors a checkpoint holds."""
+    """The parts of a run that a checkpoint stores as tensors."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -71,7 +71,7 @@ class Restored:
 def save_checkpoint(
     run: Path, trainee: Trainee, state: TrainingState, random_states: Sequence[RandomState]
 ) -> Path:
-    """Write a checkpoint of everything, make `last` point to it, and return its folder.
+    """Write a complete checkpoint, make `last` point to it, and return its folder.
 
     A checkpoint of the same update is replaced.
 
@@ -79,10 +79,10 @@ def save_checkpoint(
         run: the run folder.
         trainee: model, optimizer and moving average.
         state: counters, after the update.
-        random_states: of every rank, from `gather_random_states`.
+        random_states: random state of every rank, from `gather_random_states`.
 
     Raises:
-        ResourceError: the disk refuses; earlier checkpoints are intact.
+        ResourceError: writing failed; earlier checkpoints are intact.
     """
     final = checkpoint_path(run, state.update)
     make_folder(final.parent)
@@ -106,7 +106,7 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     """Restore weights, optimizer and moving average in place, and return the rest.
 
     Raises:
-        ModelError: the checkpoint is damaged, of another format or of another model.
+        ModelError: the checkpoint is damaged, or has another format or another model.
     """
     verify_checkpoint(folder)
     restored = _restore_state(folder, _conditions(trainee.model))
@@ -135,7 +135,7 @@ def verify_checkpoint(folder: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Begin errors about the contents of a file with its name."""
+    """Prefix errors about the contents of a file with its path."""
     try:
         yield
     except ModelError as error:
@@ -143,7 +143,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _read_table(folder: Path) -> dict[str, Any]:
-    """Return what `state.json` holds.
+    """Return the content of `state.json`.
 
     Raises:
         ModelError: it is missing or damaged, or has another format.
@@ -186,9 +186,13 @@ def _not_ours(checkpoint: Path, error: Exception) -> ModelError:
 
 
 def _conditions(model: nn.Module) -> str:
-    """Return the conditions under which two runs are equal bit by bit."""
+    """Return the conditions that must be equal for two runs to be bit-identical."""
     device = next(model.parameters()).device.type
-    return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads"
+    is_plain = all(
+        type(module).__module__.split(".")[:2] != ["nmt", "fast"] for module in model.modules()
+    )
+    modules = ", plain equations" if is_plain else ""
+    return f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads{modules}"
 
 
 def data_key_of(checkpoint: Path) -> str:
@@ -228,11 +232,11 @@ def update_of(checkpoint: Path) -> int:
 def find_resumable(run: Path) -> Path | None:
     """Return the newest undamaged checkpoint, or None if the run has none at all.
 
-    Left-overs of a killed process are removed first, so call it while holding the run's lock.
+    Remains of a killed process are removed first, so hold the run's lock when calling this.
 
     Raises:
-        ModelError: all checkpoints are damaged, or those that there were are out of reach. A run
-            that starts over would overwrite what it has made since.
+        ModelError: all checkpoints are damaged, or the run has trained but none can be found: a run
+            that started over would overwrite its results.
     """
     if (run / CHECKPOINTS).is_dir():
         sweep_strays(run / CHECKPOINTS)
@@ -317,14 +321,14 @@ def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) 
 
     Args:
         run: the run folder.
-        keep_last: how many of the newest stay.
-        keep: update numbers of others that stay: the best list.
+        keep_last: number of newest checkpoints to keep.
+        keep: update numbers of others to keep: the best list.
     """
     checkpoints = list_checkpoints(run)
     needed = {pointed_to(run, "last"), pointed_to(run, "best"), *checkpoints[-keep_last:]}
     for checkpoint in checkpoints:
         if checkpoint not in needed and update_of(checkpoint) not in keep:
-            # Renamed first: a half deleted folder must not look like a damaged checkpoint.
+            # Renamed first: a half-deleted folder must not look like a damaged checkpoint.
             with explain_write_errors(checkpoint):
                 doomed = temporary_beside(checkpoint)
                 checkpoint.rename(doomed)

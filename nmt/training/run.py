@@ -66,12 +66,13 @@ CHANGEABLE = (
     "validation.average",
     "search.",
 )
-"""Keys that may change when a run resumes: they decide when it stops, not what it computes."""
+"""Keys that may change when a run resumes. They decide when it stops and what it keeps. With
+another device, number of threads or `training.fast`, it goes on with other rounding, and warns."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of the command line beside the configuration."""
+    """Command-line options besides the configuration."""
 
     resume: Literal["auto", "never", "must"] = "auto"
     max_time: str | None = None
@@ -79,7 +80,7 @@ class RunOptions:
 
 
 def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
-    """Prepare, train, validate and ship; resume if the run folder holds a checkpoint.
+    """Prepare, train, validate and ship; resume if the run folder has a checkpoint.
 
     Args:
         experiment: with absolute data paths.
@@ -87,7 +88,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
         options: resuming and time limit.
 
     Returns:
-        0 when done or out of time, 128 + the signal after one; everything is saved then.
+        0 when done or out of time, 128 + the signal number after a signal; everything is saved.
     """
     if options.resume == "must" and not run.is_dir():
         raise nothing_to_resume(run)
@@ -116,7 +117,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             except DivergenceError as error:
                 go_back(training_run, error)
                 ending = train(training_run, stop, deadline)
-        if stop.requested is not None:  # during the last save
+        if stop.requested is not None:  # arrived during the last save
             ending = "signal"
         if world.is_main:
             conclude(training_run, ending)
@@ -125,7 +126,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
 
 @contextlib.contextmanager
 def owned(run: Path, world: World) -> Iterator[None]:
-    """Keep other processes out of the folder; the main rank holds the lock for all ranks."""
+    """Lock the run folder against other processes; the main rank holds the lock for all ranks."""
     if not world.is_main:
         yield
         return
@@ -134,7 +135,7 @@ def owned(run: Path, world: World) -> Iterator[None]:
 
 
 def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None:
-    """Return the checkpoint to resume from, the same on every rank; None to start anew."""
+    """Return the checkpoint to resume from, the same on every rank; None to start from scratch."""
     found = broadcast_object(find_resumable(run) if world.is_main else None, world)
     if found is not None and options.resume == "never":
         raise UsageError(
@@ -147,7 +148,7 @@ def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None
 
 
 def nothing_to_resume(run: Path) -> UsageError:
-    """Return the error of a run that must be resumed and has no checkpoint."""
+    """Return the error for a run that must resume but has no checkpoint."""
     return UsageError(
         f"{run}: holds no checkpoint to resume from, and --resume is must; "
         "check the name of the folder, or leave --resume out."
@@ -158,7 +159,7 @@ def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> Prepar
     """Prepare the data, and record configuration and start; another run is left untouched.
 
     Raises:
-        UsageError: the run was started with other values.
+        UsageError: the run was started with another configuration.
         DataError: the text files cannot be used, or are not those that the run was started with.
     """
     path = run / CONFIG
@@ -192,7 +193,7 @@ def assemble(
     world: World,
     journal: Journal | None,
 ) -> TrainingRun:
-    """Build everything that training needs, in the state of `checkpoint` if there is one."""
+    """Build everything needed for training, and restore `checkpoint` if there is one."""
     config = experiment.training
     corpus = Corpus(run / DATA, TRAIN)
     source, target = subwords = load_subwords(run / DATA)
@@ -200,7 +201,7 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
-    precision, round_rows = choose_precision(config, world.device), None
+    precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
     if config.fast:
         from nmt.fast.accelerate import accelerate, row_rounding
 
@@ -238,7 +239,7 @@ def assemble(
         journal=journal,
     )
     if checkpoint is None:
-        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # each rank drops other values
+        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
     else:
         restored = load_checkpoint(checkpoint, assembled.trainee)
         assembled.state = restored.state
@@ -251,28 +252,37 @@ def assemble(
 
 
 LEAST_BF16_TOKENS = 2048
-"""Target tokens in a batch from which "auto" trains in bf16 on a CPU. With AMX, batches of 512 were
-0.45 times as fast as in fp32, those of 2,048 1.1 times (recipes/bench/README.md)."""
+"""Target tokens in a batch from which "auto" trains in bf16 on a CPU: there, most shapes of a small
+batch's products were new to oneDNN, and compiling them took longer than bf16 saves. Measured with
+AMX before `nmt.fast.shapes` was written: batches of 512 tokens 0.45 times as fast as in fp32."""
 
 
-def choose_precision(config: TrainingConfig, device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; "auto" is bf16 where that is the faster one."""
+def choose_precision(
+    config: TrainingConfig, device: torch.device, *, ranks: int = 1
+) -> torch.dtype:
+    """Return the type of the matrix products; "auto" is bf16 where that is the faster one.
+
+    Args:
+        config: the precision, or what "auto" depends on.
+        device: where the products are computed.
+        ranks: processes that share the tokens of an update.
+    """
     wanted = config.precision
     if wanted == "auto":
-        is_large = config.batch_tokens // config.accumulate >= LEAST_BF16_TOKENS
-        is_fast = has_fast_bf16(device) and (is_large or device.type != "cpu")
-        wanted = "bf16" if is_fast else "fp32"
+        batch = config.batch_tokens // (config.accumulate * ranks)
+        is_worth_it = device.type != "cpu" or (config.fast and batch >= LEAST_BF16_TOKENS)
+        wanted = "bf16" if is_worth_it and has_fast_bf16(device) else "fp32"
     return torch.bfloat16 if wanted == "bf16" else torch.float32
 
 
 def describe(run: TrainingRun, checkpoint: Path | None) -> None:
-    """Log in one line what is about to be trained, and how."""
+    """Log a one-line summary of the run before it starts."""
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     precision = "bf16" if run.precision == torch.bfloat16 else "fp32"
     if run.experiment.training.fast:
-        from nmt.fast.kernels import kernels
+        from nmt.fast.accelerate import has_kernels
 
-        if run.world.device.type == "cpu" and kernels() is not None:
+        if run.world.device.type == "cpu" and has_kernels():
             precision += ", compiled kernels"
     ranks = f"{run.world.size} processes, " if run.world.size > 1 else ""
     resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"

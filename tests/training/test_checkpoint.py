@@ -328,7 +328,7 @@ def test_another_number_of_threads_is_reported(tmp_path, caplog):
     rewrite_state(folder, made_with="torch 2.13.0 on cpu, 64 threads")
     with caplog.at_level(logging.WARNING):
         load_checkpoint(folder, new_trainee())
-    here = f"torch {torch.__version__} on cpu, {torch.get_num_threads()} threads"
+    here = f"torch {torch.__version__} on cpu, {torch.get_num_threads()} threads, plain equations"
     expected = (
         f"{folder} was made with torch 2.13.0 on cpu, 64 threads, resumed with {here}: "
         "expect results that are as good, not the same bit by bit"
