@@ -52,6 +52,7 @@ def plain_equations(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 
         monkeypatch.setattr(accelerate, "accelerate", lambda model, purpose, *, int8=False: [])
         monkeypatch.setattr(accelerate, "ranking", lambda plain: plain)
+        monkeypatch.setattr(accelerate, "row_rounding", lambda device, *, bf16: None)
 
 
 @pytest.fixture(autouse=True)

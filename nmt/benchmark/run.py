@@ -20,7 +20,8 @@ from nmt.translator import Precision
 
 logger = logging.getLogger(__name__)
 
-PARTS: tuple[Part, ...] = get_args(Part)
+PARTS: tuple[Part, ...] = tuple(part for part in get_args(Part) if part != "kernels")
+"""Parts that are measured unless one is chosen; counting kernels takes minutes."""
 SEARCHING: tuple[Part, ...] = ("translate", "startup")
 _NEEDED: dict[Part, tuple[Part, ...]] = {"train": ("matrix", "train")}
 
@@ -38,7 +39,7 @@ class BenchmarkOptions:
     windows: int = 5
     """Maximum number of windows per speed; the median is reported."""
     only: Part | None = None
-    """Measure only this part and what it is compared with; None = all parts."""
+    """Measure only this part and what it is compared with; None = all of `PARTS`."""
 
 
 def run_benchmark(options: BenchmarkOptions) -> Generator[Figure, None, None]:

@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 def bench(
     config: Annotated[
         Literal["small", "big"],
-        typer.Option(help="Model: LSTMs of 512 units with one layer a side, or with two."),
+        typer.Option(help="Model: LSTMs of 512 units with one or two layers per side."),
     ] = "small",
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
-        typer.Option(help="auto = fp32, bf16 where the CPU is fast at it, and int8 to translate."),
+        typer.Option(help="auto = fp32; bf16 if the CPU is fast at it; int8 for translation."),
     ] = "auto",
     threads: Annotated[
         int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
     ] = 0,
     windows: Annotated[
         int,
-        typer.Option(min=1, help="Most measurements of each speed; the median counts."),
+        typer.Option(min=1, help="Maximum number of measurements per speed; the median counts."),
     ] = 5,
     only: Annotated[
         Literal["matrix", "train", "kernels", "translate", "startup"] | None,
@@ -38,27 +38,28 @@ def bench(
     """Measure how fast this machine trains and translates on its CPU, in under two minutes.
 
     The corpus is synthetic, with the lengths and frequencies of real text, and the weights are
-    random; nothing is left behind. Let the machine do nothing else meanwhile, and regard
-    differences under 10 % as noise.
+    random; all files are removed at the end. Run nothing else meanwhile, and regard differences
+    under 10 % as noise.
 
     Each figure is a line of JSON on standard output:
 
     \b
     matrix_gflops                  speed of the matrix products of the model alone
-    train_floor_tokens_per_second  speed of training if those were all it took
+    train_floor_tokens_per_second  speed of training if it consisted of those alone
     train_floor_with_optimizer_tokens_per_second
-                                   the same with softmax, loss and Adam, each timed alone
+                                   the same with softmax, loss and Adam, each timed separately
     train_tokens_per_second        speed of training
     train_fraction_of_floor        speed of training relative to the first floor
     train_fraction_of_floor_with_optimizer
                                    and relative to the second
-    kernels_compiled_per_update    by oneDNN, after 50 updates: each shape of a product takes one
+    kernels_compiled_per_update    by oneDNN, one for each new shape of a product, after 50 updates;
+                                   only with --only kernels, since that takes minutes
     translate_tokens_per_second    speed of translation, by beam and batch
     peak_rss_mb                    peak memory, in 10^6 bytes, by task
     startup_seconds                from the start of `nmt translate` to its first line
 
-    Tokens are target pieces with end symbols and without padding. The floors are those of the
-    model as it is, whose output layer has only the pieces that its target side uses.
+    Tokens are target pieces with end symbols and without padding. The floors count the
+    actual output layer, which has only the pieces used on the target side.
     """
     from nmt.benchmark.run import BenchmarkOptions, run_benchmark
 

@@ -110,12 +110,10 @@ def test_each_precision_has_its_own_floor_and_startup_is_measured_once(tmp_path)
     assert [(t.part, t.precision) for t in plan(options, tmp_path)] == [
         ("matrix", "fp32"),
         ("train", "fp32"),
-        ("kernels", "fp32"),
         ("translate", "fp32"),
         ("startup", "fp32"),
         ("matrix", "bf16"),
         ("train", "bf16"),
-        ("kernels", "bf16"),
         ("translate", "bf16"),
         ("translate", "int8"),
     ]
