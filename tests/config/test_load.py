@@ -103,7 +103,7 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             '[training]\nschedule = "cosine"',
-            "toy.toml: training.schedule.updates: missing: update at which the end is reached",
+            "toy.toml: training.schedule.updates: missing: update at which the schedule ends",
         ),
         (
             '[training]\ndevice = "cudda"',
