@@ -416,7 +416,7 @@ class Translator:
                 "exact: a shortlist has another size in each batch; set it to 0 for exact results."
             )
         if self.shortlist is None:
-            raise UsageError("shortlist: the model folder has none; train it anew, or set it to 0.")
+            raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
         return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
     def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:

@@ -318,7 +318,7 @@ def test_a_shortlist_translates_the_same_in_any_batch(translator):
 def test_an_impossible_shortlist_is_refused(translator):
     options = change_search(translator.options, {"shortlist": 20})
     with pytest.raises(
-        UsageError, match="shortlist: the model folder has none; train it anew, or set it to 0"
+        UsageError, match="shortlist: the model folder has none; retrain it, or set it to 0"
     ):
         next(translator.translate(["a cat"], options=options))
     with pytest.raises(

@@ -153,7 +153,7 @@ def _read_table(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise ModelError(
             f"{folder}: has checkpoint format {found}, this version of nmt reads {FORMAT} alone; "
-            "resume with the version that wrote it, or train anew in another run folder."
+            "resume with the version that wrote it, or start a new run in another folder."
         )
     return dict(table)
 
@@ -164,8 +164,8 @@ def _restore_state(folder: Path, conditions: str) -> Restored:
     made_with = table.pop("made_with", None)
     if made_with != conditions:
         logger.warning(
-            "%s was made with %s, resumed with %s: expect results that are as good, "
-            "not the same bit by bit",
+            "%s was made with %s, resumed with %s: expect equally good results, "
+            "not bit-identical ones",
             folder,
             made_with,
             conditions,
@@ -243,8 +243,8 @@ def find_resumable(run: Path) -> Path | None:
     checkpoints = list_checkpoints(run)
     if not checkpoints and has_trained(run):
         raise ModelError(
-            f"{run}/checkpoints: holds none, though this run has trained; put them back (is the "
-            "disk mounted that they are on?), or choose another --run."
+            f"{run}/checkpoints: is empty or missing, although this run has trained; restore it "
+            "(is its disk mounted?), or choose another --run."
         )
     for checkpoint, older in zip_longest(checkpoints[::-1], checkpoints[-2::-1]):
         try:
@@ -255,7 +255,7 @@ def find_resumable(run: Path) -> Path | None:
             return checkpoint
     if checkpoints:
         raise ModelError(
-            f"{run}/checkpoints: none of its {len(checkpoints)} checkpoints is whole; restore one "
+            f"{run}/checkpoints: none of its {len(checkpoints)} checkpoints is intact; restore one "
             "from a copy, or start anew in another folder."
         )
     return None

@@ -305,9 +305,9 @@ def conclude(run: TrainingRun, ending: Ending) -> None:
     reasons = {
         "max_updates": f"training.max_updates = {config.training.max_updates} reached",
         "max_epochs": f"training.max_epochs = {config.training.max_epochs} reached",
-        "patience": f"no better validation in {config.validation.patience}, patience is over",
-        "max_time": "--max-time is over; the same command goes on from here",
-        "signal": "stopped by a signal; the same command goes on from here",
+        "patience": f"no improvement in {config.validation.patience} validations",
+        "max_time": "--max-time is over; the same command resumes from here",
+        "signal": "stopped by a signal; the same command resumes from here",
     }
     logger.info("done at update %d: %s", state.update, reasons[ending])
     if ending in ("max_updates", "max_epochs", "patience") and config.validation.average > 1:

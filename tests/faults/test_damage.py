@@ -151,7 +151,7 @@ def test_training_refuses_to_start_over_damaged_checkpoints(copied):
         damage(checkpoint / "state.json", "cut off")
     ended = copied.train(2 * AHEAD)
     assert ended.code == 4
-    assert "none of its 2 checkpoints is whole; restore one from a copy" in ended.errors
+    assert "none of its 2 checkpoints is intact; restore one from a copy" in ended.errors
 
 
 @pytest.mark.parametrize("how", ["a flipped bit", "cut off", "gone", "empty"])
@@ -204,8 +204,8 @@ def test_a_run_whose_checkpoints_are_out_of_reach_is_left_alone(copied, how):
     watched = [copied.folder / name for name in ("metrics.jsonl", "model/model.safetensors")]
     before = [sha256_of(path) for path in watched]
     refusal = (
-        f"error: {checkpoints}: holds none, though this run has trained; put them back (is the "
-        "disk mounted that they are on?), or choose another --run.\n"
+        f"error: {checkpoints}: is empty or missing, although this run has trained; restore it "
+        "(is its disk mounted?), or choose another --run.\n"
     )
     for command in ("train", "prepare"):
         ended = nmt(copied.log, command, copied.config, "--run", copied.folder)
@@ -233,7 +233,7 @@ def other_version_of_a_checkpoint(run: Run) -> str:
     write_checksums(newest)
     return (
         f"{newest}: has checkpoint format 1, this version of nmt reads 2 alone; "
-        "resume with the version that wrote it, or train anew in another run folder."
+        "resume with the version that wrote it, or start a new run in another folder."
     )
 
 

@@ -202,8 +202,8 @@ def test_a_run_that_has_trained_does_not_restart_without_checkpoints(tmp_path, s
     with pytest.raises(ModelError) as caught:
         find_resumable(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/checkpoints: holds none, though this run has trained; put them back (is the "
-        "disk mounted that they are on?), or choose another --run."
+        f"{tmp_path}/checkpoints: is empty or missing, although this run has trained; restore it "
+        "(is its disk mounted?), or choose another --run."
     )
 
 
@@ -238,7 +238,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_restart(tmp_path, capl
     with pytest.raises(ModelError) as caught:
         find_resumable(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/checkpoints: none of its 2 checkpoints is whole; restore one from a copy, or "
+        f"{tmp_path}/checkpoints: none of its 2 checkpoints is intact; restore one from a copy, or "
         "start anew in another folder."
     )
     newest, oldest = caplog.messages
@@ -280,7 +280,7 @@ def rewrite_state(folder, **changes):
         (
             {"format": 1},
             ": has checkpoint format 1, this version of nmt reads 2 alone; resume with the version "
-            "that wrote it, or train anew in another run folder.$",
+            "that wrote it, or start a new run in another folder.$",
         ),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
         ({"position": None}, "is not what nmt writes"),
@@ -331,7 +331,7 @@ def test_another_number_of_threads_is_reported(tmp_path, caplog):
     here = f"torch {torch.__version__} on cpu, {torch.get_num_threads()} threads, plain equations"
     expected = (
         f"{folder} was made with torch 2.13.0 on cpu, 64 threads, resumed with {here}: "
-        "expect results that are as good, not the same bit by bit"
+        "expect equally good results, not bit-identical ones"
     )
     assert caplog.messages == [expected]
 
