@@ -1,8 +1,8 @@
 """Pieces that would complete a banned word.
 
-A banned word may be the beginning of a longer one. So it is not its own last piece that is closed,
-but whatever would end the word there: the next word, punctuation, the end symbol. A character may
-also be spelled by several byte pieces; it ends a word when its last byte is written.
+A banned word may be the beginning of a longer, allowed word. So its own last piece is allowed; what
+would end the word there is not: the next word, punctuation or the end symbol. A character may also
+be spelled by several byte pieces; it ends a word when its last byte is written.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from nmt.search.hypothesis import BoolArray
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
 
 _SPACE = "▁"  # how sentencepiece writes a space
-_BYTE = re.compile("<0x([0-9A-F]{2})>")  # and a byte piece
+_BYTE = re.compile("<0x([0-9A-F]{2})>")  # how it writes a byte piece
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class BannedPieces:
 
     @property
     def most_pieces(self) -> int:
-        """Number of last pieces that decide what may follow: four bytes a character, and some."""
+        """Number of last pieces that `closed` needs: four bytes per character, with a margin."""
         return 4 * (self.longest + 2)
 
     def closed(self, pieces: list[int]) -> BoolArray | None:
@@ -91,7 +91,7 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
     ending: dict[str, BoolArray] = defaultdict(lambda: np.zeros(len(pieces), dtype=np.bool_))
     for piece, text in enumerate(spelled):
         if bytes_of[piece] is not None and _may_be_word(text):
-            continue  # what it begins is not known yet
+            continue  # may become any character
         for start, part in _ended_parts(text.decode("utf-8", "replace")):
             if start == 0:
                 ending[part][piece] = True
@@ -109,23 +109,23 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
 
 
 def _spell(piece: str) -> bytes:
-    """Return what a piece adds to the text, UTF-8."""
+    """Return the UTF-8 bytes that a piece adds to the text."""
     if found := _BYTE.fullmatch(piece):
         return bytes.fromhex(found[1])
     return piece.replace(_SPACE, " ").encode()
 
 
 def _last_parts(text: str) -> Iterator[str]:
-    """Yield each end of `text` that begins right after a character that is not part of a word."""
+    """Yield each suffix of `text` that begins right after a non-word character."""
     for start in range(1, len(text) + 1):
         if not _is_word(text[start - 1]):
             yield text[start:]
 
 
 def _ended_parts(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each part of `text` that ends right before a character that is not part of a word.
+    """Yield (start, part) for each part of `text` that ends right before a non-word character.
 
-    Also yield its start: that of the text, or right after such a character.
+    A part starts at the beginning of the text or right after a non-word character.
     """
     edges = [place for place, character in enumerate(text) if not _is_word(character)]
     for end in edges:
