@@ -6,7 +6,7 @@ and the equations of `nmt.layers` and `nmt.models` run as written.
 
 | plain                | fast                  | exchanged                                        |
 |----------------------|-----------------------|--------------------------------------------------|
-| LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before"        |
+| LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before"       |
 | RecurrentLayer       | FastRecurrentLayer    | always                                           |
 | DotAttention, ...    | FastDotAttention, ... | always                                           |
 | RecurrentDecoder     | FastDecoder           | always; tabulated for search                     |

@@ -1,4 +1,4 @@
-"""Model folders that were made to do harm.
+"""Malicious model folders.
 
 Each function of `ATTACKS` changes a good folder; `outside` is a folder beside it with secrets
 that must not be read and where nothing may be written. Checksums are recomputed afterwards.
