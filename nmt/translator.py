@@ -289,7 +289,7 @@ class Translator:
         def search_batch(
             batch: SentenceBatch, sources: Mapping[int, list[int]]
         ) -> dict[int, list[Hypothesis]]:
-            with self._computing(batch):
+            with self._computing(batch, ", --max-source or --beam"):
                 source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
                 found = search(
                     scorer,
@@ -365,7 +365,7 @@ class Translator:
         targets: Mapping[int, list[int]],
     ) -> dict[int, list[float]]:
         """Return the log-probabilities of each pair's pieces, by pair number."""
-        with self._computing(batch):
+        with self._computing(batch, " or --max-length"):
             source, source_mask = self._pad([sources[number] for number in batch.rows])
             target, target_mask = self._pad([targets[number] for number in batch.rows])
             found = score_targets(self.scorer, source, source_mask, target, target_mask).tolist()
@@ -428,15 +428,19 @@ class Translator:
         return ids.to(self.device), mask.to(self.device)
 
     @contextlib.contextmanager
-    def _computing(self, batch: SentenceBatch) -> Iterator[None]:
-        """Put the models into evaluation mode, and explain out-of-memory errors."""
+    def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
+        """Put the models into evaluation mode, and explain out-of-memory errors.
+
+        Args:
+            batch: what is computed.
+            remedy: the options to lower where memory is too small.
+        """
 
         def explain() -> str:
             count = len(batch.members)
             return (
                 f"{count:,} sentences with {count * batch.width:,} pieces, padding included, the "
-                f"longest of them with {batch.width:,}; lower --batch-tokens, --batch-size, "
-                "--max-source or --beam."
+                f"longest of them with {batch.width:,}; lower --batch-tokens, --batch-size{remedy}."
             )
 
         in_training = [model for model in self.models if model.training]

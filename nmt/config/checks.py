@@ -48,7 +48,7 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
 
 def _source(experiment: Experiment) -> Iterator[Fault]:
     """Yield a missing source of a translation model, or a superfluous one of a language model."""
-    data, reads_source = experiment.data, experiment.model.encoder.kind != "none"
+    data, reads_source = experiment.data, experiment.model.encoder.reads_source
     if reads_source and not data.source:
         yield _fault("data.source", 'missing: language code of the source side, for example "en"')
     for key, pair in _file_pairs(data):

@@ -1,6 +1,6 @@
 """`[model]`: the parts of the encoder-decoder and their sizes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -78,6 +78,7 @@ def _recurrent_by_default(value: Any) -> Any:
 class EncoderConfig(Section):
     """Reads the source sentence."""
 
+    reads_source: ClassVar[bool] = True
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
@@ -109,6 +110,7 @@ class EncoderConfig(Section):
 class NoEncoderConfig(Section):
     """No encoder: the decoder is a language model."""
 
+    reads_source: ClassVar[bool] = False
     kind: Literal["none"] = "none"
     """No source: a recurrent language model (Mikolov et al., 2010). Needs decoder.attention "none"
     and decoder.bridge "zero"."""

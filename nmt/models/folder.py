@@ -204,11 +204,14 @@ def write_card(config: FolderConfig, model: EncoderDecoder, card: ModelCard) -> 
     """Return the README of a model folder."""
     parameters = sum(weight.numel() for weight in model.parameters())
     languages = " → ".join(filter(None, (config.source_language, config.target_language)))
-    pieces = (
-        f"{config.source_vocab:,} shared"
-        if config.model.embedding.shares_vocabulary
-        else f"{config.source_vocab:,} source, {config.target_vocab:,} target"
-    )
+    reads_source = config.model.encoder.reads_source
+    if not reads_source:
+        pieces = f"{config.target_vocab:,}"
+    elif config.model.embedding.shares_vocabulary:
+        pieces = f"{config.source_vocab:,} shared"
+    else:
+        pieces = f"{config.source_vocab:,} source, {config.target_vocab:,} target"
+    unit = "pairs" if reads_source else "lines"
     facts: dict[str, Any] = {
         "Languages": languages,
         "Parameters": f"{parameters:,}",
@@ -216,8 +219,8 @@ def write_card(config: FolderConfig, model: EncoderDecoder, card: ModelCard) -> 
         "Decoder": config.model.decoder.describe(),
         "Output": config.model.output.describe(),
         "Pieces": f"{pieces} ({config.tokenizer.kind})",
-        "Training pairs": f"{card.train_pairs:,}",
-        "Validation pairs": f"{card.valid_pairs:,}",
+        f"Training {unit}": f"{card.train_pairs:,}",
+        f"Validation {unit}": f"{card.valid_pairs:,}",
         "Updates": f"{card.updates:,}",
         "Finished": card.date,
         "Made with": f"nmt {config.nmt_version}, format {config.format_version}",
@@ -230,7 +233,7 @@ def write_card(config: FolderConfig, model: EncoderDecoder, card: ModelCard) -> 
         f"| | |\n|---|---|\n{table}\n\n"
         f"## Scores\n\n{scores or 'None were measured.'}\n\n"
         "## Use\n\n"
-        "Raw text in, raw text out, one sentence per line. Replace `MODEL` by the path of this "
+        "Text is raw, one sentence per line. Replace `MODEL` by the path of this "
         "folder, and run the commands from another folder: Python imports modules from the folder "
         "it is started in.\n\n"
         f"{use}"
@@ -241,7 +244,7 @@ def write_card(config: FolderConfig, model: EncoderDecoder, card: ModelCard) -> 
 def _use(config: FolderConfig) -> tuple[str, str]:
     """Return what kind of model a folder holds, and how it is used."""
     source, target = config.source_language, config.target_language
-    if not source:
+    if not config.model.encoder.reads_source:
         return "Language", (
             f"```\nnmt score MODEL --target text.{target}\n"
             "nmt translate TRANSLATION_MODEL --lm MODEL\n```\n\n"

@@ -39,24 +39,23 @@ class Memory:
 
     def concat(self, other: "Memory") -> "Memory":
         """Append the sentences of `other`, padded to the longer src_len."""
-        width = max(self.mask.shape[1], other.mask.shape[1])
         keys = None
         if self.keys is not None and other.keys is not None:
-            keys = _concat_positions(self.keys, other.keys, width)
+            keys = concat_padded(self.keys, other.keys)
         return Memory(
-            states=_concat_positions(self.states, other.states, width),
+            states=concat_padded(self.states, other.states),
             keys=keys,
-            mask=_concat_positions(self.mask, other.mask, width),
+            mask=concat_padded(self.mask, other.mask),
             summary=torch.cat([self.summary, other.summary]),
         )
 
 
-def _concat_positions(one: Tensor, two: Tensor, width: int) -> Tensor:
-    """Concatenate two batches [batch, src_len, ...], zero-padded to `width`."""
-    parts = [
-        pad(part, (*(0, 0) * (part.dim() - 2), 0, width - part.shape[1])) for part in (one, two)
-    ]
-    return torch.cat(parts)
+def concat_padded(*parts: Tensor) -> Tensor:
+    """Concatenate batches [rows, length, ...], zero-padded to the longest."""
+    width = max(part.shape[1] for part in parts)
+    return torch.cat(
+        [pad(part, (*(0, 0) * (part.dim() - 2), 0, width - part.shape[1])) for part in parts]
+    )
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("rate", "learning_rate", lambda value: f"{value:.1e}"),
     ("tok/s", "tokens_per_second", lambda value: f"{value:,.0f}"),
     ("valid ppl", "valid_loss", format_perplexity),
+    ("per word", "loss_per_word", format_perplexity),
     ("BLEU", "bleu", lambda value: f"{value:.1f}"),
     ("chrF", "chrf", lambda value: f"{value:.1f}"),
 )
@@ -79,15 +80,23 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     entries = _joined(curves)
     best = curves.best["update"] if curves.best else None
     chosen = _thinned(entries, rows, best)
-    cells = [["update", *(title for title, _, _ in _COLUMNS), ""]]
+    columns = [column for column in _COLUMNS if _is_shown(column[1], entries)]
+    cells = [["update", *(title for title, _, _ in columns), ""]]
     for entry in chosen:
-        figures = ["-" if entry.get(key) is None else show(entry[key]) for _, key, show in _COLUMNS]
+        figures = ["-" if entry.get(key) is None else show(entry[key]) for _, key, show in columns]
         cells.append([f"{entry['update']:,}", *figures, "*" if entry["update"] == best else ""])
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     )
+
+
+def _is_shown(key: str, entries: Sequence[Entry]) -> bool:
+    """Whether a column has values: translations have scores, and other text a loss per word."""
+    if key == "loss_per_word" and _is_shown("bleu", entries):
+        return False
+    return any(entry.get(key) is not None for entry in entries)
 
 
 def _joined(curves: Curves) -> list[Entry]:
@@ -99,7 +108,7 @@ def _joined(curves: Curves) -> list[Entry]:
         while position < len(numbers) and numbers[position] <= validation["update"]:
             position += 1
         report = reports[numbers[position - 1]] if position else {}
-        scores = {key: validation.get(key) for key in ("update", "bleu", "chrf")}
+        scores = {key: validation.get(key) for key in ("update", "bleu", "chrf", "loss_per_word")}
         joined.append({**report, **scores, "valid_loss": validation.get("loss")})
     if position < len(numbers):
         joined.append(reports[numbers[-1]])

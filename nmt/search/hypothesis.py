@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from nmt.models.state import concat_padded
 from nmt.text.vocabulary import BOS, EOS
 
 IntArray = npt.NDArray[np.int64]
@@ -60,7 +61,10 @@ class AttentionHistory:
         ours, theirs = (
             [*[None] * (count - len(each.steps)), *each.steps] for each in (self, other)
         )
-        steps = [_join(one, two) for one, two in zip(ours, theirs, strict=True)]
+        steps = [
+            concat_padded(*[part for part in pair if part is not None])
+            for pair in zip(ours, theirs, strict=True)
+        ]
         above = np.array([0 if one is None else len(one) for one in ours], dtype=np.int64)
         origins = [align_right(self.origins, count), align_right(other.origins, count) + above]
         return AttentionHistory(tuple(steps), np.concatenate(origins))
@@ -70,13 +74,6 @@ class AttentionHistory:
         first = len(self.steps) - length
         rows = self.origins[row, first:].tolist()
         return [step[origin] for step, origin in zip(self.steps[first:], rows, strict=True)]
-
-
-def _join(one: Tensor | None, two: Tensor | None) -> Tensor:
-    """Concatenate two batches of rows, padded to the wider one; None has no rows."""
-    parts = [part for part in (one, two) if part is not None]
-    width = max(part.shape[1] for part in parts)
-    return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def align_right(array: IntArray, width: int) -> IntArray:

@@ -10,10 +10,10 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from nmt.config.search import SearchConfig
 from nmt.errors import UsageError
+from nmt.models.state import concat_padded
 from nmt.search.banned import BannedPieces, find_banned_pieces
 from nmt.search.hypothesis import BoolArray, FloatArray, History, IntArray
 from nmt.search.lengths import shortest
@@ -209,12 +209,11 @@ class Coverage(Rule):
 
     def concat(self, other: Self) -> Self:
         """See `Rule`."""
-        width = max(self.mask.shape[1], other.mask.shape[1])
-        mask, received = (
-            torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
-            for parts in ((self.mask, other.mask), (self.received, other.received))
+        return replace(
+            self,
+            mask=concat_padded(self.mask, other.mask),
+            received=concat_padded(self.received, other.received),
         )
-        return replace(self, mask=mask, received=received)
 
     def _add(self, attention: Tensor | None) -> Tensor:
         if attention is None:

@@ -55,16 +55,6 @@ class Likelihood:
     sampling: ScheduledSamplingConfig | None = None
     """How often the decoder reads its own output in training; None = teacher forcing."""
 
-    @classmethod
-    def of(cls, config: TrainingConfig) -> "Likelihood":
-        """Return the configured objective."""
-        return cls(
-            smoothing=config.label_smoothing,
-            l1=config.l1,
-            l2=config.l2,
-            sampling=config.scheduled_sampling,
-        )
-
     def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
         """Return the summed loss of a batch.
 
@@ -103,6 +93,20 @@ class Likelihood:
             return None
         parameters = list(model.parameters())
         return self.l1 * l1_penalty(parameters) + self.l2 * l2_penalty(parameters)
+
+
+Objective: TypeAlias = Likelihood
+"""Any objective; a second one makes this a union."""
+
+
+def build_objective(config: TrainingConfig) -> Objective:
+    """Return the objective that a configuration asks for."""
+    return Likelihood(
+        smoothing=config.label_smoothing,
+        l1=config.l1,
+        l2=config.l2,
+        sampling=config.scheduled_sampling,
+    )
 
 
 def reference_probability(config: ScheduledSamplingConfig, updates: int) -> float:

@@ -36,7 +36,7 @@ from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
 from nmt.training.journal import Journal
 from nmt.training.loop import Ending, train
-from nmt.training.objectives import Likelihood
+from nmt.training.objectives import build_objective
 from nmt.training.optimizer import MovingAverage, build_optimizer
 from nmt.training.run_folder import CONFIG, DATA, open_run_folder, record_start
 from nmt.training.schedule import Deadline
@@ -231,7 +231,7 @@ def assemble(
             seed=config.seed,
             round_rows=round_rows,
         ),
-        objective=Likelihood.of(config),
+        objective=build_objective(config),
         precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),

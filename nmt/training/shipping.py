@@ -58,6 +58,9 @@ def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
     """Return the scores as the model card shows them."""
     search = "greedy" if config.beam == 1 else f"beam {config.beam}"
     named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
+    if scores.bleu is None:
+        per_word = math.exp(min(scores.loss_per_word, 700.0))
+        named["The same per word"] = f"{per_word:.2f}"
     if scores.bleu is not None and scores.chrf is not None:
         named[f"BLEU on the validation files ({search})"] = f"{scores.bleu:.2f}"
         named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"

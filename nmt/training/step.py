@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nmt.data.batch import Batch
 from nmt.data.loader import Update
 from nmt.training.distributed import World, all_reduce_gradients
-from nmt.training.objectives import Likelihood, Model, explain_large_batch
+from nmt.training.objectives import Model, Objective, explain_large_batch
 from nmt.training.optimizer import set_learning_rate
 from nmt.training.schedule import learning_rate
 from nmt.training.training_run import TrainingRun, diverged
@@ -69,7 +69,7 @@ def make_update(run: TrainingRun, update: Update) -> UpdateResult:
 def accumulate_gradients(
     model: Model,
     micro_batches: Sequence[Batch],
-    objective: Likelihood,
+    objective: Objective,
     *,
     tokens: int,
     updates: int,

@@ -31,7 +31,7 @@ from nmt.training.checkpoint import (
 )
 from nmt.training.distributed import World, await_main, broadcast_object
 from nmt.training.journal import Journal, UpdateReport, ValidationReport
-from nmt.training.objectives import Likelihood, Model
+from nmt.training.objectives import Model, Objective
 from nmt.training.optimizer import MovingAverage, optimizer_tensors
 from nmt.training.state import TrainingState, gather_random_states
 
@@ -56,7 +56,7 @@ class TrainingRun:
     average: MovingAverage | None
     state: TrainingState
     loader: Loader
-    objective: Likelihood
+    objective: Objective
     precision: torch.dtype
     """Precision of matrix products."""
     validator: "Validator"

@@ -208,7 +208,7 @@ def _pieces_per_word(corpus: Corpus) -> float:
 def _texts_to_translate(experiment: Experiment, bad_lines: BadLines) -> list[tuple[str, str]]:
     """Return sources and references; none if only the loss is needed."""
     config = experiment.validation
-    if config.metric == "loss" or not experiment.data.has_source:
+    if config.metric == "loss":
         return []
     source, target = map(Path, experiment.data.valid)
     pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)

@@ -20,7 +20,7 @@ from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
 from nmt.training.distributed import World
-from nmt.training.objectives import Likelihood
+from nmt.training.objectives import build_objective
 from nmt.training.optimizer import build_optimizer
 from nmt.training.run import choose_precision
 from nmt.training.step import accumulate_gradients, clip_gradients
@@ -58,7 +58,7 @@ def updating(model: EncoderDecoder, batch: Batch, precision: str) -> Callable[[]
     accelerate(model, "training")
     config = TRAINING.model_copy(update={"precision": precision})
     dtype = choose_precision(config, world.device)
-    objective = Likelihood.of(config)
+    objective = build_objective(config)
     optimizer = build_optimizer(config.optimizer, model.parameters(), config.learning_rate)
 
     def update() -> int:

@@ -14,7 +14,7 @@ from nmt.config.training import (
 from nmt.data.batch import Batch, make_batch
 from nmt.models.build import build_model
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Likelihood, Model
+from nmt.training.objectives import Likelihood, Model, build_objective
 
 VOCAB = 11
 PAIRS = [([4, 5, 6, EOS], [7, EOS]), ([9, EOS], [5, 8, 8, 10, EOS]), ([4, 4, EOS], [6, 7, EOS])]
@@ -85,6 +85,6 @@ def test_penalties_are_weighted_sums_over_all_parameters(model):
 
 def test_the_objective_is_built_from_the_configuration():
     config = TrainingConfig(label_smoothing=0.1, l1=0.2, l2=0.3)
-    assert Likelihood.of(config) == Likelihood(
+    assert build_objective(config) == Likelihood(
         smoothing=0.1, l1=0.2, l2=0.3, sampling=NoSamplingConfig()
     )
