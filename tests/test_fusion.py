@@ -10,6 +10,7 @@ from tiny import tiny, write_corpus
 from nmt.cli.main import run as nmt
 from nmt.config.data import NormalizationConfig
 from nmt.config.search import change_search
+from nmt.data.folder import normalization_of
 from nmt.errors import ConfigError, ModelError, UsageError
 from nmt.models.compatibility import require_language_model
 from nmt.models.folder import load_model_folder
@@ -120,6 +121,15 @@ def test_pieces_for_text_with_another_normalization_are_refused(runs):
     text = r'^tokenizer\.from: .* set \[normalization\] to unicode = "nfc", whitespace = true\.$'
     with pytest.raises(ConfigError, match=text):
         run_training(tiny(runs, *LANGUAGE_MODEL, *options), runs / "nfkc", RunOptions())
+
+
+@pytest.mark.parametrize("content", ["{}", '{"normalization": {"unicode": 3}}', "[]"])
+def test_a_model_folder_without_its_normalization_is_damaged(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(
+        ModelError, match=r"config\.json: is damaged; copy the model folder again\.$"
+    ):
+        normalization_of(tmp_path)
 
 
 def test_a_translation_model_and_a_language_model_are_no_ensemble(runs):

@@ -80,7 +80,8 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     entries = _joined(curves)
     best = curves.best["update"] if curves.best else None
     chosen = _thinned(entries, rows, best)
-    columns = [column for column in _COLUMNS if _is_shown(column[1], entries)]
+    left_out = _left_out(entries)
+    columns = [column for column in _COLUMNS if column[1] not in left_out]
     cells = [["update", *(title for title, _, _ in columns), ""]]
     for entry in chosen:
         figures = ["-" if entry.get(key) is None else show(entry[key]) for _, key, show in columns]
@@ -92,11 +93,12 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     )
 
 
-def _is_shown(key: str, entries: Sequence[Entry]) -> bool:
-    """Whether a column has values: translations have scores, and other text a loss per word."""
-    if key == "loss_per_word" and _is_shown("bleu", entries):
-        return False
-    return any(entry.get(key) is not None for entry in entries)
+def _left_out(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the columns without interest: scores where nothing was translated, or else the loss
+    per word."""
+    is_scored = any(entry.get("bleu") is not None for entry in entries)
+    has_words = any(entry.get("loss_per_word") is not None for entry in entries)
+    return ("loss_per_word",) if is_scored or not has_words else ("bleu", "chrf")
 
 
 def _joined(curves: Curves) -> list[Entry]:

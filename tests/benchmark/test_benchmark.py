@@ -153,8 +153,8 @@ def test_startup_is_the_time_to_the_first_line_of_the_real_command(tiny_folder):
 def test_startup_without_a_translation_is_an_error(tmp_path):
     with pytest.raises(
         ResourceError,
-        match=r"^`nmt translate` ended with code 4 instead of a translation; what it said "
-        r"stands above\.$",
+        match=r"^`nmt translate` ended with code 4 instead of a translation; see its "
+        r"output above\.$",
     ):
         measure_startup(tmp_path / "none", "a", precision="fp32", threads=1, times=1)
 

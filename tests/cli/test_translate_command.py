@@ -178,7 +178,7 @@ def test_every_search_option_of_the_configuration_is_a_command_line_option(nmt):
         words = field.description.split()[-2:]
         assert " ".join(words).replace("_", "-").removeprefix("See ") in text
     assert "[1<=x<=100000]" in text
-    assert "With --sample: draw from the k most likely pieces; 0 = from all. [x>=0]" in text
+    assert "With --sample: sample from the k most likely pieces; 0 = from all. [x>=0]" in text
     assert "See --max-length-factor. [1<=x<=100000]" in text
 
 

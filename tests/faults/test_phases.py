@@ -130,7 +130,7 @@ def test_a_signal_in_any_phase_ends_the_run_cleanly(tmp_path, launcher, programm
         saved = (run / "last").exists()
         if phase not in UNSAVED:
             assert "stopped by a signal; the same command resumes from here" in process.errors
-            assert process.errors.count(f"{kind.name}: saving before the end") == 1
+            assert process.errors.count(f"{kind.name}: saving before exit") == 1
             assert saved
             # One that was due before the signal, and the one that the signal causes.
             saves = (tmp_path / f"run{number}.saves").read_text()

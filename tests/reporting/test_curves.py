@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 
@@ -57,6 +58,13 @@ def test_the_table_has_a_line_per_validation_with_its_training_figures(tmp_path)
             "   350    0.3       20.1  0.50  1.0e-03  8,140          -     -     -",
         ]
     )
+
+
+def test_the_table_of_a_language_model_shows_perplexity_per_word_instead_of_scores():
+    report = {"update": 5, "loss": 1.0, "is_best": True, "loss_per_word": math.log(7.0)}
+    lines = table(Curves([], [report | {"bleu": None, "chrf": None}])).splitlines()
+    assert lines[0].split()[-2:] == ["per", "word"]
+    assert lines[1].split()[-2:] == ["7.0", "*"]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])

@@ -20,7 +20,7 @@ def test_the_first_signal_only_requests_a_stop(number, code, capfd):
         assert stop.requested == number
     assert stop.exit_code == code
     assert signal.getsignal(number) is former
-    assert f"{number.name}: saving before the end" in capfd.readouterr().err
+    assert f"{number.name}: saving before exit" in capfd.readouterr().err
 
 
 def test_the_second_signal_ends_the_process_at_once():
@@ -56,7 +56,7 @@ def test_signals_at_the_same_moment_are_one_request(kinds, code):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "saved\n"
     assert done.returncode in (code, 143, 129)
-    assert done.stderr.count("saving before the end") == 1
+    assert done.stderr.count("saving before exit") == 1
 
 
 def test_several_hangups_are_one_request():
@@ -69,7 +69,7 @@ def test_several_hangups_are_one_request():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 129
-    assert done.stderr.count("SIGHUP: saving before the end") == 1
+    assert done.stderr.count("SIGHUP: saving before exit") == 1
 
 
 def test_nohup_is_respected():
