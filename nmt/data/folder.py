@@ -122,7 +122,7 @@ def normalization_of(folder: Path) -> NormalizationConfig:
         folder: prepared data or a model folder.
 
     Raises:
-        ModelError: what says so is missing or damaged.
+        ModelError: the file that records it is missing or damaged.
     """
     if (folder / RECORD).exists():
         return PreparationRecord.load(folder).normalization

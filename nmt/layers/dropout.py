@@ -13,8 +13,8 @@ from torch import Tensor
 def keep_mask(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
     """Draw booleans of `shape` that are False with probability `rate`, accurate to 2^-16.
 
-    Each value needs 16 random bits, and each draw of the generator yields 64. Drawing no more than
-    that is faster; it is done here and not in `nmt.fast` so that a seed means the same masks there.
+    Each value needs 16 random bits, and each draw of the generator yields 64. The masks of a seed
+    are the same with and without `nmt.fast`, so the draws cannot be exchanged there.
     """
     size = math.prod(shape)
     draws = torch.empty((size + 3) // 4, dtype=torch.int64, device=device)

@@ -25,7 +25,7 @@ class OutputLayer(nn.Module):
     def log_mass(self, scores: Tensor) -> Tensor:
         """Return log sum exp of each row of logits `scores` [rows, vocab], [rows].
 
-        It has the type of the weights, also if products have a narrower one.
+        It is computed in the type of the weights, even if the logits have a narrower one.
         """
         return scores.to(self.project.bias).logsumexp(dim=-1)
 
