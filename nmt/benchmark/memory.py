@@ -1,6 +1,5 @@
 """Peak memory of a process."""
 
-import resource
 import sys
 from pathlib import Path
 
@@ -18,10 +17,13 @@ def peak_memory() -> float:
         for line in lines:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
-    return resident_mb(resource.getrusage(resource.RUSAGE_SELF))
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    return resident_mb(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def resident_mb(usage: resource.struct_rusage) -> float:
-    """Convert the peak memory in `usage` to MB (10^6 bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return usage.ru_maxrss * unit / 1e6
+def resident_mb(peak: int) -> float:
+    """Convert the peak memory that `getrusage` returns, `ru_maxrss`, to MB (10^6 bytes)."""
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ logger = logging.getLogger(__name__)
 PARTS: tuple[Part, ...] = tuple(part for part in get_args(Part) if part != "kernels")
 """Parts that are measured unless one is chosen; counting kernels takes minutes."""
 SEARCHING: tuple[Part, ...] = ("translate", "startup")
+_KILLED = -9  # SIGKILL, which Windows does not have
 _NEEDED: dict[Part, tuple[Part, ...]] = {"train": ("matrix", "train")}
 
 
@@ -113,7 +113,7 @@ def _describe_end(code: int) -> str:
     """Describe how a process ended, given its return code."""
     if code >= 0:
         return f"ended with code {code}"
-    often = "; often for lack of memory" if code == -signal.SIGKILL else ""
+    often = "; often for lack of memory" if code == _KILLED else ""
     return f"was killed (signal {-code}{often})"
 
 

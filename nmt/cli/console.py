@@ -27,7 +27,7 @@ def prepare_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # Windows got it with Python 3.12
             os.set_blocking(number, True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are not UTF-8 pass unchanged
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")

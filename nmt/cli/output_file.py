@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.errors import UsageError
+from nmt.storage.exclusive import lock_at_once
+from nmt.storage.files import O_BINARY
 from nmt.storage.os_errors import explain_write_errors
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # from file systems without locks
@@ -89,6 +90,8 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
             file.flush()
             if is_regular:
                 os.fsync(file.fileno())
+                if sys.platform == "win32":  # which does not rename open files
+                    file.close()
                 os.replace(partial, path)
     except BaseException:
         if is_regular:
@@ -112,9 +115,9 @@ def _open_alone(partial: Path) -> BinaryIO:
         UsageError: another process is writing it.
     """
     while True:
-        file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT, 0o666), "wb")
+        file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | O_BINARY, 0o666), "wb")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_at_once(file.fileno())
         except BlockingIOError:
             file.close()
             raise UsageError(

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from nmt.storage.os_errors import explain_read_errors, explain_write_errors, for
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
 """Names that `temporary_beside` returns."""
+
+O_BINARY: int = getattr(os, "O_BINARY", 0)
+"""Flag of `os.open` for files in which Windows must not change line ends."""
 
 _MOST_BYTES = 32 << 20  # of a JSON file or a list of checksums; larger ones are attacks
 
@@ -43,7 +47,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         with explain_write_errors(path, need=len(data)):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY
             with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:
                 file.write(data)
                 file.flush()
@@ -98,7 +102,12 @@ def read_small_file(path: Path) -> bytes:
 
 
 def force_to_disk(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk, so that they survive a power cut."""
+    """Flush a file, or the entries of a folder, to disk, so that they survive a power cut.
+
+    Windows flushes only what is open for writing; there, this does nothing.
+    """
+    if sys.platform == "win32":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

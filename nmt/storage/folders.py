@@ -160,7 +160,7 @@ def _exchange(first: Path, second: Path) -> bool:
     """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:
+    except (AttributeError, TypeError):  # TypeError: Windows has no library of the process
         return False
     here = ctypes.c_int(_AT_FDCWD)
     if renameat2(here, os.fsencode(first), here, os.fsencode(second), _RENAME_EXCHANGE) == 0:

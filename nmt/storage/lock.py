@@ -1,13 +1,13 @@
 """One process per folder."""
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.errors import UsageError
+from nmt.storage.exclusive import lock_at_once
 from nmt.storage.os_errors import explain_write_errors
 
 LOCK = ".lock"
@@ -28,16 +28,16 @@ def lock_folder(folder: Path) -> Iterator[None]:
     try:
         try:
             with explain_write_errors(path):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_at_once(descriptor)
         except BlockingIOError as error:
-            owner = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
+            owner = os.read(descriptor, 256).decode("utf-8", "replace").strip()
             raise UsageError(
                 f"{folder}: is in use by {owner or 'another process'}; "
                 "wait until it ends, stop it, or choose another folder."
             ) from error
         with explain_write_errors(path):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         # Closing releases the lock. The file stays: if it were deleted, a third process could

@@ -2,13 +2,15 @@
 
 Python runs signal handlers in the main thread, and only after a call into a library has returned,
 which can take minutes while a vocabulary is learned or a rank waits for a dead one. So a thread
-listens as well, on a pipe to which the interpreter writes every signal.
+listens as well, on a socket to which the interpreter writes every signal. (Not on a pipe: Windows
+cannot wait for one.)
 """
 
 import contextlib
 import os
 import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,9 @@ ends a login session; a closed terminal may cause three."""
 PATIENCE = 3.0
 """Seconds that a command may take to clean up before it is ended."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGHUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""A closed terminal; Windows has no such signal."""
+_HANDLED = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, SIGHUP)))
 
 
 # --- commands ------------------------------------------------------------------------------
@@ -40,12 +44,9 @@ def handle_signals() -> None:
     handles signals with a `GracefulStop` instead.
     """
     _Listener(_end_soon)
-    for number, default in (
-        (signal.SIGTERM, signal.SIG_DFL),
-        (signal.SIGHUP, signal.SIG_DFL),  # ignored under nohup
-        (signal.SIGINT, signal.default_int_handler),
-    ):
-        if signal.getsignal(number) == default:
+    for number in _HANDLED:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        if signal.getsignal(number) == default:  # SIGHUP is ignored under nohup
             signal.signal(number, _raise)
 
 
@@ -112,7 +113,7 @@ class GracefulStop:
     def __enter__(self) -> "GracefulStop":
         self._listener = _Listener(_announce)
         for number in _HANDLED:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            if number != SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._former[number] = signal.signal(number, self._handle)
         return self
 
@@ -139,7 +140,7 @@ class GracefulStop:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
-            if number != signal.SIGHUP and time.monotonic() - self._since > SAME:
+            if number != SIGHUP and time.monotonic() - self._since > SAME:
                 os._exit(128 + number)
             return
         self.requested, self._since = number, time.monotonic()
@@ -154,7 +155,7 @@ def _announce(listener: "_Listener", number: int) -> None:
         os.write(2, text.encode())
     listener.ignore(SAME)
     while second := listener.next():
-        if second != signal.SIGHUP:
+        if second != SIGHUP:
             os._exit(128 + second)
 
 
@@ -169,27 +170,27 @@ class _Listener:
     """
 
     def __init__(self, answer: "Callable[[_Listener, int], None]") -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
-        self._former = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._former = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._listen, args=(answer,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening; the previous listener continues."""
         signal.set_wakeup_fd(self._former)
-        os.close(self._writer)
+        self._writer.close()
         self._thread.join()
 
     def _listen(self, answer: "Callable[[_Listener, int], None]") -> None:
         if number := self.next():
             answer(self, number)
-        os.close(self._reader)
+        self._reader.close()
 
     def next(self, timeout: float | None = None) -> int:
-        """Return the next handled signal; 0 after `timeout` seconds, or if the pipe is closed."""
+        """Return the next handled signal; 0 after `timeout` seconds, or when `close` was called."""
         while select.select([self._reader], [], [], timeout)[0]:
-            data = os.read(self._reader, 1)
+            data = self._reader.recv(1)
             if not data or data[0] in _HANDLED:
                 return data[0] if data else 0
         return 0

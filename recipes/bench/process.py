@@ -150,4 +150,4 @@ def _end(process: "subprocess.Popen[str]", *, kill: bool) -> float:
             os.killpg(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return resident_mb(usage)
+    return resident_mb(usage.ru_maxrss)

@@ -70,7 +70,7 @@ def test_a_file_that_another_process_finishes_meanwhile_is_kept(tmp_path, monkey
         seen.append(how)
         lock(file, how)
 
-    monkeypatch.setattr(output_file.fcntl, "flock", end_first)
+    monkeypatch.setattr(fcntl, "flock", end_first)
     with line_writer(out) as write:
         write("mine")
     assert len(seen) == 2
@@ -83,7 +83,7 @@ def test_a_file_system_without_locks_can_be_written(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(output_file.errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(output_file.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with line_writer(tmp_path / "out") as write:
         write("text")
     assert (tmp_path / "out").read_text() == "text\n"
