@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install -c constraints.txt
 INSTALLED := $(VENV)/installed
 PYTEST := $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 # For tests that spend more time waiting than computing.
@@ -37,8 +38,8 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 
 test-fault: $(INSTALLED) ## provoke every fault the promised number of times
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris \
-	    -c constraints.txt -e '.[fuzz]' || echo "atheris is not available: fuzz targets are skipped"
+	$(PIP) --only-binary atheris --group fuzz || \
+	echo "atheris is not available: fuzz targets are skipped"
 	$(WAITING) tests/faults $(PROPERTIES) --full --table tests/faults/README.md
 
 test-coverage: $(INSTALLED) ## check that tests cover every branch of the critical modules
@@ -48,7 +49,7 @@ test-coverage: $(INSTALLED) ## check that tests cover every branch of the critic
 test-mutation: $(INSTALLED) ## mutate the same modules and list mutants that no test detects
 	@test "$$(id -u)" != 0 || { echo "do not run as root: mutated code may write anywhere" >&2; exit 2; }
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	$(PIP) --group mutation
 	$(BIN)/mutmut run $(MUTANTS)
 	@$(BIN)/mutmut results
 
@@ -66,7 +67,7 @@ bench: $(INSTALLED) ## compare with other toolkits: make bench SYSTEMS="nmt joey
 
 curves: $(INSTALLED) ## plot how time grows: make curves VARIED="length beam" PRECISION=bf16
 	@$(BIN)/python -c 'import matplotlib' 2>/dev/null || \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot]'
+	$(PIP) -e '.[plot]'
 	@$(MAKE) --no-print-directory -f recipes/curves/Makefile PYTHON=$(abspath $(BIN))/python
 
 clean: ## remove the environment and caches, but not runs/ and fetched corpora
@@ -78,5 +79,6 @@ clean: ## remove the environment and caches, but not runs/ and fetched corpora
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV); this takes minutes the first time only"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) --upgrade 'pip>=25.1'  # the first that installs dependency groups
+	$(PIP) -e . --group dev
 	@touch $@

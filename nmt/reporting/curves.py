@@ -142,7 +142,7 @@ def plot(curves: Curves, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError(
-            "drawing needs matplotlib, which is not installed; run: pip install 'nmt[plot]'"
+            "drawing needs matplotlib, which is not installed; run: pip install matplotlib"
         ) from error
 
     figure = Figure(figsize=(8, 8), layout="constrained")

@@ -62,6 +62,6 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error(f"--svg: there is no folder {given.svg.parent}; create it first")
     if importlib.util.find_spec("matplotlib") is None:
         parser.error(
-            "plotting needs matplotlib, which is not installed; run: pip install 'nmt[plot]'"
+            "plotting needs matplotlib, which is not installed; run: pip install matplotlib"
         )
     return Options(**vars(given))

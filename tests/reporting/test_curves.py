@@ -173,7 +173,7 @@ def test_an_unknown_picture_format_is_refused(tmp_path):
 
 def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"run: pip install 'nmt\[plot\]'"):
+    with pytest.raises(UsageError, match=r"run: pip install matplotlib"):
         plot(Curves([], []), tmp_path / "a.svg")
 
 
