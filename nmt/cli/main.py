@@ -5,6 +5,7 @@ nmt, 2 usage or configuration, 3 input data, 4 model or checkpoint, 5 the machin
 141 the reader of the output closed it; 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM, after saving.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -85,7 +86,20 @@ def main() -> None:
         code = run(sys.argv[1:])
     except (KeyboardInterrupt, signals.Terminated):
         code = 130
-    sys.exit(signals.exit_code() or code)
+    if interrupted := signals.exit_code():
+        _leave(interrupted)
+    sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """End the process without the interpreter's shutdown, which a half-imported library can crash.
+
+    Whoever wrote files has cleaned up by now; only the streams hold something.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:
