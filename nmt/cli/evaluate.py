@@ -1,22 +1,23 @@
 """`nmt evaluate`: score translations, and compare two systems."""
 
-import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nmt.cli.lines_out import one_line
-from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.output_file import refuse_to_replace
+from nmt.cli.scored_texts import (
+    Texts,
+    experiment_of,
+    read_test,
+    read_text,
+    test_files_of,
+    translate,
+)
+from nmt.cli.scores_out import Findings, findings_as_json, findings_as_text
 from nmt.errors import UsageError
-
-if TYPE_CHECKING:
-    from nmt.evaluation.by_length import LengthGroup
-    from nmt.evaluation.metrics import Score
-    from nmt.evaluation.significance import Comparison
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +26,26 @@ def evaluate(
     hypothesis: Annotated[
         Path | None, typer.Option(help="Translations to score, detokenized; - for stdin.")
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="Their references, unmodified.")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(help="Their references, unmodified; may be repeated, also with --test."),
+    ] = None,
     run: Annotated[
         list[Path] | None,
         typer.Option(help="Run or model folder to translate with; several form an ensemble."),
     ] = None,
     test: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="SRC REF", help="With --run: text to translate, and its references."),
+        typer.Option(
+            metavar="SRC REF",
+            help="With --run: text to translate, and its references; default: its data.test.",
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("-m", "--metric", help="bleu, chrf, ter, exact or wer; may be repeated."),
+        typer.Option(
+            "-m", "--metric", help="bleu, chrf, chrf++, ter, exact or wer; may be repeated."
+        ),
     ] = None,
     against: Annotated[
         Path | None, typer.Option(help="Translations of another system, for a paired test.")
@@ -59,120 +68,137 @@ def evaluate(
         int, typer.Option(min=0, help="Resamples for confidence intervals; 0 = none.")
     ] = 1000,
     tokenize: Annotated[
-        str, typer.Option(help="Tokenizer of BLEU: 13a, intl, zh, char or none.")
-    ] = "13a",
+        str | None,
+        typer.Option(
+            help="Tokenizer of BLEU: auto (by the script of the references), 13a, intl, zh, char, "
+            "none, ja-mecab, ko-mecab, flores101, flores200, or spm:FILE, a sentencepiece model. "
+            "Default: validation.tokenize of the run, else auto."
+        ),
+    ] = None,
+    lowercase: Annotated[
+        bool, typer.Option("--lowercase", help="Compare without regard to case.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score translations with sacrebleu: BLEU, chrF, TER, exact match, word error rate.
 
-    Give --hypothesis and --reference, or --run and --test SRC REF.
+    Give --hypothesis and --reference, or --run and --test SRC REF. Without --test, a run is scored
+    on the files that its configuration names as data.test.
     """
-    from nmt.evaluation.by_length import score_by_length
-    from nmt.evaluation.metrics import make_metric, require_equal_counts, score, suspicions
-    from nmt.evaluation.significance import DEFAULT_SAMPLES, compare
+    from nmt.evaluation.metrics import make_metric
+    from nmt.evaluation.tokenizers import require_available
 
     metrics = metric or ["bleu"]
     # All arguments and files are checked before anything is translated.
     for name in metrics:
-        make_metric(name, tokenize=tokenize)
+        make_metric(name)
     if source and not by_length:
         raise UsageError("--source is for --by-length; add that, or omit --source")
     if plain and not run:
         raise UsageError("--plain is for --run; add that, or omit --plain")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
-    refuse_to_replace(output, *(test or ()), against, source)
-    other = _read(against) if against else None
-    measured = _read(source) if source else None
-    if run and test and hypothesis is None and reference is None:
-        hypotheses, references = _translate(run, test, output, fast=not plain)
-        names = ("the translation", str(test[1]))
-    elif hypothesis and reference and not run and test is None and output is None:
-        hypotheses, references = _read(hypothesis), _read(reference)
-        names = (str(hypothesis), str(reference))
-    else:
+    if bool(run) == bool(hypothesis) or (not run and (not reference or test or output)):
         raise UsageError(
             "give --hypothesis and --reference, or --run and --test SRC REF (and with --run, "
             "--output to keep the translations)"
         )
-    require_equal_counts(hypotheses, references, names)
-    for suspicion in suspicions(hypotheses, references):
-        log.warning("%s", suspicion)
+    experiment = experiment_of(run[0]) if run else None
+    if run and test is None:
+        test = test_files_of(run[0], experiment)
+    if tokenize is None:
+        tokenize = experiment.validation.tokenize if experiment else "auto"
+    require_available(tokenize)
+    refuse_to_replace(output, *(test or ()), *(reference or ()), against, source)
+    other = read_text(against) if against else None
+    measured = read_text(source) if source else None
+    sources, references = read_test(test, reference or [])
+    if run and sources:
+        hypotheses = translate(run, sources.lines, output, fast=not plain)
+    else:
+        hypotheses = read_text(Path(str(hypothesis)))
+    findings = _score(
+        Texts(hypotheses, references, sources, other, measured),
+        Settings(metrics, tokenize, lowercase, bootstrap),
+        by_length=by_length,
+    )
+    typer.echo(findings_as_json(findings) if as_json else findings_as_text(findings))
 
-    scores = score(hypotheses, references, metrics, bootstrap=bootstrap, tokenize=tokenize)
-    groups = None
+
+@dataclass(frozen=True)
+class Settings:
+    """How texts are compared."""
+
+    metrics: list[str]
+    tokenize: str
+    lowercase: bool
+    bootstrap: int
+
+
+def _score(texts: Texts, settings: Settings, *, by_length: bool) -> Findings:
+    """Return the scores of texts, after warnings about what makes them doubtful."""
+    from nmt.evaluation.by_length import score_by_length
+    from nmt.evaluation.metrics import require_equal_counts, score
+    from nmt.evaluation.significance import DEFAULT_SAMPLES, compare
+    from nmt.evaluation.tokenizers import choose_tokenizer
+
+    first, *more = texts.references
+    hypotheses, others = texts.hypotheses.lines, [each.lines for each in more]
+    metrics, lowercase = settings.metrics, settings.lowercase
+    tokenize = choose_tokenizer(first.lines, settings.tokenize)
+    for each in filter(None, (texts.hypotheses, texts.other)):
+        require_equal_counts(each.lines, first.lines, (each.name, first.name))
+    _warn(texts, replace(settings, tokenize=tokenize))
+    scores = score(
+        hypotheses,
+        first.lines,
+        metrics,
+        more_references=others,
+        bootstrap=settings.bootstrap,
+        tokenize=tokenize,
+        lowercase=lowercase,
+    )
+    groups = comparisons = None
     if by_length:
         groups = score_by_length(
-            hypotheses, references, metrics, measured=measured, tokenize=tokenize
+            hypotheses,
+            first.lines,
+            metrics,
+            more_references=others,
+            measured=texts.measured.lines if texts.measured else None,
+            tokenize=tokenize,
+            lowercase=lowercase,
         )
-    comparisons = None
-    if other is not None:
-        require_equal_counts(other, references, (str(against), names[1]))
+    if texts.other is not None:
         comparisons = compare(
             hypotheses,
-            other,
-            references,
+            texts.other.lines,
+            first.lines,
             metrics,
-            samples=bootstrap or DEFAULT_SAMPLES,
+            more_references=others,
+            samples=settings.bootstrap or DEFAULT_SAMPLES,
             tokenize=tokenize,
+            lowercase=lowercase,
         )
-    show = _as_json if as_json else _as_text
-    typer.echo(show(scores, groups, comparisons, "source" if source else "reference"))
+    return Findings(scores, comparisons, groups, "source" if texts.measured else "reference")
 
 
-def _read(path: Path) -> list[str]:
-    from nmt.text.lines import read_lines
+def _warn(texts: Texts, settings: Settings) -> None:
+    """Name what makes scores doubtful, and what many translations have in common."""
+    from nmt.evaluation.collapse import find_collapse
+    from nmt.evaluation.suspicions import suspicions
 
-    return list(read_lines(path))
-
-
-def _translate(
-    run: Sequence[Path], test: tuple[Path, Path], output: Path | None, *, fast: bool
-) -> tuple[list[str], list[str]]:
-    """Return the translations of a test set and its references."""
-    from nmt.text.lines import read_parallel
-    from nmt.translator import Translator
-
-    pairs = list(read_parallel(*test))
-    translator = Translator.load(run[0] if len(run) == 1 else run, fast=fast)
-    found = (one_line(each.text) for each in translator.translate(source for source, _ in pairs))
-    translations = list(_keep(found, output) if output else found)
-    return translations, [reference for _, reference in pairs]
-
-
-def _keep(lines: Iterable[str], output: Path) -> Iterator[str]:
-    """Yield `lines`, each written to a file, which is opened before the first line is computed."""
-    with line_writer(output) as write:
-        for line in lines:
-            write(line)
-            yield line
-
-
-def _as_text(
-    scores: "Sequence[Score]",
-    groups: "Sequence[LengthGroup] | None",
-    comparisons: "Sequence[Comparison] | None",
-    measured: str,
-) -> str:
-    from nmt.evaluation.by_length import as_table
-
-    blocks = ["\n".join(map(str, scores))]
-    if comparisons is not None:
-        blocks.append("\n".join(map(str, comparisons)))
-    if groups is not None:
-        blocks.append(as_table(groups, measured))
-    return "\n\n".join(blocks)
-
-
-def _as_json(
-    scores: "Sequence[Score]",
-    groups: "Sequence[LengthGroup] | None",
-    comparisons: "Sequence[Comparison] | None",
-    measured: str,
-) -> str:
-    found: dict[str, object] = {"scores": [asdict(score) for score in scores]}
-    if comparisons is not None:
-        found["comparisons"] = [asdict(comparison) for comparison in comparisons]
-    if groups is not None:
-        found["by_length"] = {"measured": measured, "groups": [asdict(group) for group in groups]}
-    return json.dumps(found, ensure_ascii=False, indent=2)
+    first, *more = (each.lines for each in texts.references)
+    for warning in suspicions(
+        texts.hypotheses.lines,
+        first,
+        settings.metrics,
+        more_references=more,
+        tokenize=settings.tokenize,
+        lowercase=settings.lowercase,
+    ):
+        log.warning("%s", warning)
+    sources = texts.sources.lines if texts.sources else None
+    for found in find_collapse(texts.hypotheses.lines, first, sources):
+        advice = "; try `nmt translate --no-repeat-ngram 3`" * (found.kind == "repeats")
+        log.warning("%s%s, far more than of the references%s", found, found.quoted, advice)

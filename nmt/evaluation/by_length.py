@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from nmt.evaluation.metrics import Score, require_equal_counts, score
+from nmt.evaluation.tokenizers import choose_tokenizer, is_spaceless
 from nmt.text.columns import align_columns
 
 EDGES = (5, 10, 15, 20, 30, 40, 60)
-"""Longest sentence of each group, in words; a final group takes the rest."""
+"""Longest sentence of each group, in words or characters; a final group takes the rest."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,13 @@ class LengthGroup:
     """The scores of the lines in a range of lengths."""
 
     shortest: int
-    """In words between spaces."""
+    """In units."""
     longest: int | None
     """None: no limit."""
     lines: int
     scores: tuple[Score, ...]
+    unit: Literal["words", "characters"] = "words"
+    """Words between spaces, or characters of text in a script without such spaces."""
 
     @property
     def name(self) -> str:
@@ -32,9 +36,11 @@ def score_by_length(
     references: Sequence[str],
     metrics: Sequence[str] = ("bleu",),
     *,
+    more_references: Sequence[Sequence[str]] = (),
     measured: Sequence[str] | None = None,
     edges: Sequence[int] = EDGES,
-    tokenize: str = "13a",
+    tokenize: str = "auto",
+    lowercase: bool = False,
 ) -> list[LengthGroup]:
     """Return the scores of each range of lengths; empty ranges are skipped.
 
@@ -42,9 +48,11 @@ def score_by_length(
         hypotheses: detokenized translations.
         references: one reference per line.
         metrics: some of METRICS.
+        more_references: other references of the same lines.
         measured: texts that determine the lengths, such as the source; None = the references.
-        edges: longest sentence of each range, in words.
-        tokenize: one of TOKENIZERS, for BLEU.
+        edges: longest sentence of each range, in words; in characters for text without spaces.
+        tokenize: how BLEU splits text, one of TOKENIZERS or `spm:FILE`; the same in all ranges.
+        lowercase: compare without regard to case.
 
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
@@ -54,7 +62,9 @@ def score_by_length(
     require_equal_counts(
         measured, references, ("the text whose words are counted", "the reference")
     )
-    lengths = [len(line.split()) for line in measured]
+    tokenize = choose_tokenizer(references, tokenize)
+    unit: Literal["words", "characters"] = "characters" if is_spaceless(measured) else "words"
+    lengths = [len(line.split() if unit == "words" else line.strip()) for line in measured]
     groups = []
     starts = [0, *(edge + 1 for edge in edges)]
     for shortest, longest in zip(starts, [*edges, None], strict=True):
@@ -65,16 +75,18 @@ def score_by_length(
                 [hypotheses[row] for row in members],
                 [references[row] for row in members],
                 metrics,
+                more_references=[[other[row] for row in members] for other in more_references],
                 tokenize=tokenize,
+                lowercase=lowercase,
             )
-            groups.append(LengthGroup(shortest, longest, len(members), tuple(scores)))
+            groups.append(LengthGroup(shortest, longest, len(members), tuple(scores), unit))
     return groups
 
 
 def as_table(groups: Sequence[LengthGroup], measured: str = "reference") -> str:
     """Return the groups as a table for people."""
     names = [score.name for score in groups[0].scores]
-    rows = [[f"{measured} words", "lines", *names]]
+    rows = [[f"{measured} {groups[0].unit}", "lines", *names]]
     rows += [
         [group.name, f"{group.lines:,}", *(f"{score.value:.2f}" for score in group.scores)]
         for group in groups

@@ -2,29 +2,22 @@
 
 import logging
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmt.errors import DataError, UsageError
+from nmt.evaluation.tokenizers import choose_tokenizer, make_bleu
 from nmt.text.lines import FloatArray, describe_shift
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
-METRICS = ("bleu", "chrf", "ter", "exact", "wer")
-"""All metrics: three of sacrebleu, exact match, word error rate."""
+METRICS = ("bleu", "chrf", "chrf++", "ter", "exact", "wer")
+"""All metrics: four of sacrebleu, exact match, word error rate."""
 LOWER_IS_BETTER = ("ter", "wer")
-TOKENIZERS = ("13a", "intl", "zh", "char", "none")
-"""How BLEU splits text into words: "13a" for most languages, "zh" for Chinese, "char" for others
-that are written without spaces."""
 
 _MOST_DRAWN = 20_000_000
-_MOST_SHOWN = 5
-_SUSPICIOUS_SHARE = 0.1
-_SPACED_MARK = re.compile(r"\S [.,](?: |$)")
-_PIECE_MARKS = ("@@ ", "▁")
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +38,12 @@ class Score:
     high: float | None = None
     """Upper end of the interval."""
 
+    @property
+    def tokenizer(self) -> str:
+        """How the text was split into words, as the signature says; "" if it does not."""
+        parts = dict(part.split(":", 1) for part in self.signature.split("|"))
+        return parts.get("tok", "")
+
     def __str__(self) -> str:
         interval = "" if self.low is None else f" [{self.low:.1f}, {self.high:.1f}]"
         return f"{self.name} {self.value:.2f}{interval}  {self.signature}"
@@ -55,8 +54,10 @@ def score(
     references: Sequence[str],
     metrics: Sequence[str] = ("bleu",),
     *,
+    more_references: Sequence[Sequence[str]] = (),
     bootstrap: int = 0,
-    tokenize: str = "13a",
+    tokenize: str = "auto",
+    lowercase: bool = False,
 ) -> list[Score]:
     """Return the scores of `hypotheses`, exactly as the `sacrebleu` command computes them.
 
@@ -64,25 +65,41 @@ def score(
         hypotheses: detokenized translations, one per line.
         references: one reference per line, unmodified.
         metrics: some of METRICS.
+        more_references: other references of the same lines.
         bootstrap: resamples for the confidence interval; 0 = none.
-        tokenize: one of TOKENIZERS, for BLEU.
+        tokenize: how BLEU splits text, one of TOKENIZERS or `spm:FILE`; see `choose_tokenizer`.
+        lowercase: compare without regard to case, as TER always does.
 
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
-        UsageError: a metric or tokenizer is unknown.
+        UsageError: a metric or tokenizer is unknown or cannot be used.
     """
-    require_equal_counts(hypotheses, references)
+    for each in (references, *more_references):
+        require_equal_counts(hypotheses, each)
     bootstrap = affordable_resamples(bootstrap, len(references))
-    return [_score(name, hypotheses, references, bootstrap, tokenize) for name in metrics]
+    tokenize = choose_tokenizer(references, tokenize)
+    return [
+        _score(
+            make_metric(name, tokenize=tokenize, lowercase=lowercase),
+            name,
+            hypotheses,
+            [references, *more_references],
+            bootstrap,
+        )
+        for name in metrics
+    ]
 
 
 def _score(
-    name: str, hypotheses: Sequence[str], references: Sequence[str], bootstrap: int, tokenize: str
+    metric: Any,
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    bootstrap: int,
 ) -> Score:
     # The steps of sacrebleu's `corpus_score`, which itself raises a TypeError for chrF (2.6.0): it
     # takes the mean of float32 scores and of the Python floats 0.0 and 100.0.
-    metric: Any = make_metric(name, tokenize=tokenize)
-    statistics = metric._extract_corpus_statistics(hypotheses, [references])
+    statistics = metric._extract_corpus_statistics(hypotheses, references)
     result = metric._aggregate_and_compute(statistics)
     low = high = None
     if bootstrap > 1:
@@ -110,31 +127,38 @@ def _interval(metric: Any, statistics: Any, resamples: int) -> tuple[float, floa
     return float(middle - half_width), float(middle + half_width)
 
 
-def make_metric(name: str, *, tokenize: str = "13a") -> "Metric":
+def make_metric(name: str, *, tokenize: str = "13a", lowercase: bool = False) -> "Metric":
     """Return the sacrebleu metric of this name, with the settings of its command line.
 
+    Args:
+        name: one of METRICS.
+        tokenize: of BLEU, what `choose_tokenizer` returned.
+        lowercase: compare without regard to case, as TER always does.
+
     Raises:
-        UsageError: there is no such metric or tokenizer.
+        UsageError: there is no such metric or tokenizer, or the tokenizer cannot be used.
+        DataError: the file of `spm:FILE` cannot be used.
     """
-    from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
     from nmt.evaluation.word_metrics import ExactMatch, WordErrorRate
 
-    if name not in METRICS:
-        raise UsageError(f'unknown metric "{name}"; known: {", ".join(METRICS)}')
-    if tokenize not in TOKENIZERS:
-        raise UsageError(f'unknown tokenizer "{tokenize}"; known: {", ".join(TOKENIZERS)}')
-    if name == "bleu":  # `force` disables sacrebleu's warning; see `suspicions`
-        return BLEU(tokenize=tokenize, force=True)
-    others: dict[str, type[Metric]] = {
-        "chrf": CHRF,
-        "ter": TER,
-        "exact": ExactMatch,
-        "wer": WordErrorRate,
-    }
-    return others[name]()
+    match name:
+        case "bleu":
+            return make_bleu(tokenize, lowercase=lowercase)
+        case "chrf":
+            return CHRF(lowercase=lowercase)
+        case "chrf++":
+            return CHRF(word_order=2, lowercase=lowercase)
+        case "ter":
+            return TER()
+        case "exact":
+            return ExactMatch(lowercase=lowercase)
+        case "wer":
+            return WordErrorRate(lowercase=lowercase)
+        case _:
+            raise UsageError(f'unknown metric "{name}"; known: {", ".join(METRICS)}')
 
 
 def affordable_resamples(resamples: int, lines: int) -> int:
@@ -172,59 +196,6 @@ def require_equal_counts(
         )
     if not references:
         raise DataError(f"{names[0]} and {names[1]} have no lines to score; name files with text")
-
-
-def suspicions(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Return a sentence for each property that makes a score of these texts doubtful."""
-    found = []
-    empty = [number for number, line in enumerate(references, 1) if not line.strip()]
-    if empty:
-        found.append(f"{len(empty):,} references are empty ({shown_lines(empty)})")
-    for mark in _PIECE_MARKS:
-        hypotheses_have, references_have = (
-            any(mark in line for line in lines) for lines in (hypotheses, references)
-        )
-        if hypotheses_have and not references_have:
-            found.append(f'hypotheses contain "{mark}": join the pieces to words before scoring')
-        elif references_have and not hypotheses_have:
-            found.append(f'references contain "{mark}": use the unmodified references')
-    if _share(_SPACED_MARK, references) > _SUSPICIOUS_SHARE:
-        found.append(
-            'references look tokenized (" ." or " ,"): the score cannot be compared with others; '
-            "use the unmodified references"
-        )
-    elif _share(_SPACED_MARK, hypotheses) > _SUSPICIOUS_SHARE:
-        found.append('hypotheses look tokenized (" ." or " ,"): detokenize them before scoring')
-    for name, change in (("lower", str.lower), ("upper", str.upper)):
-        hypotheses_are, references_are = (
-            all(line == change(line) for line in lines) and any(map(_has_case, lines))
-            for lines in (hypotheses, references)
-        )
-        if hypotheses_are and not references_are:
-            found.append(
-                f"hypotheses are all {name} case, references are not: the score is too low"
-            )
-        elif references_are and not hypotheses_are:
-            found.append(
-                f"references are all {name} case, hypotheses are not: the score cannot be compared "
-                "with others; use the unmodified references"
-            )
-    return found
-
-
-def shown_lines(numbers: Sequence[int]) -> str:
-    """Return `line 7` or `lines 7, 9, 12, 20, 21, ...`."""
-    head = ", ".join(f"{number:,}" for number in numbers[:_MOST_SHOWN])
-    more = ", ..." if len(numbers) > _MOST_SHOWN else ""
-    return f"{'line' if len(numbers) == 1 else 'lines'} {head}{more}"
-
-
-def _share(pattern: re.Pattern[str], lines: Sequence[str]) -> float:
-    return sum(bool(pattern.search(line)) for line in lines) / max(1, len(lines))
-
-
-def _has_case(line: str) -> bool:
-    return line.lower() != line.upper()
 
 
 def _lengths(lines: Sequence[str]) -> FloatArray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nmt.evaluation.metrics import affordable_resamples, make_metric, require_equal_counts
+from nmt.evaluation.tokenizers import choose_tokenizer
 
 DEFAULT_SAMPLES = 1000
 """Default number of resamples."""
@@ -44,8 +45,10 @@ def compare(
     references: Sequence[str],
     metrics: Sequence[str] = ("bleu",),
     *,
+    more_references: Sequence[Sequence[str]] = (),
     samples: int = DEFAULT_SAMPLES,
-    tokenize: str = "13a",
+    tokenize: str = "auto",
+    lowercase: bool = False,
 ) -> list[Comparison]:
     """Compare a system with a baseline by paired bootstrap resampling (Koehn, 2004).
 
@@ -54,22 +57,26 @@ def compare(
         baseline: translations of the baseline.
         references: one reference per line.
         metrics: some of METRICS.
+        more_references: other references of the same lines.
         samples: number of resamples, each of as many lines, drawn with replacement.
-        tokenize: one of TOKENIZERS, for BLEU.
+        tokenize: how BLEU splits text, one of TOKENIZERS or `spm:FILE`.
+        lowercase: compare without regard to case.
 
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
     """
     from sacrebleu.significance import PairedTest
 
-    require_equal_counts(hypotheses, references)
+    for each in (references, *more_references):
+        require_equal_counts(hypotheses, each)
     require_equal_counts(baseline, references, ("the other hypothesis", "the reference"))
+    tokenize = choose_tokenizer(references, tokenize)
     comparisons = []
     for metric in metrics:
         signatures, scores = PairedTest(
             [("baseline", baseline), ("system", hypotheses)],
-            {metric: make_metric(metric, tokenize=tokenize)},
-            [references],
+            {metric: make_metric(metric, tokenize=tokenize, lowercase=lowercase)},
+            [references, *more_references],
             test_type="bs",
             n_samples=affordable_resamples(samples, len(references)),
         )()

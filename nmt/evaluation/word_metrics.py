@@ -11,11 +11,11 @@ from sacrebleu.metrics.base import Metric, Score, Signature
 
 
 class _CaseSignature(Signature):
-    """Lines are compared unchanged."""
+    """Lines are compared unchanged, or in lower case."""
 
     def __init__(self, args: dict[str, Any]) -> None:
         super().__init__(args)
-        self.info.update({"case": "mixed", "tok": "none"})
+        self.info.update({"case": "lc" if args["lowercase"] else "mixed", "tok": "none"})
 
 
 class _RatioMetric(Metric):
@@ -23,6 +23,10 @@ class _RatioMetric(Metric):
 
     _SIGNATURE_TYPE = _CaseSignature
     _NAME: str
+
+    def __init__(self, *, lowercase: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lowercase = lowercase
 
     def _aggregate_and_compute(self, stats: Sequence[Sequence[float]]) -> Score:
         return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])
@@ -32,14 +36,14 @@ class _RatioMetric(Metric):
         return Score(self._NAME, 100.0 * part / whole if whole else 100.0 * min(part, 1.0))
 
     def _preprocess_segment(self, sent: str) -> str:
-        return sent.rstrip()
+        return sent.rstrip().lower() if self.lowercase else sent.rstrip()
 
     def _extract_reference_info(self, refs: Sequence[str]) -> dict[str, Any]:
         return {"references": refs}
 
 
 class ExactMatch(_RatioMetric):
-    """Percentage of lines that equal their reference, trailing white space aside."""
+    """Percentage of lines that equal one of their references, trailing white space aside."""
 
     _NAME = "exact"
 
@@ -50,7 +54,10 @@ class ExactMatch(_RatioMetric):
 
 
 class WordErrorRate(_RatioMetric):
-    """Insertions, deletions and substitutions per 100 words (between spaces) of the reference."""
+    """Insertions, deletions and substitutions per 100 words (between spaces) of the reference.
+
+    Of several references, the one with the lowest rate counts.
+    """
 
     _NAME = "WER"
 
@@ -60,7 +67,8 @@ class WordErrorRate(_RatioMetric):
         words = hypothesis.split()
         references = [reference.split() for reference in ref_kwargs["references"]]
         edits = [(edit_distance(words, reference), len(reference)) for reference in references]
-        return [float(value) for value in min(edits)]
+        best = min(edits, key=lambda edit: edit[0] / max(1, edit[1]))
+        return [float(value) for value in best]
 
 
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from nmt.cli.evaluate import evaluate
-from nmt.errors import DataError, UsageError
+from nmt.errors import DataError, ModelError, UsageError
 from nmt.evaluation.metrics import score
 
 app = typer.Typer()
@@ -44,8 +44,9 @@ RUN = ("--run", "runs/x", "--test", "src", "ref")
 UNCLEAR = (
     (),
     ("--hypothesis", "hyp"),
-    ("--run", "runs/x"),
+    ("--reference", "ref"),
     (*FILES, *RUN),
+    ("--run", "runs/x", "--hypothesis", "hyp"),
     (*FILES, "-o", "kept"),
 )
 TWO_WAYS = (
@@ -204,6 +205,78 @@ def test_a_missing_text_is_found_before_translating(translator):
         assert isinstance(error, DataError)
         assert "none: no such file" in str(error)
     assert translator.loaded is None
+
+
+def write_run(data: str, validation: str = "") -> None:
+    """Write what a run folder with a model has, as far as it is read before translating."""
+    Path("runs/x/model").mkdir(parents=True, exist_ok=True)
+    Path("runs/x/model/config.json").write_text("{}")
+    train = 'train = ["src", "ref"]\nvalid = ["src", "ref"]'
+    Path("runs/x/config.toml").write_text(
+        f'[data]\nsource = "en"\ntarget = "it"\n{train}\n{data}\n[validation]\n{validation}\n'
+    )
+
+
+def test_a_run_is_scored_on_the_test_files_of_its_configuration(translator, caplog):
+    caplog.set_level("INFO")
+    write_run(f'test = ["{Path("src").absolute()}", "{Path("ref").absolute()}"]')
+    result = call("--run", "runs/x")
+    assert result.stdout == call(*FILES).stdout
+    assert f"test files of runs/x: {Path('src').absolute()} {Path('ref').absolute()}" in caplog.text
+
+
+def test_a_run_without_test_files_says_where_to_name_them(translator):
+    write_run("")
+    error = call("--run", "runs/x").exception
+    assert isinstance(error, UsageError)
+    assert str(error) == "runs/x/config.toml: names no data.test; give --test SRC REF"
+    Path("runs/x/config.toml").unlink()
+    assert str(call("--run", "runs/x").exception) == (
+        "runs/x: has no config.toml that names test files; give --test SRC REF"
+    )
+    error = call("--run", "runs/none").exception
+    assert isinstance(error, ModelError)
+    assert str(error).startswith("runs/none: no such folder")
+    assert translator.loaded is None
+
+
+def test_a_run_is_scored_by_its_own_tokenizer_unless_another_is_named(translator):
+    write_run("", 'tokenize = "char"')
+    assert "|tok:char|" in call(*RUN).stdout
+    assert "|tok:intl|" in call(*RUN, "--tokenize", "intl").stdout
+    assert "|tok:13a|" in call(*FILES).stdout
+
+
+def test_several_references_count_together(translator):
+    write("ref2", HYPOTHESES)
+    both = score(HYPOTHESES, REFERENCES, more_references=[HYPOTHESES], bootstrap=1000)
+    assert call(*FILES, "--reference", "ref2").stdout == f"{both[0]}\n"
+    assert call(*RUN, "--reference", "ref2").stdout == f"{both[0]}\n"
+    assert "nrefs:2" in both[0].signature
+
+
+def test_a_reference_with_another_number_of_lines_is_found_before_translating(translator):
+    write("ref2", HYPOTHESES[:2])
+    error = call(*RUN, "--reference", "ref2").exception
+    assert isinstance(error, DataError)
+    assert str(error).startswith("ref2 has 2 lines, ref has 3;")
+    assert translator.loaded is None
+
+
+def test_case_is_ignored_on_request():
+    write("hyp", [line.lower() for line in REFERENCES])
+    metrics = ("-m", "bleu", "-m", "chrf", "-m", "chrf++", "-m", "exact", "-m", "wer")
+    scores = json.loads(call(*FILES, *metrics, "--lowercase", "--json").stdout)["scores"]
+    assert [round(each["value"]) for each in scores] == [100, 100, 100, 100, 0]
+    assert all("case:lc" in each["signature"] for each in scores)
+    assert json.loads(call(*FILES, *metrics, "--json").stdout)["scores"][0]["value"] < 80
+
+
+def test_repeating_translations_are_named_with_the_option_against_it(caplog):
+    write("hyp", ["a man a man a man sleeps a man a man."] * 3)
+    call(*FILES)
+    assert '100 % of the lines repeat themselves ("a man a man a man sleeps' in caplog.text
+    assert "--no-repeat-ngram 3" in caplog.text
 
 
 def test_several_runs_are_an_ensemble(translator):

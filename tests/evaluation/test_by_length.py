@@ -33,6 +33,14 @@ def test_lengths_can_be_taken_from_another_text():
     assert group.name == "31-40"
 
 
+def test_text_without_spaces_is_measured_in_characters():
+    [short, long] = score_by_length(
+        ["我", "我有三个苹果"], ["我", "我有三个苹果"], ["exact"], edges=[3]
+    )
+    assert (short.lines, long.lines) == (1, 1)
+    assert as_table([short, long]).splitlines()[0] == "reference characters  lines   exact"
+
+
 def test_a_length_text_with_another_number_of_lines_is_refused():
     with pytest.raises(DataError, match="the text whose words are counted has 1 lines"):
         score_by_length(["a", "b"], ["a", "b"], measured=["w"])
