@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from nmt.config.bleu import SPM
 from nmt.config.checks import disagreements
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
@@ -66,6 +67,12 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
     if run := experiment.tokenizer.pieces_from:
         absolute = {"pieces_from": _absolute("tokenizer.from", run, base)}
         changes["tokenizer"] = experiment.tokenizer.model_copy(update=absolute)
+    tokenize = experiment.validation.tokenize
+    if tokenize.startswith(SPM):
+        model = _absolute("validation.tokenize", tokenize.removeprefix(SPM), base)
+        changes["validation"] = experiment.validation.model_copy(
+            update={"tokenize": f"{SPM}{model}"}
+        )
     return experiment.model_copy(update=changes)
 
 

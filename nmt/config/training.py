@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from nmt.config import limits
+from nmt.config.bleu import require_tokenizer
 from nmt.config.interval import parse_interval
 from nmt.config.section import SHORT_FORM, Section
 from nmt.errors import ConfigError
@@ -102,7 +103,7 @@ class PlateauScheduleConfig(Section):
     warmup: Warmup = 0
     factor: Factor = 0.5
     patience: int = Field(default=2, ge=1)
-    """Validations without a new best before the rate is reduced."""
+    """Validations without an improvement before the rate is reduced, as `validation.patience`."""
     reload_best: bool = True
     """Return to the best weights and their optimizer state when the rate is reduced."""
 
@@ -199,6 +200,13 @@ Interval = Annotated[
 """A number of updates, or a time such as "90s", "10m", "2h"."""
 
 
+def _require_tokenizer(value: str) -> str:
+    try:
+        return require_tokenizer(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
 class TrainingConfig(Section):
     """How the model is trained."""
 
@@ -263,9 +271,15 @@ class ValidationConfig(Section):
     every: Interval = 1000
     """Updates, or a time, between two validations."""
     metric: Literal["loss", "bleu", "chrf"] = "bleu"
-    """What selects the best checkpoint: loss per token, or a score of detokenized text."""
+    """What selects the best checkpoint: loss per token, or a score of detokenized text. Equal BLEU
+    is decided by chrF, then by the loss; BLEU below 1 is noise and counts as 0."""
+    tokenize: Annotated[str, AfterValidator(_require_tokenizer)] = "auto"
+    """How BLEU splits text into words: "auto" follows the script of the references: "zh", "char"
+    (Japanese, Korean, Thai, ...) or "13a"; else "13a", "intl", "zh", "char", "none", "ja-mecab",
+    "ko-mecab", "flores101", "flores200", or "spm:FILE" with a sentencepiece model."""
     patience: int = Field(default=0, ge=0)
-    """Validations without a new best before training stops; 0 = never."""
+    """Validations without an improvement before training stops; 0 = never. While BLEU is below 1,
+    a lower loss is an improvement as well."""
     beam: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
     """Beam size of the translations; 1 = greedy, fast."""
     max_lines: int = Field(default=0, ge=0)

@@ -19,6 +19,7 @@ from nmt.training.run_folder import METRICS
 Entry = dict[str, Any]
 
 _FORMATS = ("svg", "png", "pdf")
+_TEXTS = ("tokenizer", "collapse")  # no curves are drawn of these fields
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _of_kind(
     kind: str, report: type[UpdateReport | ValidationReport], entries: Sequence[Entry]
 ) -> list[Entry]:
     """Return the entries of one kind, without damaged ones; missing values are None."""
-    names = [field.name for field in fields(report)]
+    names = [field.name for field in fields(report) if field.name not in _TEXTS]
     found = [
         {name: entry.get(name) for name in names} for entry in entries if entry.get("kind") == kind
     ]

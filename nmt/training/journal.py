@@ -85,6 +85,10 @@ class ValidationReport:
     """Whether this is the best validation so far, by the selecting metric."""
     seconds: float
     """Duration of the validation."""
+    tokenizer: str = ""
+    """See `nmt.training.validation.Scores`."""
+    collapse: tuple[str, ...] = ()
+    """See `nmt.training.validation.Scores`."""
 
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""
@@ -92,11 +96,12 @@ class ValidationReport:
         if self.bleu is None:
             parts.append(f"per word {format_perplexity(self.loss_per_word)}")
         else:
-            parts.append(f"BLEU {self.bleu:.1f}")
+            parts.append(f"BLEU {self.bleu:.1f}{name_tokenizer(self.tokenizer)}")
         if self.chrf is not None:
             parts.append(f"chrF {self.chrf:.1f}")
         if self.is_best:
             parts.append("best so far -> saved")
+        parts += self.collapse[:1]
         return "  ".join(parts)
 
 
@@ -283,6 +288,11 @@ def format_perplexity(loss: float) -> str:
     """Return exp(`loss`), short: `30.3`, `1.1e+07`, `inf`."""
     perplexity = math.inf if loss > 700 else math.exp(loss)
     return f"{perplexity:.1f}" if perplexity < 1e6 else f"{perplexity:.1e}"
+
+
+def name_tokenizer(tokenizer: str) -> str:
+    """Return ` (zh)` after a BLEU whose tokenizer is not sacrebleu's default, else nothing."""
+    return f" ({tokenizer})" if tokenizer not in ("", "13a") else ""
 
 
 def format_duration(seconds: float) -> str:

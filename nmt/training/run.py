@@ -34,7 +34,7 @@ from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint, naming, update_of
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
-from nmt.training.journal import Journal
+from nmt.training.journal import Journal, name_tokenizer
 from nmt.training.loop import Ending, train
 from nmt.training.objectives import build_objective
 from nmt.training.optimizer import MovingAverage, build_optimizer
@@ -297,6 +297,7 @@ def describe(run: TrainingRun, checkpoint: Path | None) -> None:
         run.experiment.training.seed,
         resume,
     )
+    run.validator.tell_tokenizer()
 
 
 def conclude(run: TrainingRun, ending: Ending) -> None:
@@ -315,11 +316,14 @@ def conclude(run: TrainingRun, ending: Ending) -> None:
     if state.stopping.best:
         best = state.stopping.best[0]
         logger.info(
-            "best %s %.4g at update %d; next: nmt %s",
+            "best %s%s %.4g at update %d; next: nmt %s",
             config.validation.metric,
+            name_tokenizer(run.validator.tokenize) if config.validation.metric == "bleu" else "",
             best.value,
             best.update,
             f"translate {run.folder}"
             if config.data.has_source
             else f"score {run.folder} --target FILE",
         )
+        if ending != "signal":
+            run.validator.tell_end(best, config.validation)

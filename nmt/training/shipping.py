@@ -62,7 +62,8 @@ def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
         per_word = math.exp(min(scores.loss_per_word, 700.0))
         named["The same per word"] = f"{per_word:.2f}"
     if scores.bleu is not None and scores.chrf is not None:
-        named[f"BLEU on the validation files ({search})"] = f"{scores.bleu:.2f}"
+        split = "" if scores.tokenizer == "13a" else f", tok:{scores.tokenizer}"
+        named[f"BLEU on the validation files ({search}{split})"] = f"{scores.bleu:.2f}"
         named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"
     return named
 
@@ -77,14 +78,14 @@ def ship_average(run: TrainingRun) -> None:
     own = {name: tensor.clone() for name, tensor in weights_of(run.model).items()}
     set_weights(run.model, weights, run.folder)
     scores = run.validator.score(run.model, state.update)
-    value, single = scores.value(config.metric), state.stopping.best[0].value
-    is_better = value < single if config.metric == "loss" else value > single
+    averaged, single = scores.as_best(config.metric, state.update), state.stopping.best[0]
+    is_better = averaged.rank(config.metric) < single.rank(config.metric)
     logger.info(
         "average of %d checkpoints: %s %.4g, the best alone %.4g -> %s",
         len(chosen),
         config.metric,
-        value,
-        single,
+        averaged.value,
+        single.value,
         "shipped" if is_better else "not shipped",
     )
     if is_better:

@@ -29,6 +29,9 @@ UpdateNumber = Annotated[int, Field(ge=0, lt=2**63)]
 RandomState = dict[str, str]
 """State of one process's generators in hexadecimal, by kind of device: "cpu", "cuda"."""
 
+BLEU_NOISE = 1.0
+"""A lower BLEU is decided by a few chance matches, and counts as 0."""
+
 _BYTES = re.compile("([0-9a-f]{2})+")
 
 
@@ -43,51 +46,71 @@ class Best:
     value: float
     """Value of the selecting metric."""
     loss: float = 0.0
-    """Breaks ties between equal values; lower is better."""
+    """Breaks ties between equal values and chrF; lower is better."""
+    chrf: float = 0.0
+    """Breaks ties between equal values; 0 if it was not measured."""
+
+    def rank(self, metric: Metric) -> tuple[float, float, float]:
+        """Return the sort key: the value, then chrF, then the loss; the best is the smallest."""
+        value = self.value
+        if metric == "bleu" and value < BLEU_NOISE:
+            value = 0.0
+        return value if metric == "loss" else -value, -self.chrf, self.loss
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The best validations so far, and the number of validations since the last improvement."""
+    """The best validations so far, and the number of validations since the last improvement.
+
+    BLEU below BLEU_NOISE counts as 0, and equal BLEU is decided by chrF, then by the loss. Until
+    BLEU passes that limit, a lower loss is an improvement as well, so that neither the learning
+    rate nor the end of training depends on the noise of young models.
+    """
 
     best: tuple[Best, ...] = ()
     """The best validations, best first."""
     waited: int = 0
-    """Validations since the last new best."""
+    """Validations since the last improvement."""
+    is_new_best: bool = False
+    """Whether the last validation was better than all before it."""
+    lowest_loss: float | None = None
+    """Lowest loss of all validations; None before the first."""
 
     @property
-    def is_new_best(self) -> bool:
-        """Whether the last validation was better than all before it."""
+    def has_improved(self) -> bool:
+        """Whether the last validation was an improvement."""
         return bool(self.best) and self.waited == 0
 
-    def observe(
-        self, metric: Metric, value: float, *, loss: float, update: int, keep: int
-    ) -> "Stopping":
+    def observe(self, metric: Metric, found: Best, *, keep: int) -> "Stopping":
         """Return the state after a validation.
 
-        Ties are broken by lower loss, since an early model improves while its BLEU is still 0. If
-        the losses are equal, too, the earlier validation ranks higher.
+        Of two that are equal in everything, the earlier one ranks higher.
 
         Args:
             metric: a loss is better when lower, a score when higher.
-            value: the validation's value; NaN is never an improvement.
-            loss: the validation's loss.
-            update: number of updates at the validation.
+            found: the validation; a value of NaN is never an improvement.
             keep: maximum length of the best list.
         """
-
-        def rank(best: Best) -> tuple[float, float]:
-            return best.value if metric == "loss" else -best.value, best.loss
-
-        found = Best(update, value, loss)
-        is_good = not math.isnan(value)
-        is_better = is_good and (not self.best or rank(found) < rank(self.best[0]))
-        others = [best for best in self.best if best.update != update]
-        ranked = sorted([*others, *([found] if is_good else [])], key=rank)
-        return Stopping(best=tuple(ranked[:keep]), waited=0 if is_better else self.waited + 1)
+        is_good = not math.isnan(found.value)
+        is_best = is_good and (not self.best or found.rank(metric) < self.best[0].rank(metric))
+        others = [best for best in self.best if best.update != found.update]
+        ranked = sorted(
+            [*others, *([found] if is_good else [])], key=lambda best: best.rank(metric)
+        )
+        lowest = self.lowest_loss
+        if lowest is None:
+            lowest = min((best.loss for best in self.best), default=math.inf)
+        is_young = metric == "bleu" and bool(ranked) and ranked[0].value < BLEU_NOISE
+        has_improved = is_best or (is_good and is_young and found.loss < lowest)
+        return Stopping(
+            best=tuple(ranked[:keep]),
+            waited=0 if has_improved else self.waited + 1,
+            is_new_best=is_best,
+            lowest_loss=min(lowest, found.loss),
+        )
 
     def should_stop(self, patience: int) -> bool:
-        """Whether `patience` validations (0 = no limit) have passed without a new best."""
+        """Whether `patience` validations (0 = no limit) have passed without an improvement."""
         return 0 < patience <= self.waited
 
 

@@ -5,9 +5,11 @@ with the original references: the score that selects the model is the one users 
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +17,14 @@ import torch
 
 from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
+from nmt.config.training import ValidationConfig
 from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID, PreparationRecord
 from nmt.data.loader import batches_once
+from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
+from nmt.evaluation.suspicions import missing_spaces
+from nmt.evaluation.tokenizers import choose_tokenizer, require_available
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
@@ -28,13 +34,16 @@ from nmt.text.subword import Subword
 from nmt.training.distributed import await_main, broadcast_object
 from nmt.training.journal import ValidationReport
 from nmt.training.objectives import Likelihood, Model, explain_large_batch
+from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.run_folder import DATA, VALIDATIONS
 from nmt.training.schedule import after_validation, should_reload_best
 from nmt.training.shipping import name_scores, ship
 from nmt.training.signals import GracefulStop, Interrupted
-from nmt.training.state import Metric
+from nmt.training.state import Best, Metric, Stopping
 from nmt.training.training_run import TrainingRun, diverged, is_hopeless, require_finite, save
 from nmt.translator import Translator
+
+logger = logging.getLogger("nmt.training")
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,17 @@ class Scores:
     loss_per_word: float
     """Mean negative log-likelihood per target word, in nats: comparable between segmentations.
     Words are separated by spaces; the end of the line counts as one more."""
+    tokenizer: str
+    """How BLEU split the text, as in sacrebleu's signature; "" if nothing was translated."""
+    collapse: tuple[str, ...]
+    """What many translations have in common and few references do, such as "37 % of the lines are
+    the same sentence"; the most frequent first."""
     seconds: float
     """Duration."""
+
+    def as_best(self, metric: Metric, update: int) -> Best:
+        """Return what early stopping compares."""
+        return Best(update, self.value(metric), self.loss, self.chrf or 0.0)
 
     def value(self, metric: Metric) -> float:
         """Return the value of `metric`; NaN if it was not measured."""
@@ -81,20 +99,21 @@ def validate(run: TrainingRun, stop: GracefulStop) -> bool:
         if is_hopeless(scores.loss):
             what = f"the loss on the validation files is {scores.loss:.4g}"
             raise diverged(state.update, what, training)
+        is_first = state.stopping == Stopping()
         state.stopping = state.stopping.observe(
-            config.metric,
-            scores.value(config.metric),
-            loss=scores.loss,
-            update=state.update,
-            keep=training.keep_best,
+            config.metric, scores.as_best(config.metric, state.update), keep=training.keep_best
         )
         is_best = state.stopping.is_new_best
         if is_best and run.world.is_main:
             ship(run, name_scores(scores, config))
-    state.plateau = after_validation(training.schedule, state.plateau, improved=is_best)
+    state.plateau = after_validation(
+        training.schedule, state.plateau, improved=state.stopping.has_improved
+    )
     state.is_reload_due = should_reload_best(training.schedule, state.plateau)
     # Reported before saving: a validation that a checkpoint counts as done is in the metrics.
     run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
+    if is_first and run.world.is_main:
+        run.validator.tell_baseline()
     is_kept = any(best.update == state.update for best in state.stopping.best)
     if is_kept:
         save(run)
@@ -172,15 +191,62 @@ class Validator:
 
             self.rank = ranking(rank_plainly)
         self.texts = _texts_to_translate(experiment, PreparationRecord.load(run / DATA).bad_lines)
+        self.learning_rate = experiment.training.learning_rate
+        self.tokenize = choose_tokenizer(
+            [reference for _, reference in self.texts], experiment.validation.tokenize
+        )
+        require_available(self.tokenize)
+        self.collapse: list[Collapse] = []
+        self.is_collapse_explained = False
 
     def score(self, model: Model, update: int) -> Scores:
         """Score the current weights of `model`, after `update` updates."""
         begin = time.monotonic()
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None
+        self.collapse = []
         if self.texts and not is_hopeless(loss):
-            bleu, chrf = (found.value for found in self._translate_and_score(model, update))
-        return Scores(loss, bleu, chrf, loss * self.pieces_per_word, time.monotonic() - begin)
+            bleu, chrf = self._translate_and_score(model, update)
+        return Scores(
+            loss=loss,
+            bleu=bleu.value if bleu else None,
+            chrf=chrf.value if chrf else None,
+            loss_per_word=loss * self.pieces_per_word,
+            tokenizer=bleu.tokenizer if bleu else "",
+            collapse=tuple(map(str, self.collapse)),
+            seconds=time.monotonic() - begin,
+        )
+
+    @cached_property
+    def copying(self) -> Copying | None:
+        """What copying the source scores; None if nothing is translated."""
+        return Copying.measure(self.texts, self.tokenize) if self.texts else None
+
+    def tell_baseline(self) -> None:
+        """Log what copying the source scores, if that is more than chance."""
+        if self.copying is not None and self.copying.is_remarkable:
+            logger.info("copying the source: %s", self.copying)
+
+    def tell_tokenizer(self) -> None:
+        """Log how BLEU splits the references, and warn if it finds no words."""
+        references = [reference for _, reference in self.texts]
+        if self.texts and self.tokenize != "13a":
+            logger.info("BLEU on the validation files: tokenizer %s", self.tokenize)
+        for warning in missing_spaces(references, ("bleu",), self.tokenize):
+            logger.warning("%s", warning)
+
+    def tell_end(self, best: Best, config: ValidationConfig) -> None:
+        """Warn if the last translations had collapsed, or if copying the source scores more."""
+        if self.collapse:
+            logger.warning(
+                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=True)
+            )
+        if self.copying is not None and self.copying.beats(best, config):
+            logger.warning(
+                "copying the source scores more than the model: %s; it needs more training or "
+                "more text",
+                self.copying,
+            )
 
     def _translate_and_score(self, model: Model, update: int) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
@@ -196,7 +262,13 @@ class Validator:
         hypotheses = [translation.text for translation in translator.translate(sources)]
         folder = make_folder(self.run / VALIDATIONS)
         write_text(folder / f"update-{update:06d}.hyp", "\n".join([*hypotheses, ""]))
-        return score(hypotheses, references, ("bleu", "chrf"))
+        self.collapse = find_collapse(hypotheses, references, sources)
+        if self.collapse and not self.is_collapse_explained:
+            self.is_collapse_explained = True  # once: later lines of the log name it in short
+            logger.warning(
+                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=False)
+            )
+        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
 
 
 def _pieces_per_word(corpus: Corpus) -> float:

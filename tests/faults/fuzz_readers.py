@@ -288,7 +288,7 @@ class Checkpoint(_Summed):
         with naming(self.folder / "state.json"):
             restore_random_states(restored.random_states, World())
         assert TrainingState.from_json(restored.state.to_json()) == restored.state
-        restored.state.stopping.observe("loss", 1.0, loss=1.0, update=2, keep=3)
+        restored.state.stopping.observe("loss", Best(2, 1.0, 1.0), keep=3)
         self._step()
 
 

@@ -33,7 +33,9 @@ def update_report(update=2000, *, loss=3.412, skipped=0, eta=41.0):
     )
 
 
-def validation_report(update=2000, *, bleu=18.3, chrf=44.1, is_best=True):
+def validation_report(
+    update=2000, *, bleu=18.3, chrf=44.1, is_best=True, tokenizer="", collapse=()
+):
     return ValidationReport(
         update,
         loss=math.log(24.8),
@@ -42,6 +44,8 @@ def validation_report(update=2000, *, bleu=18.3, chrf=44.1, is_best=True):
         loss_per_word=math.log(101.2),
         is_best=is_best,
         seconds=2.0,
+        tokenizer=tokenizer,
+        collapse=collapse,
     )
 
 
@@ -56,6 +60,10 @@ def test_report_lines_are_human_readable():
     assert validation_report(bleu=None, chrf=None, is_best=False).line() == (
         "valid   2000  ppl 24.8  per word 101.2"
     )
+    assert validation_report(tokenizer="13a").line() == validation_report().line()
+    assert validation_report(
+        is_best=False, tokenizer="zh", collapse=("37 % of the lines are empty", "other")
+    ).line() == ("valid   2000  ppl 24.8  BLEU 18.3 (zh)  chrF 44.1  37 % of the lines are empty")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
+import json
 import math
 
 import pytest
 
-from nmt.training.state import Best, Stopping
+from nmt.training.state import Best, Stopping, TrainingState
 
 
 def after(metric, values, keep=2):
     state, news = Stopping(), []
     for number, value in enumerate(values, start=1):
-        state = state.observe(metric, value, loss=0.0, update=100 * number, keep=keep)
+        state = state.observe(metric, Best(100 * number, value), keep=keep)
         news.append(state.is_new_best)
     return state, news
 
@@ -26,13 +27,80 @@ def test_a_loss_is_better_when_lower():
     assert state.best == (Best(200, 2.0), Best(300, 2.5))
 
 
+def simulate(history, metric="bleu", keep=3):
+    """Observe (value, chrF, loss) at updates 1, 2, ...; return the states after each."""
+    states = [Stopping()]
+    for update, (value, chrf, loss) in enumerate(history, start=1):
+        found = Best(update, value, loss, chrf)
+        states.append(states[-1].observe(metric, found, keep=keep))
+    return states[1:]
+
+
+def test_equal_bleu_is_decided_by_chrf_and_then_by_the_loss():
+    last = simulate([(20.0, 40.0, 3.0), (20.0, 41.0, 3.5), (20.0, 41.0, 3.2), (20.0, 40.0, 1.0)])[
+        -1
+    ]
+    assert [best.update for best in last.best] == [3, 2, 4]
+
+
+def test_bleu_near_0_does_not_choose_the_best():
+    """Noise decides such BLEU; chrF falls from 17 to 1."""
+    states = simulate([(0.0, 17.0, 5.0), (0.2, 9.0, 4.8), (0.9, 1.0, 4.7)])
+    assert [state.best[0].update for state in states] == [1, 1, 1]
+    assert simulate([(0.3, 10.0, 5.0), (0.1, 12.0, 4.0)])[-1].is_new_best
+
+
+def test_a_falling_loss_improves_a_model_whose_bleu_is_still_near_0():
+    states = simulate([(0.4, 12.0, 5.0), (0.1, 11.0, 4.5), (0.2, 10.0, 4.2), (0.1, 9.0, 4.3)])
+    assert [state.is_new_best for state in states] == [True, False, False, False]
+    assert [state.waited for state in states] == [0, 0, 0, 1]
+
+
+def test_noise_near_0_neither_delays_nor_hastens_the_end():
+    """BLEU jumps up and down; chrF and the loss stand still, so each validation is a wait."""
+    states = simulate([(bleu, 10.0, 5.0) for bleu in (0.0, 0.9, 0.1, 0.95, 0.3)])
+    assert [state.waited for state in states] == [0, 1, 2, 3, 4]
+
+
+def test_above_noise_only_bleu_counts():
+    states = simulate([(0.5, 20.0, 5.0), (1.2, 18.0, 4.0), (1.1, 30.0, 3.0), (0.2, 40.0, 2.0)])
+    assert [state.is_new_best for state in states] == [True, True, False, False]
+    assert states[-1].waited == 2
+
+
+def test_other_metrics_are_compared_from_0_on():
+    states = simulate([(0.5, 0.5, 5.0), (0.6, 0.6, 6.0), (0.55, 0.55, 1.0)], metric="chrf")
+    assert [state.waited for state in states] == [0, 0, 1]
+
+
+def test_a_state_without_the_newer_fields_is_restored_and_goes_on():
+    older = TrainingState(stopping=Stopping((Best(5, 0.2, 4.0),), waited=1)).to_json()
+    for name in ("is_new_best", "lowest_loss"):
+        del older["stopping"][name]
+    del older["stopping"]["best"][0]["chrf"]
+    state = TrainingState.from_json(older).stopping
+    assert state.observe("bleu", Best(6, 0.1, 4.1), keep=1).waited == 2
+    assert state.observe("bleu", Best(6, 0.1, 3.9), keep=1).waited == 0
+
+
+def test_a_saved_state_decides_as_the_one_that_went_on():
+    history = [(0.4, 12.0, 5.0), (0.1, 11.0, 4.5), (2.0, 10.0, 4.8), (1.9, 9.0, 4.3)]
+    states = simulate(history)
+    saved = TrainingState(stopping=states[1]).to_json()
+    state = TrainingState.from_json(json.loads(json.dumps(saved))).stopping
+    for update, (value, chrf, loss) in enumerate(history[2:], start=3):
+        state = state.observe("bleu", Best(update, value, loss, chrf), keep=3)
+    assert state == states[-1]
+
+
 def test_equal_scores_are_ranked_by_their_loss():
     """As in the first thousand updates, when BLEU is still 0."""
     state = Stopping()
     for number, loss in enumerate([5.0, 4.0, 6.0], start=1):
-        state = state.observe("bleu", 0.0, loss=loss, update=number, keep=3)
+        state = state.observe("bleu", Best(number, 0.0, loss), keep=3)
     assert [best.update for best in state.best] == [2, 1, 3]
     assert state.waited == 1
+    assert not state.is_new_best
 
 
 def test_nan_is_never_the_best():
@@ -49,5 +117,5 @@ def test_training_stops_after_its_patience(patience, stops):
 
 def test_a_repeated_validation_takes_one_place_in_the_list():
     state, _ = after("bleu", [10.0])
-    state = state.observe("bleu", 11.0, loss=0.0, update=100, keep=3)
+    state = state.observe("bleu", Best(100, 11.0), keep=3)
     assert state.best == (Best(100, 11.0),)

@@ -1,0 +1,44 @@
+"""Remarks on validation name the fault, its share and the remedy."""
+
+import pytest
+
+from nmt.config.training import ValidationConfig
+from nmt.evaluation.collapse import Collapse
+from nmt.training.remarks import Copying, explain_collapse
+from nmt.training.state import Best
+
+
+def test_a_collapse_is_excused_while_the_model_is_young_and_not_at_the_end():
+    found = Collapse("same", 0.37, "il il il il")
+    assert explain_collapse(found, 0.1, has_ended=False) == (
+        '37 % of the lines are the same sentence ("il il il il"), as of many young models; if that '
+        "stays so, lower training.learning_rate (now 0.1)"
+    )
+    assert explain_collapse(found, 0.1, has_ended=True) == (
+        'at the last validation, 37 % of the lines are the same sentence ("il il il il"): '
+        "lower training.learning_rate (now 0.1)"
+    )
+
+
+def test_copies_have_another_remedy():
+    said = explain_collapse(Collapse("copies", 0.5, "A"), 0.1, has_ended=True)
+    assert "data.drop_copies" in said
+    assert "learning_rate" not in said
+
+
+def test_copying_is_scored_as_translations_are():
+    related = [("Anna kommt aus Rom nach Wien.", "Anna kommt uit Rom nach Wien.")] * 3
+    copying = Copying.measure(related, "13a")
+    assert copying.is_remarkable
+    assert str(copying) == f"BLEU {copying.bleu:.1f}, chrF {copying.chrf:.1f}"
+    assert not Copying.measure([("A cat.", "Un gatto.")], "13a").is_remarkable
+    assert "(zh)" in str(Copying.measure([("我有三个苹果", "我有三个梨子")], "zh"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "beats"),
+    [("bleu", 20.0, True), ("bleu", 21.0, False), ("chrf", 50.0, True), ("loss", 3.0, False)],
+)
+def test_copying_is_compared_with_the_best_model_by_its_metric(metric, value, beats):
+    config = ValidationConfig(metric=metric)
+    assert Copying(20.9, 55.9, "13a").beats(Best(1, value), config) is beats
