@@ -10,6 +10,7 @@ import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
 from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.repetition import watch_repetition
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
@@ -96,7 +97,7 @@ def translate(
         prompt=_is_pipe(input),
     )
     with line_writer(output) as write:
-        for number, translation in enumerate(translations):
+        for number, translation in enumerate(watch_repetition(translations, options)):
             if format == "jsonl":
                 write(as_json(number, translation))
             elif format == "nbest":
