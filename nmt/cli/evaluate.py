@@ -200,5 +200,7 @@ def _warn(texts: Texts, settings: Settings) -> None:
         log.warning("%s", warning)
     sources = texts.sources.lines if texts.sources else None
     for found in find_collapse(texts.hypotheses.lines, first, sources):
-        advice = "; try `nmt translate --no-repeat-ngram 3`" * (found.kind == "repeats")
+        advice = "; try `nmt translate --no-repeat-ngram 3`, or train longer" * (
+            found.kind == "repeats"
+        )
         log.warning("%s%s, far more than of the references%s", found, found.quoted, advice)

@@ -31,7 +31,7 @@ def watch_repetition(
             repeating += not repeats_itself(translation.source)
     if repeating >= max(_FEWEST_LINES, _SHARE * lines):
         log.warning(
-            "%s of %s translations repeat themselves; try --no-repeat-ngram 3",
+            "%s of %s translations repeat themselves; try --no-repeat-ngram 3, or train longer",
             f"{repeating:,}",
             f"{lines:,}",
         )

@@ -145,9 +145,9 @@ def missing_spaces(references: Sequence[str], metrics: Sequence[str], tokenize: 
     if not concerned or not hardly_any:
         return []
     return [
-        f"references hardly have spaces ({spaces:,} for {letters:,} letters), but "
-        f"{' and '.join(concerned)} count words between spaces: the score says little; use BLEU "
-        "with --tokenize char (Chinese: zh), or -m chrf"
+        f"references hardly have spaces ({spaces:,} for {letters:,} letters), which separate the "
+        f"words of {' and '.join(concerned)}: such scores say little; use BLEU with the tokenizer "
+        "char (zh for Chinese), or chrF"
     ]
 
 

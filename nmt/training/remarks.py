@@ -18,7 +18,9 @@ def explain_collapse(collapse: Collapse, learning_rate: float, *, has_ended: boo
         learning_rate: `training.learning_rate`.
         has_ended: whether training has ended; until then, a young model is excused.
     """
-    remedy = f"lower training.learning_rate (now {learning_rate:g})"
+    remedy = (
+        f"lower training.learning_rate (now {learning_rate:g}), or train longer if the loss falls"
+    )
     if collapse.kind == "copies":
         remedy = (
             "look for copies in the training files by `nmt check`, and leave them out: "
@@ -26,7 +28,7 @@ def explain_collapse(collapse: Collapse, learning_rate: float, *, has_ended: boo
         )
     if has_ended:
         return f"at the last validation, {collapse}{collapse.quoted}: {remedy}"
-    return f"{collapse}{collapse.quoted}, as of many young models; if that stays so, {remedy}"
+    return f"{collapse}{collapse.quoted}, as of many young models; if this persists, {remedy}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def watch(lines, **options):
 
 def test_repetition_is_counted_and_its_remedy_named_once(caplog):
     watch([Line("a", LOOP)] * 3 + [Line("a", "b")] * 20)
-    assert caplog.messages == ["3 of 23 translations repeat themselves; try --no-repeat-ngram 3"]
+    assert caplog.messages == [
+        "3 of 23 translations repeat themselves; try --no-repeat-ngram 3, or train longer"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class TestMissingSpaces:
         for metric, name in (("bleu", "BLEU with the tokenizer 13a"), ("wer", "WER")):
             [found] = missing_spaces([text] * 3, [metric], "13a")
             assert "hardly have spaces" in found
-            assert f"but {name} count" in found
+            assert f"the words of {name}: such scores say little" in found
         assert missing_spaces([text] * 3, ["bleu", "chrf"], "char") == []
 
     def test_text_that_was_cut_into_words_has_spaces(self):
