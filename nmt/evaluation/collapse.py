@@ -38,7 +38,9 @@ class Collapse:
     @property
     def quoted(self) -> str:
         """The example in brackets, shortened; "" if it is empty."""
-        text = self.example if len(self.example) <= _SHOWN else f"{self.example[:_SHOWN]}..."
+        text = self.example.strip()
+        if len(text) > _SHOWN:
+            text = f"{text[:_SHOWN]}..."
         return f' ("{text}")' if text else ""
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from text_commands import built_once, nmt
 
-from nmt.evaluation.metrics import METRICS, TOKENIZERS, score
+from nmt.evaluation.metrics import METRICS, score
 
 TOY = Path(__file__).parents[2] / "data" / "toy"
 LINES = {
     language: (TOY / f"test.{language}").read_text(encoding="utf-8").split("\n")[:-1]
     for language in ("en", "it")
 }
+TOKENIZERS = ("13a", "intl", "zh", "char", "none")
 PUNCTUATION = re.compile(r"([.,;:!?])")
 
 
