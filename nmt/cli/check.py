@@ -1,12 +1,31 @@
 """`nmt check`: examine a parallel corpus."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from nmt.errors import DataError
+from nmt.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from nmt.data.report import Copying, Report
+
+
+class CheckCommand(TyperCommand):
+    """Refuses a second --against, of which typer would take the last in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line.
+
+        Raises:
+            UsageError: --against is given twice.
+        """
+        if args.count("--against") > 1:
+            raise UsageError("--against: give one test set; run nmt check again for another.")
+        return super().parse_args(ctx, args)
 
 
 def check(
@@ -20,15 +39,39 @@ def check(
 ) -> None:
     """Report everything unusual in a parallel corpus; exit code 3 if something must be fixed.
 
-    Finds unequal line counts, bad UTF-8, carriage returns, control characters, empty, long and
-    repeated lines, unlikely length ratios, copies, and test sentences in the corpus.
+    Finds unequal line counts, text that is damaged, tokenized or marked up, characters that cannot
+    be seen, other scripts, empty, long, copied and repeated lines, lengths and numbers that do not
+    agree, and test sentences in the corpus. Also scores the source as its own translation.
     """
     from nmt.data.check import check as examine
 
     report = examine(source, target, against=against)
+    report = replace(report, copying=_score_copying(report, against or (source, target)))
     if as_json:
         typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     else:
         typer.echo(report.to_text())
     if report.is_serious:
         raise typer.Exit(DataError.exit_code)
+
+
+def _score_copying(report: "Report", files: tuple[Path, Path]) -> "Copying | None":
+    """Score the source of the sample as its own translation; None if the scripts differ."""
+    from nmt.data.report import Copying
+    from nmt.evaluation.metrics import score
+    from nmt.text.scripts import SPACELESS, main_script
+
+    sources = [source for source, _ in report.sample]
+    targets = [target for _, target in report.sample]
+    script = main_script(targets)
+    if script is None or main_script(sources) != script:
+        return None
+    tokenize = "char" if script in SPACELESS else "13a"
+    bleu, chrf = score(sources, targets, ("bleu", "chrf"), tokenize=tokenize)
+    return Copying(
+        where=" + ".join(map(str, files)),
+        lines=len(targets),
+        bleu=bleu.value,
+        chrf=chrf.value,
+        signature=bleu.signature,
+    )

@@ -17,7 +17,7 @@ import typer
 from nmt import __version__
 from nmt.cli.average import average
 from nmt.cli.bench import bench
-from nmt.cli.check import check
+from nmt.cli.check import CheckCommand, check
 from nmt.cli.console import LogFormat, complain, configure_log, discard_output, prepare_streams
 from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
@@ -47,8 +47,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (init, check, prepare, tokenize, train, translate, score, evaluate, show, average, bench)
+OWN_PARSERS = {check: CheckCommand, translate: SearchCommand}
 for command in COMMANDS:
-    app.command(cls=SearchCommand if command is translate else None)(command)
+    app.command(cls=OWN_PARSERS.get(command))(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,50 +1,77 @@
 """Examine the text files of a parallel corpus and report everything unusual about them.
 
-A damaged line is reported and the next one is read. No text is kept, only 24 bytes per pair, so
-that a corpus need not fit into memory.
+A damaged line is reported and the next one is read. Of the corpus, only examples, a sample and 8
+bytes per pair are kept, so that it need not fit into memory; a test set must.
+
+Tables say what is looked for: `LINE_CHECKS`, `PAIR_CHECKS` and, for what is decided before a line
+is text or needs no pattern, `RECORD_CHECKS` below.
 """
 
-import re
 import unicodedata
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nmt.data.report import FileFacts, Finding, Level, Report, Tally
+from nmt.data.line_checks import LINE_CHECKS, LONG_LINE
+from nmt.data.overlap import Overlap
+from nmt.data.pair_checks import PAIR_CHECKS
+from nmt.data.report import Check, FileFacts, Finding, Report, Tally
+from nmt.data.sample import Sample
+from nmt.data.side_checks import SideStatistics
 from nmt.errors import DataError
-from nmt.text.filters import digest, digest_of
+from nmt.paths import is_stream
+from nmt.text.excerpt import excerpt
+from nmt.text.filters import digest
 from nmt.text.lines import read_parallel, read_records
+from nmt.text.normalize import Normalizer
 
-LONG_LINE = 4192
-"""Bytes; far longer than a sentence."""
-RATIO = 9.0
-"""Of the characters of the longer side to those of the shorter."""
-
-_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-
-_LINE_FINDINGS: dict[str, tuple[Level, str]] = {
-    "not-utf8": ("fault", "not UTF-8; convert the file, or repair or delete these"),
-    "nul": ("fault", "with a NUL byte; repair or delete these"),
-    "replacement": ("warning", "with U+FFFD, left by a faulty conversion; repair or delete these"),
-    "control": ("warning", "with control characters or Unicode line ends; delete those characters"),
-    "lone-cr": ("warning", "with a carriage return inside; some tools see two lines there"),
-    "crlf": ("note", "ending in CR LF; the CR is dropped when reading"),
-    "bom": ("note", "starting with a byte order mark; it is dropped when reading"),
-    "empty": ("warning", "empty; their pairs are dropped"),
-    "long": ("warning", f"longer than {LONG_LINE:,} bytes; perhaps sentences that were not split"),
-    "not-nfc": ("note", 'not in Unicode NFC; normalization.unicode = "nfc" converts them'),
-}
-_PAIR_FINDINGS: dict[str, tuple[Level, str]] = {
-    "half-empty": ("warning", "empty on one side only; perhaps the files are shifted"),
-    "ratio": ("warning", f"over {RATIO:g} times as long on one side; perhaps not translations"),
-    "copy": ("warning", "the same on both sides; data.drop_copies leaves them out"),
-}
+RECORD_CHECKS = (
+    Check(
+        name="not-utf8",
+        level="fault",
+        message="not UTF-8",
+        remedy="convert the file, for example with iconv -f latin1 -t utf-8, or repair these",
+        lists_places=True,
+    ),
+    Check(
+        name="crlf",
+        level="note",
+        message="ending in CR LF; the CR is dropped when reading",
+    ),
+    Check(
+        name="bom",
+        level="note",
+        message="starting with a byte order mark; it is dropped when reading",
+    ),
+    Check(
+        name="empty",
+        level="warning",
+        message="empty; their pairs are dropped",
+        remedy="nothing if both sides are empty; else compare the lines around them",
+    ),
+    Check(
+        name="long",
+        level="warning",
+        message=f"longer than {LONG_LINE:,} bytes; perhaps sentences that were not split",
+        remedy="split them on both sides; data.max_length leaves them out",
+    ),
+    Check(
+        name="not-nfc",
+        level="note",
+        message='not in Unicode NFC; normalization.unicode = "nfc" converts them',
+    ),
+)
+_DUPLICATE = Check(
+    name="duplicate",
+    level="note",
+    message="repeating an earlier pair; data.drop_duplicates leaves them out of training",
+)
+_normalize = Normalizer().normalize
 
 
 def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = None) -> Report:
@@ -58,14 +85,22 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
     Raises:
         DataError: a file cannot be opened.
     """
-    train = _Corpus(source, target)
-    findings = [*train.findings()]
-    files = [*train.facts()]
-    if against is not None:
-        test = _Corpus(*against)
-        files += test.facts()
-        findings += [*test.findings(), *_leaks(train, test)]
-    return Report(tuple(files), tuple(findings))
+    overlap = Overlap()
+    test = None if against is None else _Corpus(*against, visit=overlap.add)
+    train = _Corpus(source, target, visit=None if test is None else overlap.meet)
+    if test is None:
+        return Report(train.facts(), (*train.findings(),), sample=train.sample.pairs)
+    leaks = overlap.findings(
+        test.where,
+        train.where,
+        test_files=(str(test.source.path), str(test.target.path)),
+        train_files=(str(train.source.path), str(train.target.path)),
+    )
+    return Report(
+        (*train.facts(), *test.facts()),
+        (*train.findings(), *test.findings(), *leaks),
+        sample=test.sample.pairs,
+    )
 
 
 @dataclass
@@ -80,21 +115,24 @@ class _Side:
     """Words and number of the longest line."""
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     first_bad_byte: str = ""
-    digests: "array[int]" = field(default_factory=lambda: array("Q"))
+    statistics: SideStatistics = field(default_factory=SideStatistics)
 
     def read(self) -> Iterator[str]:
         """Yield each line without white space at its ends, and count what is unusual."""
         for number, record in enumerate(read_records(self.path), 1):
-            text = self._examine(number, record.removesuffix(b"\n"))
+            text = self._decode(number, record.removesuffix(b"\n"))
+            self._examine(number, text.strip(" "))
+            text = text.strip()
             words = len(text.split())
             self.lines = number
             self.words += words
             self.characters += len(text)
             self.longest = max(self.longest, (words, -number))
-            self.digests.append(digest_of(_plain(text)))
+            self.statistics.add(number, text)
             yield text
 
-    def _examine(self, number: int, record: bytes) -> str:
+    def _decode(self, number: int, record: bytes) -> str:
+        """Return the text of a record, and count what is seen before it is decoded."""
         if record.endswith(b"\r"):
             self.tallies["crlf"].add(number)
             record = record[:-1]
@@ -102,29 +140,29 @@ class _Side:
             self.tallies["bom"].add(number)
             record = record[3:]
         if len(record) > LONG_LINE:
-            self.tallies["long"].add(number)
+            self.tallies["long"].add(number, record[:LONG_LINE].decode(errors="ignore"))
         try:
-            text = record.decode()
+            return record.decode()
         except UnicodeDecodeError as error:
-            text = record.decode(errors="replace")
-            self.tallies["not-utf8"].add(number)
+            text = record.decode(errors="backslashreplace")
+            start = len(record[: error.start].decode())
+            self.tallies["not-utf8"].add(number, text, (start, start + len("\\xff")))
             self.first_bad_byte = self.first_bad_byte or (
-                f"first {self.path}:{number}: byte {error.start + 1} is 0x{record[error.start]:02x}"
+                f"; first {self.path}:{number}: byte {error.start + 1} is "
+                f"0x{record[error.start]:02x}"
             )
-        else:
-            if "\ufffd" in text:
-                self.tallies["replacement"].add(number)
-        odd = {
-            "nul": "\0" in text,
-            "lone-cr": "\r" in text,
-            "control": _CONTROL.search(text) is not None,
-            "empty": not text.strip(),
-            "not-nfc": not unicodedata.is_normalized("NFC", text),
-        }
-        for name, is_odd in odd.items():
-            if is_odd:
-                self.tallies[name].add(number)
-        return text.strip()
+            return text
+
+    def _examine(self, number: int, text: str) -> None:
+        if not text.strip():
+            self.tallies["empty"].add(number)
+            text = text.strip(" \t")  # other white space is a control character
+        is_ascii = text.isascii()
+        for check in LINE_CHECKS:
+            if (check.in_ascii or not is_ascii) and (place := check.find(text)):
+                self.tallies[check.name].add(number, text, place.span())
+        if not is_ascii and not unicodedata.is_normalized("NFC", text):
+            self.tallies["not-nfc"].add(number)
 
     def facts(self) -> FileFacts:
         return FileFacts(
@@ -137,20 +175,35 @@ class _Side:
         )
 
     def findings(self) -> Iterator[Finding]:
-        for name, (level, message) in _LINE_FINDINGS.items():
-            if name in self.tallies:
-                extra = f"; {self.first_bad_byte}" if name == "not-utf8" else ""
-                yield _finding(level, name, str(self.path), self.tallies[name], message + extra)
+        for check in (*RECORD_CHECKS, *LINE_CHECKS):
+            extra = self.first_bad_byte if check.name == "not-utf8" else ""
+            tally = self.tallies.get(check.name, Tally())
+            yield from check.findings(str(self.path), tally, self.lines, extra=extra)
+        yield from self.statistics.findings(
+            self.path, lines=self.lines, words=self.words, characters=self.characters
+        )
 
 
 class _Corpus:
-    """Both sides of a corpus, examined."""
+    """Both sides of a corpus, examined.
 
-    def __init__(self, source: Path, target: Path) -> None:
+    Args:
+        source: text file.
+        target: its translation, line by line.
+        visit: called with the number of each pair and its two lines, normalised; None = nothing.
+    """
+
+    def __init__(
+        self, source: Path, target: Path, *, visit: Callable[[int, str, str], None] | None
+    ):
         self.source, self.target = _Side(source), _Side(target)
         self.where = f"{source} + {target}"
-        self.tallies: dict[str, Tally] = defaultdict(Tally)
-        self.pair_digests = array("Q")
+        self.sample = Sample()
+        self._visit = visit
+        self._pairs = 0
+        self._tallies: dict[str, Tally] = defaultdict(Tally)
+        self._looked_at: Counter[str] = Counter()
+        self._digests = array("Q")
         for number, (left, right) in enumerate(
             zip_longest(self.source.read(), self.target.read()), 1
         ):
@@ -158,16 +211,21 @@ class _Corpus:
                 self._examine(number, left, right)
 
     def _examine(self, number: int, left: str, right: str) -> None:
-        self.pair_digests.append(digest(_plain(left), _plain(right)))
-        if bool(left) != bool(right):
-            self.tallies["half-empty"].add(number)
-        elif left and left == right:
-            self.tallies["copy"].add(number)
-        elif left and max(len(left), len(right)) > RATIO * min(len(left), len(right)):
-            self.tallies["ratio"].add(number)
+        self._pairs = number
+        self.sample.add(number, left, right)
+        for check in PAIR_CHECKS:
+            if check.among(left, right):
+                self._looked_at[check.name] += 1
+                what = check.find(left, right)
+                if what is not None:
+                    self._tallies[check.name].add_pair(number, left, right, what)
+        left, right = _normalize(left), _normalize(right)
+        self._digests.append(digest(left, right))
+        if self._visit is not None:
+            self._visit(number, left, right)
 
-    def facts(self) -> list[FileFacts]:
-        return [self.source.facts(), self.target.facts()]
+    def facts(self) -> tuple[FileFacts, FileFacts]:
+        return self.source.facts(), self.target.facts()
 
     def findings(self) -> Iterator[Finding]:
         yield from self.source.findings()
@@ -176,10 +234,10 @@ class _Corpus:
             count = abs(self.source.lines - self.target.lines)
             yield Finding("fault", "unequal", self.where, count, self._unequal())
         if not self.source.lines or not self.target.lines:
-            yield Finding("fault", "no-lines", self.where, 0, "no lines at all on one side")
-        for name, (level, message) in _PAIR_FINDINGS.items():
-            if name in self.tallies:
-                yield _finding(level, name, self.where, self.tallies[name], message)
+            yield Finding("fault", "no-lines", self.where, 0, self._no_lines())
+        for check in PAIR_CHECKS:
+            tally = self._tallies.get(check.name, Tally())
+            yield from check.findings(self.where, tally, self._looked_at[check.name])
         yield from self._duplicates()
 
     def _unequal(self) -> str:
@@ -190,64 +248,24 @@ class _Corpus:
             return str(error)
         return "not as many lines on both sides"
 
+    def _no_lines(self) -> str:
+        empty = [str(side.path) for side in (self.source, self.target) if not side.lines]
+        return f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
+
     def _duplicates(self) -> Iterator[Finding]:
-        digests = _as_numpy(self.pair_digests)
+        digests = np.array(self._digests, dtype=np.uint64)
         _, first = np.unique(digests, return_index=True)
-        is_repeated = np.ones(len(digests), dtype=bool)
+        is_repeated = digests != digest("", "")
         is_repeated[first] = False
-        yield from _from_mask(
-            "note",
-            "duplicate",
-            self.where,
-            is_repeated,
-            "repeating an earlier pair; data.drop_duplicates leaves them out",
-        )
+        repeated = np.flatnonzero(is_repeated) + 1
+        tally = Tally(len(repeated), repeated[:5].tolist())
+        if tally.count:
+            tally.example = excerpt(_line(self.source.path, tally.first[0]))
+        yield from _DUPLICATE.findings(self.where, tally, self._pairs)
 
 
-def _leaks(train: _Corpus, test: _Corpus) -> Iterator[Finding]:
-    """Find test pairs, test sources and test targets inside the training corpus."""
-    is_leak = _known(test.pair_digests, train.pair_digests)
-    message = f"also in {train.where}, on both sides: scores would be too good; delete them there"
-    yield from _from_mask("fault", "test-in-train", test.where, is_leak, message)
-    for name, tested, trained in (
-        ("test-source-in-train", test.source, train.source),
-        ("test-target-in-train", test.target, train.target),
-    ):
-        is_known = _known(tested.digests, trained.digests)
-        is_known[: len(is_leak)] &= ~is_leak[: len(is_known)]
-        message = f"also in {trained.path}, in another pair"
-        yield from _from_mask("note", name, str(tested.path), is_known, message)
-
-
-def _from_mask(
-    level: Level, name: str, where: str, mask: NDArray[np.bool_], message: str
-) -> Iterator[Finding]:
-    """Yield a finding about the lines where `mask` is True, if any."""
-    tally = Tally()
-    for row in np.flatnonzero(mask):
-        tally.add(int(row) + 1)
-    if tally.count:
-        yield _finding(level, name, where, tally, message)
-
-
-def _finding(level: Level, name: str, where: str, tally: Tally, message: str) -> Finding:
-    return Finding(level, name, where, tally.count, message, tuple(tally.first))
-
-
-def _plain(text: str) -> str:
-    """Normalise white space."""
-    return " ".join(text.split())
-
-
-_EMPTY = (digest_of(""), digest("", ""))
-"""Digests of an empty line and of a pair of empty lines, which are no leak."""
-
-
-def _known(tested: "array[int]", trained: "array[int]") -> NDArray[np.bool_]:
-    """Whether each test text is among the training texts, [tested]."""
-    mine = _as_numpy(tested)
-    return np.isin(mine, _as_numpy(trained)) & ~np.isin(mine, _EMPTY)
-
-
-def _as_numpy(digests: "array[int]") -> NDArray[np.uint64]:
-    return np.frombuffer(digests, dtype=np.uint64) if digests else np.empty(0, dtype=np.uint64)
+def _line(path: Path, number: int) -> str:
+    """Return a line of a file; "" if it can be read only once."""
+    if is_stream(path):
+        return ""
+    return next(islice(read_records(path), number - 1, None)).decode(errors="replace").strip()

@@ -1,11 +1,13 @@
 """`nmt check` reads past every fault and reports them all."""
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
 from nmt.data.check import check
+from nmt.data.sample import Sample
 from nmt.errors import DataError
 
 
@@ -69,10 +71,13 @@ def test_bad_bytes_are_all_counted_and_the_first_is_located(write):
     source = write("a.en", b"ok\nab\xff\n\xfe\nok\n")
     report = check(source, write("a.it", "a\nb\nc\nd\n"))
     [finding] = report.findings
-    assert str(finding) == (
-        "fault    a.en: 2 lines (2, 3) not UTF-8; convert the file, or repair or delete these; "
-        "first a.en:2: byte 3 is 0xff"
-    )
+    assert str(finding).splitlines() == [
+        "fault    a.en: 2 of 4 lines (2, 3) not UTF-8; first a.en:2: byte 3 is 0xff",
+        r"         most often: \xff in 1, \xfe in 1",
+        r"         line 2: ab\xff",
+        "         fix: convert the file, for example with iconv -f latin1 -t utf-8, or repair "
+        "these",
+    ]
 
 
 def test_a_byte_order_mark_is_noted_and_not_a_control_character(write):
@@ -112,6 +117,157 @@ def test_pairs_that_differ_only_in_their_split_are_not_duplicates(write):
     assert not report.findings
 
 
+@pytest.fixture
+def clean(write):
+    """Write 2,000 pairs without a flaw, but for given lines of the source; return the files."""
+
+    def clean(*odd: str, target: tuple[str, ...] = (), name: str = "a") -> tuple[Path, Path]:
+        words = ("cat", "dog", "mouse", "gatto", "cane", "topo")
+        sides = [
+            [f"The {words[n % 3]} sees {spelled(n)}." for n in range(2000)],
+            [f"Il {words[n % 3 + 3]} vede {spelled(n)[::-1]}." for n in range(2000)],
+        ]
+        sides[0][: len(odd)] = odd
+        sides[1][: len(target)] = target
+        files = [f"{name}.en", f"{name}.it"]
+        return tuple(write(f, "\n".join(side) + "\n") for f, side in zip(files, sides, strict=True))
+
+    return clean
+
+
+def spelled(number: int) -> str:
+    """A number as a word of letters."""
+    return "".join("abcdefghij"[int(digit)] * 2 for digit in str(number))
+
+
+def test_the_clean_corpus_of_these_tests_is_clean(clean):
+    assert not check(*clean()).findings
+
+
+def test_a_finding_has_count_lines_example_and_remedy(clean):
+    report = check(*clean("It&apos;s a cat.", "Mine.", "&quot;A&quot; &apos;b&apos;"))
+    [finding] = report.findings
+    assert (finding.level, finding.name, finding.where) == ("warning", "entity", "a.en")
+    assert (finding.count, finding.total, finding.lines) == (2, 2000, (1, 3))
+    assert finding.example == "It&apos;s a cat."
+    assert finding.places == {"&apos;": 1, "&quot;": 1}
+    assert "html.unescape" in finding.remedy
+    assert str(finding).splitlines() == [
+        "warning  a.en: 2 of 2,000 lines (1, 3) with HTML entities",
+        "         most often: &apos; in 1, &quot; in 1",
+        "         line 1: It&apos;s a cat.",
+        "         fix: replace them by their characters, for example with html.unescape of Python",
+    ]
+
+
+def test_a_rare_flaw_is_a_note_of_two_lines(clean):
+    report = check(*clean("It&apos;s a cat."))
+    [finding] = report.findings
+    assert finding.level == "note"
+    assert len(str(finding).splitlines()) == 2
+
+
+def test_what_cannot_be_seen_is_spelled_out(clean):
+    [finding] = check(*clean("a cat\u200b and a dog", "x\u200by", "so\u00adft")).findings
+    assert finding.example == "a cat⟨U+200B⟩ and a dog"
+    assert finding.places == {"⟨U+200B⟩": 2, "⟨U+00AD⟩": 1}
+
+
+def test_a_control_character_is_reported_with_its_code(clean):
+    [finding] = check(*clean("a\x07b", "c\x92d")).findings
+    assert finding.places == {"⟨U+0007⟩": 1, "⟨U+0092⟩": 1}
+
+
+def test_some_spaced_punctuation_is_a_note_and_much_of_it_a_warning(clean):
+    [some] = check(*clean(*["A cat ."] * 100)).findings
+    assert (some.level, some.name) == ("note", "tokenized")
+    [much] = check(*clean(*["A cat ."] * 300)).findings
+    assert much.level == "warning"
+
+
+def test_lines_of_several_sentences_are_noted_if_there_are_many(clean):
+    assert not check(*clean(*["It rains. We stay."] * 50)).findings
+    [finding] = check(*clean(*["It rains. We stay."] * 200)).findings
+    assert (finding.level, finding.name) == ("note", "sentences")
+
+
+@pytest.mark.parametrize("line", ["Кошка видит собаку.", "我看见猫。", "γάτα"])
+def test_lines_in_another_script_are_found(clean, line):
+    [finding] = check(*clean(*[line] * 3)).findings
+    assert (finding.level, finding.name, finding.lines) == ("warning", "other-script", (1, 2, 3))
+    assert "unlike the other lines (Latin)" in finding.message
+
+
+def test_a_few_names_in_latin_letters_are_only_noted(write):
+    source = write("a.ja", "猫を見た。\nカタカナ\n" * 50 + "Microsoft Windows\n")
+    report = check(source, write("a.xx", "Kissa\nNaki\n" * 50 + "Win Mic\n"))
+    named = {(f.name, f.level) for f in report.findings if f.where == "a.ja"}
+    assert ("other-script", "note") in named
+    assert ("other-script", "warning") not in named
+
+
+def test_exchanged_files_are_found_by_their_scripts(write):
+    russian, english = "Кошка видит собаку.\n" * 3, "A cat sees a dog.\n" * 3
+    report = check(write("a.ru", english), write("a.en", russian))
+    assert {(f.name, f.where) for f in report.findings} >= {
+        ("wrong-script", "a.ru"),
+        ("wrong-script", "a.en"),
+    }
+    report = check(write("a.ru", russian), write("a.en", english))
+    assert "wrong-script" not in {f.name for f in report.findings}
+    report = check(write("a.sr-Latn", "Mačka\n"), write("a.human", "Кошка\n"))
+    assert "wrong-script" not in {f.name for f in report.findings}
+
+
+def test_a_script_without_spaces_is_noted(write):
+    report = check(write("a.zh", "我有三个苹果。\n"), write("a.en", "I have three apples.\n"))
+    assert found(report) == {("no-spaces", "a.zh"): ("note", ())}
+
+
+def test_lost_spaces_are_a_warning(write):
+    report = check(write("a.de", "ichhabedreiäpfelundeinebirne\n"), write("a.en", "I have fruit\n"))
+    assert found(report) == {("no-spaces", "a.de"): ("warning", ())}
+
+
+def test_a_side_in_capitals_is_a_warning_and_in_lower_case_a_note(write):
+    lines = [f"The {spelled(n)}\n" for n in range(20)]
+    report = check(write("a.en", "".join(lines).upper()), write("a.it", "".join(lines).lower()))
+    assert found(report) == {
+        ("all-upper", "a.en"): ("warning", ()),
+        ("all-lower", "a.it"): ("note", ()),
+    }
+
+
+def test_copies_are_counted_with_their_number_among_all(clean):
+    same = [f"Same {spelled(n)}" for n in range(30)]
+    [finding] = check(*clean(*same, target=tuple(same))).findings
+    assert (finding.level, finding.name, finding.count, finding.total) == (
+        "warning",
+        "copy",
+        30,
+        2000,
+    )
+    [finding] = check(*clean(*same[:5], target=tuple(same[:5]))).findings
+    assert finding.level == "note"
+
+
+def test_numbers_that_differ_are_counted_among_pairs_with_numbers(clean):
+    source = [f"It costs {n} euros." for n in range(10, 30)]
+    target = [f"Costa {n} euro." for n in (31, *range(11, 30))]
+    [finding] = check(*clean(*source, target=tuple(target))).findings
+    assert (finding.level, finding.name) == ("note", "numbers")
+    assert (finding.count, finding.total, finding.lines) == (1, 20, (1,))
+    assert finding.example == "It costs 10 euros. ||| Costa 31 euro. (10 and 31)"
+    [finding] = check(*clean(*source, target=tuple(target[::-1]))).findings
+    assert finding.level == "warning"
+
+
+def test_line_lengths_of_a_pair_are_shown(clean):
+    [finding] = check(*clean("No.", target=("x" * 99,))).findings
+    assert finding.name == "ratio"
+    assert finding.example.endswith("(3 and 99 characters)")
+
+
 def test_test_pairs_inside_train_are_a_fault(write):
     train = write("a.en", "one\ntwo\nthree\n\n"), write("a.it", "uno\ndue\ntre\n\n")
     test = write("t.en", "four\ntwo\none\n\n"), write("t.it", "tre\n due\nprimo\n\n")
@@ -125,6 +281,64 @@ def test_test_pairs_inside_train_are_a_fault(write):
     assert report.is_serious
 
 
+def test_a_leak_says_where_it_is_in_the_training_files(write):
+    train = write("a.en", "one\ntwo\ntwo\n"), write("a.it", "uno\ndue\ndue\n")
+    test = write("t.en", "two\ntwo\n"), write("t.it", "due\ndue\n")
+    finding = next(f for f in check(*train, against=test).findings if f.name == "test-in-train")
+    assert finding.count == 2
+    assert finding.example == "two"
+    assert finding.message == "also in a.en + a.it (line 2)"
+    assert "data.drop_held_out = true" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("the big dog sleeps in our garden", "il grande cane dorme nel nostro giardino"),
+        ("The big dog sleeps, in our garden!", "Il grande cane: dorme nel nostro giardino"),
+        ("The big dog sleeps in our garden 7", "Il grande cane dorme nel nostro giardino 8"),
+        ("The small dog sleeps in our garden.", "Il piccolo cane dorme nel nostro giardino."),
+        ("The big dog sleeps in garden.", "Il grande cane dorme sempre nel nostro giardino."),
+    ],
+)
+def test_a_test_pair_that_is_nearly_a_training_pair_is_found(clean, write, source, target):
+    known = "The big dog sleeps in our garden.", "Il grande cane dorme nel nostro giardino."
+    train = clean("Other.", known[0], target=("Altro.", known[1]))
+    test = write("t.en", f"A cat.\n{source}\n"), write("t.it", f"Un gatto.\n{target}\n")
+    report = check(*train, against=test)
+    [finding] = (f for f in report.findings if f.name.startswith("test"))
+    assert (finding.name, finding.lines, finding.level) == ("test-near-train", (2,), "warning")
+    assert finding.message.endswith("a word) in a.en + a.it (line 2)")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("The big dog sleeps in our garden.", "Un altro testo che non somiglia per niente."),
+        ("The small cat sleeps in our garden.", "Il piccolo gatto dorme nel nostro giardino."),
+        ("4/10/12", "2012-10-04"),
+        ("a b c d e f h", "x y z v w u h"),
+    ],
+)
+def test_a_test_pair_that_is_another_is_not_near(clean, write, source, target):
+    known = ("The big dog sleeps in our garden.", "12/4/10", "a b c d e f g")
+    translated = ("Il grande cane dorme nel nostro giardino.", "2010-04-12", "x y z v w u g")
+    test = write("t.en", f"{source}\n"), write("t.it", f"{target}\n")
+    report = check(*clean(*known, target=translated), against=test)
+    assert "test-near-train" not in {finding.name for finding in report.findings}
+
+
+def test_the_sample_is_even_and_bounded(clean):
+    report = check(*clean())
+    assert len(report.sample) == 2000
+    sample = Sample()
+    for number in range(1, 100_001):
+        sample.add(number, str(number), "x")
+    kept = [int(source) for source, _ in sample.pairs]
+    assert 1000 < len(kept) <= 2000
+    assert len({b - a for a, b in itertools.pairwise(kept)}) == 1
+
+
 def test_a_separate_test_set_is_not_a_fault(write):
     train = write("a.en", "one\n"), write("a.it", "uno\n")
     assert not check(*train, against=(write("t.en", "two\n"), write("t.it", "due\n"))).findings
@@ -134,12 +348,16 @@ def test_only_the_first_lines_are_listed(write):
     report = check(write("a.en", "x\r\n" * 9), write("a.it", "".join(f"{i}\n" for i in range(9))))
     finding = next(f for f in report.findings if f.name == "crlf")
     assert (finding.count, finding.lines) == (9, (1, 2, 3, 4, 5))
-    assert str(finding).startswith("note     a.en: 9 lines (1, 2, 3, 4, 5, ...) ending in CR LF")
+    assert str(finding).startswith(
+        "note     a.en: 9 of 9 lines (1, 2, 3, 4, 5, ...) ending in CR LF"
+    )
 
 
 def test_faults_come_first(write):
     report = check(write("a.en", b"x\r\n\xff\n"), write("a.it", "\nz\n"))
-    levels = [line.split()[0] for line in report.to_text().splitlines()[4:]]
+    lines = [line for line in report.to_text().splitlines()[4:] if line[0] != " "]
+    levels = [line.split()[0] for line in lines]
+    assert len(levels) > 2
     assert levels == sorted(levels, key=["fault", "warning", "note"].index)
 
 
@@ -149,6 +367,9 @@ def test_the_report_is_json(write):
     assert told["is_serious"] is True
     assert told["files"][0]["lines"] == 1
     assert told["findings"][0]["lines"] == [1]
+    assert told["findings"][0]["example"] == r"\xff"
+    assert told["findings"][0]["remedy"]
+    assert "sample" not in told
 
 
 def test_a_missing_file_is_an_error(write):

@@ -1,0 +1,76 @@
+"""What `nmt check` looks for in each pair of lines: one entry per kind, as in `line_checks`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nmt.data.report import Check
+from nmt.text.numbers import differing_numbers, have_numbers
+
+RATIO = 9.0
+"""Of the characters of the longer side to those of the shorter."""
+
+
+def _any_pair(source: str, target: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairCheck(Check):
+    """A kind of finding about pairs of lines."""
+
+    find: Callable[[str, str], str | None]
+    """Returns what is odd about a pair, "" if that is clear, or None; the lines have no white space
+    at their ends."""
+    among: Callable[[str, str], bool] = _any_pair
+    """Which pairs its share refers to, and which are looked at."""
+
+
+def _half_empty(source: str, target: str) -> str | None:
+    return "" if bool(source) != bool(target) else None
+
+
+def _copy(source: str, target: str) -> str | None:
+    return "" if source == target and source else None
+
+
+def _odd_ratio(source: str, target: str) -> str | None:
+    shorter, longer = sorted((len(source), len(target)))
+    if 0 < RATIO * shorter < longer:
+        return f"{len(source):,} and {len(target):,} characters"
+    return None
+
+
+PAIR_CHECKS = (
+    PairCheck(
+        name="half-empty",
+        level="warning",
+        message="empty on one side only; perhaps the files are shifted",
+        remedy="compare the lines around them",
+        find=_half_empty,
+    ),
+    PairCheck(
+        name="ratio",
+        level="warning",
+        message=f"over {RATIO:g} times as long on one side; perhaps not translations",
+        remedy="delete those that are none; data.max_ratio leaves out the worst",
+        find=_odd_ratio,
+    ),
+    PairCheck(
+        name="copy",
+        level="warning",
+        message="the same on both sides",
+        remedy="data.drop_copies = true leaves them out of training; from many, a model learns to "
+        "copy",
+        often=0.01,
+        find=_copy,
+    ),
+    PairCheck(
+        name="numbers",
+        level="warning",
+        message="with numbers have other ones on the other side",
+        remedy="look whether these are translations; dates, times and units may rightly differ",
+        often=0.1,
+        find=differing_numbers,
+        among=have_numbers,
+    ),
+)
