@@ -40,6 +40,8 @@ class DataConfig(Section):
     """Keep only the first of identical training pairs."""
     drop_copies: bool = False
     """Drop training pairs whose two sides are the same text."""
+    drop_held_out: bool = False
+    """Drop training pairs that are also in `valid` or `test`, after normalisation."""
 
     @property
     def has_source(self) -> bool:

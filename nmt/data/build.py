@@ -12,11 +12,12 @@ from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
 from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary, normalization_of
+from nmt.data.held_out import KnownTexts
 from nmt.data.lexicon import learn_lexicon
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
-from nmt.text.filters import LengthFilter, Reason, TextFilter, digest, is_empty
+from nmt.text.filters import LengthFilter, Reason, TextFilter, is_empty
 from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.pruning import UsedPieces, prune
@@ -117,6 +118,12 @@ class Preparation:
             for pair in self._read(self._data.train):
                 self._pairs += 1
                 reason = text_filter.reason(*self._sides(pair.source, pair.target))
+                if (
+                    reason is None
+                    and self._data.drop_held_out
+                    and any(o.has(pair) for o in held_out)
+                ):
+                    reason = "held out"
                 if reason is not None:
                     self._dropped[reason] += 1
                 else:
@@ -334,23 +341,31 @@ class _HeldOut:
 
     def __init__(self, name: str, pairs: Iterable[TextPair]) -> None:
         self._name = name
-        self._digests = {digest(pair.source, pair.target) for pair in pairs}
-        self._met: dict[int, int] = {}
+        self._texts = KnownTexts()
+        for pair in pairs:
+            self._texts.add(pair.number, *_texts(pair))
+
+    def has(self, pair: TextPair) -> bool:
+        """Whether a training pair is held out."""
+        return _texts(pair) in self._texts
 
     def meet(self, pair: TextPair) -> None:
-        """Check a training pair against the held-out pairs."""
-        key = digest(pair.source, pair.target)
-        if key in self._digests:
-            self._met.setdefault(key, pair.number)
+        """Compare a training pair with the held-out pairs."""
+        self._texts.meet(pair.number, *_texts(pair))
 
     def warn(self, file: str) -> None:
         """Log how many held-out pairs were found, if any."""
-        if self._met:
+        if found := self._texts.found:
             _logger.warning(
-                f"{file}:{min(self._met.values())}: is also a {self._name} pair, as are "
-                f"{len(self._met):,} of {len(self._digests):,} different ones; "
-                "scores on them say little, remove them from the training files"
+                f"{file}:{min(found.values())}: is also a {self._name} pair. {len(found):,} of "
+                f"{self._texts.lines:,} {self._name} pairs are in the training files, so scores on "
+                "them say little; set data.drop_held_out = true, or delete them there"
             )
+
+
+def _texts(pair: TextPair) -> tuple[str, ...]:
+    """Return the lines of a pair; only the target, of a language model."""
+    return (pair.source, pair.target) if pair.source else (pair.target,)
 
 
 def _chunks(pairs: Iterator[TextPair]) -> Iterator[list[TextPair]]:

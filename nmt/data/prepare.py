@@ -130,7 +130,8 @@ def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines)
             [inputs[file] if file else "" for file in side]
             for side in (data.train, data.valid, data.test or ())
         ],
-        "data": data.model_dump(include=_FILTER_OPTIONS),
+        "data": data.model_dump(include=_FILTER_OPTIONS)
+        | ({"drop_held_out": True} if data.drop_held_out else {}),  # data of older runs have no key
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling", "pieces_from"}),
         "pieces": _fingerprints_of_pieces(experiment),

@@ -8,10 +8,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-Reason = Literal["empty", "copy", "duplicate", "too long", "ratio"]
+Reason = Literal["empty", "copy", "duplicate", "held out", "too long", "ratio"]
 """Why a pair was dropped."""
 
-REASONS: tuple[Reason, ...] = ("empty", "copy", "duplicate", "too long", "ratio")
+REASONS: tuple[Reason, ...] = ("empty", "copy", "duplicate", "held out", "too long", "ratio")
 """All reasons, in the order of the checks."""
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from nmt.config.experiment import Experiment
 from nmt.data import prepare as module
+from nmt.data.check import check
 from nmt.data.corpus import Corpus
 from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
@@ -209,6 +210,7 @@ def test_a_file_that_was_only_touched_or_moved_changes_nothing(corpora):
     [
         {"max_length": 100},
         {"drop_copies": True},
+        {"drop_held_out": True},
         {"with_test": True},
         {"tokenizer": {"vocab_size": 299}},
         {"tokenizer": {"kind": "bpe"}},
@@ -338,11 +340,39 @@ def test_test_and_validation_pairs_in_the_training_data_are_warned_of(corpora, c
     corpora.prepare(with_test=True)
     warnings = [record.getMessage() for record in caplog.records]
     file = corpora.folder / "train.de"
-    assert warnings[0].startswith(
-        f"{file}:384: is also a validation pair, as are 1 of 10 different ones;"
-    )
-    assert warnings[1].startswith(f"{file}:381: is also a test pair, as are 2 of 10 different ones")
+    assert warnings == [
+        f"{file}:384: is also a validation pair. 1 of 10 validation pairs are in the training "
+        "files, so scores on them say little; set data.drop_held_out = true, or delete them there",
+        f"{file}:381: is also a test pair. 2 of 10 test pairs are in the training files, so scores "
+        "on them say little; set data.drop_held_out = true, or delete them there",
+    ]
     assert len(corpora.open()) == 384
+
+
+def test_test_and_validation_pairs_can_be_left_out_of_the_training_data(corpora, caplog):
+    corpora.write("train", [*PAIRS[20:], PAIRS[12], PAIRS[12], PAIRS[13], PAIRS[0]])
+    summary = corpora.prepare(with_test=True, drop_held_out=True)
+    assert texts(corpora.open()) == PAIRS[20:]
+    assert summary.dropped == {"held out": 4}
+    assert [row[:2] for row in dropped(corpora.out)] == [
+        [str(line), "held out"] for line in (381, 382, 383, 384)
+    ]
+    assert not caplog.records
+
+
+def test_training_warns_of_as_many_test_pairs_as_check_counts(corpora, caplog):
+    corpora.write("train", [*PAIRS[20:], PAIRS[12], ("  1  Hund läuft", "1 dog runs"), ("", "x")])
+    corpora.write("test", [PAIRS[12], PAIRS[12], ("1 Hund läuft", "1 dog runs"), ("", "x")])
+    corpora.prepare(with_test=True)
+    [warning] = [record.getMessage() for record in caplog.records]
+    files = {
+        name: [corpora.folder / f"{name}.{side}" for side in ("de", "en")]
+        for name in ("train", "test")
+    }
+    report = check(*files["train"], against=tuple(files["test"]))
+    [leak] = [finding for finding in report.findings if finding.name == "test-in-train"]
+    assert leak.count == 3
+    assert "3 of 4 test pairs" in warning
 
 
 def test_without_overlap_there_is_no_warning(corpora, caplog):
