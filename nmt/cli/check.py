@@ -59,14 +59,15 @@ def _score_copying(report: "Report", files: tuple[Path, Path]) -> "Copying | Non
     """Score the source of the sample as its own translation; None if the scripts differ."""
     from nmt.data.report import Copying
     from nmt.evaluation.metrics import score
-    from nmt.text.scripts import SPACELESS, main_script
+    from nmt.evaluation.tokenizers import choose_tokenizer
+    from nmt.text.scripts import main_script
 
     sources = [source for source, _ in report.sample]
     targets = [target for _, target in report.sample]
     script = main_script(targets)
     if script is None or main_script(sources) != script:
         return None
-    tokenize = "char" if script in SPACELESS else "13a"
+    tokenize = choose_tokenizer(targets)
     bleu, chrf = score(sources, targets, ("bleu", "chrf"), tokenize=tokenize)
     return Copying(
         where=" + ".join(map(str, files)),
