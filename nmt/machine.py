@@ -5,7 +5,9 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from nmt.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +17,8 @@ _KEPT = 1 << 30  # bytes
 _PRIMITIVES = "512"
 _SPINS = "10000"  # GNU OpenMP's default is 300,000
 
+Precision = Literal["fp32", "bf16", "int8"]
+"""Precision of matrix products."""
 MOST_THREADS = 1024
 """Most CPU threads accepted; torch crashes silently above this. The limit does not depend on the
 machine, so a configuration made for a large one also works on a small one."""
@@ -110,3 +114,44 @@ def _is_amd() -> bool:
         return b"AuthenticAMD" in Path("/proc/cpuinfo").read_bytes()
     except OSError:
         return False
+
+
+def choose_device(device: str) -> "torch.device":
+    """Return the device of that name; "auto" is CUDA if there is a GPU.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not has_gpu):
+        raise UsageError(f'device: "{device}" is not available here; choose "cpu" or "auto".')
+    return torch.device(device)
+
+
+def choose_precision(device: "torch.device") -> Precision:
+    """Return the fastest precision with nearly identical output."""
+    return "int8" if device.type == "cpu" and has_int8() and has_fast_int8() else "fp32"
+
+
+def require_int8(device: "torch.device", *, fast: bool) -> None:
+    """Refuse 8-bit integer products where they are not supported.
+
+    Raises:
+        UsageError: on a GPU, with a torch that lacks them, or without fast modules.
+    """
+    if not fast:
+        raise UsageError(
+            'precision: "int8" exists in fast modules only; choose "fp32" or "bf16", or leave '
+            "--plain out."
+        )
+    if device.type != "cpu" or not has_int8():
+        import torch
+
+        raise UsageError(
+            f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
+            'choose "bf16" or "fp32".'
+        )

@@ -8,7 +8,6 @@ for translation in translator.translate(["Ein Mann schläft."]):
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from torch import Tensor
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import UsageError, explain_lack_of_memory
-from nmt.machine import MOST_THREADS, has_fast_int8, has_int8
+from nmt.machine import MOST_THREADS, Precision, choose_device, choose_precision, require_int8
 from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model_folder
@@ -35,89 +34,16 @@ from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
+from nmt.translation import ScoredPair, TranslatedText, Translation
 
-Precision = Literal["fp32", "bf16", "int8"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
+__all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
+
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TranslatedText:
-    """One of the translations of a line."""
-
-    text: str
-    """Plain text, one line."""
-    log_prob: float
-    """Natural logarithm of its probability."""
-    score: float
-    """Score that ranks translations: `log_prob` after length and coverage penalties."""
-    finished: bool
-    """Whether it ended with the end symbol; False if it was cut at the length limit."""
-    alignment: tuple[Link, ...] | None
-    """(source word, target word), both counted from 0; None unless requested."""
-    repeats: bool = False
-    """True if some words are repeated in a loop, more often than in the source."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A line and its translations."""
-
-    source: str
-    """The line as it was given."""
-    hypotheses: tuple[TranslatedText, ...]
-    """At least one, best first."""
-
-    @property
-    def text(self) -> str:
-        """The best translation."""
-        return self.hypotheses[0].text
-
-    @property
-    def log_prob(self) -> float:
-        """See `TranslatedText`."""
-        return self.hypotheses[0].log_prob
-
-    @property
-    def score(self) -> float:
-        """See `TranslatedText`."""
-        return self.hypotheses[0].score
-
-    @property
-    def finished(self) -> bool:
-        """See `TranslatedText`."""
-        return self.hypotheses[0].finished
-
-    @property
-    def alignment(self) -> tuple[Link, ...] | None:
-        """See `TranslatedText`."""
-        return self.hypotheses[0].alignment
-
-
-@dataclass(frozen=True)
-class ScoredPair:
-    """Log-probabilities of a given translation."""
-
-    pieces: tuple[str, ...]
-    """Target pieces, the end symbol last; an empty pair has none."""
-    log_probs: tuple[float, ...]
-    """Natural log-probability of each."""
-    words: int
-    """Number of target words, plus one for the end of the line; 0 for an empty pair."""
-
-    @property
-    def log_prob(self) -> float:
-        """Their sum."""
-        return sum(self.log_probs, start=0.0)
-
-    @property
-    def mean(self) -> float:
-        """Their mean; 0 for an empty pair."""
-        return self.log_prob / max(1, len(self.log_probs))
 
 
 class Translator:
@@ -491,40 +417,3 @@ def scorer_of(
     """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
     scorers = [ModelScorer(model, choose) for model in models]
     return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the device of that name; "auto" is CUDA if there is a GPU.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    has_gpu = torch.cuda.is_available()
-    if device == "auto":
-        return torch.device("cuda" if has_gpu else "cpu")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not has_gpu):
-        raise UsageError(f'device: "{device}" is not available here; choose "cpu" or "auto".')
-    return torch.device(device)
-
-
-def choose_precision(device: torch.device) -> Precision:
-    """Return the fastest precision with nearly identical output."""
-    return "int8" if device.type == "cpu" and has_int8() and has_fast_int8() else "fp32"
-
-
-def require_int8(device: torch.device, *, fast: bool) -> None:
-    """Refuse 8-bit integer products where they are not supported.
-
-    Raises:
-        UsageError: on a GPU, with a torch that lacks them, or without fast modules.
-    """
-    if not fast:
-        raise UsageError(
-            'precision: "int8" exists in fast modules only; choose "fp32" or "bf16", or leave '
-            "--plain out."
-        )
-    if device.type != "cpu" or not has_int8():
-        raise UsageError(
-            f'precision: "int8" is not available on {device.type} with torch {torch.__version__}; '
-            'choose "bf16" or "fp32".'
-        )

@@ -18,6 +18,7 @@ LEVELS = (
     {"data", "models", "evaluation"},
     {"fast"},
     {"search", "diagnostics"},
+    {"translation"},
     {"translator"},
     {"training"},
     {"benchmark", "reporting"},

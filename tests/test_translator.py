@@ -4,13 +4,14 @@ import random
 import pytest
 import torch
 
-from nmt import translator as translator_module
+from nmt import machine
 from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ModelError, UsageError
 from nmt.fast.int8 import Int8Linear
+from nmt.machine import choose_precision
 from nmt.models.shortlist import Shortlist
 from nmt.text.vocabulary import BOS, EOS, PAD
-from nmt.translator import ScoredPair, Translator, choose_precision
+from nmt.translator import ScoredPair, Translator
 
 WORDS = ["a", "cat", "eats", "the", "small", "mouse", "sleeps", "two", "birds,", "and", "dog."]
 
@@ -341,7 +342,7 @@ def test_int8_gives_the_same_texts_in_any_batch(model_folder):
 
 
 def test_int8_is_refused_where_it_is_unsupported(model_folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "has_int8", lambda: False)
+    monkeypatch.setattr(machine, "has_int8", lambda: False)
     text = r'precision: "int8" is not available on cpu with torch .*; choose "bf16" or "fp32"'
     with pytest.raises(UsageError, match=text):
         Translator.load(model_folder, precision="int8", device="cpu")
@@ -349,8 +350,8 @@ def test_int8_is_refused_where_it_is_unsupported(model_folder, monkeypatch):
 
 @pytest.mark.parametrize(("has_products", "is_fast"), [(True, True), (True, False), (False, True)])
 def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "has_int8", lambda: has_products)
-    monkeypatch.setattr(translator_module, "has_fast_int8", lambda: is_fast)
+    monkeypatch.setattr(machine, "has_int8", lambda: has_products)
+    monkeypatch.setattr(machine, "has_fast_int8", lambda: is_fast)
     found = Translator.load(model_folder, precision="auto", device="cpu").models[0]
     is_int8 = isinstance(found.output.project, Int8Linear)
     assert is_int8 is (has_products and is_fast)
@@ -385,7 +386,7 @@ def test_plain_and_fast_modules_translate_alike(precision, model_folder):
 
 
 def test_without_fast_modules_auto_is_fp32(model_folder, monkeypatch):
-    monkeypatch.setattr(translator_module, "has_fast_int8", lambda: True)
+    monkeypatch.setattr(machine, "has_fast_int8", lambda: True)
     plain = Translator.load(model_folder, precision="auto", device="cpu", fast=False)
     assert not plain.autocast
     assert {weight.dtype for weight in plain.models[0].parameters()} == {torch.float32}
