@@ -1,0 +1,49 @@
+"""Web addresses, e-mail addresses and numbers: text that is copied rather than translated."""
+
+import re
+import unicodedata
+
+from nmt.text.scripts import has_letters
+
+_MAIL = r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"
+_WEB = r"(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)[^\s<>\"“”«»]+"
+_PATH = r"(?:[\w-]{2,}\.)+[a-z]{2,}/[^\s<>\"“”«»]*"
+_ADDRESS = re.compile(rf"{_WEB}|{_MAIL}|{_PATH}", re.IGNORECASE)
+_HOST = re.compile(r"(?:[a-z0-9-]{2,}\.)+(?:com|org|net|edu|gov|info|io|[a-z]{2})")
+_AROUND = "<>()[]{}\"'“”‘’«»,;:!?."
+_GROUPS = re.compile(r"(?<=\d)[.,'’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_NUMBER = re.compile(r"\d{3,}")
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` has only web and e-mail addresses, and what has no letters."""
+    words = [word.strip(_AROUND) for word in text.split()]
+    return has_letters(text) and all(
+        _ADDRESS.fullmatch(word) or _HOST.fullmatch(word) or not has_letters(word) for word in words
+    )
+
+
+def has_number(text: str) -> bool:
+    """Whether `text` has a number of three digits or more."""
+    return bool(_NUMBER.search(text))
+
+
+def find_lost(source: str, target: str, *, numbers: bool = True) -> list[str]:
+    """Return the addresses and, with `numbers`, those of three digits or more, that `target` lacks.
+
+    "1,000" and "1.000" and "1 000" are the same number.
+    """
+    addresses = [match[0].rstrip(_AROUND) for match in _ADDRESS.finditer(source)]
+    lost = [address for address in addresses if address.lower() not in target.lower()]
+    if numbers:
+        kept = set(_numbers(target))
+        lost += [each for each in _numbers(_ADDRESS.sub(" ", source)) if each not in kept]
+    return list(dict.fromkeys(lost))
+
+
+def _numbers(text: str) -> list[str]:
+    """Return the numbers of three digits or more, in European digits and without separators."""
+    return [
+        "".join(str(unicodedata.decimal(digit)) for digit in number).lstrip("0")
+        for number in _NUMBER.findall(_GROUPS.sub("", text))
+    ]

@@ -1,0 +1,97 @@
+"""Text in capitals, in Title Case or without capitals: recognised, and spelled as it usually is."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from nmt.text.scripts import script_of
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
+_FEWEST_LETTERS = 6
+"""Letters of a text in capitals; fewer may be names and acronyms."""
+_DOTTED_I = frozenset({"tr", "az", "crh", "tt"})
+"""Languages in which the capital of i is İ, and that of ı is I."""
+
+
+def is_in_capitals(text: str) -> bool:
+    """Whether `text` is in capitals: at least two words, none of which has a small letter.
+
+    A single word and short ones may be names, such as "NASA" and "USA, UK".
+    """
+    if not text.isupper():
+        return False
+    words = [word for word in _WORD.findall(text) if word.isupper()]
+    return len(words) > 1 and sum(map(len, words)) >= _FEWEST_LETTERS
+
+
+def has_title_case(text: str) -> bool:
+    """Whether each of at least three words begins with a capital, and some have small letters."""
+    words = [word.strip(_AROUND) for word in text.split()]
+    words = [word for word in words if word[:1].isalpha()]
+    return len(words) > 2 and all(word[0].isupper() for word in words) and not text.isupper()
+
+
+def begins_with_capital(text: str) -> bool:
+    """Whether the first letter of `text` is a capital."""
+    first = _WORD.search(text)
+    return first is not None and first[0][0].isupper()
+
+
+def has_no_capitals(text: str) -> bool:
+    """Whether a text of at least three words has only small letters."""
+    return text.islower() and len(_WORD.findall(text)) > 2
+
+
+def respell(
+    text: str,
+    choose: Callable[[Sequence[str]], str],
+    *,
+    language: str = "",
+    capitalized: bool,
+) -> str:
+    """Return a text with each word in its usual case.
+
+    Args:
+        text: the text.
+        choose: returns which of several spellings of a word is the most usual: in small letters,
+            with a capital, as it is in the text.
+        language: code of the language.
+        capitalized: whether the text begins with a capital.
+    """
+    is_english = language.partition("-")[0].lower() == "en"
+
+    def spell(match: re.Match[str]) -> str:
+        small = _lower(match[0], language)
+        large = capitalize(small, language)
+        if is_english and re.match("i(?!\\w)", small):
+            return large
+        return choose(list(dict.fromkeys((small, large, match[0]))))
+
+    text = _WORD.sub(spell, text)
+    return capitalize(text, language) if capitalized else text
+
+
+def capitalize(text: str, language: str = "") -> str:
+    """Return `text` with a capital as its first letter."""
+    first = _WORD.search(text)
+    if first is None:
+        return text
+    start = first.start()
+    return f"{text[:start]}{upper(text[start], language)}{text[start + 1 :]}"
+
+
+def upper(text: str, language: str = "") -> str:
+    """Return `text` in capitals; Georgian, whose capitals are rarely used, stays as it is."""
+    if _is_dotted(language):
+        text = text.replace("i", "İ")
+    return "".join(c if script_of(c) == "GEORGIAN" else c.upper() for c in text)
+
+
+def _lower(text: str, language: str) -> str:
+    if _is_dotted(language):
+        text = text.replace("I", "ı")
+    return text.replace("İ", "i").lower()
+
+
+def _is_dotted(language: str) -> bool:
+    return language.partition("-")[0].lower() in _DOTTED_I
