@@ -29,6 +29,7 @@ from nmt.text.subword import (
     find_pieces,
     load_subwords,
 )
+from nmt.text.training_text import TrainingTextSurvey
 from nmt.text.vocabulary import UNK
 
 _CHUNK = 4096  # pairs encoded at once
@@ -84,6 +85,8 @@ class Preparation:
         self._pairs = 0
         self._dropped: Counter[Reason] = Counter()
         self._pieces = self._unknown = 0
+        self.survey = TrainingTextSurvey(self._data.source)
+        """What the kept training pairs look like; empty without a source."""
 
     def run(self) -> PreparedSummary:
         """Fill the folder and return a summary."""
@@ -223,7 +226,7 @@ class Preparation:
                         lengths = self._sides(len(pair.source), len(pair.target))
                         reason = length_filter.reason(*lengths)
                         if reason is None:
-                            self._count_unknown(pair)
+                            self._count(pair)
                             yield pair
                             continue
                         self._dropped[reason] += 1
@@ -238,7 +241,9 @@ class Preparation:
             raise self._nothing_left()
         return written
 
-    def _count_unknown(self, pair: EncodedPair) -> None:
+    def _count(self, pair: EncodedPair) -> None:
+        if self._data.has_source:
+            self.survey.add(pair.source_text, pair.target_text, pieces=len(pair.source))
         self._pieces += len(pair.source) + len(pair.target)
         self._unknown += [*pair.source, *pair.target].count(UNK)
 

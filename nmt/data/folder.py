@@ -19,6 +19,7 @@ from nmt.storage.files import read_json
 from nmt.text.filters import REASONS, Reason
 from nmt.text.lines import BadLines
 from nmt.text.subword import Subword, load_subwords
+from nmt.text.training_text import TrainingText
 
 TRAIN, VALID = "train", "valid"
 """Names of the training and validation corpora."""
@@ -99,6 +100,8 @@ class PreparationRecord(BaseModel):
     subword: list[str]
     """Fingerprints of the subword models."""
     summary: PreparedSummary
+    training_text: TrainingText | None = None
+    """What the training text looked like; None for a language model, or an older preparation."""
 
     @classmethod
     def load(cls, folder: Path) -> "PreparationRecord":

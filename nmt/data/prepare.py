@@ -75,7 +75,8 @@ def prepare(
 
     make_folder(out.parent)
     with new_folder(out) as folder, explain_write_errors(out):
-        made = Preparation(experiment, folder, bad_lines, report or (lambda _: None)).run()
+        preparation = Preparation(experiment, folder, bad_lines, report or (lambda _: None))
+        made = preparation.run()
         _refuse_changed(inputs, _fingerprint_inputs(experiment))
         update = {"folder": out, "seconds": time.monotonic() - started}
         record = PreparationRecord(
@@ -88,6 +89,7 @@ def prepare(
             normalization=experiment.normalization,
             subword=[subword.fingerprint for subword in load_subwords(folder)],
             summary=made.model_copy(update=update),
+            training_text=preparation.survey.result(),
         )
         write_json(folder / RECORD, record.model_dump(mode="json"))
     return record.summary

@@ -16,6 +16,7 @@ from nmt.errors import ModelError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json
 from nmt.text.subword import PIECE_FILES, Subword, load_subwords
+from nmt.text.training_text import TrainingText
 
 FORMAT_VERSION = 2
 """Incremented when older versions of nmt can no longer read the folder."""
@@ -45,6 +46,8 @@ class FolderConfig(Section):
     """Segmentation of a line into pieces."""
     search: SearchConfig
     """Default search options."""
+    training_text: TrainingText | None = None
+    """What the training text looked like; folders of older versions do not say."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from nmt.storage.files import write_bytes, write_json, write_text
 from nmt.storage.folders import new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.text.subword import PIECE_FILES, SHORTLIST_FILE, Subword, load_subwords
+from nmt.text.training_text import TrainingText
 
 CARD = "README.md"
 
@@ -82,6 +83,7 @@ def save_model_folder(
     experiment: Experiment,
     pieces: Path,
     card: ModelCard,
+    training_text: TrainingText | None = None,
 ) -> None:
     """Write a complete model folder atomically, replacing an existing one.
 
@@ -92,6 +94,7 @@ def save_model_folder(
         pieces: folder with the subword models and, optionally, the shortlist, as written by
             `nmt.data.prepare`.
         card: facts for the README.
+        training_text: what the training text looked like; None if that is unknown.
 
     Raises:
         ResourceError: writing failed.
@@ -108,6 +111,7 @@ def save_model_folder(
         normalization=experiment.normalization,
         tokenizer=experiment.tokenizer.model_copy(update={"pieces_from": ""}),
         search=experiment.search,
+        training_text=training_text,
     )
     with new_folder(folder) as unfinished:
         write_json(unfinished / CONFIG, config.model_dump(mode="json", by_alias=True))

@@ -51,6 +51,7 @@ def ship(run: TrainingRun, scores: dict[str, str]) -> None:
             updates=run.state.update,
             scores=scores,
         ),
+        training_text=run.validator.training_text,
     )
 
 

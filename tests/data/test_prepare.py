@@ -161,6 +161,26 @@ def test_pairs_are_dropped_for_one_reason_each_and_listed_in_order(corpora):
     assert texts(corpora.open())[0] == ("1 Hund läuft", "a dog")
 
 
+def test_the_record_says_what_the_kept_training_text_looked_like(corpora):
+    pairs = [
+        *PAIRS,
+        ("Er kam. Sie ging. Ja. Er sah.", "Es kam. Si ging."),
+        ("EIN MANN SCHLÄFT", "A MAN"),
+        ("", "y"),
+    ]
+    corpora.write("train", pairs)
+    corpora.write("valid", PAIRS[:3])
+    corpora.prepare(tokenizer={"vocab_size": 340})
+    found = PreparationRecord.load(corpora.out).training_text
+    assert found is not None
+    assert found.lines == len(PAIRS) + 2
+    assert found.usual_sentences == 1
+    assert found.capitals == pytest.approx(1 / found.lines, abs=1e-6)
+    assert {*"EINAMSCHLÄFT0189HundKatze"} <= set(found.source_characters)
+    assert set("ä") & set(found.target_characters) == set()
+    assert found.longest >= found.usual_longest > 3
+
+
 def test_the_summary_describes_pairs_and_vocabulary(corpora):
     corpora.write("train", [("", "a"), ("b", ""), *PAIRS[20:]])
     corpora.write("valid", [("", "a"), *PAIRS[:10]])

@@ -11,6 +11,7 @@ from nmt.models.description import FORMAT_VERSION, find_model_folder
 from nmt.models.folder import load_model_folder
 from nmt.storage.checksums import write_checksums
 from nmt.storage.files import write_json
+from nmt.text.training_text import TrainingTextSurvey
 
 
 @pytest.fixture
@@ -41,6 +42,16 @@ def test_a_saved_model_is_loaded_back(model_folder):
         for side in (loaded, again)
     )
     assert torch.equal(first, second)
+
+
+def test_a_folder_says_what_its_training_text_looked_like_and_older_ones_do_not(copied):
+    survey = TrainingTextSurvey("en")
+    survey.add("One. Two “three”.", "Uno. Due 三.", pieces=7)
+    figures = survey.result()
+    edit_config(copied, lambda config: config.update(training_text=figures.model_dump()))
+    assert load_model_folder(copied).config.training_text == figures
+    edit_config(copied, lambda config: config.pop("training_text"))
+    assert load_model_folder(copied).config.training_text is None
 
 
 def test_the_folder_holds_the_documented_files(model_folder):

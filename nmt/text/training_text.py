@@ -1,0 +1,126 @@
+"""What the lines a model was trained on looked like, as far as translation needs to know."""
+
+from collections import Counter
+
+from pydantic import BaseModel, ConfigDict
+
+from nmt.text.addresses import find_lost, has_number
+from nmt.text.casing import begins_with_capital, has_title_case, is_in_capitals
+from nmt.text.scripts import has_letters
+from nmt.text.sentences import find_sentences
+
+_RARE = 0.001
+_UNUSUAL = 0.005
+_MOSTLY = 0.2
+
+
+class TrainingText(BaseModel):
+    """The training pairs that were kept, in a few figures; part of the model folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    lines: int
+    """Number of pairs."""
+    source_characters: str
+    """Every character of the source side, in order."""
+    target_characters: str
+    """Every character of the target side, in order."""
+    longest: int
+    """Pieces of the longest source line."""
+    usual_longest: int
+    """Pieces that at most one source line in 1,000 exceeds."""
+    usual_sentences: int
+    """Sentences that at most one source line in 200 exceeds."""
+    capitals: float
+    """Share of source lines in capitals, from 0 to 1."""
+    title_case: float
+    """Share of source lines In Which Every Word Has A Capital."""
+    capitalized: float
+    """Share of source lines that begin with a capital, among those with letters."""
+    letterless: float
+    """Share of source lines without letters, such as "42"."""
+    letterless_copied: float
+    """Share of source lines without letters whose translation is the same."""
+    numbers: float
+    """Share of source lines with a number of three digits or more."""
+    numbers_lost: float
+    """Share of source lines with such a number that the target line lacks."""
+
+    @property
+    def translates_letterless(self) -> bool:
+        """Whether lines without letters mean something else in the target: dates, numbers."""
+        translated = self.letterless - self.letterless_copied
+        return translated > max(_RARE, self.letterless_copied)
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether numbers of three digits or more mostly stay as they are."""
+        return self.numbers_lost <= _MOSTLY * self.numbers
+
+
+class TrainingTextSurvey:
+    """Collects a `TrainingText`, pair by pair.
+
+    Args:
+        language: code of the source language.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._source: set[str] = set()
+        self._target: set[str] = set()
+        self._lengths: Counter[int] = Counter()
+        self._sentences: Counter[int] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, source: str, target: str, *, pieces: int) -> None:
+        """Add a pair of normalised lines, the source having this many pieces."""
+        self._source.update(source)
+        self._target.update(target)
+        self._lengths[pieces] += 1
+        self._sentences[len(find_sentences(source, self._language))] += 1
+        if has_number(source):
+            self._counts["numbers"] += 1
+            self._counts["numbers_lost"] += bool(find_lost(source, target))
+        if not has_letters(source):
+            self._counts["letterless"] += 1
+            self._counts["letterless_copied"] += source == target
+            return
+        self._counts["capitals"] += is_in_capitals(source)
+        self._counts["title_case"] += has_title_case(source)
+        self._counts["capitalized"] += begins_with_capital(source)
+
+    def result(self) -> TrainingText | None:
+        """Return the figures; None if there were no pairs."""
+        lines = self._lengths.total()
+        if not lines:
+            return None
+
+        def share(name: str, total: int = lines) -> float:
+            return round(self._counts[name] / total, 6)
+
+        return TrainingText(
+            lines=lines,
+            source_characters="".join(sorted(self._source)),
+            target_characters="".join(sorted(self._target)),
+            longest=max(self._lengths),
+            usual_longest=_exceeded_by(self._lengths, _RARE),
+            usual_sentences=_exceeded_by(self._sentences, _UNUSUAL),
+            capitals=share("capitals"),
+            title_case=share("title_case"),
+            capitalized=share("capitalized", max(1, lines - self._counts["letterless"])),
+            letterless=share("letterless"),
+            letterless_copied=share("letterless_copied"),
+            numbers=share("numbers"),
+            numbers_lost=share("numbers_lost"),
+        )
+
+
+def _exceeded_by(counts: Counter[int], share: float) -> int:
+    """Return the least value that at most this share of the counted ones exceed."""
+    most, above = share * counts.total(), 0
+    for value in sorted(counts, reverse=True):
+        above += counts[value]
+        if above > most:
+            return value
+    return min(counts)
