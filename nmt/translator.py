@@ -6,7 +6,6 @@ for translation in translator.translate(["Ein Mann schläft."]):
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig
-from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
 from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import MOST_THREADS, Precision, choose_device, choose_precision, require_int8
 from nmt.models.compatibility import require_language_model, require_same_pieces
@@ -27,14 +25,15 @@ from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
 from nmt.search.ranking import Rank, rank_plainly
-from nmt.search.repetition import is_loop
 from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.normalize import Normalizer
+from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
+from nmt.text.training_text import TrainingText
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
-from nmt.translation import ScoredPair, TranslatedText, Translation
+from nmt.translation import LineWriter, ScoredPair, TranslatedText, Translation
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
@@ -42,8 +41,6 @@ WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
 __all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Translator:
@@ -59,6 +56,8 @@ class Translator:
         device: where the models are.
         rank: finds the best continuations in a search.
         language_model: fused with the models, with weight `lm_weight`; None = no fusion.
+        training_text: what the training text looked like; None if that is unknown.
+        languages: codes of source and target.
     """
 
     def __init__(
@@ -73,11 +72,14 @@ class Translator:
         device: torch.device | str = "cpu",
         rank: Rank = rank_plainly,
         language_model: EncoderDecoder | None = None,
+        training_text: TrainingText | None = None,
+        languages: tuple[str, str] = ("", ""),
     ) -> None:
         self.models, self.language_model = tuple(models), language_model
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchConfig() if search is None else search
         self.shortlist, self.device, self.rank = shortlist, torch.device(device), rank
+        self.training_text, self.languages = training_text, languages
         self.autocast = False
         """Compute products in bfloat16, with weights in float32."""
         self.scorer = scorer_of(self.models)
@@ -158,6 +160,8 @@ class Translator:
             device=where,
             rank=rank,
             language_model=helper,
+            training_text=first.config.training_text,
+            languages=(first.config.source_language, first.config.target_language),
         )
         translator.autocast = precision == "bf16" and not fast
         return translator
@@ -170,30 +174,39 @@ class Translator:
         batch_size: int = 64,
         batch_tokens: int = 4096,
         max_source: int = 1024,
+        split: Split = "auto",
         align: bool = False,
         exact: bool = False,
         prompt: bool = False,
     ) -> Iterator[Translation]:
         """Yield the translation of each line, in order; an empty line stays empty.
 
+        `nmt.text.reading` says which parts of a line are translated, and which are copied.
+
         Args:
-            lines: plain text, a sentence each.
+            lines: plain text, a sentence or a paragraph each.
             options: search options; None = those of the model folder (`self.options`;
                 `nmt.config.search.change_search` returns a changed copy).
             batch_size: most sentences at once.
             batch_tokens: most source pieces at once, padding included.
-            max_source: longer lines are truncated to this many pieces, with a warning.
+            max_source: longer sentences are cut into parts of this many pieces; what still is
+                longer, or with `split = "never"`, is truncated; both with a warning.
+            split: whether a line is cut into sentences, which are translated one by one: "auto"
+                cuts those that have more of them, or are longer, than usual in training; "always"
+                or "never".
             align: add word alignments; needs a model with attention.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
                 is then read in another thread.
 
         Raises:
-            UsageError: the model is a language model; alignments are requested from a model without
-                attention; or a shortlist is requested that is missing, or together with `exact`.
+            UsageError: `lines` is a single string; the model is a language model; alignments are
+                requested from a model without attention; or a shortlist is requested that is
+                missing, or together with `exact`.
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
+        _refuse_text(lines, "lines")
         if not self.has_source:
             raise UsageError(
                 "this is a language model, which reads no source; score text by `nmt score RUN "
@@ -231,18 +244,29 @@ class Translator:
             each = zip(batch.members, found, strict=True)
             return {number: hypotheses for number, hypotheses in each if number is not None}
 
+        reader, writer = self._reader(split, max_source), self._writer(align=align)
+
         def translations() -> Iterator[Translation]:
-            first = 1
+            first, cut = 1, FirstWarnings()
             windows = prompt_windows if prompt else full_windows
             for window in windows(lines, WINDOW):
-                texts = dict(enumerate(window, first))  # keyed by line number, from here on
-                sources = self._read(self.source, texts, max_source, "line", "translated")
+                texts = dict(enumerate(window, first))  # keyed by line number
+                read = {number: reader.read(line, number) for number, line in texts.items()}
+                sources: dict[int, list[int]] = {}
+                for number, segments in read.items():
+                    for key, segment in _keyed(number, segments):
+                        if not segment.is_copied:
+                            name = f"line {number:,}"
+                            sources[key] = _limit(segment.ids, max_source, name, cut)
                 found: dict[int, list[Hypothesis]] = {}
-                for batch in plan({n: ids for n, ids in sources.items() if len(ids) > 1}):
+                for batch in plan(sources):
                     found |= search_batch(batch, sources)
                 for number, line in texts.items():
-                    yield self._write(line, sources[number], found.get(number), align=align)
+                    each = [found.get(key) for key, _ in _keyed(number, read[number])]
+                    yield writer.write(line, read[number], each)
                 first += len(window)
+            reader.report()
+            cut.report("lines are too long; split them")
 
         return translations()
 
@@ -263,13 +287,23 @@ class Translator:
             batch_size: most pairs at once.
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
+
+        Raises:
+            UsageError: `pairs` is a single string.
         """
-        first = 1
+        _refuse_text(pairs, "pairs")
+        return self._score(pairs, batch_size, batch_tokens, max_length)
+
+    def _score(
+        self, pairs: Iterable[tuple[str, str]], batch_size: int, batch_tokens: int, most: int
+    ) -> Iterator[ScoredPair]:
+        """Yield what `score` returns."""
+        first, cut = 1, FirstWarnings()
         for window in full_windows(pairs, WINDOW):
             numbers = range(first, first + len(window))
             texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
-            sources = self._read(self.source, texts[0], max_length, "source line", "scored")
-            targets = self._read(self.target, texts[1], max_length, "target line", "scored")
+            sources = self._read(self.source, texts[0], most, "source line", cut)
+            targets = self._read(self.target, texts[1], most, "target line", cut)
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, list[float]] = {}
@@ -283,6 +317,7 @@ class Translator:
                 else:
                     yield ScoredPair((), (), 0)
             first += len(window)
+        cut.report("lines are too long; split them")
 
     def _score_batch(
         self,
@@ -299,7 +334,12 @@ class Translator:
         return {number: values[: len(targets[number])] for number, values in each}
 
     def _read(
-        self, subword: Subword, texts: Mapping[int, str], most: int, side: str, done: str
+        self,
+        subword: Subword,
+        texts: Mapping[int, str],
+        most: int,
+        side: str,
+        cut: FirstWarnings,
     ) -> dict[int, list[int]]:
         """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
 
@@ -308,23 +348,33 @@ class Translator:
             texts: lines by number.
             most: maximum number of pieces kept, EOS included; longer lines cause a warning.
             side: name of a line in the warning.
-            done: what is done with the kept pieces, for the warning.
+            cut: warnings about truncated lines.
         """
         normalised = [self.normalizer.normalize(line) for line in texts.values()]
         encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
-        read = {}
-        for number, ids in zip(texts, encoded, strict=True):
-            if len(ids) >= most:
-                _logger.warning(
-                    "%s %s: has %s pieces, only the first %s are %s; split the line",
-                    side,
-                    f"{number:,}",
-                    f"{len(ids) + 1:,}",
-                    f"{most:,}",
-                    done,
-                )
-            read[number] = [*ids[: most - 1], EOS]
-        return read
+        return {
+            number: _limit(ids, most, f"{side} {number:,}", cut, "scored")
+            for number, ids in zip(texts, encoded, strict=True)
+        }
+
+    def _reader(self, split: Split, max_source: int) -> LineReader:
+        return LineReader(
+            self.source,
+            self.normalizer,
+            self.training_text,
+            split=split,
+            most=max_source - 1,
+            language=self.languages[0],
+        )
+
+    def _writer(self, *, align: bool) -> LineWriter:
+        return LineWriter(
+            self.source,
+            self.target,
+            self.training_text,
+            language=self.languages[1],
+            align=align,
+        )
 
     def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
         """Return the scorer of a search: models, shortlist and language model, as configured."""
@@ -380,36 +430,6 @@ class Translator:
             for model in in_training:
                 model.train()
 
-    def _write(
-        self, line: str, ids: list[int], hypotheses: list[Hypothesis] | None, *, align: bool
-    ) -> Translation:
-        """Convert the hypotheses of a line, None if it is blank, to text."""
-        if hypotheses is None:
-            return Translation(line, (TranslatedText("", 0.0, 0.0, True, () if align else None),))
-        words = self._words(self.source, ids[:-1]) if align else []
-        texts = []
-        for hypothesis in hypotheses:
-            text = self.target.decode(hypothesis.tokens)
-            links: tuple[Link, ...] | None = None
-            if hypothesis.attention is not None:
-                spoken = self._words(self.target, hypothesis.tokens)
-                links = tuple(align_words(hypothesis.attention, words, spoken))
-            texts.append(
-                TranslatedText(
-                    text,
-                    hypothesis.log_prob,
-                    hypothesis.score,
-                    hypothesis.finished,
-                    links,
-                    repeats=is_loop(hypothesis.tokens, ids),
-                )
-            )
-        return Translation(line, tuple(texts))
-
-    @staticmethod
-    def _words(subword: Subword, ids: Sequence[int]) -> list[int | None]:
-        return words_of_pieces(subword.pieces(ids), one_each=subword.kind == "word")
-
 
 def scorer_of(
     models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
@@ -417,3 +437,34 @@ def scorer_of(
     """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
     scorers = [ModelScorer(model, choose) for model in models]
     return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+
+
+_NEXT_SEGMENT = 1 << 40
+
+
+def _keyed(number: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
+    """Yield each segment of a line with a number of its own; the first has that of the line."""
+    for place, segment in enumerate(segments):
+        yield number + place * _NEXT_SEGMENT, segment
+
+
+def _limit(
+    ids: Sequence[int], most: int, name: str, cut: FirstWarnings, done: str = "translated"
+) -> list[int]:
+    """Return ids with EOS, truncated to `most`, with a warning that names the line."""
+    if len(ids) >= most:
+        cut.warn(
+            f"{name}: has {len(ids) + 1:,} pieces, only the first {most:,} are {done}; "
+            "split the line"
+        )
+    return [*ids[: most - 1], EOS]
+
+
+def _refuse_text(lines: object, name: str) -> None:
+    """Refuse a single string, whose characters would be taken as lines.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(lines, str | bytes):
+        raise UsageError(f"{name}: is a single string; give a list of {name}.")

@@ -1,5 +1,6 @@
 import logging
 import random
+import re
 
 import pytest
 import torch
@@ -134,7 +135,7 @@ def test_alignments_need_attention(make_model_folder):
 def test_a_long_line_is_cut_with_a_warning_that_names_it(translator, caplog):
     long = " ".join(WORDS * 20)
     with caplog.at_level(logging.WARNING):
-        found = list(translator.translate(["a cat", "", long], max_source=10))
+        found = list(translator.translate(["a cat", "", long], max_source=10, split="never"))
     assert len(found) == 3
     assert "line 3: has" in caplog.text
     assert "only the first 10 are translated" in caplog.text
@@ -405,3 +406,91 @@ def test_a_damaged_model_says_so_instead_of_translating(model_folder):
         broken.models[0].output.project.bias.fill_(torch.nan)
     with pytest.raises(ModelError, match="NaN"):
         list(broken.translate(["a cat"]))
+
+
+def test_sentences_of_a_line_are_translated_alone_and_joined(translator):
+    lines = ["A cat sleeps.", "The dog eats.", "Two birds sleep."]
+    line = f"  {lines[0]} {lines[1]}  {lines[2]}\t{lines[0]} "
+    alone = list(translator.translate(lines))
+    (joined,) = translator.translate([line])
+    assert joined.source == line
+    assert joined.sentences == 4
+    texts = [found.text for found in alone]
+    assert joined.text == f"  {texts[0]} {texts[1]}  {texts[2]}\t{texts[0]} "
+    parts = [*alone, alone[0]]
+    assert joined.log_prob == pytest.approx(sum(found.log_prob for found in parts), rel=1e-4)
+    assert joined.score == pytest.approx(sum(found.score for found in parts) / 4, rel=1e-4)
+
+
+def test_the_n_best_of_a_split_line_join_those_of_its_sentences_by_rank(translator):
+    options = change_search(translator.options, {"beam": 3, "n_best": 3})
+    lines = ["A cat sleeps.", "The dog eats.", "Two birds sleep."]
+    alone = [each.hypotheses for each in translator.translate(lines, options=options)]
+    (joined,) = translator.translate([" ".join(lines)], options=options)
+    assert len(joined.hypotheses) == max(map(len, alone))
+    for rank, hypothesis in enumerate(joined.hypotheses):
+        ranked = [each[min(rank, len(each) - 1)] for each in alone]
+        assert hypothesis.text == " ".join(each.text for each in ranked)
+        assert hypothesis.finished == all(each.finished for each in ranked)
+    scores = [hypothesis.score for hypothesis in joined.hypotheses]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_samples_of_a_split_line_are_drawn_apart(translator):
+    options = change_search(translator.options, {"sample": True, "seed": 4})
+    lines = ["A cat sleeps. " * 3, "A cat sleeps."]
+    split, _ = translator.translate(lines, options=options)
+    assert split.sentences == 3
+    again, _ = translator.translate([lines[0], "The dog."], options=options, batch_size=1)
+    assert again.text == split.text
+    (first,) = translator.translate(lines[1:], options=options)
+    assert split.text.startswith(first.text)  # the first sentence has the stream of its line
+    assert split.text != " ".join([first.text] * 3)
+
+
+def test_split_never_gives_the_model_the_whole_line(translator):
+    line = "A cat sleeps. The dog eats. Two birds sleep."
+    (whole,) = translator.translate([line], split="never")
+    (split,) = translator.translate([line], split="always")
+    assert (whole.sentences, split.sentences) == (1, 3)
+    assert whole.text != split.text
+
+
+def test_a_line_in_capitals_is_translated_into_capitals(translator):
+    small, large = translator.translate(["A cat eats a mouse.", "A CAT EATS A MOUSE."])
+    assert large.text == small.text.upper()
+    assert large.log_prob == pytest.approx(small.log_prob, rel=1e-4)
+
+
+def test_lines_without_letters_are_copied_word_by_word(translator):
+    lines = ["42", " 1 2 3 ", "anna@example.org", "\u200b"]
+    found = list(translator.translate(lines, align=True))
+    assert [each.text for each in found] == ["42", " 1 2 3 ", "anna@example.org", ""]
+    assert [each.alignment for each in found][:2] == [((0, 0),), ((0, 0), (1, 1), (2, 2))]
+    assert {(each.score, each.log_prob, each.finished, each.lost) for each in found} == {
+        (0.0, 0.0, True, ())
+    }
+
+
+def test_what_the_model_cannot_know_is_named(translator):
+    line = "a cat ж猫 eats 3500 https://example.org/"
+    (found,) = translator.translate([line])
+    assert set("ж猫") <= set(found.unseen)
+    assert found.unknown_pieces > 3
+    assert found.lost == ("https://example.org/", "3500")
+    (known,) = translator.translate(["a cat eats a mouse."])
+    assert (known.unseen, known.unknown_pieces, known.lost) == ((), 0, ())
+
+
+def test_a_single_string_is_not_taken_for_lines(translator):
+    with pytest.raises(UsageError, match=r"lines: is a single string; give a list of lines\."):
+        translator.translate("A cat ate a mouse.")
+    with pytest.raises(UsageError, match=r"pairs: is a single string; give a list of pairs\."):
+        translator.score("A cat ate a mouse.")
+
+
+def test_many_truncated_lines_cause_few_warnings(translator, caplog):
+    with caplog.at_level(logging.WARNING):
+        list(translator.translate(some_lines(50), max_source=2, split="never"))
+    assert len(caplog.records) == 4
+    assert re.search(r"\d\d more lines are too long; split them", caplog.text)

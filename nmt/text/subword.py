@@ -44,6 +44,7 @@ PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
 _UNKNOWN_SIGN = "⁇"
+_SPACE_SIGN = "▁"
 _RESERVED = "▅"  # sentencepiece skips lines with it (U+2585)
 _NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece skips lines above 4,192
 _ERRORS_ONLY = 2
@@ -192,8 +193,9 @@ class Subword:
             generator: random generator; a new one by default.
         """
         sampler = self._sampler(alpha) if alpha > 0 else None
-        if sampler is None:
-            return self.encode_all([text])[0]
+        if sampler is None:  # a list of one would start a thread
+            ids: list[int] = self._processor.encode(_repair(text))
+            return ids
         return sample_segmentation(_repair(text), sampler, generator or random.Random())
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
@@ -232,6 +234,11 @@ class Subword:
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the name of each piece."""
         return [self._processor.id_to_piece(int(piece)) for piece in ids]
+
+    def characters(self) -> frozenset[str]:
+        """Return the characters that pieces spell, besides those that bytes would."""
+        spelled = self.piece_table().ids
+        return frozenset(" ").union(*spelled) - {_SPACE_SIGN}
 
     def id_of(self, piece: str) -> int | None:
         """Return the id of a piece; None if there is none."""

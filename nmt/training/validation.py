@@ -190,7 +190,10 @@ class Validator:
             from nmt.fast.accelerate import ranking
 
             self.rank = ranking(rank_plainly)
-        self.texts = _texts_to_translate(experiment, PreparationRecord.load(run / DATA).bad_lines)
+        record = PreparationRecord.load(run / DATA)
+        self.training_text = record.training_text
+        self.languages = experiment.data.source, experiment.data.target
+        self.texts = _texts_to_translate(experiment, record.bad_lines)
         self.learning_rate = experiment.training.learning_rate
         self.tokenize = choose_tokenizer(
             [reference for _, reference in self.texts], experiment.validation.tokenize
@@ -258,6 +261,8 @@ class Validator:
             search=self.search,
             device=self.device,
             rank=self.rank,
+            training_text=self.training_text,
+            languages=self.languages,
         )
         hypotheses = [translation.text for translation in translator.translate(sources)]
         folder = make_folder(self.run / VALIDATIONS)

@@ -39,13 +39,13 @@ class ForcedState:
 
 
 class ForcedScorer:
-    """Generates forced sequences: the sentence "17" becomes sequence 17, with near certainty."""
+    """Generates forced sequences: the sentence "n17" becomes sequence 17, with near certainty."""
 
     def __init__(self, source: Subword, vocab: int, sequences: list[list[int]]) -> None:
         self.source, self.vocab, self.sequences = source, vocab, sequences
 
     def start(self, source: Tensor, source_mask: Tensor, *, copies: int) -> ForcedState:
-        numbers = [int(self.source.decode(row)) for row in source.tolist()]
+        numbers = [int(self.source.decode(row)[1:]) for row in source.tolist()]
         return ForcedState(torch.tensor(numbers).repeat_interleave(copies), 0, source_mask)
 
     def step(self, tokens: Tensor, state: ForcedState) -> ScorerStep:
@@ -102,7 +102,7 @@ def forced(
 
 
 def numbers(texts: list[str]) -> bytes:
-    return "".join(f"{number}\n" for number in range(len(texts))).encode()
+    return "".join(f"n{number}\n" for number in range(len(texts))).encode()
 
 
 def lines_of(found: Outcome, count: int) -> list[str]:

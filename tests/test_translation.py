@@ -1,0 +1,46 @@
+"""Translations of a line's segments, joined."""
+
+import pytest
+
+from nmt.text.sentences import find_sentences
+from nmt.translation import TranslatedText, join_segments
+
+
+def translated(text: str, *links: tuple[int, int], log_prob: float = -1.0) -> TranslatedText:
+    return TranslatedText(text, log_prob, log_prob / 2, True, links)
+
+
+def test_words_of_an_alignment_are_counted_through_the_whole_line():
+    line = " The cat ate. We slept."
+    spans = find_sentences(line)
+    segments = [
+        [translated("Il gatto ha mangiato.", (0, 0), (1, 1), (2, 3))],
+        [translated("Dormimmo.", (1, 0), log_prob=-3.0)],
+    ]
+    (joined,) = join_segments(line, spans, segments)
+    assert joined.text == " Il gatto ha mangiato. Dormimmo."
+    assert joined.alignment == ((0, 0), (1, 1), (2, 3), (4, 4))
+    assert (joined.log_prob, joined.score) == (-4.0, -1.0)
+
+
+def test_sentences_without_spaces_are_parts_of_one_word():
+    line = "我来了。他走了。"
+    segments = [[translated("I came.", (0, 0), (0, 1))], [translated("He left.", (0, 0), (0, 1))]]
+    (joined,) = join_segments(line, find_sentences(line), segments)
+    assert joined.text == "I came. He left."
+    assert joined.alignment == ((0, 0), (0, 1), (0, 2), (0, 3))
+
+
+def test_ranks_are_joined_and_the_last_fills_up():
+    line = "One. Two."
+    segments = [[translated("A."), translated("B.")], [translated("C.")]]
+    joined = join_segments(line, find_sentences(line), segments)
+    assert [each.text for each in joined] == ["A. C.", "B. C."]
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_line_is_finished_if_every_sentence_is(flag):
+    line = "One. Two."
+    segments = [[translated("A.")], [TranslatedText("B.", 0.0, 0.0, flag, None, repeats=not flag)]]
+    (joined,) = join_segments(line, find_sentences(line), segments)
+    assert (joined.finished, joined.repeats, joined.alignment) == (flag, not flag, None)
