@@ -48,6 +48,10 @@ def as_json(number: int, translation: "Translation") -> str:
         "id": number,
         "source": translation.source,
         **_record(best),
+        "sentences": translation.sentences,
+        "unseen": translation.unseen,
+        "unknown_pieces": translation.unknown_pieces,
+        "lost": translation.lost,
         "nbest": [_record(hypothesis) for hypothesis in translation.hypotheses],
     }
     return json_line(record)

@@ -10,6 +10,7 @@ import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
 from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.remarks import Remarks
 from nmt.cli.repetition import watch_repetition
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
@@ -22,9 +23,7 @@ def translate(
         list[Path],
         typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
     ],
-    input: Annotated[
-        Path | None, typer.Option("-i", "--input", help="Text or .gz file, one sentence per line.")
-    ] = None,
+    input: Annotated[Path | None, typer.Option("-i", "--input", help="Text or .gz file.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
@@ -33,11 +32,26 @@ def translate(
         Path | None,
         typer.Option("--lm", help="Run or model folder of a language model of the target side."),
     ] = None,
+    split: Annotated[
+        Literal["auto", "never", "always"],
+        typer.Option(
+            help="Translate the sentences of a line one by one; auto = where the line has more of "
+            "them, or is longer, than training lines."
+        ),
+    ] = "auto",
+    unwrap: Annotated[
+        bool,
+        typer.Option(
+            "--unwrap", help="Join lines broken at a width: a paragraph per line; blank lines stay."
+        ),
+    ] = False,
     align: Annotated[bool, typer.Option("--align", help="Add word alignments: 0-0 1-2.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sentences at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most source pieces at once.")] = 4096,
-    max_source: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
+    max_source: Annotated[
+        int, typer.Option(min=2, help="Longer sentences are cut, in pieces.")
+    ] = 1024,
     exact: Annotated[
         bool, typer.Option("--exact", help="Bit-identical in any batch and order; slower.")
     ] = False,
@@ -61,9 +75,11 @@ def translate(
 ) -> None:
     """Translate stdin or a file to stdout or a file, line by line.
 
-    N lines in give N lines out, in order; an empty line stays empty. Search options default to
-    those of the model folder. More than one translation per line implies --format nbest.
+    N lines in give N lines out, in order, unless --unwrap joins some; an empty line stays empty.
+    White space around a line stays; lines without letters and addresses are copied. Search options
+    default to those of the model folder. More than one translation per line implies --format nbest.
     """
+    from nmt.text.layout import unwrap as join_paragraphs
     from nmt.text.lines import read_lines, require_file
     from nmt.translator import Translator
 
@@ -87,23 +103,27 @@ def translate(
     if options.n_best > 1 and format == "text":
         format = "nbest"
     translations = translator.translate(
-        lines,
+        join_paragraphs(lines) if unwrap else lines,
         options=options,
         batch_size=batch_size,
         batch_tokens=batch_tokens,
         max_source=max_source,
+        split=split,
         align=align,
         exact=exact,
         prompt=_is_pipe(input),
     )
+    remarks = Remarks()
     with line_writer(output) as write:
         for number, translation in enumerate(watch_repetition(translations, options)):
+            remarks.add(translation)
             if format == "jsonl":
                 write(as_json(number, translation))
             elif format == "nbest":
                 write(as_n_best(number, translation, align=align))
             else:
                 write(as_text(translation, scores=scores, align=align))
+    remarks.report()
 
 
 def _is_pipe(path: Path | None) -> bool:

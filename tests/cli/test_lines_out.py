@@ -47,9 +47,8 @@ def test_a_json_line_is_read_back_bit_for_bit(number, translation):
     assert found["id"] == number
     assert found["source"] == translation.source.encode("utf-8", "replace").decode()
     assert len(found["nbest"]) == len(translation.hypotheses)
-    assert {**found["nbest"][0], "id": number, "source": found["source"]} == {
-        name: value for name, value in found.items() if name != "nbest"
-    }
+    assert {name: found[name] for name in found["nbest"][0]} == found["nbest"][0]
+    assert (found["sentences"], found["unseen"], found["unknown_pieces"]) == (1, [], 0)
     for record, hypothesis in zip(found["nbest"], translation.hypotheses, strict=True):
         assert record == {
             "text": hypothesis.text.encode("utf-8", "replace").decode(),

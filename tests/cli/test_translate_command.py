@@ -267,6 +267,41 @@ def test_a_skipped_line_becomes_an_empty_line(nmt, model_folder, tmp_path):
     assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
 
 
+def test_a_paragraph_is_split_and_joined_on_its_line(nmt, model_folder):
+    sentences = ["A cat eats.", "The dog sleeps.", "Two birds sleep."]
+    line = " ".join(sentences)
+    _, alone, _ = nmt("translate", model_folder, lines=sentences)
+    assert nmt("translate", model_folder, lines=[line])[:2] == (0, [" ".join(alone)])
+    code, whole, _ = nmt("translate", model_folder, "--split", "never", lines=[line])
+    assert (code, len(whole)) == (0, 1)
+    assert whole != [" ".join(alone)]
+    two = " ".join(sentences[:2])
+    _, lines, _ = nmt("translate", model_folder, "--split", "always", lines=[two])
+    assert lines == [" ".join(alone[:2])]
+
+
+def test_lines_broken_at_a_width_are_joined_on_request(nmt, model_folder):
+    _, expected, _ = nmt("translate", model_folder, lines=["a cat eats a mouse", "", "a dog"])
+    broken = ["a cat", "eats a", "mouse", "", "a dog"]
+    assert nmt("translate", model_folder, "--unwrap", lines=broken)[1] == expected
+    assert len(nmt("translate", model_folder, lines=broken)[1]) == 5
+
+
+def test_what_the_model_cannot_know_is_counted_in_one_warning(nmt, model_folder):
+    lines = ["a cat", "a ж cat", "a cat 3500", "a ж"]
+    code, out, log = nmt("translate", model_folder, "--format", "jsonl", lines=lines)
+    assert code == 0
+    records = [json.loads(line) for line in out]
+    assert [record["unseen"] for record in records] == [[], ["ж"], ["3", "5", "0"], ["ж"]]
+    assert [record["lost"] for record in records] == [[], [], ["3500"], []]
+    assert [record["sentences"] for record in records] == [1, 1, 1, 1]
+    assert log == (
+        "warning: 3 of 4 lines have characters that the model never saw, e.g. line 2: ж; "
+        "1 of 4 lines lost a number or an address, e.g. line 3: 3500\n"
+    )
+    assert nmt("translate", model_folder, lines=["a cat", "42", ""])[2] == ""
+
+
 def translation_of(text: str) -> Translation:
     return Translation("source", (TranslatedText(text, -1.91, -0.318, True, ((0, 0), (1, 2))),))
 
