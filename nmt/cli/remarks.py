@@ -1,33 +1,44 @@
-"""What a translation could not know, counted over all lines and said once at the end."""
+"""What is doubtful about translations, counted over all lines and said once at the end."""
 
 import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the translator imports torch
+    from nmt.config.search import SearchConfig
     from nmt.translation import Translation
 
 _MOST_UNKNOWN = 3
 """Unknown and byte pieces of a line that are no reason to doubt its translation."""
+_FEWEST_REPEATING, _SHARE_REPEATING = 3, 0.1
+"""Lines that repeat themselves, and their share, from which on a remedy is worth naming."""
 _MOST_SHOWN = 60  # characters of an example
 _REMARKS = {
     "unseen": "have characters that the model never saw",
     "unknown": "have words that the model hardly knows",
     "lost": "lost a number or an address",
+    "repeats": "repeat themselves (try --no-repeat-ngram 3, or train longer)",
 }
 
 _logger = logging.getLogger(__name__)
 
 
 class Remarks:
-    """Counts lines whose translations are to be doubted."""
+    """Counts lines whose translations are to be doubted.
 
-    def __init__(self) -> None:
+    Args:
+        options: of the search; where it forbids repetitions, none are counted.
+    """
+
+    def __init__(self, options: "SearchConfig") -> None:
+        self._counts_repetition = not options.no_repeat_ngram
         self._lines = 0
         self._counts = dict.fromkeys(_REMARKS, 0)
         self._examples: dict[str, str] = {}
 
     def add(self, translation: "Translation") -> None:
         """Count a line; the next one has the next number."""
+        from nmt.evaluation.collapse import repeats_itself
+
         self._lines += 1
         if translation.unseen:
             self._count("unseen", " ".join(translation.unseen))
@@ -35,9 +46,17 @@ class Remarks:
             self._count("unknown", f"{translation.unknown_pieces} unknown pieces")
         if translation.lost:
             self._count("lost", " ".join(translation.lost))
+        if (
+            self._counts_repetition
+            and repeats_itself(translation.text)
+            and not repeats_itself(translation.source)
+        ):
+            self._count("repeats", translation.text)
 
     def report(self) -> None:
         """Log all that was found in one warning, with the first example of each kind."""
+        if self._counts["repeats"] < max(_FEWEST_REPEATING, _SHARE_REPEATING * self._lines):
+            self._counts["repeats"] = 0
         found = [
             f"{self._counts[kind]:,} of {self._lines:,} lines {text}, e.g. {self._examples[kind]}"
             for kind, text in _REMARKS.items()

@@ -11,7 +11,6 @@ import typer
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
 from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.cli.remarks import Remarks
-from nmt.cli.repetition import watch_repetition
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
@@ -113,9 +112,9 @@ def translate(
         exact=exact,
         prompt=_is_pipe(input),
     )
-    remarks = Remarks()
+    remarks = Remarks(options)
     with line_writer(output) as write:
-        for number, translation in enumerate(watch_repetition(translations, options)):
+        for number, translation in enumerate(translations):
             remarks.add(translation)
             if format == "jsonl":
                 write(as_json(number, translation))
