@@ -29,7 +29,8 @@ def average(
     By default, all best checkpoints that the run kept are averaged; training.keep_best and
     training.keep_last set how many are kept.
     """
-    from nmt.training.checkpoint import best_checkpoints, find_checkpoint, list_checkpoints
+    from nmt.models.checkpoints import find_checkpoint, list_checkpoints
+    from nmt.training.checkpoint import best_checkpoints
     from nmt.training.run_folder import MODEL
     from nmt.training.shipping import write_averaged_model
 

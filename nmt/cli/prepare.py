@@ -52,7 +52,8 @@ def prepare(
 
 def _trained_on(run: Path) -> str | None:
     """Return the key of the data that the newest checkpoint was trained on; None without one."""
-    from nmt.training.run_folder import CHECKPOINTS, has_trained
+    from nmt.models.checkpoints import CHECKPOINTS
+    from nmt.training.run_folder import has_trained
 
     if not has_trained(run) and not (run / CHECKPOINTS).is_dir():
         return None

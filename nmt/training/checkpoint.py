@@ -11,41 +11,43 @@ No file is ever unpickled.
 """
 
 import logging
-import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from nmt.errors import ModelError, UsageError
+from nmt.errors import ModelError
+from nmt.models.checkpoints import (
+    AVERAGE,
+    CHECKPOINTS,
+    FORMAT,
+    MODEL,
+    OPTIMIZER,
+    STATE,
+    Pointer,
+    checkpoint_path,
+    list_checkpoints,
+    pointed_to,
+    read_state,
+    update_of,
+    verify_checkpoint,
+)
 from nmt.models.weights import set_weights, weights_of
-from nmt.storage.checksums import verify_checksums
-from nmt.storage.files import read_json, temporary_beside, write_json, write_text
+from nmt.storage.files import temporary_beside, write_json, write_text
 from nmt.storage.folders import make_folder, new_folder, sweep_strays
 from nmt.storage.os_errors import explain_write_errors
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.training.optimizer import MovingAverage, optimizer_tensors, restore_optimizer
-from nmt.training.run_folder import CHECKPOINTS, has_trained
+from nmt.training.run_folder import has_trained
 from nmt.training.state import RandomState, TrainingState, require_random_states
 
 logger = logging.getLogger(__name__)
-
-FORMAT = 2
-"""Version of the layout above and of the parameter names; all others are refused."""
-
-Pointer = Literal["last", "best"]
-"""Name of a file in the run folder that points to a checkpoint."""
-
-_MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
-_AVERAGE, _STATE = "ema.safetensors", "state.json"
-_NAME = re.compile(r"update-(\d{6,})")
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,17 @@ def save_checkpoint(
     final = checkpoint_path(run, state.update)
     make_folder(final.parent)
     with new_folder(final) as folder:
-        save_tensors(folder / _MODEL, weights_of(trainee.model))
-        save_tensors(folder / _OPTIMIZER, optimizer_tensors(trainee.optimizer, trainee.model))
+        save_tensors(folder / MODEL, weights_of(trainee.model))
+        save_tensors(folder / OPTIMIZER, optimizer_tensors(trainee.optimizer, trainee.model))
         if trainee.average is not None:
-            save_tensors(folder / _AVERAGE, trainee.average.weights)
+            save_tensors(folder / AVERAGE, trainee.average.weights)
         table = {
             "format": FORMAT,
             "made_with": _conditions(trainee.model),
             **state.to_json(),
             "random_states": list(random_states),
         }
-        write_json(folder / _STATE, table)
+        write_json(folder / STATE, table)
     point_to(run, "last", final)
     return final
 
@@ -110,27 +112,17 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     """
     verify_checkpoint(folder)
     restored = _restore_state(folder, _conditions(trainee.model))
-    set_weights(trainee.model, load_tensors(folder / _MODEL), folder)
-    moments = load_tensors(folder / _OPTIMIZER)
-    with naming(folder / _OPTIMIZER):
+    set_weights(trainee.model, load_tensors(folder / MODEL), folder)
+    moments = load_tensors(folder / OPTIMIZER)
+    with naming(folder / OPTIMIZER):
         restore_optimizer(trainee.optimizer, trainee.model, moments)
     if trainee.average is not None:
-        if not (folder / _AVERAGE).is_file():
+        if not (folder / AVERAGE).is_file():
             raise ModelError(f"{folder}: has no moving average; resume with training.ema = 0.")
-        average = load_tensors(folder / _AVERAGE)
-        with naming(folder / _AVERAGE):
+        average = load_tensors(folder / AVERAGE)
+        with naming(folder / AVERAGE):
             trainee.average.restore(average)
     return restored
-
-
-def verify_checkpoint(folder: Path) -> None:
-    """Check that all files of a checkpoint are there and unchanged.
-
-    Raises:
-        ModelError: one is missing, damaged or not in its manifest.
-    """
-    average = [_AVERAGE] if (folder / _AVERAGE).exists() else []
-    verify_checksums(folder, needed=(_MODEL, _OPTIMIZER, _STATE, *average))
 
 
 @contextmanager
@@ -142,24 +134,8 @@ def naming(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: {error}") from error
 
 
-def _read_table(folder: Path) -> dict[str, Any]:
-    """Return the content of `state.json`.
-
-    Raises:
-        ModelError: it is missing or damaged, or has another format.
-    """
-    table = read_json(folder / _STATE)
-    found = table.get("format") if isinstance(table, dict) else None
-    if found != FORMAT:
-        raise ModelError(
-            f"{folder}: has checkpoint format {found}, this version of nmt reads {FORMAT} alone; "
-            "resume with the version that wrote it, or start a new run in another folder."
-        )
-    return dict(table)
-
-
 def _restore_state(folder: Path, conditions: str) -> Restored:
-    table = _read_table(folder)
+    table = read_state(folder)
     del table["format"]
     made_with = table.pop("made_with", None)
     if made_with != conditions:
@@ -201,7 +177,7 @@ def data_key_of(checkpoint: Path) -> str:
     Raises:
         ModelError: its state is missing or damaged, or has another format.
     """
-    table = _read_table(checkpoint)
+    table = read_state(checkpoint)
     try:
         return str(table["data_key"])
     except KeyError as error:
@@ -209,24 +185,6 @@ def data_key_of(checkpoint: Path) -> str:
 
 
 # --- the folder of checkpoints -------------------------------------------------------------
-
-
-def checkpoint_path(run: Path, update: int) -> Path:
-    """Return the path of the checkpoint after `update` updates."""
-    return run / CHECKPOINTS / f"update-{update:06d}"
-
-
-def list_checkpoints(run: Path) -> list[Path]:
-    """Return the run's checkpoints, oldest first; none of them is verified."""
-    folder = run / CHECKPOINTS
-    if not folder.is_dir():
-        return []
-    return sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), key=update_of)
-
-
-def update_of(checkpoint: Path) -> int:
-    """Return the number of updates in the name of a checkpoint."""
-    return int(checkpoint.name.removeprefix("update-"))
 
 
 def find_resumable(run: Path) -> Path | None:
@@ -270,7 +228,7 @@ def best_checkpoints(run: Path) -> list[Path]:
     last = pointed_to(run, "last")
     if last is None:
         return []
-    table = _read_table(last)
+    table = read_state(last)
     try:
         table = {**TrainingState().to_json(), "stopping": table["stopping"]}
         best = TrainingState.from_json(table).stopping.best
@@ -280,40 +238,9 @@ def best_checkpoints(run: Path) -> list[Path]:
     return [path for path in paths if path.is_dir()]
 
 
-def find_checkpoint(run: Path, name: str) -> Path:
-    """Return the checkpoint called `2000`, `update-002000` or a path on the command line.
-
-    Raises:
-        UsageError: there is none of that name; existing ones are listed.
-    """
-    candidates = [run / CHECKPOINTS / name, Path(name)]
-    if name.isascii() and name.isdecimal():
-        candidates.insert(0, checkpoint_path(run, int(name)))
-    for candidate in candidates:
-        if _NAME.fullmatch(candidate.name) and candidate.is_dir():
-            return candidate
-    known = ", ".join(path.name for path in list_checkpoints(run)) or "none"
-    raise UsageError(f"{run}: has no checkpoint `{name}`; it has: {known}.")
-
-
 def point_to(run: Path, pointer: Pointer, checkpoint: Path) -> None:
     """Make `last` or `best` name `checkpoint`, atomically."""
     write_text(run / pointer, f"{checkpoint.relative_to(run).as_posix()}\n")
-
-
-def pointed_to(run: Path, pointer: Pointer) -> Path | None:
-    """Return the checkpoint that `last` or `best` names, or None if there is no such file.
-
-    Raises:
-        ModelError: the file names no checkpoint of this run.
-    """
-    path = run / pointer
-    if not path.is_file():
-        return None
-    checkpoint = run / path.read_text(encoding="utf-8", errors="replace").strip()
-    if checkpoint.parent != run / CHECKPOINTS or not _NAME.fullmatch(checkpoint.name):
-        raise ModelError(f"{path}: names no checkpoint of this run; write its path into the file.")
-    return checkpoint
 
 
 def prune_checkpoints(run: Path, *, keep_last: int, keep: Collection[int] = ()) -> None:

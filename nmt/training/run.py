@@ -30,9 +30,10 @@ from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
 from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
+from nmt.models.checkpoints import update_of
 from nmt.storage.files import write_text
 from nmt.text.subword import load_subwords
-from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint, naming, update_of
+from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint, naming
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
 from nmt.training.journal import Journal, name_tokenizer
 from nmt.training.loop import Ending, train

@@ -13,6 +13,7 @@ from typing import Any
 
 import nmt
 from nmt.errors import ModelError, UsageError
+from nmt.models.checkpoints import CHECKPOINTS
 from nmt.storage.checksums import CHECKSUMS
 from nmt.storage.files import read_json, write_json
 from nmt.storage.folders import make_folder, require_replaceable, sweep_strays
@@ -27,7 +28,6 @@ LOG = "train.log"
 """See `nmt.training.journal`."""
 DATA, MODEL = "data", "model"
 """Folders that are replaced as a whole; see `nmt.data.prepare` and `nmt.models.folder`."""
-CHECKPOINTS = "checkpoints"
 VALIDATIONS = "valid"
 """Folder of translations, one file per validation."""
 

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from nmt.config.training import ValidationConfig
 from nmt.errors import ModelError, UsageError
+from nmt.models.checkpoints import shipped_weights, verify_checkpoint
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
-from nmt.training.checkpoint import verify_checkpoint
 from nmt.training.run_folder import DATA, MODEL
 from nmt.training.training_run import TrainingRun, undamaged_best
 
@@ -138,12 +138,6 @@ def _require_same_model(
             f"{file}: does not fit {first}, {len(differing)} tensors differ ({names}); "
             "average checkpoints of one model only."
         )
-
-
-def shipped_weights(checkpoint: Path) -> Path:
-    """Return the file of the weights that are validated and shipped: the moving average, if any."""
-    moving = checkpoint / "ema.safetensors"
-    return moving if moving.is_file() else checkpoint / _WEIGHTS
 
 
 def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path) -> None:

@@ -17,17 +17,15 @@ from nmt.config.experiment import Experiment
 from nmt.config.training import TrainingConfig
 from nmt.data.loader import Loader
 from nmt.errors import DivergenceError, ModelError
+from nmt.models.checkpoints import checkpoint_path, update_of, verify_checkpoint
 from nmt.models.weights import weights_of
 from nmt.training.checkpoint import (
     Trainee,
-    checkpoint_path,
     find_resumable,
     load_checkpoint,
     point_to,
     prune_checkpoints,
     save_checkpoint,
-    update_of,
-    verify_checkpoint,
 )
 from nmt.training.distributed import World, await_main, broadcast_object
 from nmt.training.journal import Journal, UpdateReport, ValidationReport

@@ -15,9 +15,10 @@ from tiny import write_corpus
 from trial_runs import AHEAD, Run, resumed_from
 
 from nmt.errors import ModelError, NmtError
+from nmt.models.checkpoints import list_checkpoints
 from nmt.models.folder import load_model_folder
 from nmt.storage.checksums import CHECKSUMS, sha256_of, verify_checksums, write_checksums
-from nmt.training.checkpoint import find_resumable, list_checkpoints
+from nmt.training.checkpoint import find_resumable
 
 BLOCK = 4096
 FOREVER = 1_000_000

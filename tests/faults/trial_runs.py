@@ -10,9 +10,10 @@ from processes import Command, Ended, Process, Setup
 from tiny import write_corpus
 
 from nmt.errors import ModelError
+from nmt.models.checkpoints import checkpoint_path, update_of
 from nmt.storage.checksums import sha256_of, verify_checksums
 from nmt.storage.lock import LOCK
-from nmt.training.checkpoint import checkpoint_path, find_resumable, update_of
+from nmt.training.checkpoint import find_resumable
 
 INTERVAL = 2
 """Updates between two checkpoints."""

@@ -13,6 +13,7 @@ from torch import nn
 from nmt.config.training import AdamConfig
 from nmt.data.sampler import Position
 from nmt.errors import ModelError, ResourceError, UsageError
+from nmt.models.checkpoints import find_checkpoint, list_checkpoints, pointed_to
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage.checksums import verify_checksums, write_checksums
 from nmt.storage.files import temporary_beside, write_json
@@ -22,12 +23,9 @@ from nmt.training.checkpoint import (
     Trainee,
     best_checkpoints,
     data_key_of,
-    find_checkpoint,
     find_resumable,
-    list_checkpoints,
     load_checkpoint,
     point_to,
-    pointed_to,
     prune_checkpoints,
     save_checkpoint,
 )

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from nmt.errors import ModelError
+from nmt.models.checkpoints import shipped_weights
 from nmt.storage.tensors import save_tensors
-from nmt.training.shipping import average_weights, shipped_weights
+from nmt.training.shipping import average_weights
 
 
 def write(path, tensors):
