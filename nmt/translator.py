@@ -19,7 +19,7 @@ from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import MOST_THREADS, Precision, choose_device, choose_precision, require_int8
 from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
-from nmt.models.folder import load_model_folder
+from nmt.models.folder import load_model
 from nmt.models.shortlist import Choice, Shortlist
 from nmt.search.forced import score_targets
 from nmt.search.hypothesis import Hypothesis
@@ -101,11 +101,13 @@ class Translator:
         threads: int = 0,
         fast: bool = True,
         language_model: Path | str | None = None,
+        checkpoint: str | int | None = None,
     ) -> "Translator":
         """Load a model, or several as an ensemble.
 
         Args:
-            paths: model folder, or run folder with one inside; several: an ensemble.
+            paths: model folder, run folder with one inside, or checkpoint of a run; several: an
+                ensemble.
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
             precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
                 has instructions for them. "auto" is "int8" on such a CPU, else "fp32".
@@ -114,11 +116,13 @@ class Translator:
                 equations, slowly, in fp32 or bf16.
             language_model: run or model folder of a language model with the same target pieces,
                 fused with the others in search.
+            checkpoint: of a run folder, take the weights of this checkpoint: its number of updates,
+                its name, "last" or "best". If the run keeps a moving average, it is that.
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
-            UsageError: the device is not available, does not support the precision, or `threads` is
-                out of range.
+            UsageError: the device is not available, does not support the precision, `threads` is
+                out of range, or there is no such checkpoint.
         """
         if not 0 <= threads <= MOST_THREADS:
             raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
@@ -130,13 +134,18 @@ class Translator:
         elif precision == "int8":
             require_int8(where, fast=fast)
         folders = [paths] if isinstance(paths, Path | str) else list(paths)
-        loaded = [load_model_folder(Path(folder)) for folder in folders]
+        if checkpoint is not None and len(folders) > 1:
+            raise UsageError(
+                f"--checkpoint {checkpoint}: is for a single run; for an ensemble, name the paths "
+                f"of checkpoints, such as {folders[0]}/checkpoints/NAME."
+            )
+        loaded = [load_model(Path(folder), checkpoint) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
         models = [member.model.to(where) for member in loaded]
         helper = None
         if language_model is not None:
-            found = load_model_folder(Path(language_model))
+            found = load_model(Path(language_model))
             require_language_model(language_model, found, folders[0], first)
             helper = found.model.to(where)
         rank: Rank = rank_plainly

@@ -41,6 +41,9 @@ def evaluate(
             help="With --run: text to translate, and its references; default: its data.test.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="With --run: this checkpoint, see `translate`.")
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,6 +99,8 @@ def evaluate(
         raise UsageError("--source is for --by-length; add that, or omit --source")
     if plain and not run:
         raise UsageError("--plain is for --run; add that, or omit --plain")
+    if checkpoint and not run:
+        raise UsageError("--checkpoint is for --run; add that, or omit --checkpoint")
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
     if bool(run) == bool(hypothesis) or (not run and (not reference or test or output)):
@@ -114,7 +119,9 @@ def evaluate(
     measured = read_text(source) if source else None
     sources, references = read_test(test, reference or [])
     if run and sources:
-        hypotheses = translate(run, sources.lines, output, fast=not plain)
+        hypotheses = translate(
+            run, sources.lines, output, fast=not plain, checkpoint=checkpoint
+        )
     else:
         hypotheses = read_text(Path(str(hypothesis)))
     findings = _score(

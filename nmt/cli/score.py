@@ -18,11 +18,17 @@ log = logging.getLogger(__name__)
 def score(
     run: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
+        typer.Argument(
+            metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
+        ),
     ],
     target: Annotated[Path, typer.Option(help="Text to score, line by line.")],
     source: Annotated[
         Path | None, typer.Option(help="Source text; omit for a language model.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     by_token: Annotated[
@@ -67,7 +73,12 @@ def score(
     else:  # compares line counts before a model is loaded
         pairs = read_parallel(source, target, bad_lines=bad_lines)
     translator = Translator.load(
-        run, device=device, precision=precision, threads=threads, fast=not plain
+        run,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fast=not plain,
+        checkpoint=checkpoint,
     )
     if translator.has_source != (source is not None):
         needed = "add --source FILE" if translator.has_source else "leave --source out"

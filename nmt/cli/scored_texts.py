@@ -47,10 +47,11 @@ def read_text(path: Path) -> Text:
 
 
 def experiment_of(run: Path) -> "Experiment | None":
-    """Return the configuration of a run folder; None for a model folder, which has none."""
+    """Return the configuration of a run, or of a checkpoint's run; None for a model folder."""
     from nmt.config.load import load
+    from nmt.models.checkpoints import run_of
 
-    path = run / "config.toml"
+    path = (run_of(run) or run) / "config.toml"
     return load(path) if path.is_file() else None
 
 
@@ -59,12 +60,12 @@ def test_files_of(run: Path, experiment: "Experiment | None") -> tuple[Path, Pat
 
     Raises:
         UsageError: it names none.
-        ModelError: the run has no model yet.
+        ModelError: it is no run and no model folder.
     """
     from nmt.models.description import find_model_folder
 
-    find_model_folder(run)
     if experiment is None:
+        find_model_folder(run)
         raise UsageError(f"{run}: has no config.toml that names test files; give --test SRC REF")
     if not experiment.data.has_source:
         raise UsageError(
@@ -102,12 +103,17 @@ def read_test(
 
 
 def translate(
-    run: Sequence[Path], lines: Iterable[str], output: Path | None, *, fast: bool
+    run: Sequence[Path],
+    lines: Iterable[str],
+    output: Path | None,
+    *,
+    fast: bool,
+    checkpoint: str | None,
 ) -> Text:
     """Translate `lines`, and keep the translations in `output` if it is given."""
     from nmt.translator import Translator
 
-    translator = Translator.load(run[0] if len(run) == 1 else run, fast=fast)
+    translator = Translator.load(run[0] if len(run) == 1 else run, fast=fast, checkpoint=checkpoint)
     found = (one_line(each.text) for each in translator.translate(lines))
     return Text("the translation", list(_keep(found, output) if output else found))
 

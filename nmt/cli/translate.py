@@ -20,13 +20,19 @@ def translate(
     context: typer.Context,
     run: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run or model folder; several are an ensemble."),
+        typer.Argument(
+            metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
+        ),
     ],
     input: Annotated[Path | None, typer.Option("-i", "--input", help="Text or .gz file.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
     ] = "text",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
+    ] = None,
     lm: Annotated[
         Path | None,
         typer.Option("--lm", help="Run or model folder of a language model of the target side."),
@@ -97,6 +103,7 @@ def translate(
         threads=threads,
         fast=not plain,
         language_model=lm,
+        checkpoint=checkpoint,
     )
     options = change_options(translator.options, context.obj)
     if options.n_best > 1 and format == "text":

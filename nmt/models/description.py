@@ -1,26 +1,43 @@
-"""Read and check everything in a model folder except the weights, without importing torch."""
+"""Read and check everything of a trained model except the weights, without importing torch.
 
+A model is in a model folder, or in a run folder with checkpoints: then the weights are those of the
+checkpoint that validation and shipping would use, and the rest is the run's.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import ValidationError
 
 from nmt import __version__
 from nmt.config.checks import model_disagreements
 from nmt.config.data import NormalizationConfig, TokenizerConfig
+from nmt.config.experiment import Experiment
+from nmt.config.load import load
 from nmt.config.model import ModelConfig
 from nmt.config.schema import locate
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section
-from nmt.errors import ModelError
+from nmt.errors import ConfigError, ModelError
+from nmt.models.checkpoints import (
+    list_checkpoints,
+    read_state,
+    shipped_weights,
+    verify_checkpoint,
+)
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json
-from nmt.text.subword import PIECE_FILES, Subword, load_subwords
+from nmt.text.subword import PIECE_FILES, Subword, find_pieces, load_subwords
 from nmt.text.training_text import TrainingText
 
 FORMAT_VERSION = 2
 """Incremented when older versions of nmt can no longer read the folder."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+RUN_CONFIG = "config.toml"
+"""Name of the configuration in a run folder."""
+_PREPARATION = "preparation.json"  # beside the pieces of a run, see `nmt.data.folder`
 
 
 class FolderConfig(Section):
@@ -49,12 +66,40 @@ class FolderConfig(Section):
     training_text: TrainingText | None = None
     """What the training text looked like; folders of older versions do not say."""
 
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        source: Subword,
+        target: Subword,
+        training_text: TrainingText | None,
+    ) -> Self:
+        """Return the content for the model of a run, with its subword models."""
+        return cls(
+            format_version=FORMAT_VERSION,
+            nmt_version=__version__,
+            source_language=experiment.data.source,
+            target_language=experiment.data.target,
+            source_vocab=source.vocab_size,
+            target_vocab=target.vocab_size,
+            model=experiment.model,
+            normalization=experiment.normalization,
+            tokenizer=experiment.tokenizer.model_copy(update={"pieces_from": ""}),
+            search=experiment.search,
+            training_text=training_text,
+        )
+
 
 @dataclass(frozen=True)
 class Description:
-    """The content of a model folder except the weights."""
+    """A trained model except its weights."""
 
     folder: Path
+    """Folder with the pieces and, optionally, the shortlist."""
+    weights: Path
+    """File with the weights."""
+    origin: Path
+    """File that the configuration comes from."""
     config: FolderConfig
     source: Subword
     """Subword model of the source side."""
@@ -82,7 +127,43 @@ def describe_model_folder(path: Path) -> Description:
                 f"{folder}: the {side} subword model has {subword.vocab_size:,} pieces, but "
                 f"{CONFIG} says {expected:,}; files of two models are mixed, copy it again."
             )
-    return Description(folder, config, source, target)
+    return Description(folder, folder / WEIGHTS, folder / CONFIG, config, source, target)
+
+
+def describe_checkpoint(checkpoint: Path, run: Path) -> Description:
+    """Check every file of a checkpoint and the pieces of its run, and describe the model.
+
+    Args:
+        checkpoint: its folder.
+        run: the run folder, with configuration and pieces.
+
+    Raises:
+        ModelError: a file is missing or damaged, or they do not belong together.
+    """
+    verify_checkpoint(checkpoint)
+    state, origin = read_state(checkpoint), run / RUN_CONFIG
+    if not origin.is_file():
+        raise ModelError(
+            f"{checkpoint}: holds weights only, and {origin} is missing; keep a checkpoint in its "
+            "run folder."
+        )
+    try:
+        experiment = load(origin)
+    except ConfigError as error:
+        raise ModelError(f"{error}; restore the file that the run wrote.") from error
+    folder = find_pieces(run)
+    verify_checksums(folder, only=PIECE_FILES)
+    record = read_json(folder / _PREPARATION) if (folder / _PREPARATION).exists() else {}
+    if record and record.get("key") != state.get("data_key"):
+        raise ModelError(
+            f"{folder}: was prepared anew after {checkpoint.name} was trained, so its pieces may "
+            "be others; restore it, or prepare it as before."
+        )
+    source, target = load_subwords(folder)
+    seen = record.get("training_text")  # older runs do not say
+    training_text = None if seen is None else TrainingText.model_validate(seen)
+    config = FolderConfig.of(experiment, source, target, training_text)
+    return Description(folder, shipped_weights(checkpoint), origin, config, source, target)
 
 
 def find_model_folder(path: Path) -> Path:
@@ -94,12 +175,26 @@ def find_model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file():
             return folder
+    if path.is_file():
+        raise ModelError(f"{path}: is a file; name a run folder or a model folder.")
     if not path.is_dir():
         raise ModelError(f"{path}: no such folder; name a run folder or a model folder.")
+    if checkpoints := list_checkpoints(path):
+        raise ModelError(
+            f"{path}: holds no model yet, its first validation will write one; "
+            f"use a checkpoint by --checkpoint {checkpoints[-1].name} ({_names(checkpoints)})."
+        )
     raise ModelError(
         f"{path}: holds no model yet: neither {CONFIG} nor model/{CONFIG}; "
         "a run has one after its first validation."
     )
+
+
+def _names(checkpoints: Sequence[Path]) -> str:
+    """Return how many checkpoints there are, and the first and last."""
+    if len(checkpoints) == 1:
+        return "the only one"
+    return f"it has {len(checkpoints):,}, from {checkpoints[0].name}"
 
 
 def read_config(path: Path) -> FolderConfig:

@@ -19,16 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt import __version__
 from nmt.config.experiment import Experiment
 from nmt.config.model import ModelConfig
-from nmt.errors import ModelError
+from nmt.errors import ModelError, UsageError
 from nmt.models.build import assemble
+from nmt.models.checkpoints import find_checkpoint, run_of
 from nmt.models.description import (
     CONFIG,
-    FORMAT_VERSION,
     WEIGHTS,
+    Description,
     FolderConfig,
+    describe_checkpoint,
     describe_model_folder,
     find_model_folder,
 )
@@ -100,19 +101,7 @@ def save_model_folder(
         ResourceError: writing failed.
     """
     source, target = load_subwords(pieces)
-    config = FolderConfig(
-        format_version=FORMAT_VERSION,
-        nmt_version=__version__,
-        source_language=experiment.data.source,
-        target_language=experiment.data.target,
-        source_vocab=source.vocab_size,
-        target_vocab=target.vocab_size,
-        model=experiment.model,
-        normalization=experiment.normalization,
-        tokenizer=experiment.tokenizer.model_copy(update={"pieces_from": ""}),
-        search=experiment.search,
-        training_text=training_text,
-    )
+    config = FolderConfig.of(experiment, source, target, training_text)
     with new_folder(folder) as unfinished:
         write_json(unfinished / CONFIG, config.model_dump(mode="json", by_alias=True))
         save_tensors(unfinished / WEIGHTS, weights_of(model))
@@ -120,6 +109,25 @@ def save_model_folder(
             if (pieces / name).exists():
                 write_bytes(unfinished / name, (pieces / name).read_bytes())
         write_text(unfinished / CARD, write_card(config, model, card))
+
+
+def load_model(path: Path, checkpoint: str | int | None = None) -> LoadedModel:
+    """Load the model of a model folder, a run folder or a checkpoint.
+
+    Args:
+        path: model folder, run folder, or the folder of a checkpoint.
+        checkpoint: with a run folder: checkpoint whose weights to load, as in `find_checkpoint`.
+
+    Raises:
+        UsageError: there is no such checkpoint.
+        ModelError: a folder is missing, damaged, incomplete, or has another format version.
+    """
+    run = run_of(path)
+    if checkpoint is None:
+        return load_model_folder(path) if run is None else _load(describe_checkpoint(path, run))
+    if run is not None:
+        raise UsageError(f"{path}: is a checkpoint itself; leave --checkpoint {checkpoint} out.")
+    return _load(describe_checkpoint(find_checkpoint(path, str(checkpoint)), path))
 
 
 def load_model_folder(path: Path) -> LoadedModel:
@@ -136,7 +144,7 @@ def load_model_folder(path: Path) -> LoadedModel:
     while True:
         before = _identity_of(path)
         try:
-            loaded = _load_once(path)
+            loaded = _load(describe_model_folder(path))
         except ModelError:
             if _identity_of(path) == before:
                 raise
@@ -154,18 +162,17 @@ def _identity_of(path: Path) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def _load_once(path: Path) -> LoadedModel:
-    described = describe_model_folder(path)
-    folder, config = described.folder, described.config
-    tensors = load_tensors(folder / WEIGHTS)
-    require_plausible_sizes(config.model, tensors, folder)
+def _load(described: Description) -> LoadedModel:
+    folder, config, weights = described.folder, described.config, described.weights
+    tensors = load_tensors(weights)
+    require_plausible_sizes(config.model, tensors, described.origin)
     make = partial(
         assemble, config.model, source_vocab=config.source_vocab, target_vocab=config.target_vocab
     )
     with torch.device("meta"):  # check shapes before allocating memory
-        require_same_shapes(make(), tensors, folder / WEIGHTS)
+        require_same_shapes(make(), tensors, weights)
     model = make()
-    set_weights(model, tensors, folder / WEIGHTS)
+    set_weights(model, tensors, weights)
     shortlist = None
     if (folder / SHORTLIST_FILE).exists():
         shortlist = Shortlist.load(
@@ -177,9 +184,14 @@ def _load_once(path: Path) -> LoadedModel:
 
 
 def require_plausible_sizes(
-    config: ModelConfig, tensors: Mapping[str, Tensor], folder: Path
+    config: ModelConfig, tensors: Mapping[str, Tensor], origin: Path
 ) -> None:
     """Refuse sizes that the weights cannot have, before a model of these sizes is built.
+
+    Args:
+        config: sizes of the model.
+        tensors: the weights.
+        origin: file that the sizes come from, for the error message.
 
     Raises:
         ModelError: a configured size exceeds every dimension of the weights.
@@ -190,7 +202,7 @@ def require_plausible_sizes(
         limit = len(filled) if name.endswith("layers") else largest
         if value > limit:
             raise ModelError(
-                f"{folder / CONFIG}: model.{name} is {value:,}, more than {WEIGHTS} can hold; "
+                f"{origin}: model.{name} is {value:,}, more than {WEIGHTS} can hold; "
                 "files of two models are mixed."
             )
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from nmt.errors import ModelError
@@ -33,7 +33,9 @@ def write_checksums(folder: Path) -> None:
     write_text(folder / CHECKSUMS, "".join(lines))
 
 
-def verify_checksums(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]:
+def verify_checksums(
+    folder: Path, needed: Iterable[str] = (), *, only: Collection[str] | None = None
+) -> dict[str, str]:
     """Check every file that `SHA256SUMS` lists and return {name: sha256}.
 
     Files that it does not list are ignored.
@@ -41,12 +43,15 @@ def verify_checksums(folder: Path, needed: Iterable[str] = ()) -> dict[str, str]
     Args:
         folder: the folder with the list.
         needed: names that must be listed, so that a truncated list is detected.
+        only: names of the files to check, those that are listed; None = all.
 
     Raises:
         ModelError: the list or a file is missing or cannot be read, a file differs from its
             checksum, or a link leads out of the folder.
     """
     sums = read_checksums(folder)
+    if only is not None:
+        sums = {name: expected for name, expected in sums.items() if name in only}
     for name, expected in sums.items():
         path = folder / name
         _refuse_way_out(path, folder)

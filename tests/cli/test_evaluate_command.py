@@ -114,6 +114,10 @@ def test_warnings_are_logged_and_not_printed(caplog):
             "--source is for --by-length; add that, or omit --source",
         ),
         ((*FILES, "--plain"), "--plain is for --run; add that, or omit --plain"),
+        (
+            (*FILES, "--checkpoint", "3"),
+            "--checkpoint is for --run; add that, or omit --checkpoint",
+        ),
         ((*FILES, "-m", "blue"), 'unknown metric "blue"; known: bleu'),
     ],
 )
@@ -134,11 +138,12 @@ class StubTranslator:
 
     loaded: object = None
     fast = False
+    checkpoint: str | None = None
     asked = 0
 
     @classmethod
-    def load(cls, run: object, *, fast: bool) -> "StubTranslator":
-        cls.loaded, cls.fast = run, fast
+    def load(cls, run: object, *, fast: bool, checkpoint: str | None) -> "StubTranslator":
+        cls.loaded, cls.fast, cls.checkpoint = run, fast, checkpoint
         return cls()
 
     def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
@@ -165,6 +170,9 @@ def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
     assert translator.fast
     assert call(*RUN, "--plain").stdout == result.stdout
     assert not translator.fast
+    assert translator.checkpoint is None
+    assert call(*RUN, "--checkpoint", "300").stdout == result.stdout
+    assert translator.checkpoint == "300"
 
 
 def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
