@@ -84,7 +84,7 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
     """
     banned = frozenset(" ".join(word.split()) for word in words) - {""}
     spelled = [
-        b"" if piece < len(SPECIAL_PIECES) else _spell(text) for piece, text in enumerate(pieces)
+        b"" if piece < len(SPECIAL_PIECES) else spell(text) for piece, text in enumerate(pieces)
     ]
     bytes_of = [text[0] if len(text) == 1 and text[0] > 127 else None for text in spelled]
     always = np.zeros(len(pieces), dtype=np.bool_)
@@ -108,7 +108,7 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
     return BannedPieces(banned, tuple(spelled), tuple(bytes_of), always, after, longest)
 
 
-def _spell(piece: str) -> bytes:
+def spell(piece: str) -> bytes:
     """Return the UTF-8 bytes that a piece adds to the text."""
     if found := _BYTE.fullmatch(piece):
         return bytes.fromhex(found[1])

@@ -28,7 +28,8 @@ class Sentence:
     key: int
     """Key chosen by the caller; results are returned under it."""
     longest: int
-    """Maximum length of a translation in pieces, end symbol included."""
+    """Maximum length of a translation in pieces, end symbol included; more after a prefix, which
+    may be spelled by as many pieces as it has bytes."""
     streams: tuple[np.random.Generator, ...] = ()
     """Random generator of each row; empty unless sampling."""
     endings: tuple[Ending, ...] = ()
@@ -103,7 +104,7 @@ class Decoding:
             pieces: the piece appended to each new row, [kept x copies].
             log_prob: sums, [kept, copies].
         """
-        history = self.history.append(rows, pieces, scored.attention)
+        history = self.history.append(rows, pieces, log_prob.reshape(-1), scored.attention)
         return Decoding(
             scorer=self.scorer,
             config=self.config,
@@ -128,7 +129,8 @@ class Decoding:
         )
 
     def concat(self, other: "Decoding") -> "Decoding":
-        """Append the sentences of `other`; scorer and options must be the same."""
+        """Append the sentences of `other`; scorer and options must be the same, and either both
+        have prefixes or neither."""
         if self.scorer is not other.scorer or self.config != other.config:
             raise ValueError("only decodings of one scorer with the same options can be joined")
         if not self.sentences:
@@ -204,6 +206,7 @@ def start(
     streams: Sequence[int] | None = None,
     keep_attention: bool = False,
     pieces: Sequence[str] = (),
+    prefixes: Sequence[str] = (),
 ) -> Decoding:
     """Return a decoding of sentences before the first piece.
 
@@ -216,14 +219,17 @@ def start(
         streams: number that seeds each sentence's random streams, [batch]; None = `keys`.
         keep_attention: return attention with the hypotheses.
         pieces: target pieces by id, for rules about text.
+        prefixes: what the translation of each sentence must begin with, normalised, [batch];
+            none = anything.
     """
+    prefixes = prefixes or [""] * len(source)
     keys = range(len(source)) if keys is None else keys
     streams = keys if streams is None else streams
     copies = config.n_best if config.sample else config.beam
     lengths = source_mask.sum(dim=1).tolist()
     sentences = [
-        Sentence(key, longest(length, config), _streams(config, stream))
-        for key, length, stream in zip(keys, lengths, streams, strict=True)
+        Sentence(key, longest(length, config) + len(prefix.encode()), _streams(config, stream))
+        for key, length, stream, prefix in zip(keys, lengths, streams, prefixes, strict=True)
     ]
     log_prob = np.zeros((len(sentences), copies))
     if not config.sample:
@@ -235,7 +241,7 @@ def start(
         sentences=tuple(sentences),
         history=History.start(len(sentences) * copies, keep_attention=keep_attention),
         log_prob=log_prob,
-        rules=rules_for(config, source_mask, copies=copies, pieces=pieces),
+        rules=rules_for(config, source_mask, copies=copies, pieces=pieces, prefixes=prefixes),
         device=source.device,
     )
 

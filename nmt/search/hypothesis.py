@@ -1,6 +1,8 @@
 """The results of a search, and the record of the pieces each row has written."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from nmt.text.vocabulary import BOS, EOS
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+AnyArray = TypeVar("AnyArray", IntArray, FloatArray)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Hypothesis:
     """Score that ranks hypotheses: `log_prob` after length penalty and rules."""
     finished: bool
     """Whether it ends with the end symbol; False at the length limit."""
+    log_probs: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    """Natural log-probability of each piece, and of the end symbol if finished; they sum to
+    `log_prob`."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
     """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
 
@@ -76,7 +82,7 @@ class AttentionHistory:
         return [step[origin] for step, origin in zip(self.steps[first:], rows, strict=True)]
 
 
-def align_right(array: IntArray, width: int) -> IntArray:
+def align_right(array: AnyArray, width: int) -> AnyArray:
     """Pad `array` [rows, at most width] with zeros on the left, [rows, width]."""
     return np.pad(array, ((0, 0), (width - array.shape[1], 0)))
 
@@ -87,6 +93,8 @@ class History:
 
     pieces: IntArray
     """Piece ids after a begin symbol, PAD before it in younger rows, [rows, steps + 1]."""
+    sums: FloatArray
+    """Log-probability of the pieces up to each one, of the same shape as `pieces`."""
     length: IntArray
     """Pieces of each row, without the begin symbol, [rows]."""
     attention: AttentionHistory | None
@@ -98,6 +106,7 @@ class History:
         none = np.zeros((rows, 0), dtype=np.int64)
         return cls(
             pieces=np.full((rows, 1), BOS, dtype=np.int64),
+            sums=np.zeros((rows, 1)),
             length=np.zeros(rows, dtype=np.int64),
             attention=AttentionHistory((), none) if keep_attention else None,
         )
@@ -105,7 +114,7 @@ class History:
     def select(self, rows: IntArray) -> "History":
         """Return the history in which row i is the former row `rows[i]`."""
         kept = None if self.attention is None else self.attention.select(rows)
-        return History(self.pieces[rows], self.length[rows], kept)
+        return History(self.pieces[rows], self.sums[rows], self.length[rows], kept)
 
     def trim(self) -> "History":
         """Return the history without leading steps at which none of its rows existed."""
@@ -113,31 +122,37 @@ class History:
         if steps + 1 == self.pieces.shape[1]:
             return self
         kept = None if self.attention is None else self.attention.trim(steps)
-        return History(self.pieces[:, self.pieces.shape[1] - steps - 1 :], self.length, kept)
+        first = self.pieces.shape[1] - steps - 1
+        return History(self.pieces[:, first:], self.sums[:, first:], self.length, kept)
 
-    def append(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> "History":
+    def append(
+        self, rows: IntArray, pieces: IntArray, sums: FloatArray, attention: Tensor | None
+    ) -> "History":
         """Return the history in which row i continues `rows[i]` by `pieces[i]`.
 
         Args:
             rows: [new rows].
             pieces: [new rows].
+            sums: log-probability of each row with its new piece, [new rows].
             attention: of the step that proposed the pieces, [rows, src_len].
         """
         kept = self.attention
         if kept is not None and attention is not None:
             kept = kept.append(rows, attention)
         written = np.concatenate([self.pieces[rows], pieces[:, None]], axis=1)
-        return History(written, self.length[rows] + 1, kept)
+        summed = np.concatenate([self.sums[rows], sums[:, None]], axis=1)
+        return History(written, summed, self.length[rows] + 1, kept)
 
     def concat(self, other: "History") -> "History":
         """Append the rows of `other`."""
         width = max(self.pieces.shape[1], other.pieces.shape[1])
         pieces = [align_right(each.pieces, width) for each in (self, other)]
+        sums = [align_right(each.sums, width) for each in (self, other)]
         kept = None
         if self.attention is not None and other.attention is not None:
             kept = self.attention.concat(other.attention)
         length = np.concatenate([self.length, other.length])
-        return History(np.concatenate(pieces), length, kept)
+        return History(np.concatenate(pieces), np.concatenate(sums), length, kept)
 
 
 @dataclass(frozen=True)
@@ -162,6 +177,9 @@ class Ending:
         length = int(self.history.length[self.row])
         written = self.history.pieces.shape[1]
         tokens = self.history.pieces[self.row, written - length :].tolist()
+        sums = self.history.sums[self.row, written - length - 1 :].tolist()
+        if self.last is not None:
+            sums.append(self.log_prob)
         is_cut = self.last is not None and self.last != EOS
         if is_cut:
             tokens.append(self.last)
@@ -170,6 +188,7 @@ class Ending:
             log_prob=self.log_prob,
             score=self.score,
             finished=self.last == EOS,
+            log_probs=tuple(later - former for former, later in pairwise(sums)),
             attention=self._read_attention(length, is_cut=is_cut),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from nmt.models.state import concat_padded
 from nmt.search.banned import BannedPieces, find_banned_pieces
 from nmt.search.hypothesis import BoolArray, FloatArray, History, IntArray
 from nmt.search.lengths import shortest
+from nmt.search.prefix import Beginning, Spellings, spellings_of
 from nmt.search.scorers import ScorerStep
 from nmt.text.vocabulary import EOS
 
@@ -72,7 +74,12 @@ class Rule:
 
 
 def rules_for(
-    config: SearchConfig, source_mask: Tensor, *, copies: int, pieces: Sequence[str]
+    config: SearchConfig,
+    source_mask: Tensor,
+    *,
+    copies: int,
+    pieces: Sequence[str],
+    prefixes: Sequence[str] = (),
 ) -> tuple[Rule, ...]:
     """Return the rules that `config` enables, soft ones last.
 
@@ -81,8 +88,13 @@ def rules_for(
         source_mask: [batch, src_len].
         copies: rows per sentence.
         pieces: target pieces by id, as spelled by sentencepiece.
+        prefixes: what the translation of each sentence must begin with, [batch]; none = anything.
     """
     rules: list[Rule] = [NoSpecials()]
+    if any(prefixes):
+        if not pieces:
+            raise ValueError("prefixes need the spelling of the pieces")
+        rules.append(Prefix.of(prefixes, pieces, copies=copies))
     if config.ban:
         if not pieces:
             raise ValueError("banned words need the spelling of the pieces")
@@ -149,6 +161,63 @@ class Banned(Rule):
         if scored.pieces is not None:
             mask = mask[scored.pieces]
         scored.scores[rows, mask] = -torch.inf
+
+
+@dataclass(frozen=True)
+class Prefix(Rule):
+    """Forbid every piece with which a translation would not begin with the given text."""
+
+    spellings: Spellings
+    beginnings: npt.NDArray[np.object_]
+    """The `Beginning` of each row, [rows]."""
+    total: IntArray
+    """Position after the given text of each row, [rows]."""
+    place: IntArray
+    """Position that each row has reached, at most `total`, [rows]."""
+
+    @classmethod
+    def of(cls, prefixes: Sequence[str], pieces: Sequence[str], *, copies: int) -> "Prefix":
+        """Return the rule for sentences, each of `copies` rows, before the first piece."""
+        spellings = spellings_of(tuple(pieces))
+        each = {text: Beginning(text, spellings) for text in prefixes}
+        beginnings = np.array([each[text] for text in prefixes], dtype=np.object_).repeat(copies)
+        total = np.array([each[text].length for text in prefixes], dtype=np.int64).repeat(copies)
+        return cls(spellings, beginnings, total, np.zeros_like(total))
+
+    def restrict(self, scored: ScorerStep, history: History) -> None:
+        """See `Rule`."""
+        for row in np.flatnonzero(self.place < self.total).tolist():
+            beginning: Beginning = self.beginnings[row]
+            allowed = torch.from_numpy(beginning.allowed(int(self.place[row])))
+            allowed = allowed.to(scored.scores.device)
+            if scored.pieces is not None:
+                allowed = allowed[scored.pieces]
+            scored.scores[row].masked_fill_(~allowed, -torch.inf)
+
+    def advance(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> Self:
+        """See `Rule`."""
+        moved = self.select(rows)
+        lacks_space = (moved.place == 0) & ~self.spellings.drops_space[pieces]
+        place = moved.place + lacks_space + self.spellings.lengths[pieces]
+        return replace(moved, place=np.minimum(place, moved.total))
+
+    def select(self, rows: IntArray) -> Self:
+        """See `Rule`."""
+        return replace(
+            self,
+            beginnings=self.beginnings[rows],
+            total=self.total[rows],
+            place=self.place[rows],
+        )
+
+    def concat(self, other: Self) -> Self:
+        """See `Rule`."""
+        return replace(
+            self,
+            beginnings=np.concatenate([self.beginnings, other.beginnings]),
+            total=np.concatenate([self.total, other.total]),
+            place=np.concatenate([self.place, other.place]),
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def search(
     fixed_shape: bool = False,
     rank: Rank = rank_plainly,
     pieces: Sequence[str] = (),
+    prefixes: Sequence[str] = (),
 ) -> list[list[Hypothesis]]:
     """Translate a batch.
 
@@ -47,6 +48,7 @@ def search(
         fixed_shape: keep finished sentences in the batch, so that all steps have the same shapes.
         rank: finds the best continuations.
         pieces: target pieces by id, for rules about text.
+        prefixes: what each translation must begin with, [batch]; see `start`.
 
     Returns:
         Up to `n_best` hypotheses per sentence; best first, samples in the order of their streams.
@@ -59,6 +61,7 @@ def search(
         streams=streams,
         keep_attention=keep_attention,
         pieces=pieces,
+        prefixes=prefixes,
     )
     found: dict[int, list[Hypothesis]] = {}
     while len(found) < len(source):

@@ -18,7 +18,8 @@ def history_of(*rows: list[int]) -> History:
     """The history of rows that have generated the given pieces."""
     width = max(map(len, rows)) + 1
     pieces = [[PAD] * (width - 1 - len(row)) + [BOS, *row] for row in rows]
-    return History(np.array(pieces), np.array([len(row) for row in rows]), None)
+    written, length = np.array(pieces), np.array([len(row) for row in rows])
+    return History(written, np.zeros(written.shape), length, None)
 
 
 def closed_by(rule: Rule, history: History, pieces: torch.Tensor | None = None) -> list[list[int]]:
