@@ -4,37 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.diagnostics.alignment import (
+    SpanLink,
+    align_pieces,
     align_words,
     alignment_error_rate,
     format_pharaoh,
     parse_pharaoh,
-    words_of_pieces,
 )
 from nmt.errors import DataError
-
-
-def test_pieces_belong_to_the_words_between_spaces():
-    pieces = ["▁Ein", "▁Schlaf", "sack", ".", "▁", "ja", "</s>"]
-    assert words_of_pieces(pieces) == [0, 1, 1, 1, None, 2, None]
-
-
-@pytest.mark.parametrize(
-    ("pieces", "words"),
-    [
-        ([], []),
-        (["a", "▁b"], [0, 1]),  # no space before the first word
-        (["▁a▁b", "c"], [0, 1]),  # a piece of two words
-        (["▁", "▁", "a", "▁", "b"], [None, None, 0, None, 1]),  # characters
-        (["▁", "<0xE2>", "<0x82>", "<0xAC>", "▁x"], [None, 0, 0, 0, 1]),  # bytes
-        (["▁a", "<unk>", "▁b"], [0, 0, 1]),
-    ],
-)
-def test_pieces_of_any_kind_are_mapped_to_words(pieces, words):
-    assert words_of_pieces(pieces) == words
-
-
-def test_an_unknown_word_of_a_word_vocabulary_is_a_word():
-    assert words_of_pieces(["<unk>", "▁a", "<unk>", "<unk>"], one_each=True) == [0, 1, 2, 3]
+from nmt.text.spans import PieceText
 
 
 def test_a_target_word_is_linked_to_the_source_word_with_most_attention():
@@ -47,6 +25,22 @@ def test_a_target_word_is_linked_to_the_source_word_with_most_attention():
         ]
     )
     assert align_words(attention, [0, 1, 1], [0, 0, 1]) == [(1, 0), (0, 1)]
+
+
+def test_a_word_without_a_piece_of_its_own_has_no_link():
+    attention = torch.tensor([[0.1, 0.9], [0.9, 0.1]])
+    assert align_words(attention, [0, 1], [0, 2]) == [(1, 0), (0, 2)]
+
+
+def test_a_target_piece_is_linked_to_the_source_piece_with_most_attention():
+    """我 is spelled by three bytes; spaces have no link."""
+    source = PieceText("a bc", [(0, 1), (1, 3), (3, 4)])
+    target = PieceText("我 有", [(0, 1), (0, 1), (0, 1), (1, 2), (2, 3)])
+    attention = torch.tensor(
+        [[0, 0.2, 0.8], [0.9, 0, 0.1], [0.7, 0.3, 0], [1, 0, 0], [0.3, 0.4, 0.3]]
+    )
+    found = align_pieces(attention, source, target)
+    assert found == [SpanLink((0, 1), (0, 1)), SpanLink((2, 3), (2, 3))]
 
 
 def test_an_empty_side_has_no_links():

@@ -1,55 +1,55 @@
-"""Word alignments from attention, and their error rate.
+"""Alignments from attention, of words and of pieces, and their error rate.
 
-Words are separated by spaces in plain text. An alignment is a list of (source word, target
-word), both counted from 0; in Pharaoh form "0-0 1-2".
+Words are separated by spaces, or are pieces where a script has none (`nmt.text.spans`). An
+alignment is a list of (source word, target word), both counted from 0; in Pharaoh form "0-0 1-2".
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nmt.errors import DataError
-from nmt.text.vocabulary import SPECIAL_PIECES, UNK
+from nmt.text.spans import PieceText, Span
 
 Link = tuple[int, int]
 """Source word, target word."""
 
 _LONGEST_LINK = 30
 """Characters; Python does not read numbers with thousands of digits."""
-_SPACE = "▁"
-_UNK_PIECE = SPECIAL_PIECES[UNK]
-_UNSPOKEN = frozenset(SPECIAL_PIECES) - {_UNK_PIECE}
 
 
-def words_of_pieces(pieces: Iterable[str], *, one_each: bool = False) -> list[int | None]:
-    """Return the word that each piece belongs to; None for spaces and special pieces.
+@dataclass(frozen=True)
+class SpanLink:
+    """A target piece and the source piece that it attends to most, as `[start, end)`."""
 
-    A piece that spans several words belongs to its first.
+    source: Span
+    """Code points of the source line."""
+    target: Span
+    """Code points of the translation."""
+
+    def moved(self, *, source: int = 0, target: int = 0) -> "SpanLink":
+        """Return the link in texts with that many code points more before it."""
+        return SpanLink(
+            (self.source[0] + source, self.source[1] + source),
+            (self.target[0] + target, self.target[1] + target),
+        )
+
+
+def align_pieces(attention: Tensor, source: PieceText, target: PieceText) -> list[SpanLink]:
+    """Link each target piece to the source piece that it attends to most.
+
+    White space and the end symbol are left out; pieces that spell a character together count as
+    one.
 
     Args:
-        pieces: names of pieces, in which "▁" stands for a space.
-        one_each: every piece is a word of its own, even one without a space in its name, as an
-            unknown word is in a vocabulary of whole words.
+        attention: of pieces, [tgt_len, at least src_len].
+        source: source pieces.
+        target: target pieces.
     """
-    words: list[int | None] = []
-    word, inside = -1, False
-    for piece in pieces:
-        belongs = None
-        if piece in _UNSPOKEN:
-            words.append(None)
-            continue
-        if one_each and piece == _UNK_PIECE:
-            inside = False
-        for character in piece:
-            is_space = character == _SPACE or character.isspace()
-            if not is_space and not inside:
-                word += 1
-            if not is_space and belongs is None:
-                belongs = word
-            inside = not is_space
-        words.append(belongs)
-    return words
+    links = align_words(attention, source.unit_of_each, target.unit_of_each)
+    return [SpanLink(source.units[left], target.units[right]) for left, right in links]
 
 
 def align_words(
@@ -72,7 +72,9 @@ def align_words(
     by_word = _membership(target_words).T @ by_source  # [target words, source words]
     if 0 in by_word.shape:
         return []
-    return [(source, target) for target, source in enumerate(by_word.argmax(dim=1).tolist())]
+    best = by_word.argmax(dim=1).tolist()
+    linked = sorted({word for word in target_words if word is not None})
+    return [(best[target], target) for target in linked]
 
 
 def _membership(words: Sequence[int | None]) -> Tensor:

@@ -50,6 +50,8 @@ class Segment:
     """Its place in the line."""
     ids: Sequence[int] = ()
     """What the model reads, without the end symbol; nothing if the segment is copied."""
+    text: str = ""
+    """The same as text."""
     in_capitals: bool = False
     """Whether the translation is to be put in capitals."""
     unseen: tuple[str, ...] = ()
@@ -193,6 +195,7 @@ class LineReader:
         return Segment(
             span,
             ids,
+            text,
             in_capitals=style == "capitals",
             unseen=tuple(dict.fromkeys(c for c in text if self._is_unseen(c))),
             unknown=sum(map(self._unknown_ids.__contains__, ids)),

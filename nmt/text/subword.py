@@ -20,6 +20,7 @@ from nmt.errors import ConfigError, DataError, ModelError
 from nmt.paths import require_regular_file
 from nmt.text.protobuf import fields
 from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
+from nmt.text.spans import Span, spans_of_pieces
 from nmt.text.vocabulary import (
     BOS,
     BOS_PIECE,
@@ -44,7 +45,7 @@ PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
 _UNKNOWN_SIGN = "⁇"
-_SPACE_SIGN = "▁"
+_SPACE = "▁"  # how sentencepiece writes a space
 _RESERVED = "▅"  # sentencepiece skips lines with it (U+2585)
 _NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece skips lines above 4,192
 _ERRORS_ONLY = 2
@@ -231,6 +232,41 @@ class Subword:
             text = text.removeprefix(" ")  # an unknown word includes the space before it
         return text.translate(_ONE_LINE)
 
+    def encode_spans(self, text: str) -> list[Span]:
+        """Return the part of a normalised line that each piece of `encode` spells."""
+        surfaces: list[str] = self._processor.encode(_repair(text), out_type=str)
+        parts = [
+            self._byte(piece, surface)
+            for piece, surface in zip(self.encode(text), surfaces, strict=True)
+        ]
+        if parts and isinstance(parts[0], str):
+            parts[0] = parts[0].removeprefix(_SPACE)  # sentencepiece adds it to every line
+        return spans_of_pieces(parts)[1]
+
+    def decode_spans(self, ids: Iterable[int]) -> list[Span]:
+        """Return the part of `decode(ids)` that each piece spells; nothing for PAD, BOS and EOS."""
+        unknown = f" {_UNKNOWN_SIGN}" if self.kind == "word" else _UNKNOWN_SIGN
+        parts: list[str | int] = []
+        pieces = list(map(int, ids))
+        for piece in pieces:
+            if piece not in _UNSPOKEN:
+                name = unknown if piece == UNK else self._processor.id_to_piece(piece)
+                part = self._byte(piece, name.replace(_SPACE, " "))
+                if not parts and isinstance(part, str):
+                    part = part.removeprefix(" ")
+                parts.append(part)
+        spans = iter(spans_of_pieces(parts)[1])
+        found, reached = [], 0
+        for piece in pieces:
+            found.append((reached, reached) if piece in _UNSPOKEN else next(spans))
+            reached = found[-1][1]
+        return found
+
+    def _byte(self, piece: int, name: str) -> str | int:
+        """Return the value of a byte piece; `name` for all others."""
+        is_byte = self._processor.is_byte(piece)
+        return int(self._processor.id_to_piece(piece)[3:5], 16) if is_byte else name
+
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Return the name of each piece."""
         return [self._processor.id_to_piece(int(piece)) for piece in ids]
@@ -238,7 +274,7 @@ class Subword:
     def characters(self) -> frozenset[str]:
         """Return the characters that pieces spell, besides those that bytes would."""
         spelled = self.piece_table().ids
-        return frozenset(" ").union(*spelled) - {_SPACE_SIGN}
+        return frozenset(" ").union(*spelled) - {_SPACE}
 
     def id_of(self, piece: str) -> int | None:
         """Return the id of a piece; None if there is none."""

@@ -21,7 +21,7 @@ def test_scoring_a_found_hypothesis_gives_its_log_prob():
         target[row, : len(ids)] = torch.tensor(ids)
     target_mask = torch.arange(target.shape[1]) < lengths[:, None]
 
-    log_probs = score_targets(scorer, source, mask, target, target_mask)
+    log_probs = score_targets(scorer, source, mask, target, target_mask).log_probs
 
     assert log_probs.sum(dim=1).tolist() == pytest.approx([hyp.log_prob for hyp in best])
     assert (log_probs[~target_mask] == 0).all()
