@@ -1,11 +1,14 @@
 """`nmt average`: one model from the mean of several checkpoints' weights."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nmt.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 
 def average(
@@ -14,7 +17,7 @@ def average(
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT]...", help="Checkpoints: 2000, update-002000 or paths."
+            metavar="[CHECKPOINT]...", help="Checkpoints: 2000, update-002000, last, best or paths."
         ),
     ] = None,
     best: Annotated[
@@ -42,6 +45,12 @@ def average(
         chosen = _first(list_checkpoints(run)[::-1], last, "--last", run)
     else:
         chosen = _first(best_checkpoints(run), best, "--best", run)
+    if len(chosen) == 1:
+        log.warning(
+            "%s is the only checkpoint to average, and the mean of one is the same weights; name "
+            "more, or train with a larger training.keep_best",
+            chosen[0].name,
+        )
     write_averaged_model(run / MODEL, chosen, output)
     typer.echo(f"{output}  mean of {', '.join(checkpoint.name for checkpoint in chosen)}", err=True)
 

@@ -39,10 +39,22 @@ def discard_output() -> None:
 
 
 def complain(message: str) -> None:
-    """Print an error to standard error; if that fails, the exit code still reports it."""
+    """Print an error to standard error, in the format of the log.
+
+    If that fails, the exit code still reports it.
+    """
+    is_json = logs_json()
     with contextlib.suppress(OSError):
         for line in message.split("\n"):
-            print(f"error: {line}", file=sys.stderr)
+            record = logging.LogRecord("nmt", logging.ERROR, "", 0, line, None, None)
+            shown = _JsonFormatter().format(record) if is_json else f"error: {line}"
+            print(shown, file=sys.stderr)
+
+
+def logs_json() -> bool:
+    """Whether the log consists of JSON objects."""
+    handlers = logging.getLogger("nmt").handlers
+    return any(isinstance(handler.formatter, _JsonFormatter) for handler in handlers)
 
 
 def configure_log(log_format: LogFormat, *, quiet: bool, verbose: bool) -> None:

@@ -18,7 +18,14 @@ from nmt import __version__
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import CheckCommand, check
-from nmt.cli.console import LogFormat, complain, configure_log, discard_output, prepare_streams
+from nmt.cli.console import (
+    LogFormat,
+    complain,
+    configure_log,
+    discard_output,
+    logs_json,
+    prepare_streams,
+)
 from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
 from nmt.cli.prepare import prepare
@@ -110,7 +117,10 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except _WrongCommandLine as error:
-        error.show()
+        if logs_json():
+            complain(error.format_message())
+        else:
+            error.show()
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
@@ -150,6 +160,9 @@ def _after_exception(error: Exception) -> int:
             "model."
         )
         return ResourceError.exit_code
-    traceback.print_exc()
+    if logs_json():
+        complain(traceback.format_exc().rstrip())
+    else:
+        traceback.print_exc()
     complain("this is a bug in nmt; please report it with the lines above.")
     return 1

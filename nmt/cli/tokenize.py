@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 Side = Literal["source", "target"]
+_OTHER: dict[Side, Side] = {"source": "target", "target": "source"}
 
 
 def tokenize(
@@ -48,14 +49,27 @@ def tokenize(
         pieces = subword.encode(normalizer.normalize(line), alpha=sample, generator=generator)
         return " ".join(map(str, pieces) if ids else subword.pieces(pieces))
 
-    convert = _joiner(subword, ids) if decode else lambda _, line: cut(line)
+    convert = (
+        _joiner(subword, _find(model, _OTHER[side])[0], side, ids)
+        if decode
+        else lambda _, line: cut(line)
+    )
     for number, line in enumerate(read_lines(None), start=1):
         sys.stdout.buffer.write(f"{convert(number, line)}\n".encode())
         sys.stdout.buffer.flush()
 
 
-def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
-    """Return the function that converts line `number` of pieces or ids to text."""
+def _joiner(
+    subword: "Subword", other: "Subword", side: Side, ids: bool
+) -> Callable[[int, str], str]:
+    """Return the function that converts line `number` of pieces or ids to text.
+
+    Args:
+        subword: model of the side.
+        other: model of the other side.
+        side: the side.
+        ids: whether to convert ids.
+    """
     from nmt.errors import DataError
 
     def piece_id(number: int, word: str) -> int:
@@ -67,7 +81,12 @@ def _joiner(subword: "Subword", ids: bool) -> Callable[[int, str], str]:
             found = subword.id_of(word)
             expected = "a piece of this model"
         if found is None:
-            raise DataError(f"stdin:{number}: `{word}` is not {expected}; use its own model.")
+            advice = "use its own model"
+            if not ids and other.id_of(word) is not None:
+                advice = f"it is one of the other side, use --side {_OTHER[side]}"
+            elif not ids and word.isdecimal():
+                advice = "to decode ids, add --ids"
+            raise DataError(f"stdin:{number}: `{word}` is not {expected}; {advice}.")
         return found
 
     def join(number: int, line: str) -> str:

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 import typer
@@ -109,6 +111,18 @@ def test_a_best_checkpoint_that_was_pruned_is_not_counted(tmp_path, invoke):
     run = make_run(tmp_path / "run")
     prune_checkpoints(run, keep_last=1)
     assert invoke(run) == 6.0
+
+
+def test_the_mean_of_a_single_checkpoint_is_remarked(tmp_path, invoke, caplog):
+    run = make_run(tmp_path / "run")
+    assert invoke(run, "--last", "2") == 4.0
+    assert not caplog.text
+    shutil.rmtree(tmp_path / "out")
+    assert invoke(run, "last") == 6.0
+    assert (
+        "update-000003 is the only checkpoint to average, and the mean of one is the same weights; "
+        "name more, or train with a larger training.keep_best" in caplog.text
+    )
 
 
 def test_a_run_without_a_model_is_a_usage_error(tmp_path, invoke):

@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, one clear message, clean streams."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
-from nmt.cli.main import app
+from nmt.cli.main import app, run
 
 CONFIG = """
 [data]
@@ -111,6 +112,27 @@ def test_wrong_usage_exits_with_2_and_a_missing_model_with_4(folder):
     assert "No such command" in refused(folder, "trian", code=2)
     assert "--bem" in refused(folder, "translate", "run", "--bem", "3", code=2)
     assert "no such folder" in refused(folder, "translate", "run", code=4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["translate", "absent"],
+            4,
+            "absent: no such folder; name a run folder or a model folder.",
+        ),
+        (["translate", "run", "--bem", "3"], 2, "No such option: --bem"),
+    ],
+)
+def test_errors_are_json_where_the_log_is(arguments, code, message, capsys):
+    assert run(["--log-format", "json", *arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    record = json.loads(line)
+    assert record["level"] == "error"
+    assert record["message"].startswith(message)
+    assert run(arguments) == code
+    assert message in capsys.readouterr().err
 
 
 def test_dry_run_prints_a_configuration_that_loads_and_writes_nothing(folder):

@@ -204,6 +204,23 @@ def test_input_that_cannot_be_decoded_is_named(options, line, message, model, mo
     assert message in capsys.readouterr().err
 
 
+def test_pieces_of_the_other_side_and_ids_are_named_as_such(tmp_path, monkeypatch, capsys):
+    models = {side: tmp_path / f"{side}-pieces" for side in ("source", "target")}
+    for side, line in (("source", "Hund"), ("target", "dog")):
+        Subword.train([line] * 5, models[side], kind="word", vocab_size=20)
+    write_prepared(tmp_path / "data", models)
+
+    def refused(line: str, *options: str) -> str:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{line}\n".encode())))
+        assert run(["tokenize", str(tmp_path), "--decode", *options]) == 3
+        return capsys.readouterr().err
+
+    other = "is not a piece of this model; it is one of the other side, use --side"
+    assert f"stdin:1: `▁dog` {other} target." in refused("▁dog")
+    assert f"stdin:1: `▁Hund` {other} source." in refused("▁Hund", "--side", "target")
+    assert "`12` is not a piece of this model; to decode ids, add --ids." in refused("12")
+
+
 def test_sampling_while_decoding_is_refused(model, capsys):
     assert run(["tokenize", str(model), "--decode", "--sample", "0.1"]) == 2
     wrong = "--sample makes pieces and --decode reads them; omit one."
