@@ -1,18 +1,23 @@
-"""Translations and scores of lines, as values, and how they are made from hypotheses."""
+"""Translations and scores of lines, as values, and how those of a line's segments are joined."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nmt.diagnostics.alignment import Link, align_words, words_of_pieces
-from nmt.search.hypothesis import Hypothesis
-from nmt.search.repetition import is_loop
-from nmt.text.addresses import find_lost
-from nmt.text.casing import upper
+from nmt.diagnostics.alignment import Link, SpanLink
 from nmt.text.layout import space_between
-from nmt.text.reading import Segment, unseen_of
 from nmt.text.sentences import Span
-from nmt.text.subword import Subword
-from nmt.text.training_text import TrainingText
+from nmt.text.spans import PieceText, is_spaceless
+
+
+@dataclass(frozen=True)
+class WordScore:
+    """A word of a translation."""
+
+    text: str
+    """The word, as it is written."""
+    log_prob: float
+    """Sum of the natural log-probabilities of its pieces, spaces before it included."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,15 @@ class TranslatedText:
     """(source word, target word), both counted from 0; None unless requested."""
     repeats: bool = False
     """True if some words are repeated in a loop, more often than in the source."""
+    piece_alignment: tuple[SpanLink, ...] | None = None
+    """Which pieces of the line those of `text` attend to most; None unless requested."""
+    word_scores: tuple[WordScore, ...] | None = None
+    """Each word of `text`, in order; None unless requested. Words are separated by spaces, or are
+    pieces where a script has none. What they lack of `log_prob` is that of the end symbol."""
+    source_words: int = 0
+    """Number of words of the source that `alignment` counts."""
+    target_words: int = 0
+    """Number of words of `text` that `alignment` counts."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,12 @@ class ScoredPair:
     """Natural log-probability of each."""
     words: int
     """Number of target words, plus one for the end of the line; 0 for an empty pair."""
+    alignment: tuple[Link, ...] | None = None
+    """See `TranslatedText`."""
+    piece_alignment: tuple[SpanLink, ...] | None = None
+    """See `TranslatedText`."""
+    word_scores: tuple[WordScore, ...] | None = None
+    """See `TranslatedText`."""
 
     @property
     def log_prob(self) -> float:
@@ -98,97 +118,53 @@ class ScoredPair:
         return self.log_prob / max(1, len(self.log_probs))
 
 
-class LineWriter:
-    """Writes translations of lines from the hypotheses of their segments.
+def copy_of(text: str, start: int = 0) -> TranslatedText:
+    """Return `text`, which begins at `start` of the line, as its own translation, word by word."""
+    copied = PieceText(text, [match.span() for match in re.finditer(r"\S+", text)])
+    words = range(len(copied.words))
+    return TranslatedText(
+        text,
+        0.0,
+        0.0,
+        True,
+        tuple((word, word) for word in words),
+        piece_alignment=tuple(SpanLink(each, each).moved(source=start) for each in copied.words),
+        word_scores=tuple(WordScore(text[slice(*each)], 0.0) for each in copied.words),
+        source_words=len(words),
+        target_words=len(words),
+    )
+
+
+def sum_words(spoken: PieceText, log_probs: Sequence[float]) -> tuple[WordScore, ...]:
+    """Return the words of a translation with the sum of their pieces.
+
+    White space belongs to the word after it; at the end, or without any word, to the one before.
 
     Args:
-        source: subword model of the source side.
-        target: subword model of the target side.
-        training_text: what the training text looked like; None if the model does not say.
-        language: code of the target language.
-        align: whether to add word alignments.
+        spoken: the translation.
+        log_probs: log-probability of each piece; more, as of the end symbol, are ignored.
     """
-
-    def __init__(
-        self,
-        source: Subword,
-        target: Subword,
-        training_text: TrainingText | None,
-        *,
-        language: str,
-        align: bool,
-    ) -> None:
-        self._source, self._target, self._language = source, target, language
-        self._align = align
-        self._keeps_numbers = training_text is None or training_text.keeps_numbers
-        self._has_capitals = training_text is None or any(
-            map(str.isupper, training_text.target_characters)
-        )
-
-    def write(
-        self,
-        line: str,
-        segments: Sequence[Segment],
-        found: Sequence[Sequence[Hypothesis] | None],
-    ) -> Translation:
-        """Return the translation of a line.
-
-        Args:
-            line: the line.
-            segments: its segments; none if nothing of the line is visible.
-            found: hypotheses of each segment, best first; None if it is copied.
-        """
-        if not segments:
-            blank = TranslatedText("", 0.0, 0.0, True, () if self._align else None)
-            return Translation(line, (blank,), sentences=0)
-        translated = [
-            [self._copy(line[segment.span.start : segment.span.end])]
-            if hypotheses is None
-            else [self._text(segment, hypothesis) for hypothesis in hypotheses]
-            for segment, hypotheses in zip(segments, found, strict=True)
-        ]
-        joined = join_segments(line, [segment.span for segment in segments], translated)
-        lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
-        return Translation(
-            line,
-            tuple(joined),
-            sentences=len(segments),
-            unseen=unseen_of(segments),
-            unknown_pieces=sum(segment.unknown for segment in segments),
-            lost=tuple(lost),
-        )
-
-    def _copy(self, text: str) -> TranslatedText:
-        """Return `text` as its own translation, word by word."""
-        words = range(len(text.split()))
-        links = tuple((word, word) for word in words) if self._align else None
-        return TranslatedText(text, 0.0, 0.0, True, links)
-
-    def _text(self, segment: Segment, hypothesis: Hypothesis) -> TranslatedText:
-        """Return a hypothesis of a segment as text."""
-        text = self._target.decode(hypothesis.tokens)
-        if segment.in_capitals and self._has_capitals:
-            text = upper(text, self._language)
-        links: tuple[Link, ...] | None = None
-        if hypothesis.attention is not None:
-            words = _words(self._source, segment.ids), _words(self._target, hypothesis.tokens)
-            links = tuple(align_words(hypothesis.attention, *words))
-        return TranslatedText(
-            text,
-            hypothesis.log_prob,
-            hypothesis.score,
-            hypothesis.finished,
-            links,
-            repeats=is_loop(hypothesis.tokens, segment.ids),
-        )
-
-
-def _words(subword: Subword, ids: Sequence[int]) -> list[int | None]:
-    return words_of_pieces(subword.pieces(ids), one_each=subword.kind == "word")
+    sums, pending, last = [0.0] * len(spoken.words), 0.0, 0
+    for word, log_prob in zip(spoken.word_of_each, log_probs, strict=False):
+        if word is None:
+            pending += log_prob
+            continue
+        sums[word] += pending + log_prob
+        pending, last = 0.0, word
+    if sums:
+        sums[last] += pending
+    return tuple(
+        WordScore(spoken.text[start:end], total)
+        for (start, end), total in zip(spoken.words, sums, strict=True)
+    )
 
 
 def join_segments(
-    line: str, spans: Sequence[Span], translated: Sequence[Sequence[TranslatedText]]
+    line: str,
+    spans: Sequence[Span],
+    translated: Sequence[Sequence[TranslatedText]],
+    *,
+    indent: bool = True,
 ) -> list[TranslatedText]:
     """Return the translations of a line from those of its segments.
 
@@ -200,40 +176,53 @@ def join_segments(
         line: the line.
         spans: place of each segment in the line.
         translated: translations of each segment, best first.
+        indent: keep white space before the line.
     """
     count = max(map(len, translated))
     return [
-        _join(line, spans, [each[min(rank, len(each) - 1)] for each in translated])
+        _join(line, spans, [each[min(rank, len(each) - 1)] for each in translated], indent=indent)
         for rank in range(count)
     ]
 
 
-def _join(line: str, spans: Sequence[Span], segments: Sequence[TranslatedText]) -> TranslatedText:
-    text = line[: spans[0].start]
-    links: list[Link] | None = []
+def _join(
+    line: str, spans: Sequence[Span], segments: Sequence[TranslatedText], *, indent: bool
+) -> TranslatedText:
+    text, source, target = line[: spans[0].start] * indent, 0, 0
+    links: list[Link] = []
+    pieces: list[SpanLink] = []
     for place, (span, segment) in enumerate(zip(spans, segments, strict=True)):
         if place:
             space = line[spans[place - 1].end : span.start]
             text += space_between(text.strip(), segment.text, space)
-        if segment.alignment is None:
-            links = None
-        if links is not None:
-            source, target = _first_word(line, span.start), _first_word(text, len(text))
-            links += [(source + left, target + right) for left, right in segment.alignment or ()]
-        text += segment.text
+            source -= _is_one_word(line[: span.start], line[span.start :])
+        links += [(source + left, target + right) for left, right in segment.alignment or ()]
+        pieces += [link.moved(target=len(text)) for link in segment.piece_alignment or ()]
+        text, source = text + segment.text, source + segment.source_words
+        target += segment.target_words
+    is_aligned = all(segment.alignment is not None for segment in segments)
     return replace(
         segments[0],
         text=text + line[spans[-1].end :],
         log_prob=sum(segment.log_prob for segment in segments),
         score=sum(segment.score for segment in segments) / len(segments),
         finished=all(segment.finished for segment in segments),
-        alignment=None if links is None else tuple(links),
+        alignment=tuple(links) if is_aligned else None,
         repeats=any(segment.repeats for segment in segments),
+        piece_alignment=tuple(pieces) if is_aligned else None,
+        word_scores=_join_scores(segments),
+        source_words=source,
+        target_words=target,
     )
 
 
-def _first_word(text: str, place: int) -> int:
-    """Return the number of the word at a place of a text, counted from 0."""
-    before = text[:place]
-    words = len(before.split())
-    return words - bool(before and not before[-1].isspace())
+def _join_scores(segments: Sequence[TranslatedText]) -> tuple[WordScore, ...] | None:
+    if any(segment.word_scores is None for segment in segments):
+        return None
+    return tuple(word for segment in segments for word in segment.word_scores or ())
+
+
+def _is_one_word(before: str, after: str) -> bool:
+    """Whether the last word of a text goes on in the text after it."""
+    ends = before[-1:] + after[:1]
+    return len(ends) == 2 and not any(end.isspace() or is_spaceless(end) for end in ends)

@@ -6,7 +6,9 @@ for translation in translator.translate(["Ein Mann schläft."]):
 """
 
 import contextlib
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nmt.config.search import SearchConfig
+from nmt.config.search import SearchConfig, change_search
 from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import MOST_THREADS, Precision, choose_device, choose_precision, require_int8
 from nmt.models.compatibility import require_language_model, require_same_pieces
@@ -26,14 +28,15 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
-from nmt.search.search import search
+from nmt.search.search import search as search_sentences
 from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
-from nmt.translation import LineWriter, ScoredPair, TranslatedText, Translation
+from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
+from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
@@ -180,11 +183,14 @@ class Translator:
         lines: Iterable[str],
         *,
         options: SearchConfig | None = None,
+        search: Mapping[str, object] | None = None,
+        prefixes: Iterable[str] | None = None,
         batch_size: int = 64,
         batch_tokens: int = 4096,
         max_source: int = 1024,
         split: Split = "auto",
         align: bool = False,
+        score_words: bool = False,
         exact: bool = False,
         prompt: bool = False,
     ) -> Iterator[Translation]:
@@ -194,8 +200,12 @@ class Translator:
 
         Args:
             lines: plain text, a sentence or a paragraph each.
-            options: search options; None = those of the model folder (`self.options`;
-                `nmt.config.search.change_search` returns a changed copy).
+            options: search options; None = those of the model folder, `self.options`.
+            search: changes of these options by name, such as `{"beam": 1}` or `{"n_best": 5,
+                "beam": 10}`; `SearchConfig` lists them all.
+            prefixes: for each line, text that its translation begins with, character by character,
+                "" = any. Such a line is not cut into sentences; one that is not translated, as
+                it is blank, gives the prefix alone.
             batch_size: most sentences at once.
             batch_tokens: most source pieces at once, padding included.
             max_source: longer sentences are cut into parts of this many pieces; what still is
@@ -203,15 +213,18 @@ class Translator:
             split: whether a line is cut into sentences, which are translated one by one: "auto"
                 cuts those that have more of them, or are longer, than usual in training; "always"
                 or "never".
-            align: add word alignments; needs a model with attention.
+            align: add alignments of words and pieces; needs a model with attention.
+            score_words: add the log-probability of each word.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
                 is then read in another thread.
 
         Raises:
-            UsageError: `lines` is a single string; the model is a language model; alignments are
-                requested from a model without attention; or a shortlist is requested that is
-                missing, or together with `exact`.
+            UsageError: `lines` is a single string; the model is a language model; a search option
+                has a wrong name or value; alignments are requested from a model without attention;
+                or a shortlist is requested that is missing, or together with `exact` or prefixes.
+            DataError: there are more or fewer prefixes than lines, or the pieces of the model
+                cannot spell one.
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
@@ -221,12 +234,18 @@ class Translator:
                 "this is a language model, which reads no source; score text by `nmt score RUN "
                 "--target FILE`, or help a translation model by `nmt translate RUN --lm LM`."
             )
-        options = self.options if options is None else options
+        options = change_search(options or self.options, search or {})
         ban = tuple(self.normalizer.normalize(word) for word in options.ban)
         options = options.model_copy(update={"ban": ban})
+        if prefixes is not None and options.shortlist:
+            raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
         scorer = self._scorer_for(options, exact=exact)
-        if align and all(model.decoder.attention is None for model in self.models):
-            raise UsageError("the model has no attention, so words cannot be aligned; leave it out")
+        if align:
+            self._require_attention()
+        requested = options
+        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
+            options = options.model_copy(update={"n_best": options.beam})
+        beginnings = None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer)
 
         def plan(sources: Mapping[int, list[int]]) -> list[SentenceBatch]:
             if exact:
@@ -235,11 +254,11 @@ class Translator:
             return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
 
         def search_batch(
-            batch: SentenceBatch, sources: Mapping[int, list[int]]
+            batch: SentenceBatch, sources: Mapping[int, list[int]], given: Mapping[int, str]
         ) -> dict[int, list[Hypothesis]]:
             with self._computing(batch, ", --max-source or --beam"):
                 source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
-                found = search(
+                found = search_sentences(
                     scorer,
                     source,
                     mask,
@@ -249,18 +268,34 @@ class Translator:
                     fixed_shape=exact,
                     rank=self.rank,
                     pieces=self.pieces,
+                    prefixes=[given.get(number, "") for number in batch.rows],
                 )
             each = zip(batch.members, found, strict=True)
             return {number: hypotheses for number, hypotheses in each if number is not None}
 
-        reader, writer = self._reader(split, max_source), self._writer(align=align)
+        reader, whole = (self._reader(each, max_source) for each in (split, "never"))
+        writer = LineWriter(
+            self.source,
+            self.target,
+            self.training_text,
+            language=self.languages[1],
+            search=requested,
+            align=align,
+            score_words=score_words,
+        )
 
         def translations() -> Iterator[Translation]:
             first, cut = 1, FirstWarnings()
             windows = prompt_windows if prompt else full_windows
             for window in windows(lines, WINDOW):
                 texts = dict(enumerate(window, first))  # keyed by line number
-                read = {number: reader.read(line, number) for number, line in texts.items()}
+                given = beginnings.take(list(texts)) if beginnings else {}
+                read = {
+                    number: (whole if number in given and given[number].given else reader).read(
+                        line, number
+                    )
+                    for number, line in texts.items()
+                }
                 sources: dict[int, list[int]] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
@@ -268,12 +303,15 @@ class Translator:
                             name = f"line {number:,}"
                             sources[key] = _limit(segment.ids, max_source, name, cut)
                 found: dict[int, list[Hypothesis]] = {}
+                required = {number: prefix.read for number, prefix in given.items()}
                 for batch in plan(sources):
-                    found |= search_batch(batch, sources)
+                    found |= search_batch(batch, sources, required)
                 for number, line in texts.items():
                     each = [found.get(key) for key, _ in _keyed(number, read[number])]
-                    yield writer.write(line, read[number], each)
+                    yield writer.write(line, read[number], each, given.get(number, Prefix()))
                 first += len(window)
+            if beginnings:
+                beginnings.end(first - 1)
             reader.report()
             cut.report("lines are too long; split them")
 
@@ -286,6 +324,8 @@ class Translator:
         batch_size: int = 64,
         batch_tokens: int = 4096,
         max_length: int = 1024,
+        align: bool = False,
+        score_words: bool = False,
     ) -> Iterator[ScoredPair]:
         """Yield the log-probabilities of each given translation, in order.
 
@@ -296,15 +336,32 @@ class Translator:
             batch_size: most pairs at once.
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
+            align: add alignments of words and pieces; needs a model with attention.
+            score_words: add the log-probability of each word.
 
         Raises:
-            UsageError: `pairs` is a single string.
+            UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
+                alignments are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
-        return self._score(pairs, batch_size, batch_tokens, max_length)
+        if align:
+            self._require_attention()
+        return self._score(
+            _require_pairs(pairs),
+            partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
+            max_length,
+            align=align,
+            score_words=score_words,
+        )
 
     def _score(
-        self, pairs: Iterable[tuple[str, str]], batch_size: int, batch_tokens: int, most: int
+        self,
+        pairs: Iterable[tuple[str, str]],
+        plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
+        most: int,
+        *,
+        align: bool,
+        score_words: bool,
     ) -> Iterator[ScoredPair]:
         """Yield what `score` returns."""
         first, cut = 1, FirstWarnings()
@@ -315,32 +372,71 @@ class Translator:
             targets = self._read(self.target, texts[1], most, "target line", cut)
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
-            found: dict[int, list[float]] = {}
-            for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
-                found |= self._score_batch(batch, sources, targets)
+            found: dict[int, tuple[list[float], Tensor | None]] = {}
+            for batch in plan(lengths):
+                found |= self._score_batch(batch, sources, targets, align=align)
             for number in numbers:
+                pair = ScoredPair((), (), 0)
                 if number in found:
-                    pieces = tuple(self.target.pieces(targets[number]))
-                    words = len(texts[1][number].split()) + 1
-                    yield ScoredPair(pieces, tuple(found[number]), words)
-                else:
-                    yield ScoredPair((), (), 0)
+                    given = texts[0][number], texts[1][number]
+                    ids = sources[number], targets[number]
+                    pair = self._describe_pair(given, ids, *found[number], score_words=score_words)
+                elif align or score_words:
+                    pair = replace(
+                        pair,
+                        alignment=() if align else None,
+                        piece_alignment=() if align else None,
+                        word_scores=() if score_words else None,
+                    )
+                yield pair
             first += len(window)
         cut.report("lines are too long; split them")
+
+    def _describe_pair(
+        self,
+        given: tuple[str, str],
+        ids: tuple[list[int], list[int]],
+        log_probs: list[float],
+        attention: Tensor | None,
+        *,
+        score_words: bool,
+    ) -> ScoredPair:
+        """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
+        source = target = None
+        if attention is not None:
+            source = read_text(given[0], self.normalizer, self.source, ids[0])
+        if attention is not None or score_words:
+            target = read_text(given[1], self.normalizer, self.target, ids[1])
+        alignment = align_texts(attention, source, target)
+        return ScoredPair(
+            tuple(self.target.pieces(ids[1])),
+            tuple(log_probs),
+            len(given[1].split()) + 1,
+            alignment.words,
+            alignment.pieces,
+            sum_words(target, log_probs) if score_words and target is not None else None,
+        )
 
     def _score_batch(
         self,
         batch: SentenceBatch,
         sources: Mapping[int, list[int]],
         targets: Mapping[int, list[int]],
-    ) -> dict[int, list[float]]:
-        """Return the log-probabilities of each pair's pieces, by pair number."""
+        *,
+        align: bool,
+    ) -> dict[int, tuple[list[float], Tensor | None]]:
+        """Return log-probabilities and attention of each pair's pieces, by pair number."""
         with self._computing(batch, " or --max-length"):
             source, source_mask = self._pad([sources[number] for number in batch.rows])
             target, target_mask = self._pad([targets[number] for number in batch.rows])
-            found = score_targets(self.scorer, source, source_mask, target, target_mask).tolist()
-        each = zip(batch.rows, found, strict=True)
-        return {number: values[: len(targets[number])] for number, values in each}
+            scored = score_targets(
+                self.scorer, source, source_mask, target, target_mask, keep_attention=align
+            )
+        found = {}
+        for row, number in enumerate(batch.rows):
+            attention = None if scored.attention is None else scored.attention[row]
+            found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
+        return found
 
     def _read(
         self,
@@ -374,15 +470,6 @@ class Translator:
             split=split,
             most=max_source - 1,
             language=self.languages[0],
-        )
-
-    def _writer(self, *, align: bool) -> LineWriter:
-        return LineWriter(
-            self.source,
-            self.target,
-            self.training_text,
-            language=self.languages[1],
-            align=align,
         )
 
     def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
@@ -439,6 +526,17 @@ class Translator:
             for model in in_training:
                 model.train()
 
+    def _require_attention(self) -> None:
+        """Refuse alignments of a model without attention.
+
+        Raises:
+            UsageError: no model has any.
+        """
+        if all(model.decoder.attention is None for model in self.models):
+            raise UsageError(
+                "the model has no attention, so words cannot be aligned; leave alignments out."
+            )
+
 
 def scorer_of(
     models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
@@ -477,3 +575,22 @@ def _refuse_text(lines: object, name: str) -> None:
     """
     if isinstance(lines, str | bytes):
         raise UsageError(f"{name}: is a single string; give a list of {name}.")
+
+
+def _require_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of lines.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    for number, pair in enumerate(pairs, start=1):
+        if not (
+            isinstance(pair, tuple | list)
+            and len(pair) == 2
+            and all(isinstance(line, str) for line in pair)
+        ):
+            raise UsageError(
+                f"pairs: number {number:,} is {reprlib.repr(pair)}; give pairs of lines, such as "
+                "zip(sources, targets, strict=True)."
+            )
+        yield pair[0], pair[1]

@@ -19,6 +19,7 @@ LEVELS = (
     {"fast"},
     {"search", "diagnostics"},
     {"translation"},
+    {"writing"},
     {"translator"},
     {"training"},
     {"benchmark", "reporting"},

@@ -2,19 +2,29 @@
 
 import pytest
 
-from nmt.text.sentences import find_sentences
+from nmt.text.sentences import Span, find_sentences
 from nmt.translation import TranslatedText, join_segments
 
 
-def translated(text: str, *links: tuple[int, int], log_prob: float = -1.0) -> TranslatedText:
-    return TranslatedText(text, log_prob, log_prob / 2, True, links)
+def translated(
+    text: str, *links: tuple[int, int], log_prob: float = -1.0, source_words: int = 0
+) -> TranslatedText:
+    return TranslatedText(
+        text,
+        log_prob,
+        log_prob / 2,
+        True,
+        links,
+        source_words=source_words,
+        target_words=len(text.split()),
+    )
 
 
 def test_words_of_an_alignment_are_counted_through_the_whole_line():
     line = " The cat ate. We slept."
     spans = find_sentences(line)
     segments = [
-        [translated("Il gatto ha mangiato.", (0, 0), (1, 1), (2, 3))],
+        [translated("Il gatto ha mangiato.", (0, 0), (1, 1), (2, 3), source_words=3)],
         [translated("Dormimmo.", (1, 0), log_prob=-3.0)],
     ]
     (joined,) = join_segments(line, spans, segments)
@@ -23,12 +33,25 @@ def test_words_of_an_alignment_are_counted_through_the_whole_line():
     assert (joined.log_prob, joined.score) == (-4.0, -1.0)
 
 
-def test_sentences_without_spaces_are_parts_of_one_word():
+def test_pieces_of_sentences_without_spaces_are_counted_through_the_whole_line():
     line = "我来了。他走了。"
-    segments = [[translated("I came.", (0, 0), (0, 1))], [translated("He left.", (0, 0), (0, 1))]]
+    segments = [
+        [translated("I came.", (0, 0), (2, 1), source_words=3)],
+        [translated("He left.", (0, 0), (1, 1), source_words=3)],
+    ]
     (joined,) = join_segments(line, find_sentences(line), segments)
     assert joined.text == "I came. He left."
-    assert joined.alignment == ((0, 0), (0, 1), (0, 2), (0, 3))
+    assert joined.alignment == ((0, 0), (2, 1), (3, 2), (4, 3))
+
+
+def test_a_word_that_goes_on_in_the_next_part_is_counted_once():
+    line, spans = "one,two three", [Span(0, 4), Span(4, 13)]
+    segments = [
+        [translated("uno,", (0, 0), source_words=1)],
+        [translated("due tre", (0, 0), (1, 1), source_words=2)],
+    ]
+    (joined,) = join_segments(line, spans, segments)
+    assert joined.alignment == ((0, 0), (0, 1), (1, 2))
 
 
 def test_ranks_are_joined_and_the_last_fills_up():

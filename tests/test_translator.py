@@ -7,7 +7,7 @@ import torch
 
 from nmt import machine
 from nmt.config.search import SearchConfig, change_search
-from nmt.errors import ModelError, UsageError
+from nmt.errors import DataError, ModelError, UsageError
 from nmt.fast.int8 import Int8Linear
 from nmt.machine import choose_precision
 from nmt.models.shortlist import Shortlist
@@ -112,7 +112,7 @@ def test_the_n_best_start_with_the_best(model_folder):
     assert [found.hypotheses[0].text for found in several] == best
     for found in several:
         scores = [hypothesis.score for hypothesis in found.hypotheses]
-        assert len(scores) == 4
+        assert 1 < len(scores) <= 4
         assert scores == sorted(scores, reverse=True)
 
 
@@ -127,7 +127,7 @@ def test_alignments_link_existing_words(translator):
 def test_alignments_need_attention(make_model_folder):
     blind = Translator.load(make_model_folder(model={"decoder": {"attention": "none"}}))
     with pytest.raises(
-        UsageError, match="has no attention, so words cannot be aligned; leave it out"
+        UsageError, match="has no attention, so words cannot be aligned; leave alignments out"
     ):
         blind.translate(["a cat"], align=True)
 
@@ -494,3 +494,169 @@ def test_many_truncated_lines_cause_few_warnings(translator, caplog):
         list(translator.translate(some_lines(50), max_source=2, split="never"))
     assert len(caplog.records) == 4
     assert re.search(r"\d\d more lines are too long; split them", caplog.text)
+
+
+# --- n-best texts, prefixes, alignments and scores of words -------------------------------------
+
+
+@pytest.fixture(scope="module")
+def eager(make_model_folder) -> Translator:
+    """Hypotheses end before the limit of length; pieces are characters, spaces pieces too."""
+    found = Translator.load(make_model_folder(kind="char"))
+    with torch.no_grad():
+        found.models[0].output.project.bias[EOS] += 2.0
+        found.models[0].output.project.bias[found.target.id_of("▁")] += 3.0
+    return found
+
+
+def test_translations_of_a_list_are_different_texts(eager):
+    lines, wide = some_lines(30), {"beam": 8, "length_penalty": "none"}
+    best = [found.text for found in eager.translate(lines, search=wide)]
+    lists = list(eager.translate(lines, search={**wide, "n_best": 8}))
+    assert [found.text for found in lists] == best
+    texts = [[" ".join(each.text.split()) for each in found.hypotheses] for found in lists]
+    assert all(len(set(each)) == len(each) for each in texts)
+    assert any(len(each) < 8 for each in texts)
+    for found, fewer in zip(
+        lists, eager.translate(lines, search={**wide, "n_best": 3}), strict=True
+    ):
+        assert fewer.hypotheses == found.hypotheses[:3]
+
+
+def test_samples_may_repeat(eager):
+    (found,) = eager.translate(["a cat"], search={"sample": True, "n_best": 40, "top_k": 1})
+    assert len(found.hypotheses) == 40
+    assert len({each.text for each in found.hypotheses}) == 1
+
+
+def test_search_options_are_changed_by_name(translator):
+    options = change_search(translator.options, {"beam": 1})
+    lines = some_lines(5)
+    expected = list(translator.translate(lines, options=options))
+    assert list(translator.translate(lines, search={"beam": 1})) == expected
+    with pytest.raises(UsageError, match="beem"):
+        translator.translate(lines, search={"beem": 1})
+
+
+PREFIXES = ["un gatto ", "Ž", "  l'uomo", "", " \t", "un ga", "e\u0301 vero:\t", "猫 "]
+
+
+@pytest.mark.parametrize(
+    "search", [{"beam": 3}, {"beam": 1}, {"sample": True, "n_best": 3}, {"beam": 4, "n_best": 4}]
+)
+@pytest.mark.parametrize("exact", [False, True])
+def test_translations_begin_with_their_prefixes(translator, search, exact):
+    lines = some_lines(len(PREFIXES))
+    found = list(translator.translate(lines, search=search, prefixes=PREFIXES, exact=exact))
+    for prefix, line in zip(PREFIXES, found, strict=True):
+        given = prefix if prefix.strip() else ""
+        assert all(each.text.startswith(given) for each in line.hypotheses)
+        assert all(each.log_prob < 0 for each in line.hypotheses)
+    free = list(translator.translate(lines, search=search, exact=exact))
+    assert [found[number].text for number in (3, 4)] == [free[number].text for number in (3, 4)]
+    one_by_one = translator.translate(
+        lines, search=search, prefixes=PREFIXES, exact=exact, batch_size=1
+    )
+    assert [each.text for each in one_by_one] == [each.text for each in found]
+
+
+def test_the_beginning_of_the_best_translation_leads_to_it(eager):
+    lines, search = some_lines(12), {"beam": 8}
+    best = [found.text for found in eager.translate(lines, search=search)]
+    prefixes = [text[: len(text) // 2] for text in best]
+    again = [found.text for found in eager.translate(lines, search=search, prefixes=prefixes)]
+    assert sum(map(str.__eq__, again, best)) > len(lines) / 2
+    whole = eager.translate(lines, search=search, prefixes=best)
+    assert all(found.text.startswith(text) for found, text in zip(whole, best, strict=True))
+
+
+def test_a_line_without_a_translation_gives_its_prefix(translator):
+    found = translator.translate(["", "\u200b"], prefixes=["un ", "gatto"])
+    assert [each.text for each in found] == ["un ", "gatto"]
+
+
+def test_prefixes_and_lines_are_as_many(translator):
+    with pytest.raises(
+        DataError,
+        match="line 2: has no prefix; give one per line, blank where a translation may begin as it "
+        r"likes\.$",
+    ):
+        list(translator.translate(["a cat", "a dog"], prefixes=["un"]))
+    with pytest.raises(
+        DataError, match=r"there are more prefixes than lines, 1; give one per line\.$"
+    ):
+        list(translator.translate(["a cat"], prefixes=["un", ""]))
+
+
+def test_a_prefix_that_cannot_be_written_is_refused(make_model_folder, translator):
+    words = Translator.load(make_model_folder(kind="word"))
+    with pytest.raises(
+        DataError,
+        match="prefix 2: `un cavallo` cannot be written, the model has no piece for `cavallo`; "
+        r"leave that out, or train with tokenizer\.byte_fallback = true\.$",
+    ):
+        list(words.translate(["a cat", "a dog"], prefixes=["un gatto", "un cavallo"]))
+    with pytest.raises(
+        UsageError,
+        match="prefix: a shortlist may lack its pieces; set it to 0 for prefixes",
+    ):
+        translator.translate(["a"], prefixes=["un"], search={"shortlist": 5})
+    with pytest.raises(
+        UsageError,
+        match="no translation may begin with `un cane e`: other search options, such as ban, "
+        r"forbid it; change them, or the prefix\.$",
+    ):
+        list(translator.translate(["a"], prefixes=["un cane e"], search={"ban": ("cane",)}))
+
+
+def test_scores_of_words_add_up(translator):
+    for search in ({"beam": 3}, {"sample": True}):
+        for found in translator.translate(some_lines(10), search=search, score_words=True):
+            words = found.hypotheses[0].word_scores
+            assert [word.text for word in words] == found.text.split()
+            rest = found.log_prob - sum(word.log_prob for word in words)
+            assert rest < 1e-9 if found.finished else abs(rest) < 1e-6
+            (pair,) = translator.score([(found.source, found.text)], score_words=True)
+            assert [word.text for word in pair.word_scores] == found.text.split()
+            total = sum(word.log_prob for word in pair.word_scores)
+            assert total + pair.log_probs[-1] == pytest.approx(pair.log_prob)
+    assert next(translator.translate(["a cat"])).hypotheses[0].word_scores is None
+
+
+def test_words_of_a_script_without_spaces_are_pieces(translator):
+    (pair,) = translator.score([("a cat", "猫犬")], score_words=True, align=True)
+    assert [word.text for word in pair.word_scores] == ["猫", "犬"]
+    assert {target for _, target in pair.alignment} == {0, 1}
+    assert [link.target for link in pair.piece_alignment] == [(0, 1), (1, 2)]
+
+
+def test_given_pairs_are_aligned_as_translations_are(translator):
+    lines = [f" {line}\t" for line in some_lines(10)]
+    for found in translator.translate(lines, align=True, search={"beam": 1}):
+        best = found.hypotheses[0]
+        for link in best.piece_alignment:
+            assert found.source[slice(*link.source)].strip()
+            assert found.text[slice(*link.target)].strip()
+        (pair,) = translator.score([(found.source, found.text)], align=True)
+        assert len(pair.alignment) == len(found.text.split())
+        ids = translator.target.encode(found.text.strip())
+        if (
+            best.finished
+            and translator.target.decode(ids) == found.text.strip()
+            and len(pair.piece_alignment) == len(best.piece_alignment)
+        ):
+            assert [link.target for link in pair.piece_alignment] == [
+                link.target for link in best.piece_alignment
+            ]
+    (blank,) = translator.score([("", "")], align=True, score_words=True)
+    assert (blank.alignment, blank.piece_alignment, blank.word_scores) == ((), (), ())
+
+
+@pytest.mark.parametrize("pairs", [["ab", "cd"], [("a", "b", "c")], [("a",)], [("a", None)]])
+def test_what_is_no_pair_is_not_scored(translator, pairs):
+    with pytest.raises(
+        UsageError,
+        match=r"pairs: number 1 is .*; give pairs of lines, such as zip\(sources, targets, "
+        r"strict=True\)\.$",
+    ):
+        list(translator.score(pairs))

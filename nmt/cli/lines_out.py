@@ -1,11 +1,12 @@
 """Translations as lines of output: one format per function."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the translator imports torch
-    from nmt.translator import TranslatedText, Translation
+    from nmt.diagnostics.alignment import Link, SpanLink
+    from nmt.translation import TranslatedText, Translation, WordScore
 
 Format = Literal["text", "nbest", "jsonl"]
 
@@ -63,6 +64,7 @@ def json_line(record: object) -> str:
 
 
 def _record(hypothesis: "TranslatedText") -> dict[str, object]:
+    details = details_of(hypothesis.piece_alignment, hypothesis.word_scores)
     return {
         "text": hypothesis.text,
         "score": hypothesis.score,
@@ -70,7 +72,22 @@ def _record(hypothesis: "TranslatedText") -> dict[str, object]:
         "finished": hypothesis.finished,
         "repeats": hypothesis.repeats,
         "alignment": hypothesis.alignment,
+        **details,
     }
+
+
+def details_of(
+    pieces: "Sequence[SpanLink] | None", words: "Sequence[WordScore] | None"
+) -> dict[str, object]:
+    """Return the alignment of pieces and the scores of words, as far as they were requested."""
+    record: dict[str, object] = {}
+    if pieces is not None:
+        record["piece_alignment"] = [
+            {"source": each.source, "target": each.target} for each in pieces
+        ]
+    if words is not None:
+        record["words"] = [{"text": word.text, "logprob": word.log_prob} for word in words]
+    return record
 
 
 def _fields(hypothesis: "TranslatedText", *, scores: bool, align: bool) -> Iterator[str]:
@@ -79,4 +96,9 @@ def _fields(hypothesis: "TranslatedText", *, scores: bool, align: bool) -> Itera
         yield f"logprob={hypothesis.log_prob:.4f}"
         yield f"{hypothesis.score:.4f}"
     if align:
-        yield " ".join(f"{source}-{target}" for source, target in hypothesis.alignment or ())
+        yield as_links(hypothesis.alignment)
+
+
+def as_links(alignment: "Sequence[Link] | None") -> str:
+    """Return links as `0-0 1-2`."""
+    return " ".join(f"{source}-{target}" for source, target in alignment or ())

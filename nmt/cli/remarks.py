@@ -30,8 +30,8 @@ class Remarks:
     """
 
     def __init__(self, options: "SearchConfig") -> None:
-        self._counts_repetition = not options.no_repeat_ngram
-        self._lines = 0
+        self._options = options
+        self._lines = self._short_lists = 0
         self._counts = dict.fromkeys(_REMARKS, 0)
         self._examples: dict[str, str] = {}
 
@@ -44,10 +44,12 @@ class Remarks:
             self._count("unseen", " ".join(translation.unseen))
         elif translation.unknown_pieces > _MOST_UNKNOWN:
             self._count("unknown", f"{translation.unknown_pieces} unknown pieces")
+        if len(translation.hypotheses) < self._options.n_best and translation.log_prob < 0:
+            self._short_lists += 1
         if translation.lost:
             self._count("lost", " ".join(translation.lost))
         if (
-            self._counts_repetition
+            not self._options.no_repeat_ngram
             and repeats_itself(translation.text)
             and not repeats_itself(translation.source)
         ):
@@ -64,6 +66,14 @@ class Remarks:
         ]
         if found:
             _logger.warning("%s", "; ".join(found))
+        if self._short_lists:
+            _logger.warning(
+                "%s of %s lines have fewer than %s different translations; a larger --beam may "
+                "find more",
+                f"{self._short_lists:,}",
+                f"{self._lines:,}",
+                f"{self._options.n_best:,}",
+            )
 
     def _count(self, kind: str, example: str) -> None:
         self._counts[kind] += 1

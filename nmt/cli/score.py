@@ -3,14 +3,17 @@
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmt.cli.lines_out import json_line, one_line
+from nmt.cli.lines_out import as_links, details_of, json_line, one_line
 from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
+
+if TYPE_CHECKING:  # the translator imports torch
+    from nmt.translation import ScoredPair
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +37,26 @@ def score(
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
     ] = False,
+    by_word: Annotated[
+        bool, typer.Option("--by-word", help="Add each word and its log-probability.")
+    ] = False,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
     max_length: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
-        typer.Option(help="Precision of matrix products; bf16 and int8 are faster on new CPUs."),
+        typer.Option(
+            help="Of matrix products; bf16 and int8 are faster on new CPUs. Scores differ slightly "
+            "from those of `nmt translate --scores`, whose default is int8 where it is fast."
+        ),
     ] = "fp32",
     plain: Annotated[
         bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
@@ -58,7 +74,8 @@ def score(
 ) -> None:
     """Print the log-probability of each line, its number of pieces, and their mean.
 
-    Natural logarithms; the end symbol counts as a piece. Columns are separated by tabs. N pairs
+    Natural logarithms; the end symbol counts as a piece. Words are separated by spaces, or are
+    pieces where a script has none. Columns are separated by tabs. N pairs
     in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
     The log ends with the perplexity of the whole text, per piece and per word.
     """
@@ -85,7 +102,12 @@ def score(
         kind = "translation" if translator.has_source else "language"
         raise UsageError(f"{run[0]}: holds a {kind} model; {needed}.")
     scored = translator.score(
-        pairs, batch_size=batch_size, batch_tokens=batch_tokens, max_length=max_length
+        pairs,
+        batch_size=batch_size,
+        batch_tokens=batch_tokens,
+        max_length=max_length,
+        align=align,
+        score_words=by_word or as_json,
     )
     lines = pieces = words = 0
     loss = 0.0
@@ -94,21 +116,10 @@ def score(
             lines, pieces, words = lines + 1, pieces + len(pair.pieces), words + pair.words
             loss -= pair.log_prob
             if as_json:
-                record: dict[str, object] = {
-                    "id": number,
-                    "logprob": pair.log_prob,
-                    "tokens": len(pair.pieces),
-                    "mean": pair.mean,
-                }
-                if by_token:
-                    record |= {"pieces": pair.pieces, "logprobs": pair.log_probs}
-                write(json_line(record))
-                continue
-            columns = [f"{pair.log_prob:.4f}", str(len(pair.pieces)), f"{pair.mean:.4f}"]
-            if by_token:
-                each = zip(pair.pieces, pair.log_probs, strict=True)
-                columns.append(" ".join(f"{piece}={value:.4f}" for piece, value in each))
-            write(one_line("\t".join(columns)))
+                write(json_line(_record(number, pair, by_token=by_token)))
+            else:
+                columns = _columns(pair, by_token=by_token, by_word=by_word, align=align)
+                write(one_line("\t".join(columns)))
     if pieces:
         log.info(
             "%s lines  ppl %s  per word %s",
@@ -116,3 +127,32 @@ def score(
             format_perplexity(loss / pieces),
             format_perplexity(loss / words),
         )
+
+
+def _record(number: int, pair: "ScoredPair", *, by_token: bool) -> dict[str, object]:
+    """Return what `--json` says of a pair."""
+    record: dict[str, object] = {
+        "id": number,
+        "logprob": pair.log_prob,
+        "tokens": len(pair.pieces),
+        "mean": pair.mean,
+    }
+    if by_token:
+        record |= {"pieces": pair.pieces, "logprobs": pair.log_probs}
+    if pair.alignment is not None:
+        record["alignment"] = pair.alignment
+    return record | details_of(pair.piece_alignment, pair.word_scores)
+
+
+def _columns(pair: "ScoredPair", *, by_token: bool, by_word: bool, align: bool) -> list[str]:
+    """Return the columns of a pair."""
+    columns = [f"{pair.log_prob:.4f}", str(len(pair.pieces)), f"{pair.mean:.4f}"]
+    if by_token:
+        each = zip(pair.pieces, pair.log_probs, strict=True)
+        columns.append(" ".join(f"{piece}={value:.4f}" for piece, value in each))
+    if by_word:
+        scores = pair.word_scores or ()
+        columns.append(" ".join(f"{word.text}={word.log_prob:.4f}" for word in scores))
+    if align:
+        columns.append(as_links(pair.alignment))
+    return columns

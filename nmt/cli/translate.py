@@ -50,7 +50,17 @@ def translate(
             "--unwrap", help="Join lines broken at a width: a paragraph per line; blank lines stay."
         ),
     ] = False,
-    align: Annotated[bool, typer.Option("--align", help="Add word alignments: 0-0 1-2.")] = False,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
+        ),
+    ] = False,
+    prefix: Annotated[
+        Path | None,
+        typer.Option(help="File with the beginning of each translation, a blank line for any."),
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most sentences at once.")] = 64,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Most source pieces at once.")] = 4096,
@@ -62,7 +72,10 @@ def translate(
     ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
-        typer.Option(help="Of matrix products; auto = int8 if the CPU is fast at it, else fp32."),
+        typer.Option(
+            help="Of matrix products; auto = int8 if the CPU is fast at it, else fp32. Scores then "
+            "differ slightly from those of `nmt score`, whose default is fp32."
+        ),
     ] = "auto",
     plain: Annotated[
         bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
@@ -82,7 +95,8 @@ def translate(
 
     N lines in give N lines out, in order, unless --unwrap joins some; an empty line stays empty.
     White space around a line stays; lines without letters and addresses are copied. Search options
-    default to those of the model folder. More than one translation per line implies --format nbest.
+    default to those of the model folder. More than one translation per line implies --format nbest;
+    their texts differ, unless they are samples.
     """
     from nmt.text.layout import unwrap as join_paragraphs
     from nmt.text.lines import read_lines, require_file
@@ -94,7 +108,8 @@ def translate(
         )
     if input is not None and str(input) != "-" and not _is_pipe(input):
         require_file(input)  # before a model is loaded and an output file is opened
-    refuse_to_replace(output, input)
+    refuse_to_replace(output, input, prefix)
+    prefixes = None if prefix is None else list(read_lines(prefix))
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(
         run,
@@ -111,11 +126,13 @@ def translate(
     translations = translator.translate(
         join_paragraphs(lines) if unwrap else lines,
         options=options,
+        prefixes=prefixes,
         batch_size=batch_size,
         batch_tokens=batch_tokens,
         max_source=max_source,
         split=split,
         align=align,
+        score_words=format == "jsonl",
         exact=exact,
         prompt=_is_pipe(input),
     )

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.cli.lines_out import as_json, as_n_best, as_text, json_line, one_line
-from nmt.diagnostics.alignment import parse_pharaoh
+from nmt.diagnostics.alignment import SpanLink, parse_pharaoh
+from nmt.translation import WordScore
 from nmt.translator import TranslatedText, Translation
 
 TEXTS = st.text(
@@ -14,7 +15,17 @@ TEXTS = st.text(
 )
 LOG_PROBS = st.floats(min_value=-1e6, max_value=0.0)
 LINKS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), max_size=5).map(tuple)
-HYPOTHESES = st.builds(TranslatedText, TEXTS, LOG_PROBS, LOG_PROBS, st.booleans(), LINKS)
+SPANS = st.tuples(st.integers(0, 500), st.integers(0, 500))
+HYPOTHESES = st.builds(
+    TranslatedText,
+    TEXTS,
+    LOG_PROBS,
+    LOG_PROBS,
+    st.booleans(),
+    LINKS,
+    piece_alignment=st.lists(st.builds(SpanLink, SPANS, SPANS), max_size=3).map(tuple),
+    word_scores=st.lists(st.builds(WordScore, TEXTS, LOG_PROBS), max_size=3).map(tuple),
+)
 TRANSLATIONS = st.builds(
     Translation, TEXTS, st.lists(HYPOTHESES, min_size=1, max_size=3).map(tuple)
 )
@@ -57,6 +68,14 @@ def test_a_json_line_is_read_back_bit_for_bit(number, translation):
             "finished": hypothesis.finished,
             "repeats": hypothesis.repeats,
             "alignment": [list(link) for link in hypothesis.alignment],
+            "words": [
+                {"text": each.text.encode("utf-8", "replace").decode(), "logprob": each.log_prob}
+                for each in hypothesis.word_scores
+            ],
+            "piece_alignment": [
+                {"source": list(each.source), "target": list(each.target)}
+                for each in hypothesis.piece_alignment
+            ],
         }
 
 

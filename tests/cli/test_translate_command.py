@@ -482,6 +482,7 @@ def test_a_skipped_pair_scores_as_an_empty_one(nmt, model_folder, tmp_path):
         "mean": 0.0,
         "pieces": [],
         "logprobs": [],
+        "words": [],
     }
 
 
@@ -492,3 +493,53 @@ def test_unequal_sides_cannot_be_scored(nmt, model_folder, tmp_path):
     code, lines, log = nmt("score", model_folder, "--source", source, "--target", target)
     assert (code, lines) == (3, [])
     assert "in.en has 2 lines" in log
+
+
+def test_prefixes_are_completed(nmt, model_folder, tmp_path):
+    prefix, source = tmp_path / "prefix", tmp_path / "in.en"
+    prefix.write_text("un gatto \n\nŽ\ndue\n")
+    source.write_text("".join(f"{line}\n" for line in LINES))
+    command = ["translate", model_folder, "-i", source, "--prefix", prefix]
+    code, lines, _ = nmt(*command)
+    assert code == 0
+    assert lines[0].startswith("un gatto ")
+    assert (lines[1], lines[2][0], lines[3][:3]) == ("", "Ž", "due")
+    prefix.write_text("un\n")
+    code, _, log = nmt(*command)
+    assert code == 3
+    assert "error: line 2: has no prefix; give one per line" in log
+    assert nmt(*command, "-o", prefix)[0] == 2
+
+
+def test_short_lists_are_counted(nmt, model_folder, two_best):
+    _, lines, log = nmt("translate", model_folder, "--n-best", 2, lines=LINES)
+    short = sum(len(found.hypotheses) < 2 and found.text != "" for found in two_best)
+    assert len(lines) == sum(len(found.hypotheses) for found in two_best)
+    expected = (
+        f"{short} of 4 lines have fewer than 2 different translations; a larger --beam may find "
+        "more"
+    )
+    assert (expected in log) == (short > 0)
+    assert "different translations" not in nmt("translate", model_folder, lines=LINES)[2]
+
+
+def test_words_and_links_of_given_pairs_are_printed(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.it"
+    source.write_text("a cat\n\n")
+    target.write_text("un  gatto\n\n")
+    command = ["score", model_folder, "--source", source, "--target", target]
+    (pair,) = Translator.load(model_folder).score(
+        [("a cat", "un  gatto")], align=True, score_words=True
+    )
+    _, lines, _ = nmt(*command, "--by-word", "--align")
+    words, links = lines[0].split("\t")[3:]
+    assert words == " ".join(f"{word.text}={word.log_prob:.4f}" for word in pair.word_scores)
+    assert links == " ".join(f"{left}-{right}" for left, right in pair.alignment)
+    assert lines[1] == "0.0000\t0\t0.0000\t\t"
+    _, lines, _ = nmt(*command, "--json", "--align")
+    record = json.loads(lines[0])
+    assert [word["text"] for word in record["words"]] == ["un", "gatto"]
+    for link in record["piece_alignment"]:
+        assert "un  gatto"[slice(*link["target"])].strip()
+        assert "a cat"[slice(*link["source"])].strip()
+    assert json.loads(lines[1])["alignment"] == []

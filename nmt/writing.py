@@ -1,0 +1,278 @@
+"""From hypotheses to text: different ones, prefixes as given, alignments, scores of words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from torch import Tensor
+
+from nmt.config.search import SearchConfig
+from nmt.diagnostics.alignment import Link, SpanLink, align_pieces, align_words
+from nmt.errors import DataError, UsageError
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.prefix import Beginning, spellings_of
+from nmt.search.repetition import is_loop
+from nmt.text.addresses import find_lost
+from nmt.text.casing import upper
+from nmt.text.normalize import Normalizer
+from nmt.text.reading import Segment, unseen_of
+from nmt.text.spans import PieceText
+from nmt.text.subword import Subword
+from nmt.text.training_text import TrainingText
+from nmt.translation import (
+    TranslatedText,
+    Translation,
+    WordScore,
+    copy_of,
+    join_segments,
+    sum_words,
+)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Text that a translation begins with."""
+
+    given: str = ""
+    """As it was given; "" = any."""
+    read: str = ""
+    """As the model writes it: normalised, but a space at its end stays."""
+
+
+class Prefixes:
+    """The prefix of each line, in order.
+
+    Args:
+        texts: one for each line; blank = any.
+        target: pieces of the translations.
+        normalizer: how training text was normalised.
+    """
+
+    def __init__(self, texts: Iterable[str], target: Subword, normalizer: Normalizer) -> None:
+        self._texts, self._normalizer = iter(texts), normalizer
+        self._spellings = spellings_of(tuple(target.pieces(range(target.vocab_size))))
+
+    def take(self, numbers: Sequence[int]) -> dict[int, Prefix]:
+        """Return the next prefixes by number, those of lines `numbers`.
+
+        Raises:
+            DataError: there are fewer, or the pieces of the model cannot spell one.
+        """
+        texts = list(islice(self._texts, len(numbers)))
+        if len(texts) < len(numbers):
+            raise DataError(
+                f"line {numbers[len(texts)]:,}: has no prefix; give one per line, blank where a "
+                "translation may begin as it likes."
+            )
+        return {
+            number: self._read(text, number) for number, text in zip(numbers, texts, strict=True)
+        }
+
+    def end(self, lines: int) -> None:
+        """Refuse prefixes without a line.
+
+        Raises:
+            DataError: there are more of them than `lines`.
+        """
+        if next(self._texts, None) is not None:
+            raise DataError(f"there are more prefixes than lines, {lines:,}; give one per line.")
+
+    def _read(self, text: str, number: int) -> Prefix:
+        if not text.strip():
+            return Prefix()
+        read = self._normalizer.normalize(text)
+        if text[-1].isspace() and not read[-1].isspace():
+            read += " "  # the word before it is complete
+        character = Beginning(read, self._spellings).unspellable
+        if character is not None:
+            raise DataError(
+                f"prefix {number:,}: `{text}` cannot be written, the model has no piece for "
+                f"`{character}`; leave that out, or train with tokenizer.byte_fallback = true."
+            )
+        return Prefix(text, read)
+
+
+class LineWriter:
+    """Writes translations of lines from the hypotheses of their segments.
+
+    Args:
+        source: subword model of the source side.
+        target: subword model of the target side.
+        training_text: what the training text looked like; None if the model does not say.
+        language: code of the target language.
+        search: search options, for the number of translations.
+        align: whether to add alignments.
+        score_words: whether to add the log-probability of each word.
+    """
+
+    def __init__(
+        self,
+        source: Subword,
+        target: Subword,
+        training_text: TrainingText | None,
+        *,
+        language: str,
+        search: SearchConfig,
+        align: bool,
+        score_words: bool,
+    ) -> None:
+        self._source, self._target, self._language = source, target, language
+        self._search, self._align, self._score_words = search, align, score_words
+        self._keeps_numbers = training_text is None or training_text.keeps_numbers
+        self._has_capitals = training_text is None or any(
+            map(str.isupper, training_text.target_characters)
+        )
+
+    def write(
+        self,
+        line: str,
+        segments: Sequence[Segment],
+        found: Sequence[Sequence[Hypothesis] | None],
+        prefix: Prefix,
+    ) -> Translation:
+        """Return the translation of a line.
+
+        Args:
+            line: the line.
+            segments: its segments; none if nothing of the line is visible.
+            found: hypotheses of each segment, best first; None if it is copied.
+            prefix: what the translation begins with; the line is then a single segment.
+
+        Raises:
+            UsageError: no hypothesis begins with the prefix, since the search forbids it.
+        """
+        if not segments:
+            return Translation(line, (self._requested(copy_of(prefix.given)),), sentences=0)
+        translated = [
+            self._copy(line, segment, prefix)
+            if hypotheses is None
+            else self._texts(line, segment, hypotheses, prefix)
+            for segment, hypotheses in zip(segments, found, strict=True)
+        ]
+        spans = [segment.span for segment in segments]
+        joined = join_segments(line, spans, translated, indent=not prefix.given)
+        lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
+        return Translation(
+            line,
+            tuple(joined),
+            sentences=len(segments),
+            unseen=unseen_of(segments),
+            unknown_pieces=sum(segment.unknown for segment in segments),
+            lost=tuple(lost),
+        )
+
+    def _copy(self, line: str, segment: Segment, prefix: Prefix) -> list[TranslatedText]:
+        """Return a segment as its own translation, or the prefix if it does not begin with that."""
+        text = line[segment.span.start : segment.span.end]
+        if not text.startswith(prefix.given):
+            copied = replace(copy_of(prefix.given), alignment=(), piece_alignment=())
+            return [self._requested(copied)]
+        return [self._requested(copy_of(text, segment.span.start))]
+
+    def _requested(self, copied: TranslatedText) -> TranslatedText:
+        """Return a copy with the fields that were requested."""
+        if not self._align:
+            copied = replace(copied, alignment=None, piece_alignment=None)
+        return copied if self._score_words else replace(copied, word_scores=None)
+
+    def _texts(
+        self, line: str, segment: Segment, hypotheses: Iterable[Hypothesis], prefix: Prefix
+    ) -> list[TranslatedText]:
+        """Return the translations of a segment, best first.
+
+        Of hypotheses that differ in their pieces or white space alone, the best counts. Samples
+        are all kept, since their number says how likely a text is.
+        """
+        read: PieceText | None = None
+        if self._align:
+            given = line[segment.span.start : segment.span.end]
+            read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
+        found: dict[str | int, TranslatedText] = {}
+        for number, hypothesis in enumerate(hypotheses):
+            text = self._target.decode(hypothesis.tokens)
+            if not text.startswith(prefix.read):
+                continue
+            rest = text[len(prefix.read) :]
+            if segment.in_capitals and self._has_capitals:
+                rest = upper(rest, self._language)
+            written = prefix.given + rest
+            key = number if self._search.sample else " ".join(written.split())
+            if key not in found and len(found) < self._search.n_best:
+                found[key] = self._describe(hypothesis, text, written, read, segment)
+        if not found:
+            raise UsageError(
+                f"no translation may begin with `{prefix.given}`: other search options, such as "
+                "ban, forbid it; change them, or the prefix."
+            )
+        return list(found.values())
+
+    def _describe(
+        self,
+        hypothesis: Hypothesis,
+        text: str,
+        written: str,
+        read: PieceText | None,
+        segment: Segment,
+    ) -> TranslatedText:
+        """Return a hypothesis as text, with what was requested."""
+        spoken: PieceText | None = None
+        if self._align or self._score_words:
+            spoken = PieceText.of(written, text, self._target.decode_spans(hypothesis.tokens))
+        alignment = align_texts(hypothesis.attention, read, spoken, start=segment.span.start)
+        words: tuple[WordScore, ...] | None = None
+        if self._score_words and spoken is not None:
+            words = sum_words(spoken, hypothesis.log_probs)
+        return TranslatedText(
+            written,
+            hypothesis.log_prob,
+            hypothesis.score,
+            hypothesis.finished,
+            alignment.words,
+            repeats=is_loop(hypothesis.tokens, segment.ids),
+            piece_alignment=alignment.pieces,
+            word_scores=words,
+            source_words=len(read.words) if read is not None else 0,
+            target_words=len(spoken.words) if spoken is not None else 0,
+        )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Links of a translation; None where they were not requested."""
+
+    words: tuple[Link, ...] | None
+    pieces: tuple[SpanLink, ...] | None
+
+
+def align_texts(
+    attention: Tensor | None, source: PieceText | None, target: PieceText | None, *, start: int = 0
+) -> Alignment:
+    """Return the alignment by attention [tgt_len, src_len] of two texts.
+
+    Args:
+        attention: None = not requested.
+        source: source text.
+        target: translation.
+        start: place of the source text in its line.
+    """
+    if attention is None or source is None or target is None:
+        return Alignment(None, None)
+    width = min(attention.shape[1], len(source.spans))  # a long source may have been truncated
+    source = PieceText(source.text, source.spans[:width])
+    attention = attention[: len(target.spans)]
+    links = align_words(attention, source.word_of_each, target.word_of_each)
+    pieces = align_pieces(attention, source, target)
+    return Alignment(tuple(links), tuple(link.moved(source=start) for link in pieces))
+
+
+def read_text(text: str, normalizer: Normalizer, subword: Subword, ids: Sequence[int]) -> PieceText:
+    """Return a given text with the place of its pieces.
+
+    Args:
+        text: as it was given.
+        normalizer: applied to it.
+        subword: cuts it into pieces.
+        ids: the pieces that were read, with the end symbol.
+    """
+    read = normalizer.normalize(text)
+    return PieceText.of(text, read, subword.encode_spans(read)[: len(ids) - 1])
