@@ -193,7 +193,8 @@ class LineWriter:
             if not text.startswith(prefix.read):
                 continue
             rest = text[len(prefix.read) :]
-            if segment.in_capitals and self._has_capitals:
+            is_loud = segment.in_capitals and prefix.given == prefix.given.upper()
+            if is_loud and self._has_capitals:
                 rest = upper(rest, self._language)
             written = prefix.given + rest
             key = number if self._search.sample else " ".join(written.split())

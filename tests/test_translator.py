@@ -560,16 +560,6 @@ def test_translations_begin_with_their_prefixes(translator, search, exact):
     assert [each.text for each in one_by_one] == [each.text for each in found]
 
 
-def test_the_beginning_of_the_best_translation_leads_to_it(eager):
-    lines, search = some_lines(12), {"beam": 8}
-    best = [found.text for found in eager.translate(lines, search=search)]
-    prefixes = [text[: len(text) // 2] for text in best]
-    again = [found.text for found in eager.translate(lines, search=search, prefixes=prefixes)]
-    assert sum(map(str.__eq__, again, best)) > len(lines) / 2
-    whole = eager.translate(lines, search=search, prefixes=best)
-    assert all(found.text.startswith(text) for found, text in zip(whole, best, strict=True))
-
-
 def test_a_line_without_a_translation_gives_its_prefix(translator):
     found = translator.translate(["", "\u200b"], prefixes=["un ", "gatto"])
     assert [each.text for each in found] == ["un ", "gatto"]

@@ -28,8 +28,7 @@ class Sentence:
     key: int
     """Key chosen by the caller; results are returned under it."""
     longest: int
-    """Maximum length of a translation in pieces, end symbol included; more after a prefix, which
-    may be spelled by as many pieces as it has bytes."""
+    """Maximum length of a translation in pieces, end symbol included."""
     streams: tuple[np.random.Generator, ...] = ()
     """Random generator of each row; empty unless sampling."""
     endings: tuple[Ending, ...] = ()
@@ -228,7 +227,7 @@ def start(
     copies = config.n_best if config.sample else config.beam
     lengths = source_mask.sum(dim=1).tolist()
     sentences = [
-        Sentence(key, longest(length, config) + len(prefix.encode()), _streams(config, stream))
+        Sentence(key, _limit(length, prefix, config), _streams(config, stream))
         for key, length, stream, prefix in zip(keys, lengths, streams, prefixes, strict=True)
     ]
     log_prob = np.zeros((len(sentences), copies))
@@ -244,6 +243,12 @@ def start(
         rules=rules_for(config, source_mask, copies=copies, pieces=pieces, prefixes=prefixes),
         device=source.device,
     )
+
+
+def _limit(source_length: int, prefix: str, config: SearchConfig) -> int:
+    """Return the most pieces of a translation; a prefix may be spelled by one for each byte."""
+    usual = longest(source_length, config)
+    return max(usual, len(prefix.encode()) + config.max_length_offset) if prefix else usual
 
 
 def _streams(config: SearchConfig, stream: int) -> tuple[np.random.Generator, ...]:
