@@ -119,9 +119,7 @@ def evaluate(
     measured = read_text(source) if source else None
     sources, references = read_test(test, reference or [])
     if run and sources:
-        hypotheses = translate(
-            run, sources.lines, output, fast=not plain, checkpoint=checkpoint
-        )
+        hypotheses = translate(run, sources.lines, output, fast=not plain, checkpoint=checkpoint)
     else:
         hypotheses = read_text(Path(str(hypothesis)))
     findings = _score(
