@@ -125,7 +125,7 @@ class _Maker:
 
     def make(self) -> Update:
         """Return this rank's part of the update at the sampler's position."""
-        position, updates_in_epoch = self.sampler.position, self.sampler.updates_in_epoch
+        position = self.sampler.position
         indices = next(self.sampler)
         if self.subwords is not None and self.alpha > 0:
             pairs = self._segment(self.subwords, indices, position)
@@ -143,7 +143,7 @@ class _Maker:
                 if len(part)
             ],
             tokens=sum(len(target) for _, target in pairs),
-            progress=position.epoch + (position.update_in_epoch + 1) / updates_in_epoch,
+            progress=self.sampler.progress,
             position_after=self.sampler.position,
         )
 

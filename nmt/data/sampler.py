@@ -5,7 +5,7 @@ with any number of them: `split_update` divides the pairs of an update afterward
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,25 @@ _SOURCE_JITTER = 0.1  # largest relative noise on source lengths
 
 
 @dataclass(frozen=True)
+class Part:
+    """The beginning of an epoch, before the size of its updates changed."""
+
+    batch_tokens: int
+    updates: int
+    """Updates made of this size."""
+
+
+@dataclass(frozen=True)
 class Position:
     """The next update: number `update_in_epoch` of pass number `epoch`, both from 0."""
 
     epoch: int = 0
     update_in_epoch: int = 0
+    """Counted since the size of updates last changed in this epoch."""
+    batch_tokens: int = 0
+    """Target tokens of an update in the plan that it belongs to; 0 = those of the sampler."""
+    earlier: tuple[Part, ...] = ()
+    """Parts of this epoch with updates of other sizes; the rest of the pairs was planned anew."""
 
 
 def plan_epoch(
@@ -120,8 +134,8 @@ class BatchSampler:
         self._target_lengths = target_lengths
         self._batch_tokens = batch_tokens
         self._seed = seed
-        self._position = Position()
-        self._planned: tuple[int, list[Indices]] | None = None
+        self._position = Position(batch_tokens=batch_tokens)
+        self._planned: tuple[Position, list[Indices]] | None = None
 
     @property
     def position(self) -> Position:
@@ -130,21 +144,36 @@ class BatchSampler:
 
     @property
     def updates_in_epoch(self) -> int:
-        """Number of updates of the current epoch."""
-        return len(self._plan(self._position.epoch))
+        """Number of updates of the current epoch, or of the rest that was planned anew."""
+        return len(self._plan(self._position))
+
+    @property
+    def progress(self) -> float:
+        """Passes over the corpus before the next update, for example 2.2."""
+        plan = self._plan(self._position)
+        rest = sum(map(len, plan)) / len(self._target_lengths) if self._position.earlier else 1.0
+        return self._position.epoch + 1.0 - rest + rest * self._position.update_in_epoch / len(plan)
 
     def restore(self, position: Position) -> None:
         """Continue from `position`.
 
+        If updates had another size until then, the pairs that this epoch has not used yet are
+        divided into updates of the present size, so that it still uses every pair once.
+
         Raises:
             ModelError: the epoch has no such update, so the position belongs to other data.
         """
-        updates = len(self._plan(position.epoch))
+        position = replace(position, batch_tokens=position.batch_tokens or self._batch_tokens)
+        if position.batch_tokens != self._batch_tokens:
+            made = Part(position.batch_tokens, position.update_in_epoch)
+            earlier = (*position.earlier, made) if made.updates else position.earlier
+            position = Position(position.epoch, 0, self._batch_tokens, earlier)
+        updates = len(self._plan(position))
         if not 0 <= position.update_in_epoch < updates:
             raise ModelError(
                 f"the checkpoint is at update {position.update_in_epoch} of epoch "
-                f"{position.epoch}, but an epoch has {updates} updates: it was made with other "
-                "data or another training.batch_tokens; restore those, or start a new run."
+                f"{position.epoch}, but that has {updates} updates: it was made with other data; "
+                "restore those, or start a new run."
             )
         self._position = position
 
@@ -153,20 +182,32 @@ class BatchSampler:
 
     def __next__(self) -> Indices:
         """Return the pairs of the next update and advance `position`."""
-        epoch, update = self._position.epoch, self._position.update_in_epoch
-        plan = self._plan(epoch)
-        is_last = update + 1 == len(plan)
-        self._position = Position(epoch + 1, 0) if is_last else Position(epoch, update + 1)
+        position, plan = self._position, self._plan(self._position)
+        update = position.update_in_epoch
+        if update + 1 < len(plan):
+            self._position = replace(position, update_in_epoch=update + 1)
+        else:
+            self._position = Position(position.epoch + 1, batch_tokens=self._batch_tokens)
         return plan[update]
 
-    def _plan(self, epoch: int) -> list[Indices]:
-        if self._planned is None or self._planned[0] != epoch:
-            plan = plan_epoch(
-                self._source_lengths,
-                self._target_lengths,
-                batch_tokens=self._batch_tokens,
-                seed=self._seed,
-                epoch=epoch,
-            )
-            self._planned = epoch, plan
+    def _plan(self, position: Position) -> list[Indices]:
+        """Return the updates of an epoch, or of the rest of it that was planned anew."""
+        start = replace(position, update_in_epoch=0)
+        if self._planned is None or self._planned[0] != start:
+            pairs = np.arange(len(self._target_lengths))
+            for part in position.earlier:
+                rest = self._divide(pairs, part.batch_tokens, position.epoch)[part.updates :]
+                pairs = np.sort(np.concatenate(rest)) if rest else pairs[:0]
+            self._planned = start, self._divide(pairs, self._batch_tokens, position.epoch)
         return self._planned[1]
+
+    def _divide(self, pairs: Indices, batch_tokens: int, epoch: int) -> list[Indices]:
+        """Divide some of the pairs into updates."""
+        plan = plan_epoch(
+            self._source_lengths[pairs],
+            self._target_lengths[pairs],
+            batch_tokens=batch_tokens,
+            seed=self._seed,
+            epoch=epoch,
+        )
+        return [pairs[update] for update in plan]

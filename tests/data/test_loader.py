@@ -69,7 +69,7 @@ def test_an_epoch_holds_every_pair_once(prepared):
     indices = [i for update in epoch for batch in update.micro_batches for i in batch.indices]
     assert sorted(indices) == list(range(len(corpus)))
     assert sum(update.tokens for update in epoch) == corpus.target_lengths.sum()
-    assert epoch[-1].position_after == Position(1, 0)
+    assert epoch[-1].position_after == Position(1, 0, batch_tokens=300)
     assert epoch[-1].progress == 1.0
 
 

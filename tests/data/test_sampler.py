@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from nmt.data.sampler import BatchSampler, Position, plan_epoch, plan_once, split_update
 from nmt.errors import ModelError
@@ -107,7 +108,7 @@ def test_a_single_pair_is_repeated_in_every_update():
     one = np.array([5], dtype=np.int32)
     sampler = BatchSampler(one, one, batch_tokens=4096, seed=1)
     assert [update.tolist() for update in islice(sampler, 3)] == [[0]] * 3
-    assert sampler.position == Position(3, 0)
+    assert sampler.position == Position(3, 0, batch_tokens=4096)
 
 
 def test_a_corpus_smaller_than_an_update_is_one_update():
@@ -128,13 +129,13 @@ def new_sampler() -> BatchSampler:
 
 def test_the_position_is_that_of_the_next_update():
     sampler = new_sampler()
-    assert sampler.position == Position(0, 0)
+    assert sampler.position == Position(0, 0, batch_tokens=1000)
     updates = sampler.updates_in_epoch
     next(sampler)
-    assert sampler.position == Position(0, 1)
+    assert sampler.position == Position(0, 1, batch_tokens=1000)
     for _ in range(updates - 1):
         next(sampler)
-    assert sampler.position == Position(1, 0)
+    assert sampler.position == Position(1, 0, batch_tokens=1000)
 
 
 @pytest.mark.parametrize("done", [0, 1, 5, 9, 10, 23])
@@ -145,7 +146,7 @@ def test_a_restored_sampler_continues_with_the_same_updates(done):
     stored = json.loads(json.dumps(asdict(whole.position)))
 
     resumed = new_sampler()
-    resumed.restore(Position(**stored))
+    resumed.restore(TypeAdapter(Position).validate_python(stored))
     for one, other in islice(zip(whole, resumed, strict=True), 25):
         assert np.array_equal(one, other)
     assert whole.position == resumed.position
@@ -158,10 +159,53 @@ def test_a_position_that_does_not_fit_the_data_is_refused(update):
     with pytest.raises(ModelError) as caught:
         sampler.restore(Position(2, update))
     assert str(caught.value) == (
-        f"the checkpoint is at update {update} of epoch 2, but an epoch has 8 updates: it was "
-        "made with other data or another training.batch_tokens; restore those, or start a new run."
+        f"the checkpoint is at update {update} of epoch 2, but that has 8 updates: it was "
+        "made with other data; restore those, or start a new run."
     )
-    assert sampler.position == Position(2, 7)
+    assert sampler.position == Position(2, 7, batch_tokens=1000)
+
+
+def test_a_position_without_a_size_of_updates_is_one_of_the_present_size():
+    """As in the checkpoints of earlier versions."""
+    sampler = new_sampler()
+    sampler.restore(Position(2, 7))
+    assert sampler.position == Position(2, 7, batch_tokens=1000)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 3000), min_size=2, max_size=5), made=st.lists(st.integers(0, 9))
+)
+def test_an_epoch_holds_every_pair_once_however_often_the_size_of_updates_changes(sizes, made):
+    lengths = realistic_lengths(200)
+    seen, position = [], Position(3, 0, batch_tokens=sizes[0])
+    for number, size in enumerate(sizes):
+        sampler = BatchSampler(*lengths, batch_tokens=size, seed=3)
+        sampler.restore(position)
+        assert 3.0 <= sampler.progress < 4.0
+        is_last = number == len(sizes) - 1
+        for _ in range(10**9 if is_last else ([*made, 1, 1, 1, 1])[number]):
+            if sampler.position.epoch == 4:
+                break
+            seen.extend(next(sampler).tolist())
+        position = sampler.position
+        if position.epoch == 4:
+            break
+    assert sorted(seen) == list(range(200))
+    assert (position.epoch, position.earlier, sampler.progress) == (4, (), 4.0)
+
+
+def test_a_resumed_epoch_of_two_sizes_continues_with_the_same_updates():
+    first = new_sampler()
+    for _ in range(3):
+        next(first)
+    whole = BatchSampler(*realistic_lengths(500), batch_tokens=300, seed=3)
+    whole.restore(first.position)
+    for _ in range(4):
+        next(whole)
+    resumed = BatchSampler(*realistic_lengths(500), batch_tokens=300, seed=3)
+    resumed.restore(whole.position)
+    for one, other in islice(zip(whole, resumed, strict=True), 40):
+        assert np.array_equal(one, other)
 
 
 def test_an_epoch_is_planned_once(monkeypatch):
