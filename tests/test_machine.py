@@ -10,7 +10,7 @@ import torch
 from nmt import machine
 from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
-from nmt.training.run import choose_precision
+from nmt.training.assembly import choose_precision
 
 CPU = torch.device("cpu")
 FREED = """

@@ -7,8 +7,8 @@ from pathlib import Path
 from nmt.benchmark.kernels import count_compilations
 from nmt.benchmark.windows import measure
 from nmt.config.experiment import Experiment
+from nmt.training.assembly import assemble
 from nmt.training.distributed import World
-from nmt.training.run import assemble
 from nmt.training.step import make_update
 
 _WARM_UP = 2  # updates; kernels are compiled and optimizer state is allocated

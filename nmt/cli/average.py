@@ -34,7 +34,6 @@ def average(
     """
     from nmt.models.checkpoints import find_checkpoint, list_checkpoints
     from nmt.training.checkpoint import best_checkpoints
-    from nmt.training.run_folder import MODEL
     from nmt.training.shipping import write_averaged_model
 
     if sum(choice is not None for choice in (checkpoints or None, best, last)) > 1:
@@ -44,14 +43,20 @@ def average(
     elif last is not None:
         chosen = _first(list_checkpoints(run)[::-1], last, "--last", run)
     else:
-        chosen = _first(best_checkpoints(run), best, "--best", run)
+        found = best_checkpoints(run)
+        if not found and list_checkpoints(run):
+            raise UsageError(
+                f"{run}: nothing has been validated yet, so no checkpoint is the best; "
+                "average the newest ones, --last N."
+            )
+        chosen = _first(found, best, "--best", run)
     if len(chosen) == 1:
         log.warning(
             "%s is the only checkpoint to average, and the mean of one is the same weights; name "
             "more, or train with a larger training.keep_best",
             chosen[0].name,
         )
-    write_averaged_model(run / MODEL, chosen, output)
+    write_averaged_model(run, chosen, output)
     typer.echo(f"{output}  mean of {', '.join(checkpoint.name for checkpoint in chosen)}", err=True)
 
 

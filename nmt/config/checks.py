@@ -133,13 +133,15 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
 def _training(experiment: Experiment) -> Iterator[Fault]:
     training, validation = experiment.training, experiment.validation
     schedule = training.schedule
-    if isinstance(schedule, CosineScheduleConfig) and schedule.warmup >= schedule.updates:
-        yield _fault(
-            "training.schedule.warmup",
-            f"must be less than training.schedule.updates, got {schedule.warmup} "
-            f"and {schedule.updates}",
-            "training.schedule.updates",
-        )
+    if isinstance(schedule, CosineScheduleConfig):
+        key = "training.schedule.updates" if schedule.updates else "training.max_updates"
+        end = schedule.updates or training.max_updates
+        if schedule.warmup >= end:
+            yield _fault(
+                "training.schedule.warmup",
+                f"must be less than {key}, got {schedule.warmup} and {end}",
+                key,
+            )
     if experiment.model.decoder.input == "none" and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",

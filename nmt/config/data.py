@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from nmt.config import limits
-from nmt.config.section import Section
+from nmt.config.section import MAY_CHANGE, Section
 
 
 def _without_source(value: Any) -> Any:
@@ -20,16 +20,17 @@ target file without a source, for a language model."""
 class DataConfig(Section):
     """Which files to train on, and which of their pairs to drop."""
 
-    source: str = ""
+    source: Annotated[str, MAY_CHANGE] = ""
     """Language code of the source side, for example "en"; none for a language model."""
-    target: str = Field(min_length=1)
+    target: Annotated[str, MAY_CHANGE] = Field(min_length=1)
     """Language code of the target side, for example "it"."""
-    train: FilePair
+    # The files may move; whether they still hold the same text is checked by `nmt.data.prepare`.
+    train: Annotated[FilePair, MAY_CHANGE]
     """Source and target file to train on, or one file for a language model; relative paths start at
     this file's folder."""
-    valid: FilePair
+    valid: Annotated[FilePair, MAY_CHANGE]
     """Source and target file that select the best checkpoint."""
-    test: FilePair | None = None
+    test: Annotated[FilePair | None, MAY_CHANGE] = None
     """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` only
     warns if the training data contain their pairs."""
     max_length: int = Field(default=128, ge=1)
@@ -61,7 +62,7 @@ class NormalizationConfig(Section):
 class TokenizerConfig(Section):
     """How text is segmented into pieces (sentencepiece)."""
 
-    pieces_from: str = Field(default="", alias="from")
+    pieces_from: Annotated[str, MAY_CHANGE] = Field(default="", alias="from")
     """Run or model folder whose pieces are used instead of learning new ones, for example the
     translation run that a language model is for; "" = none. Other keys then only describe them."""
     kind: Literal["unigram", "bpe", "char", "word"] = "unigram"
@@ -75,6 +76,6 @@ class TokenizerConfig(Section):
     """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
     """Fraction of the corpus's characters covered by pieces of their own."""
-    sampling: float = Field(default=0.0, ge=0.0, lt=1.0)
+    sampling: Annotated[float, MAY_CHANGE] = Field(default=0.0, ge=0.0, lt=1.0)
     """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
     or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""

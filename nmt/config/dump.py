@@ -21,14 +21,6 @@ def dump(experiment: Experiment) -> str:
     return "\n".join(_tables(experiment, (), "")).strip() + "\n"
 
 
-def differences(old: Experiment, new: Experiment) -> list[str]:
-    """Return the dotted keys whose values differ or that only one of the two has."""
-    first, second = (dict(_values(each.model_dump(by_alias=True))) for each in (old, new))
-    keys = dict.fromkeys([*first, *second])
-    missing = object()
-    return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
-
-
 def toml_value(value: object) -> str:
     """Return one value as TOML."""
     if isinstance(value, bool):
@@ -80,11 +72,3 @@ def _key(assignment: str, description: str) -> Iterator[str]:
 def _comment(text: str) -> Iterator[str]:
     for line in textwrap.wrap(" ".join(text.split()), _WIDTH - 2):
         yield f"# {line}"
-
-
-def _values(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _values(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from nmt.config import limits
-from nmt.config.section import SHORT_FORM, Section
+from nmt.config.section import MAY_CHANGE, SHORT_FORM, Section
 
 
 class RnnCellConfig(Section):
@@ -317,7 +317,7 @@ class ModelConfig(Section):
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     output: OutputConfig = OutputConfig()
-    dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate)] = DropoutConfig()
+    dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
     """"uniform", "xavier", "orthogonal", "spectral" or "sparse", or a table with that kind."""

@@ -1,5 +1,6 @@
 """Base class of all configuration sections: frozen, strict, without unknown keys."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -16,6 +17,23 @@ class Section(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+@dataclass(frozen=True)
+class Resuming:
+    """Marks a key, or a section with all its keys, by what a change means when a run resumes.
+
+    The innermost mark counts; a key without any mark may change.
+    """
+
+    fixed_by: str
+    """Why it cannot change; "" = it may, although its section is fixed."""
+
+
+FIXED_BY_WEIGHTS = Resuming("the weights were trained with it")
+FIXED_BY_DATA = Resuming("the training data were prepared with it")
+FIXED_BY_ORDER = Resuming("it decides the order of the data")
+MAY_CHANGE = Resuming("")
 
 
 def key_of(name: str, field: FieldInfo) -> str:

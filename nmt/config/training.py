@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from nmt.config import limits
 from nmt.config.bleu import require_tokenizer
 from nmt.config.interval import parse_interval
-from nmt.config.section import SHORT_FORM, Section
+from nmt.config.section import FIXED_BY_ORDER, SHORT_FORM, Section
 from nmt.errors import ConfigError
 from nmt.machine import MOST_THREADS
 
@@ -76,8 +76,8 @@ class CosineScheduleConfig(Section):
     kind: Literal["cosine"] = "cosine"
     """Linear warm-up, then half a cosine (Loshchilov and Hutter, 2017)."""
     warmup: Warmup = 0
-    updates: int = Field(ge=1)
-    """Update at which the schedule ends."""
+    updates: int = Field(default=0, ge=0)
+    """Update at which the schedule ends; 0 = training.max_updates."""
     end: float = Field(default=0.0, ge=0.0, le=1.0)
     """Fraction of the learning rate that remains at the end."""
 
@@ -238,7 +238,7 @@ class TrainingConfig(Section):
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""
-    seed: int = Field(default=1, ge=0)
+    seed: Annotated[int, FIXED_BY_ORDER] = Field(default=1, ge=0)
     """Random seed."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; "auto" = bf16 where it is faster (a GPU of compute capability 8

@@ -99,6 +99,8 @@ class PreparationRecord(BaseModel):
     normalization: NormalizationConfig
     subword: list[str]
     """Fingerprints of the subword models."""
+    taken: list[str] = []
+    """Fingerprints of the subword models that `tokenizer.from` names; empty without it."""
     summary: PreparedSummary
     training_text: TrainingText | None = None
     """What the training text looked like; None for a language model, or an older preparation."""

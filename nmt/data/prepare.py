@@ -8,6 +8,7 @@ corpora, byte for byte.
 import hashlib
 import json
 import logging
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,9 +67,14 @@ def prepare(
     experiment = resolve_paths(experiment, base)
     earlier = _read_record(out)
     inputs = _fingerprint_inputs(experiment)
-    bad_lines, key = _choose(experiment, inputs, bad_lines, earlier, expected_key)
+    pieces = _fingerprints_of_pieces(experiment, earlier)
+    test = [inputs[file] if file else "" for file in experiment.data.test or ()]
+    keys = _keys(experiment, inputs, test, pieces)
+    if earlier is not None and expected_key not in (None, *keys.values()):
+        keys = _keys(experiment, inputs, _earlier_test(experiment, earlier), pieces)
+    bad_lines, key = _choose(keys, bad_lines, expected_key or (earlier.key if earlier else None))
     if expected_key not in (None, key):
-        raise _other_data(out, experiment, inputs, earlier, expected_key)
+        raise _other_data(out, keys, inputs, earlier, expected_key)
     if earlier is not None and earlier.key == key and _is_intact(out):
         update = {"folder": out, "up_to_date": True, "seconds": time.monotonic() - started}
         return earlier.summary.model_copy(update=update)
@@ -88,6 +94,7 @@ def prepare(
             inputs=inputs,
             normalization=experiment.normalization,
             subword=[subword.fingerprint for subword in load_subwords(folder)],
+            taken=pieces,
             summary=made.model_copy(update=update),
             training_text=preparation.survey.result(),
         )
@@ -97,70 +104,111 @@ def prepare(
 
 def _fingerprint_inputs(experiment: Experiment) -> dict[str, str]:
     """Return the SHA-256 of every text file; files are always read, whatever their time stamp."""
+    require_inputs(experiment)
+    return {file: sha256_of(Path(file)) for file in _input_files(experiment)}
+
+
+def require_inputs(experiment: Experiment) -> None:
+    """Check that every text file can be read.
+
+    Raises:
+        DataError: some cannot; all of them are named.
+    """
+    faults = []
+    for file in _input_files(experiment):
+        try:
+            require_file(Path(file))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        raise DataError("\n".join(faults))
+
+
+def _input_files(experiment: Experiment) -> list[str]:
     data = experiment.data
     files = (*data.train, *data.valid, *(data.test or ()))
-    files = tuple(file for file in files if file)
-    for file in files:
-        require_file(Path(file))
-    return {file: sha256_of(Path(file)) for file in files}
+    return [file for file in dict.fromkeys(files) if file]
 
 
 def _choose(
-    experiment: Experiment,
-    inputs: Mapping[str, str],
-    bad_lines: BadLines,
-    earlier: PreparationRecord | None,
-    expected_key: str | None,
+    keys: Mapping[BadLines, str], bad_lines: BadLines, wanted: str | None
 ) -> tuple[BadLines, str]:
     """Return how bad lines are treated, and the key of the resulting data.
 
-    "error" is replaced by the choice that yields the expected data, or else the earlier data.
+    "error" is replaced by the choice that yields the data with the key `wanted`.
     """
-    choices: tuple[BadLines, ...] = get_args(BadLines) if bad_lines == "error" else (bad_lines,)
-    keys = {choice: _key(experiment, inputs, choice) for choice in choices}
-    wanted = expected_key or (earlier.key if earlier is not None else None)
+    choices = keys if bad_lines == "error" else (bad_lines,)
     chosen = next((choice for choice in choices if keys[choice] == wanted), bad_lines)
     return chosen, keys[chosen]
 
 
-def _key(experiment: Experiment, inputs: Mapping[str, str], bad_lines: BadLines) -> str:
+def _earlier_test(experiment: Experiment, earlier: PreparationRecord) -> list[str]:
+    """Return the SHA-256 of each test file of an earlier preparation of the same texts.
+
+    Test files are only compared with the training pairs, so a run that resumes may have others.
+    """
+    data = experiment.data
+    others = {file for file in (*data.train, *data.valid) if file}
+    digests = list(earlier.inputs.values())[len(others) :]  # test files come last
+    return ["", *digests] if digests and not data.has_source else digests
+
+
+def _keys(
+    experiment: Experiment, inputs: Mapping[str, str], test: list[str], pieces: list[str]
+) -> dict[BadLines, str]:
+    """Return the key of the data for each way to treat bad lines."""
+    return {choice: _key(experiment, inputs, test, pieces, choice) for choice in get_args(BadLines)}
+
+
+def _key(
+    experiment: Experiment,
+    inputs: Mapping[str, str],
+    test: list[str],
+    pieces: list[str],
+    bad_lines: BadLines,
+) -> str:
     """Return a hash of everything the result depends on."""
     data = experiment.data
     parts = {
         "format": _FORMAT,
         "files": [
-            [inputs[file] if file else "" for file in side]
-            for side in (data.train, data.valid, data.test or ())
+            *([inputs[file] if file else "" for file in side] for side in (data.train, data.valid)),
+            test,
         ],
         "data": data.model_dump(include=_FILTER_OPTIONS)
         | ({"drop_held_out": True} if data.drop_held_out else {}),  # data of older runs have no key
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling", "pieces_from"}),
-        "pieces": _fingerprints_of_pieces(experiment),
+        "pieces": pieces,
         "shared": experiment.model.embedding.shares_vocabulary,
         "bad_lines": bad_lines,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _fingerprints_of_pieces(experiment: Experiment) -> list[str]:
-    """Return the fingerprints of the subword models taken from another run."""
+def _fingerprints_of_pieces(experiment: Experiment, earlier: PreparationRecord | None) -> list[str]:
+    """Return the fingerprints of the subword models taken from another run.
+
+    If that run is gone, they are those of the earlier preparation.
+    """
     run = experiment.tokenizer.pieces_from
     if not run:
         return []
+    if earlier is not None and earlier.taken and not Path(run).exists():
+        return earlier.taken
     return [subword.fingerprint for subword in load_subwords(find_pieces(Path(run)))]
 
 
 def _other_data(
     out: Path,
-    experiment: Experiment,
+    keys: Mapping[BadLines, str],
     inputs: Mapping[str, str],
     earlier: PreparationRecord | None,
     expected_key: str | None,
 ) -> DataError:
     """Explain how the data differ from those that the run was trained on."""
-    for choice in get_args(BadLines):
-        if _key(experiment, inputs, choice) == expected_key:
+    for choice, key in keys.items():
+        if key == expected_key:
             return DataError(
                 f"{out.parent}: was trained on text prepared with --bad-lines {choice}; "
                 "give the same, or choose another --run."
@@ -170,7 +218,8 @@ def _other_data(
     what = ", ".join(changed) or "the text files, or the options of their preparation,"
     return DataError(
         f"{out.parent}: {what} changed since the run was started; "
-        "restore what it was trained on, or choose another --run."
+        "restore what it was trained on, or choose another --run. To train its weights further on "
+        f"other text: nmt train CONFIG --run ANOTHER --from {shlex.quote(str(out.parent))}"
     )
 
 

@@ -35,6 +35,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"{folder}: is in use by {owner or 'another process'}; "
                 "wait until it ends, stop it, or choose another folder."
             ) from error
+        if not os.path.exists(path) or not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            raise UsageError(f"{folder}: was removed by another process; start again.")
         with explain_write_errors(path):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -117,9 +117,9 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     with naming(folder / OPTIMIZER):
         restore_optimizer(trainee.optimizer, trainee.model, moments)
     if trainee.average is not None:
-        if not (folder / AVERAGE).is_file():
-            raise ModelError(f"{folder}: has no moving average; resume with training.ema = 0.")
-        average = load_tensors(folder / AVERAGE)
+        average = weights_of(trainee.model)  # where it begins if there was none before
+        if (folder / AVERAGE).is_file():
+            average = load_tensors(folder / AVERAGE)
         with naming(folder / AVERAGE):
             trainee.average.restore(average)
     return restored

@@ -3,12 +3,12 @@
 from typing import Literal
 
 from nmt.training.distributed import Agreement, agree
+from nmt.training.in_progress import TrainingRun, reload_best, save
 from nmt.training.journal import Meter
 from nmt.training.schedule import Deadline, Every
 from nmt.training.signals import GracefulStop
 from nmt.training.step import make_update
-from nmt.training.training_run import TrainingRun, reload_best, save
-from nmt.training.validation import validate
+from nmt.training.validation import expected_seconds, rescore_best, validate
 
 Ending = Literal["max_updates", "max_epochs", "patience", "max_time", "signal"]
 """Why training stopped."""
@@ -18,9 +18,10 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
     """Train until the run ends, save everything, and return the reason."""
     state, config = run.state, run.experiment.training
     validation, saving = Every(run.experiment.validation.every), Every(config.save_every)
-    meter = Meter(state, config)
+    rescore_best(run, stop)
     if state.is_validation_due and not validate(run, stop):
         save(run)
+    meter = Meter(state, config)
     ending = why_to_stop(run, limit_reached(run))
     while ending is None:
         if state.is_reload_due:
@@ -33,7 +34,7 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
                 stop=stop.requested is not None,
                 validate=validation.is_due(state.update),
                 save=saving.is_due(state.update),
-                is_out_of_time=deadline.has_passed,
+                is_out_of_time=deadline.is_over(reserve=expected_seconds(run)),
             ),
             run.world,
         )
@@ -45,9 +46,9 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
         )
         run.report(report)
         limit, is_saved = limit_reached(run), False
-        if agreed.validate or limit:
+        if agreed.validate or limit or agreed.is_out_of_time:
             with meter.paused():
-                is_saved = validate(run, stop)
+                is_saved = validate(run, stop, is_extra=not (agreed.validate or limit))
         ending = why_to_stop(run, limit, agreed)
         if (agreed.save or ending) and not is_saved:
             save(run)

@@ -1,6 +1,7 @@
 """The optimizer, its state by parameter name, and a moving average of the weights."""
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nmt.config.training import OptimizerConfig, SgdConfig
 from nmt.errors import ModelError
+
+logger = logging.getLogger("nmt.training")
 
 _KEPT_BY_ADAM = {"exp_avg", "exp_avg_sq", "step"}
 _KEPT_BY_SGD = {"momentum_buffer"}
@@ -72,11 +75,12 @@ def restore_optimizer(
 ) -> None:
     """Restore the state that `optimizer_tensors` returned, bit for bit.
 
-    Options such as the learning rate are unchanged.
+    Options such as the learning rate are unchanged. The state of another kind of optimizer means
+    nothing to this one, which then starts afresh.
 
     Raises:
-        ModelError: a tensor belongs to no parameter of this optimizer or has another shape, or the
-            tensors are those of another kind of optimizer.
+        ModelError: a tensor belongs to no parameter of this optimizer or has another shape, or
+            some of the state is missing.
     """
     names = _names(optimizer, model)
     indices = {name: index for index, name in enumerate(names)}
@@ -91,14 +95,19 @@ def restore_optimizer(
                 "another shape; resume with the configuration the run was started with."
             )
         state.setdefault(index, {})[key] = tensor
-    needed = _KEPT_BY_SGD if isinstance(optimizer, SGD) else _KEPT_BY_ADAM
+    needed, other = _KEPT_BY_ADAM, _KEPT_BY_SGD
+    if isinstance(optimizer, SGD):
+        needed, other = other, needed
+    if state and all(values.keys() == other for values in state.values()):
+        logger.info("%s starts afresh: the checkpoint is of another one", type(optimizer).__name__)
+        state = {}
     for index, values in state.items():
         if values.keys() != needed:
             raise ModelError(
                 f"the saved optimizer state does not fit {type(optimizer).__name__}: of "
                 f"`{names[index]}` it has {', '.join(sorted(values))}, "
                 f"should have {', '.join(sorted(needed))}; "
-                "resume with the training.optimizer the run was started with."
+                "go back to another checkpoint."
             )
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

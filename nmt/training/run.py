@@ -2,7 +2,7 @@
 
 runs/toy/
   config.toml     resolved, every default written out
-  manifest.json   versions, commit, seed, command, machine, text files of every start
+  manifest.json   versions, commit, seed, command, machine, text files, changes of every start
   data/           see nmt.data.prepare
   checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
   model/          the folder to share: see nmt.models.folder
@@ -11,64 +11,46 @@ runs/toy/
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from nmt.config.dump import differences, dump
+from nmt.config.changes import Change, changes
+from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.config.training import TrainingConfig
-from nmt.data.corpus import Corpus
-from nmt.data.folder import TRAIN, PreparationRecord, PreparedSummary
-from nmt.data.loader import Loader
+from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
-from nmt.data.sampler import BatchSampler
 from nmt.errors import DivergenceError, UsageError
-from nmt.machine import has_fast_bf16
-from nmt.models.build import build_model
 from nmt.models.checkpoints import update_of
+from nmt.models.description import WEIGHTS, describe_model_folder
+from nmt.models.warm_start import take_over
+from nmt.storage.checksums import read_checksums
 from nmt.storage.files import write_text
-from nmt.text.subword import load_subwords
-from nmt.training.checkpoint import data_key_of, find_resumable, load_checkpoint, naming
+from nmt.training.assembly import assemble
+from nmt.training.checkpoint import data_key_of, find_resumable
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
+from nmt.training.in_progress import TrainingRun, go_back
 from nmt.training.journal import Journal, name_tokenizer
 from nmt.training.loop import Ending, train
-from nmt.training.objectives import build_objective
-from nmt.training.optimizer import MovingAverage, build_optimizer
-from nmt.training.run_folder import CONFIG, DATA, open_run_folder, record_start
+from nmt.training.run_folder import (
+    CONFIG,
+    DATA,
+    MODEL,
+    Origin,
+    open_run_folder,
+    origin_of,
+    record_start,
+)
 from nmt.training.schedule import Deadline
 from nmt.training.shipping import ship_average
 from nmt.training.signals import GracefulStop
-from nmt.training.state import TrainingState, restore_random_states
-from nmt.training.training_run import TrainingRun, go_back
-from nmt.training.validation import Validator
 
 logger = logging.getLogger("nmt.training")
-
-CHANGEABLE = (
-    "data.train",  # paths; what the files hold is checked when they are prepared
-    "data.valid",
-    "data.test",
-    "training.max_updates",
-    "training.max_epochs",
-    "training.fast",
-    "training.device",
-    "training.threads",
-    "training.log_every",
-    "training.save_every",
-    "training.keep_last",
-    "training.max_skipped",
-    "training.rank_timeout",
-    "validation.patience",
-    "validation.average",
-    "search.",
-)
-"""Keys that may change when a run resumes. They decide when it stops and what it keeps. With
-another device, number of threads or `training.fast`, it goes on with other rounding, and warns."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,27 @@ class RunOptions:
 
     resume: Literal["auto", "never", "must"] = "auto"
     max_time: str | None = None
-    """Save and stop after a time such as "55m"."""
+    """Validate, save and stop within a time such as "55m"."""
+    start_from: Path | None = None
+    """Run or model folder whose weights a new run begins with; None = new weights."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a start of a run begins with."""
+
+    experiment: Experiment
+    checkpoint: Path | None = None
+    """Where it resumes; None = at the beginning."""
+    former: Experiment | None = None
+    """Its configuration up to the checkpoint."""
+    origin: Origin | None = None
+    """The model whose weights it begins with; None = new ones, or those of the checkpoint."""
+
+    @property
+    def changes(self) -> list[Change]:
+        """What changed since the last start."""
+        return [] if self.former is None else changes(self.former, self.experiment)
 
 
 def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
@@ -86,31 +88,41 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
     Args:
         experiment: with absolute data paths.
         run: the run folder; created if it is missing.
-        options: resuming and time limit.
+        options: resuming, time limit, and where the weights come from.
 
     Returns:
         0 when done or out of time, 128 + the signal number after a signal; everything is saved.
     """
     if options.resume == "must" and not run.is_dir():
         raise nothing_to_resume(run)
+    if options.start_from is not None and options.start_from.resolve() == run.resolve():
+        raise UsageError(f"--from {options.start_from}: is the --run itself; choose another --run.")
     deadline = Deadline(options.max_time)
     if experiment.training.threads:
         torch.set_num_threads(experiment.training.threads)
     with (
         start_world(experiment.training.device, timeout=experiment.training.rank_timeout) as world,
-        owned(run, world),
+        locked_folder(run, world),
         contextlib.ExitStack() as resources,
     ):
-        checkpoint = find_checkpoint(run, world, options)
-        journal = None
+        start, journal = _Start(experiment), None
         if world.is_main:
-            summary = settle(experiment, run, checkpoint)
-            resumed_at = 0 if checkpoint is None else update_of(checkpoint)
+            start = choose_start(experiment, run, options)
+            summary = prepare_run(start, run)
+            resumed_at = 0 if start.checkpoint is None else update_of(start.checkpoint)
             journal = resources.enter_context(Journal(run, resumed_at=resumed_at))
-            for line in summary.describe():
-                logger.info(line)
+            log_start(start, summary)
         await_main(world)
-        training_run = assemble(experiment, run, checkpoint, world, journal)
+        start = broadcast_object(start, world)
+        training_run = assemble(
+            start.experiment,
+            run,
+            start.checkpoint,
+            world,
+            journal,
+            former=start.former,
+            start_from=None if start.origin is None else Path(start.origin.folder),
+        )
         resources.enter_context(training_run.loader)
         with GracefulStop() as stop:
             try:
@@ -121,12 +133,12 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
         if stop.requested is not None:  # arrived during the last save
             ending = "signal"
         if world.is_main:
-            conclude(training_run, ending)
+            finish(training_run, ending)
         return stop.exit_code if ending == "signal" else 0
 
 
 @contextlib.contextmanager
-def owned(run: Path, world: World) -> Iterator[None]:
+def locked_folder(run: Path, world: World) -> Iterator[None]:
     """Lock the run folder against other processes; the main rank holds the lock for all ranks."""
     if not world.is_main:
         yield
@@ -135,9 +147,39 @@ def owned(run: Path, world: World) -> Iterator[None]:
         yield
 
 
-def find_checkpoint(run: Path, world: World, options: RunOptions) -> Path | None:
-    """Return the checkpoint to resume from, the same on every rank; None to start from scratch."""
-    found = broadcast_object(find_resumable(run) if world.is_main else None, world)
+# --- how to start --------------------------------------------------------------------------
+
+
+def choose_start(experiment: Experiment, run: Path, options: RunOptions) -> _Start:
+    """Find out where the run starts: at a checkpoint, with the weights of a model, or anew.
+
+    Raises:
+        UsageError: `options` forbids what is found, or a key changed that cannot.
+        ModelError: no checkpoint is intact, or the model to start from is damaged.
+    """
+    checkpoint = find_checkpoint(run, options)
+    if checkpoint is None:
+        if options.start_from is None:
+            return _Start(experiment)
+        experiment, origin = start_from_model(experiment, options.start_from)
+        return _Start(experiment, origin=origin)
+    path = run / CONFIG
+    former = load(path) if path.exists() else experiment
+    if options.start_from is not None:
+        _require_same_origin(run, options.start_from)
+        experiment = take_over(
+            experiment, former.model, former.normalization, former.tokenizer, start=run
+        )
+    start = _Start(experiment, checkpoint, former)
+    refused = [change for change in start.changes if change.fixed_by]
+    if refused:
+        raise _cannot_change(run, refused)
+    return start
+
+
+def find_checkpoint(run: Path, options: RunOptions) -> Path | None:
+    """Return the checkpoint to resume from; None to start at the beginning."""
+    found = find_resumable(run)
     if found is not None and options.resume == "never":
         raise UsageError(
             f"{run}: holds a run already ({found.name}) and --resume is never; "
@@ -156,153 +198,96 @@ def nothing_to_resume(run: Path) -> UsageError:
     )
 
 
-def settle(experiment: Experiment, run: Path, checkpoint: Path | None) -> PreparedSummary:
-    """Prepare the data, and record configuration and start; another run is left untouched.
+def start_from_model(experiment: Experiment, path: Path) -> tuple[Experiment, Origin]:
+    """Return the configuration with the model of a run or model folder, and what to record of it.
 
     Raises:
-        UsageError: the run was started with another configuration.
+        UsageError: the configuration contradicts the model.
+        ModelError: there is no model, or it is damaged.
+    """
+    described = describe_model_folder(path)
+    folder, model = described.folder.resolve(), described.config
+    for side, trained, named in (
+        ("source", model.source_language, experiment.data.source),
+        ("target", model.target_language, experiment.data.target),
+    ):
+        if trained != named:
+            logger.warning(
+                '--from %s: was trained with data.%s = "%s", now it is "%s"',
+                *(path, side, trained, named),
+            )
+    tokenizer = model.tokenizer.model_copy(update={"pieces_from": str(folder)})
+    taken = take_over(experiment, model.model, model.normalization, tokenizer, start=path)
+    return taken, Origin(str(folder), read_checksums(folder)[WEIGHTS])
+
+
+def _require_same_origin(run: Path, path: Path) -> None:
+    """Refuse to resume a run that did not begin with the weights of `path`.
+
+    Raises:
+        UsageError: it began with others.
+    """
+    origin = origin_of(run)
+    if origin is not None and Path(origin) in (path.resolve(), (path / MODEL).resolve()):
+        return
+    begun = f"began with {origin}" if origin else "did not begin with another model"
+    raise UsageError(
+        f"{run}: holds a run already, which {begun}; choose another --run, or resume it "
+        "without --from."
+    )
+
+
+def _cannot_change(run: Path, refused: Sequence[Change]) -> UsageError:
+    lines = "".join(f"\n  {change} ({change.fixed_by})" for change in refused)
+    folder = shlex.quote(str(run))
+    from_here = ""
+    if all(change.key.startswith("data.") for change in refused):
+        from_here = f", with --from {folder} to begin with the weights of this one"
+    return UsageError(
+        f"{run}: cannot resume with other values of{lines}\n"
+        f"Resume it as it was: nmt train {shlex.quote(str(run / CONFIG))} --run {folder}\n"
+        f"Or start a new run with them: choose another --run{from_here}."
+    )
+
+
+# --- before and after training -------------------------------------------------------------
+
+
+def prepare_run(start: _Start, run: Path) -> PreparedSummary:
+    """Prepare the data, and record configuration and start.
+
+    Raises:
         DataError: the text files cannot be used, or are not those that the run was started with.
     """
-    path = run / CONFIG
-    expected_key = None
-    if checkpoint is not None:
-        expected_key = data_key_of(checkpoint)
-        changed = differences(load(path), experiment) if path.exists() else []
-        refused = [key for key in changed if not key.startswith(CHANGEABLE)]
-        if refused:
-            raise UsageError(
-                f"{run}: was started with other values of {', '.join(refused)} (see {path}); "
-                "give it the same, or choose another --run."
-            )
+    experiment, checkpoint = start.experiment, start.checkpoint
+    expected_key = None if checkpoint is None else data_key_of(checkpoint)
     summary = prepare(
         experiment, Path.cwd(), run / DATA, report=logger.info, expected_key=expected_key
     )
-    write_text(path, dump(experiment))
+    write_text(run / CONFIG, dump(experiment))
     record_start(
         run,
         seed=experiment.training.seed,
         checkpoint=checkpoint,
         files=PreparationRecord.load(run / DATA).inputs,
+        changes=[str(change) for change in start.changes],
+        origin=start.origin,
     )
     return summary
 
 
-def assemble(
-    experiment: Experiment,
-    run: Path,
-    checkpoint: Path | None,
-    world: World,
-    journal: Journal | None,
-) -> TrainingRun:
-    """Build everything needed for training, and restore `checkpoint` if there is one."""
-    config = experiment.training
-    corpus = Corpus(run / DATA, TRAIN)
-    source, target = subwords = load_subwords(run / DATA)
-    torch.manual_seed(config.seed)
-    model = build_model(
-        experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
-    ).to(world.device)
-    precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
-    if config.fast:
-        from nmt.fast.accelerate import accelerate, row_rounding
-
-        accelerate(model, "training")
-        round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
-    sampler = BatchSampler(
-        corpus.source_lengths,
-        corpus.target_lengths,
-        batch_tokens=config.batch_tokens,
-        seed=config.seed,
-    )
-    assembled = TrainingRun(
-        folder=run,
-        experiment=experiment,
-        model=model,
-        optimizer=build_optimizer(config.optimizer, model.parameters(), config.learning_rate),
-        average=MovingAverage(model, config.ema) if config.ema else None,
-        state=TrainingState(data_key=PreparationRecord.load(run / DATA).key),
-        loader=Loader(
-            corpus,
-            sampler,
-            rank=world.rank,
-            world_size=world.size,
-            accumulate=config.accumulate,
-            subwords=subwords,
-            alpha=experiment.tokenizer.sampling,
-            seed=config.seed,
-            round_rows=round_rows,
-        ),
-        objective=build_objective(config),
-        precision=precision,
-        validator=Validator(experiment, run, subwords, world.device),
-        train_pairs=len(corpus),
-        world=world,
-        journal=journal,
-    )
-    if checkpoint is None:
-        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
-    else:
-        restored = load_checkpoint(checkpoint, assembled.trainee)
-        assembled.state = restored.state
-        sampler.restore(restored.state.position)
-        with naming(checkpoint / "state.json"):
-            restore_random_states(restored.random_states, world)
-    if world.is_main:
-        describe(assembled, checkpoint)
-    return assembled
+def log_start(start: _Start, summary: PreparedSummary) -> None:
+    """Log the data, and what changed since the last start."""
+    for line in summary.describe():
+        logger.info(line)
+    for change in start.changes:
+        logger.info("changed  %s", change)
+    if start.origin is not None:
+        logger.info("starting with the weights of %s, validated first", start.origin.folder)
 
 
-LEAST_BF16_TOKENS = 2048
-"""Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU: in small batches, most
-product shapes were new to oneDNN, and compiling them took longer than bf16 saved. Measured with
-AMX before `nmt.fast.shapes` was written: batches of 512 tokens 0.45 times as fast as in fp32."""
-
-
-def choose_precision(
-    config: TrainingConfig, device: torch.device, *, ranks: int = 1
-) -> torch.dtype:
-    """Return the precision of matrix products; "auto" is bf16 where that is faster, else fp32.
-
-    Args:
-        config: the precision, and the batch size for "auto".
-        device: device of the products.
-        ranks: number of processes that share the tokens of an update.
-    """
-    wanted = config.precision
-    if wanted == "auto":
-        batch = config.batch_tokens // (config.accumulate * ranks)
-        is_worth_it = device.type != "cpu" or (config.fast and batch >= LEAST_BF16_TOKENS)
-        wanted = "bf16" if is_worth_it and has_fast_bf16(device) else "fp32"
-    return torch.bfloat16 if wanted == "bf16" else torch.float32
-
-
-def describe(run: TrainingRun, checkpoint: Path | None) -> None:
-    """Log a one-line summary of the run before it starts."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
-    precision = "bf16" if run.precision == torch.bfloat16 else "fp32"
-    if run.experiment.training.fast:
-        from nmt.fast.accelerate import has_kernels
-
-        if run.world.device.type == "cpu" and has_kernels():
-            precision += ", compiled kernels"
-    ranks = f"{run.world.size} processes, " if run.world.size > 1 else ""
-    resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
-    logger.info(
-        "run %s  params %.1f M  device %s (%s%d threads, %s)  seed %d  resume: %s",
-        run.folder,
-        parameters / 1e6,
-        run.world.device.type,
-        ranks,
-        torch.get_num_threads(),
-        precision,
-        run.experiment.training.seed,
-        resume,
-    )
-    run.validator.tell_tokenizer()
-
-
-def conclude(run: TrainingRun, ending: Ending) -> None:
-    """Log why training ended, and ship the average of the best checkpoints if configured."""
+def finish(run: TrainingRun, ending: Ending) -> None:
+    """Log why training ended and where the model is; ship the average of the best if configured."""
     config, state = run.experiment, run.state
     reasons = {
         "max_updates": f"training.max_updates = {config.training.max_updates} reached",
@@ -314,17 +299,23 @@ def conclude(run: TrainingRun, ending: Ending) -> None:
     logger.info("done at update %d: %s", state.update, reasons[ending])
     if ending in ("max_updates", "max_epochs", "patience") and config.validation.average > 1:
         ship_average(run)
-    if state.stopping.best:
-        best = state.stopping.best[0]
-        logger.info(
-            "best %s%s %.4g at update %d; next: nmt %s",
-            config.validation.metric,
-            name_tokenizer(run.validator.tokenize) if config.validation.metric == "bleu" else "",
-            best.value,
-            best.update,
-            f"translate {run.folder}"
-            if config.data.has_source
-            else f"score {run.folder} --target FILE",
+    folder = shlex.quote(str(run.folder))
+    if not state.stopping.best:
+        logger.warning(
+            "there is no model yet, since no validation was completed; resume, or make one of the "
+            "last weights: nmt average %s --last 1 -o MODEL",
+            folder,
         )
-        if ending != "signal":
-            run.validator.tell_end(best, config.validation)
+        return
+    best = state.stopping.best[0]
+    if ending != "signal":
+        run.validator.tell_end(best, config.validation)
+    logger.info(
+        "best %s%s %.4g at update %d, in %s; next: nmt %s",
+        config.validation.metric,
+        name_tokenizer(run.validator.tokenize) if config.validation.metric == "bleu" else "",
+        best.value,
+        best.update,
+        run.folder / MODEL,
+        f"translate {folder}" if config.data.has_source else f"score {folder} --target FILE",
+    )

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,18 +41,27 @@ _SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
 def open_run_folder(run: Path) -> Iterator[None]:
     """Create the folder if it is missing and lock it for this process until the end of the block.
 
+    A new folder is removed if the block fails before it writes anything.
+
     Raises:
         UsageError: it holds foreign files that a run would overwrite, or another process has locked
             it.
         ResourceError: it cannot be written.
     """
+    is_new = not run.exists()
     make_folder(run)
     _refuse_to_overwrite(run)
     with lock_folder(run):
         for folder in (run, run / VALIDATIONS):
             if folder.is_dir():
                 sweep_strays(folder)
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and os.listdir(run) == [LOCK]:  # nothing came of it
+                (run / LOCK).unlink()
+                run.rmdir()
+            raise
 
 
 def has_trained(run: Path) -> bool:
@@ -78,8 +89,24 @@ def _refuse_to_overwrite(run: Path) -> None:
 # --- provenance ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The model whose weights a run began with."""
+
+    folder: str
+    """Its model folder."""
+    weights: str
+    """SHA-256 of its weights."""
+
+
 def record_start(
-    run: Path, *, seed: int, checkpoint: Path | None, files: Mapping[str, str]
+    run: Path,
+    *,
+    seed: int,
+    checkpoint: Path | None,
+    files: Mapping[str, str],
+    changes: Sequence[str] = (),
+    origin: Origin | None = None,
 ) -> None:
     """Add an entry to the run's manifest: versions, commit, seed, command, machine, text files.
 
@@ -88,6 +115,9 @@ def record_start(
         seed: random seed of this start.
         checkpoint: checkpoint to resume from; None = none.
         files: SHA-256 of each text file.
+        changes: keys that changed since the last start, such as
+            `training.learning_rate: 0.001 -> 0.0005`.
+        origin: model whose weights the run begins with; None = none.
     """
     import torch  # imported here, since `nmt prepare` and `nmt show` do not need it
 
@@ -95,6 +125,8 @@ def record_start(
     start = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "resumed_from": None if checkpoint is None else checkpoint.name,
+        "started_from": None if origin is None else asdict(origin),
+        "changes": list(changes),
         "command": sys.argv,
         "seed": seed,
         "nmt": nmt.__version__,
@@ -109,6 +141,13 @@ def record_start(
         "files": dict(files),
     }
     write_json(path, {"starts": [*_earlier_starts(path), start]})
+
+
+def origin_of(run: Path) -> str | None:
+    """Return the model folder whose weights a run began with; None if there is none."""
+    starts = [start for start in _earlier_starts(run / STARTS) if isinstance(start, dict)]
+    begun = [start.get("started_from") for start in starts if start.get("resumed_from") is None]
+    return str(begun[-1].get("folder")) if begun and isinstance(begun[-1], dict) else None
 
 
 def _earlier_starts(path: Path) -> list[Any]:

@@ -17,6 +17,7 @@ from nmt.config.training import (
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
     ScheduleConfig,
+    TrainingConfig,
 )
 from nmt.errors import ConfigError, UsageError
 
@@ -33,26 +34,27 @@ class Plateau:
     """Whether the last validation reduced the rate."""
 
 
-def learning_rate(config: ScheduleConfig, base: float, update: int, plateau: Plateau) -> float:
+def learning_rate(config: TrainingConfig, update: int, plateau: Plateau) -> float:
     """Return the learning rate of update number `update`, from 1.
 
     Args:
-        config: the schedule.
-        base: the peak, `training.learning_rate`.
+        config: the peak and the schedule.
         update: number of the update about to be made.
         plateau: state of the plateau schedule; the others ignore it.
     """
-    warmup = min(1.0, update / config.warmup) if config.warmup else 1.0
-    return base * warmup * _decay(config, update, plateau)
+    steps = config.schedule.warmup
+    warmup = min(1.0, update / steps) if steps else 1.0
+    return config.learning_rate * warmup * _decay(config, update, plateau)
 
 
-def _decay(config: ScheduleConfig, update: int, plateau: Plateau) -> float:
-    match config:
+def _decay(config: TrainingConfig, update: int, plateau: Plateau) -> float:
+    match config.schedule:
         case ConstantScheduleConfig():
             return 1.0
         case InverseSqrtScheduleConfig(warmup=warmup):
             return math.sqrt(warmup / max(update, warmup))
-        case CosineScheduleConfig(warmup=warmup, updates=updates, end=end):
+        case CosineScheduleConfig(warmup=warmup, end=end) as schedule:
+            updates = schedule.updates or config.max_updates
             if update >= updates:
                 return end
             progress = max(0.0, (update - warmup) / (updates - warmup)) if updates > warmup else 0.0
@@ -123,12 +125,14 @@ class Deadline:
     """
 
     def __init__(self, limit: str | None) -> None:
-        self._end = None if limit is None else time.monotonic() + _seconds(limit)
+        self._seconds = None if limit is None else _seconds(limit)
+        self._begin = time.monotonic()
 
-    @property
-    def has_passed(self) -> bool:
-        """Whether the allowed time is over."""
-        return self._end is not None and time.monotonic() >= self._end
+    def is_over(self, *, reserve: float = 0.0) -> bool:
+        """Whether all but `reserve` seconds, and at least half, of the time have passed."""
+        if self._seconds is None:
+            return False
+        return time.monotonic() - self._begin >= self._seconds - min(reserve, self._seconds / 2)
 
 
 def _seconds(limit: str) -> float:

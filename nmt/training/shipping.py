@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from nmt.config.load import load
 from nmt.config.training import ValidationConfig
+from nmt.data.folder import PreparationRecord
 from nmt.errors import ModelError, UsageError
-from nmt.models.checkpoints import shipped_weights, verify_checkpoint
+from nmt.models.build import assemble
+from nmt.models.checkpoints import shipped_weights, update_of, verify_checkpoint
 from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.weights import set_weights, weights_of
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
-from nmt.training.run_folder import DATA, MODEL
-from nmt.training.training_run import TrainingRun, undamaged_best
+from nmt.text.subword import load_subwords
+from nmt.training.in_progress import TrainingRun, undamaged_best
+from nmt.training.run_folder import CONFIG, DATA, MODEL
 
 if TYPE_CHECKING:
     from nmt.training.validation import Scores
@@ -37,8 +41,14 @@ _WEIGHTS, _CARD = "model.safetensors", "README.md"
 # --- the best weights of a run -------------------------------------------------------------
 
 
-def ship(run: TrainingRun, scores: dict[str, str]) -> None:
-    """Write the shareable model folder from the current weights of the model."""
+def ship(run: TrainingRun, scores: dict[str, str], *, update: int | None = None) -> None:
+    """Write the shareable model folder from the current weights of the model.
+
+    Args:
+        run: the run.
+        scores: scores of these weights, for the model card.
+        update: number of updates that made them; None = all updates of the run.
+    """
     save_model_folder(
         run.folder / MODEL,
         run.model,
@@ -48,7 +58,7 @@ def ship(run: TrainingRun, scores: dict[str, str]) -> None:
             date=time.strftime("%Y-%m-%d"),
             train_pairs=run.train_pairs,
             valid_pairs=len(run.validator.corpus),
-            updates=run.state.update,
+            updates=run.state.update if update is None else update,
             scores=scores,
         ),
         training_text=run.validator.training_text,
@@ -140,29 +150,34 @@ def _require_same_model(
         )
 
 
-def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path) -> None:
-    """Write a copy of a model folder whose weights are the mean of checkpoints.
+def write_averaged_model(run: Path, checkpoints: Sequence[Path], output: Path) -> None:
+    """Write a model folder whose weights are the mean of checkpoints of a run.
+
+    Everything but the weights is copied from the run's model folder, with a note on the card. A run
+    that has not been validated yet has none; the folder is then made of its configuration and its
+    pieces.
 
     Args:
-        model: the run's model folder; everything but the weights is copied from it, and a note is
-            added to its card.
-        checkpoints: checkpoints of the same run; each is verified first.
+        run: the run folder.
+        checkpoints: checkpoints of the run; each is verified first.
         output: the new folder.
 
     Raises:
-        UsageError: there is no model folder yet, or `output` exists.
+        UsageError: `output` exists.
         ModelError: a checkpoint or the model is damaged, or they do not fit each other.
         ResourceError: writing failed.
     """
-    if not model.is_dir():
-        raise UsageError(f"{model}: is missing; train until the first validation, then average.")
     if os.path.lexists(output):
         raise UsageError(f"{output}: already exists; choose another name, or remove it first.")
-    listed = verify_checksums(model)
+    model = run / MODEL
+    listed = verify_checksums(model) if model.is_dir() else {}
     for folder in checkpoints:
         verify_checkpoint(folder)
     files = [shipped_weights(checkpoint) for checkpoint in checkpoints]
     means = average_weights(files)
+    if not listed:
+        _write_first_model(run, means, checkpoints, output)
+        return
     _require_same_model(load_tensors(model / _WEIGHTS), means, files[0], model / _WEIGHTS)
     make_folder(output.absolute().parent)
     with new_folder(output) as folder:
@@ -170,6 +185,26 @@ def write_averaged_model(model: Path, checkpoints: Sequence[Path], output: Path)
             note = _note(checkpoints) if name == _CARD else ""
             write_bytes(folder / name, (model / name).read_bytes() + note.encode())
         save_tensors(folder / _WEIGHTS, means)
+
+
+def _write_first_model(
+    run: Path, weights: dict[str, Tensor], checkpoints: Sequence[Path], output: Path
+) -> None:
+    """Write the model folder of a run that has none, from its configuration and its pieces."""
+    experiment, record = load(run / CONFIG), PreparationRecord.load(run / DATA)
+    source, target = load_subwords(run / DATA)
+    model = assemble(
+        experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
+    )
+    set_weights(model, weights, checkpoints[0])
+    card = ModelCard(
+        date=time.strftime("%Y-%m-%d"),
+        train_pairs=record.summary.kept,
+        valid_pairs=record.summary.valid_kept,
+        updates=max(map(update_of, checkpoints)),
+    )
+    make_folder(output.absolute().parent)
+    save_model_folder(output, model, experiment=experiment, pieces=run / DATA, card=card)
 
 
 def _note(checkpoints: Sequence[Path]) -> str:

@@ -147,6 +147,10 @@ class TrainingState:
     """State of the plateau schedule."""
     stopping: Stopping = field(default_factory=Stopping)
     """State of early stopping, and the best list."""
+    measured_by: str = ""
+    """What the values of the best list measure, see `measure_of`; "" = unknown."""
+    validation_seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """Duration of the last validation; 0 = none yet."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as a JSON table."""

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from nmt.data.batch import Batch
 from nmt.data.loader import Update
 from nmt.training.distributed import World, all_reduce_gradients
+from nmt.training.in_progress import TrainingRun, divergence_error
 from nmt.training.objectives import Model, Objective, explain_large_batch
 from nmt.training.optimizer import set_learning_rate
 from nmt.training.schedule import learning_rate
-from nmt.training.training_run import TrainingRun, diverged
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def make_update(run: TrainingRun, update: Update) -> UpdateResult:
         DivergenceError: too many updates in a row had to be skipped.
     """
     config, state, model = run.experiment.training, run.state, run.model
-    rate = learning_rate(config.schedule, config.learning_rate, state.update + 1, state.plateau)
+    rate = learning_rate(config, state.update + 1, state.plateau)
     set_learning_rate(run.optimizer, rate)
     nll = accumulate_gradients(
         model,
@@ -62,7 +62,7 @@ def make_update(run: TrainingRun, update: Update) -> UpdateResult:
         state.skipped_in_a_row += 1
         if state.skipped_in_a_row >= config.max_skipped:
             times = f"{config.max_skipped} times in a row"
-            raise diverged(state.update, f"the gradient was not finite {times}", config)
+            raise divergence_error(state.update, f"the gradient was not finite {times}", config)
     return UpdateResult(nll, norm, rate)
 
 

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -25,22 +25,32 @@ from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
 from nmt.evaluation.tokenizers import choose_tokenizer, require_available
+from nmt.models.weights import set_weights, weights_of
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
+from nmt.storage.tensors import load_tensors
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
+from nmt.training.checkpoint import update_of
 from nmt.training.distributed import await_main, broadcast_object
+from nmt.training.in_progress import (
+    TrainingRun,
+    divergence_error,
+    is_hopeless,
+    require_finite,
+    save,
+    undamaged_best,
+)
 from nmt.training.journal import ValidationReport
 from nmt.training.objectives import Likelihood, Model, explain_large_batch
 from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.run_folder import DATA, VALIDATIONS
 from nmt.training.schedule import after_validation, should_reload_best
-from nmt.training.shipping import name_scores, ship
+from nmt.training.shipping import name_scores, ship, shipped_weights
 from nmt.training.signals import GracefulStop, Interrupted
 from nmt.training.state import Best, Metric, Stopping
-from nmt.training.training_run import TrainingRun, diverged, is_hopeless, require_finite, save
 from nmt.translator import Translator
 
 logger = logging.getLogger("nmt.training")
@@ -77,10 +87,16 @@ class Scores:
         return float("nan") if value is None else value
 
 
-def validate(run: TrainingRun, stop: GracefulStop) -> bool:
+def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) -> bool:
     """Score the weights; save them if they are among the best, and ship them if they are the best.
 
     A signal interrupts the validation; nothing is then changed, except that it is marked as due.
+
+    Args:
+        run: the run.
+        stop: signals.
+        is_extra: True if no validation is due, but the run ends here for now. Without an
+            improvement, it then counts neither for early stopping nor for the plateau schedule.
 
     Returns:
         Whether a checkpoint was saved.
@@ -98,26 +114,85 @@ def validate(run: TrainingRun, stop: GracefulStop) -> bool:
             return False
         if is_hopeless(scores.loss):
             what = f"the loss on the validation files is {scores.loss:.4g}"
-            raise diverged(state.update, what, training)
-        is_first = state.stopping == Stopping()
+            raise divergence_error(state.update, what, training)
+        state.validation_seconds = scores.seconds
+        before = state.stopping
         state.stopping = state.stopping.observe(
             config.metric, scores.as_best(config.metric, state.update), keep=training.keep_best
         )
         is_best = state.stopping.is_new_best
         if is_best and run.world.is_main:
             ship(run, name_scores(scores, config))
-    state.plateau = after_validation(
-        training.schedule, state.plateau, improved=state.stopping.has_improved
-    )
-    state.is_reload_due = should_reload_best(training.schedule, state.plateau)
+    if is_extra and not state.stopping.has_improved:
+        state.stopping = replace(state.stopping, waited=before.waited)
+    else:
+        state.plateau = after_validation(
+            training.schedule, state.plateau, improved=state.stopping.has_improved
+        )
+        state.is_reload_due = should_reload_best(training.schedule, state.plateau)
     # Reported before saving: a validation that a checkpoint counts as done is in the metrics.
     run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
-    if is_first and run.world.is_main:
+    if before == Stopping() and run.world.is_main:
         run.validator.tell_baseline()
     is_kept = any(best.update == state.update for best in state.stopping.best)
     if is_kept:
         save(run)
     return is_kept
+
+
+def expected_seconds(run: TrainingRun) -> float:
+    """Return about how many seconds a validation will take: a little longer than the last one.
+
+    Before the first, it is assumed to be like training on the validation pairs, once for the loss
+    and once for each hypothesis of the beam.
+    """
+    state, validator = run.state, run.validator
+    if state.validation_seconds or not state.tokens:
+        return 1.2 * state.validation_seconds
+    share = len(validator.texts) / len(validator.corpus)
+    tokens = int(validator.corpus.target_lengths.sum()) * (1 + share * validator.search.beam)
+    return tokens * state.seconds / state.tokens
+
+
+def rescore_best(run: TrainingRun, stop: GracefulStop) -> None:
+    """Score the best checkpoints anew if their values are those of another metric or other lines.
+
+    The best of them is shipped. A signal interrupts this; the run then begins with it again when it
+    resumes.
+    """
+    state, measure = run.state, measure_of(run.experiment)
+    if state.measured_by == measure:
+        return
+    found = state.stopping if not state.stopping.best else None
+    if run.world.is_main and found is None:
+        logger.info("validation measures something else now: scoring the best checkpoints anew")
+        own = {name: weight.clone() for name, weight in weights_of(run.model).items()}
+        with contextlib.suppress(Interrupted), stop.at_once():
+            found = _rescored(run)
+        set_weights(run.model, own, run.folder)
+    await_main(run.world)
+    found = broadcast_object(found, run.world)
+    if found is not None:
+        state.stopping, state.measured_by = found, measure
+
+
+def _rescored(run: TrainingRun) -> Stopping:
+    """Return the best list with new values; the model then has the weights of one of them."""
+    config, found = run.experiment.validation, Stopping()
+    former = run.state.stopping.best[0].update
+    for checkpoint in undamaged_best(run):
+        set_weights(run.model, load_tensors(shipped_weights(checkpoint)), checkpoint)
+        update = update_of(checkpoint)
+        scores = run.validator.score(run.model, update)
+        found = found.observe(
+            config.metric,
+            scores.as_best(config.metric, update),
+            keep=run.experiment.training.keep_best,
+        )
+        if found.best and found.best[0].update == update != former:
+            ship(run, name_scores(scores, config), update=update)
+        logger.info("%s: %s %.4g", checkpoint.name, config.metric, scores.value(config.metric))
+    return replace(found, waited=0)
 
 
 def _score(run: TrainingRun, stop: GracefulStop) -> Scores | None:
@@ -142,6 +217,24 @@ def mean_loss(model: Model, corpus: Corpus, *, batch_tokens: int, device: torch.
             nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
     model.train(was_training)
     return nll / tokens if tokens else float("nan")
+
+
+def measure_of(experiment: Experiment) -> str:
+    """Return everything that the value of a validation depends on besides weights and files."""
+    config, search = experiment.validation, validation_search(experiment)
+    if config.metric == "loss":
+        return config.metric
+    lines = f"{config.max_lines} lines" if config.max_lines else "all lines"
+    options = search.model_dump_json(exclude_defaults=True)
+    return f"{config.metric}, tokenizer {config.tokenize}, {lines}, search {options}"
+
+
+def validation_search(experiment: Experiment) -> SearchConfig:
+    """Return the options of search in validation."""
+    beam = experiment.validation.beam
+    return experiment.search.model_copy(
+        update={"beam": beam, "n_best": 1, "sample": False, "shortlist": 0}
+    )
 
 
 class Validator:
@@ -172,14 +265,7 @@ class Validator:
         self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
         self.source, self.target = subwords
         self.batch_tokens = experiment.training.batch_tokens
-        self.search: SearchConfig = experiment.search.model_copy(
-            update={
-                "beam": experiment.validation.beam,
-                "n_best": 1,
-                "sample": False,
-                "shortlist": 0,
-            }
-        )
+        self.search = validation_search(experiment)
         self.normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,

@@ -38,8 +38,8 @@ from nmt.fast.recurrent import FastRecurrentLayer
 from nmt.layers.recurrent import RecurrentLayer
 from nmt.models.decoder import RecurrentDecoder
 from nmt.text.lines import read_lines
+from nmt.training.assembly import assemble
 from nmt.training.distributed import World
-from nmt.training.run import assemble
 from nmt.training.step import make_update
 from nmt.translator import Translator
 

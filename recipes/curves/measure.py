@@ -19,10 +19,10 @@ from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
+from nmt.training.assembly import choose_precision
 from nmt.training.distributed import World
 from nmt.training.objectives import build_objective
 from nmt.training.optimizer import build_optimizer
-from nmt.training.run import choose_precision
 from nmt.training.step import accumulate_gradients, clip_gradients
 from nmt.translator import DTYPES
 

@@ -125,15 +125,6 @@ def test_the_mean_of_a_single_checkpoint_is_remarked(tmp_path, invoke, caplog):
     )
 
 
-def test_a_run_without_a_model_is_a_usage_error(tmp_path, invoke):
-    run = make_run(tmp_path / "run")
-    (run / "model").rename(run / "elsewhere")
-    with pytest.raises(
-        UsageError, match="model: is missing; train until the first validation, then average"
-    ):
-        invoke(run)
-
-
 def test_a_damaged_checkpoint_is_refused_and_nothing_written(tmp_path, invoke):
     run = make_run(tmp_path / "run")
     file = run / "checkpoints" / "update-000002" / "model.safetensors"

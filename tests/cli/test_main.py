@@ -144,6 +144,25 @@ def test_dry_run_prints_a_configuration_that_loads_and_writes_nothing(folder):
     assert nmt(folder, "train", "resolved.toml", "--dry-run").stdout == done.stdout
 
 
+def test_dry_run_names_every_missing_file(folder):
+    (folder / "train.it").unlink()
+    (folder / "train.en").unlink()
+    done = nmt(folder, "train", "demo.toml", "--dry-run")
+    assert done.returncode == 3
+    assert b"max_updates" in done.stdout
+    assert b"train.it: no such file" in done.stderr
+    assert b"train.en: no such file" in done.stderr
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(folder):
+    (folder / "train.it").unlink()
+    refused(folder, "train", "demo.toml", code=3)
+    assert not (folder / "runs" / "demo").exists()
+    (folder / "mine").mkdir()
+    refused(folder, "train", "demo.toml", "--run", "mine", code=3)
+    assert (folder / "mine").is_dir()
+
+
 def test_train_then_translate_keeps_data_on_stdout_and_the_log_on_stderr(folder):
     trained = nmt(folder, "train", "demo.toml")
     assert trained.returncode == 0, trained.stderr.decode()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config.dump import differences, dump, toml_value
+from nmt.config.changes import changes
+from nmt.config.dump import dump, toml_value
 from nmt.config.load import load, resolve_paths
 from nmt.config.schema import paths
 from nmt.errors import ConfigError
@@ -102,8 +103,9 @@ def test_only_the_data_has_to_be_given(folder):
             'toy.toml: training.optimizer: must be "sgd", "adam" or "adamw", or a table, got 3',
         ),
         (
-            '[training]\nschedule = "cosine"',
-            "toy.toml: training.schedule.updates: missing: update at which the schedule ends",
+            '[training.schedule]\nkind = "cosine"\nwarmup = 20000',
+            "toy.toml: training.schedule.warmup: must be less than training.max_updates, "
+            "got 20000 and 20000",
         ),
         (
             '[training]\ndevice = "cudda"',
@@ -458,17 +460,37 @@ class TestDump:
         assert "\ntest =" not in dump(load(write("")))
 
 
-def test_differences_are_dotted_keys(folder):
+def test_changes_are_dotted_keys_with_both_values(folder):
     old = load(write(""))
-    assert differences(old, old) == []
-    new = load(write(""), ["training.seed=2", "model.encoder.cell=gru", "data.valid=['x','y']"])
-    assert differences(old, new) == [
-        "data.valid",
-        "model.encoder.cell.kind",
-        "model.encoder.cell.forget_bias",
-        "training.seed",
-        "model.encoder.cell.reset",
+    assert changes(old, old) == []
+    schedule = "training.schedule={kind = 'cosine', updates = 40}"
+    settings = ["model.encoder.cell=gru", "data.test=['x','y']", schedule, "model.dropout=0.5"]
+    new = load(write(""), settings)
+    assert [str(change) for change in changes(old, new)] == [
+        'data.test: none -> ["x", "y"]',
+        'model.encoder.cell: "lstm" -> "gru"',
+        "model.dropout.embedding: 0.0 -> 0.5",
+        "model.dropout.layers: 0.0 -> 0.5",
+        "model.dropout.readout: 0.0 -> 0.5",
+        'training.schedule: "constant" -> { kind = "cosine", updates = 40 }',
     ]
+
+
+def test_a_key_of_a_fixed_section_is_fixed_unless_it_is_marked_otherwise(folder):
+    old = load(write(""))
+    settings = [
+        "data.max_length=9",
+        "tokenizer.sampling=0.5",
+        "training.seed=2",
+        "tokenizer.kind=bpe",
+    ]
+    found = {change.key: change.fixed_by for change in changes(old, load(write(""), settings))}
+    assert found == {
+        "data.max_length": "the training data were prepared with it",
+        "tokenizer.kind": "the training data were prepared with it",
+        "tokenizer.sampling": "",
+        "training.seed": "it decides the order of the data",
+    }
 
 
 @given(st.sampled_from(sorted(set(paths()))), st.sampled_from(["-1", "nan", "[]", "{}", "zz", ""]))

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from nmt.config.changes import changes
 from nmt.config.checks import disagreements
 from nmt.config.data import FilePair
-from nmt.config.dump import differences, dump, toml_value
+from nmt.config.dump import dump, toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.config.schema import kinds, table
@@ -107,7 +108,7 @@ def test_a_dumped_experiment_loads_back_equal(document, tmp_path_factory):
     text = dump(experiment)
     again = Experiment.model_validate(tomllib.loads(text))
     assert again == experiment
-    assert differences(again, experiment) == []
+    assert changes(again, experiment) == []
     assert dump(again) == text
 
     path = tmp_path_factory.getbasetemp() / "dumped.toml"

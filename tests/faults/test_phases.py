@@ -36,8 +36,8 @@ def held(*arguments, **options):
 """
 """Note in a file that a phase has begun, and stay in it; in one of its calls, or in all (0)."""
 NOTE_SAVES = """
-import nmt.training.signals as signals, nmt.training.training_run as training_run
-save, handle = training_run.save_checkpoint, signals.GracefulStop._handle
+import nmt.training.signals as signals, nmt.training.in_progress as in_progress
+save, handle = in_progress.save_checkpoint, signals.GracefulStop._handle
 def note(letter):
     with open({path!r}, "a") as file:
         file.write(letter)
@@ -49,7 +49,7 @@ def saving(*arguments, **options):
 def handling(*arguments):
     note("!")
     handle(*arguments)
-training_run.save_checkpoint, signals.GracefulStop._handle = saving, handling
+in_progress.save_checkpoint, signals.GracefulStop._handle = saving, handling
 """
 """Note in a file when a save begins and ends, and when the signal comes."""
 
@@ -62,7 +62,7 @@ PHASES = {
     "validation": ("nmt.training.validation", "_score", 0.0),
     "loss of a validation": ("nmt.training.validation", "mean_loss", 0.2),
     "translating a validation": ("nmt.training.validation", "score", 0.2),
-    "save": ("nmt.training.training_run", "save_checkpoint", 0.0),
+    "save": ("nmt.training.in_progress", "save_checkpoint", 0.0),
     "publishing a save": ("nmt.training.checkpoint", "point_to", 0.1),
 }
 QUICK = ("cutting text", "update", "translating a validation", "publishing a save")
@@ -229,7 +229,7 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     write_corpus(tmp_path)
     stuck = tmp_path / "stuck"
     before = HANG.format(path=str(stuck)) + (
-        "import nmt.training.training_run\nnmt.training.training_run.save_checkpoint = hang\n"
+        "import nmt.training.in_progress\nnmt.training.in_progress.save_checkpoint = hang\n"
     )
     process = launcher.start(
         *("train", tmp_path / "tiny.toml", "--run", tmp_path / "run"),

@@ -59,3 +59,19 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         lock_folder(tmp_path),
     ):
         pass
+
+
+def test_a_folder_that_is_removed_while_it_is_being_locked_is_refused(tmp_path, monkeypatch):
+    """Another process that could not begin has removed it; two could otherwise use a new one."""
+    flock = fcntl.flock
+
+    def remove_first(*arguments):
+        (tmp_path / LOCK).unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with (
+        pytest.raises(UsageError, match=r": was removed by another process; start again\.$"),
+        lock_folder(tmp_path),
+    ):
+        pytest.fail("it was locked")

@@ -341,12 +341,19 @@ def test_a_checkpoint_that_does_not_say_what_it_was_made_with_is_reported(tmp_pa
     assert "was made with None, resumed with torch" in caplog.text
 
 
-def test_a_checkpoint_of_another_model_or_without_average_is_refused(tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     folder = save(tmp_path, new_trainee(ema=False), TrainingState(update=1))
     with pytest.raises(ModelError, match=r"update-000001.*`0\.weight` is \(6, 4\), should be \("):
         load_checkpoint(folder, new_trainee(hidden=8))
-    with pytest.raises(ModelError, match=r"no moving average; resume with training\.ema = 0"):
-        load_checkpoint(folder, new_trainee())
+
+
+def test_a_moving_average_that_was_not_kept_begins_with_the_weights(tmp_path):
+    saved = new_trainee(ema=False)
+    folder = save(tmp_path, saved, TrainingState(update=1))
+    restored = new_trainee()
+    load_checkpoint(folder, restored)
+    for name, weight in saved.model.named_parameters():
+        assert torch.equal(restored.average.weights[name], weight)
 
 
 def test_weights_with_missing_or_unexpected_names_are_refused():

@@ -8,6 +8,7 @@ from nmt.config.training import (
     ExponentialScheduleConfig,
     InverseSqrtScheduleConfig,
     PlateauScheduleConfig,
+    TrainingConfig,
 )
 from nmt.training.schedule import Plateau, after_validation, learning_rate, should_reload_best
 
@@ -15,7 +16,8 @@ START = Plateau()
 
 
 def rates(config, updates, plateau=START):
-    return [learning_rate(config, 2.0, update, plateau) for update in updates]
+    training = TrainingConfig(schedule=config, learning_rate=2.0, max_updates=200)
+    return [learning_rate(training, update, plateau) for update in updates]
 
 
 def test_constant_stays_after_a_linear_warmup():
@@ -35,6 +37,13 @@ def test_cosine_goes_through_the_middle_and_stays_at_its_end():
     assert rates(config, [35]) == pytest.approx([2 * quarter])
 
 
+def test_cosine_without_an_end_ends_with_the_training():
+    assert rates(CosineScheduleConfig(), [50, 150, 199]) == rates(
+        CosineScheduleConfig(updates=200), [50, 150, 199]
+    )
+    assert rates(CosineScheduleConfig(), [200]) == [0.0]
+
+
 def test_cosine_that_ends_within_its_warmup_does_not_divide_by_zero():
     assert rates(CosineScheduleConfig(warmup=10, updates=10), [9, 10]) == pytest.approx([1.8, 0.0])
 
@@ -49,7 +58,7 @@ def test_plateau_falls_after_its_patience_and_asks_for_the_best_once():
     seen, reloads, plateau = [], [], START
     for improved in [True, False, True, False, False, False, False]:
         plateau = after_validation(config, plateau, improved=improved)
-        seen.append(learning_rate(config, 2.0, 1, plateau))
+        seen += rates(config, [1], plateau)
         reloads.append(should_reload_best(config, plateau))
     assert seen == [2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 0.5]
     assert reloads == [False, False, False, False, True, False, True]

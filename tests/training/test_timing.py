@@ -28,10 +28,20 @@ def test_an_interval_in_time_is_due_that_long_after_the_last_time(clock):
 
 def test_a_deadline_passes(clock):
     deadline = Deadline("55m")
-    assert not deadline.has_passed
+    assert not deadline.is_over()
     clock[0] += 55 * 60
-    assert deadline.has_passed
-    assert not Deadline(None).has_passed
+    assert deadline.is_over()
+    assert not Deadline(None).is_over(reserve=1e9)
+
+
+@pytest.mark.parametrize(
+    ("passed", "reserve", "is_over"),
+    [(8, 1, False), (9, 1, True), (9, 0, False), (10, 0, True), (4, 60, False), (5, 60, True)],
+)
+def test_a_deadline_reserves_at_most_half_of_its_time(clock, passed, reserve, is_over):
+    deadline = Deadline("10s")
+    clock[0] += passed
+    assert deadline.is_over(reserve=reserve) == is_over
 
 
 @pytest.mark.parametrize("limit", ["55", "soon", "-3m", "0s"])

@@ -83,13 +83,17 @@ class TrainingRun:
 # --- divergence ----------------------------------------------------------------------------
 
 
-def diverged(update: int, what: str, config: TrainingConfig) -> DivergenceError:
+def divergence_error(update: int, what: str, config: TrainingConfig) -> DivergenceError:
     """Return the error for a run that diverged after `update` updates, with advice."""
+    clipping = (
+        f"training.clip_norm (now {config.clip_norm:g})"
+        if config.clip_norm
+        else "turn clipping on, e.g. training.clip_norm = 1,"
+    )
     return DivergenceError(
         f"update {update}: {what}",
         "What was saved before is intact; lower training.learning_rate "
-        f"(now {config.learning_rate:g}) or training.clip_norm (now {config.clip_norm:g}, "
-        "0 = off) and start again in another folder.",
+        f"(now {config.learning_rate:g}) or {clipping} and start again in another folder.",
     )
 
 
@@ -105,7 +109,7 @@ def require_finite(run: TrainingRun) -> None:
     for name, tensor in chain(weights_of(run.model).items(), moments.items(), averaged):
         if not bool(tensor.isfinite().all()):
             what = f"{name} is no longer finite"
-            raise diverged(run.state.update, what, run.experiment.training)
+            raise divergence_error(run.state.update, what, run.experiment.training)
 
 
 def is_hopeless(loss: float) -> bool:

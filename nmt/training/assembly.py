@@ -1,0 +1,276 @@
+"""Everything a run needs in memory, from its folder: new, resumed, or with the weights of another.
+
+Before the first update, the log says what will run and warns of schedules that will do nothing.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nmt.config.experiment import Experiment
+from nmt.config.training import (
+    ConstantScheduleConfig,
+    CosineScheduleConfig,
+    ExponentialScheduleConfig,
+    PlateauScheduleConfig,
+    TrainingConfig,
+)
+from nmt.data.corpus import Corpus
+from nmt.data.folder import TRAIN, PreparationRecord
+from nmt.data.loader import Loader
+from nmt.data.sampler import BatchSampler
+from nmt.machine import has_fast_bf16
+from nmt.models.build import build_model
+from nmt.models.description import WEIGHTS
+from nmt.models.weights import set_weights
+from nmt.storage.tensors import load_tensors
+from nmt.text.subword import load_subwords
+from nmt.training.checkpoint import load_checkpoint, naming
+from nmt.training.distributed import World
+from nmt.training.in_progress import TrainingRun
+from nmt.training.journal import Journal
+from nmt.training.objectives import build_objective, reference_probability
+from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.run_folder import DATA
+from nmt.training.schedule import learning_rate
+from nmt.training.state import TrainingState, restore_random_states
+from nmt.training.validation import Validator, measure_of
+
+logger = logging.getLogger("nmt.training")
+
+
+def assemble(
+    experiment: Experiment,
+    run: Path,
+    checkpoint: Path | None,
+    world: World,
+    journal: Journal | None,
+    *,
+    former: Experiment | None = None,
+    start_from: Path | None = None,
+) -> TrainingRun:
+    """Build everything needed for training, and restore `checkpoint` if there is one.
+
+    Args:
+        experiment: the configuration.
+        run: the run folder, with prepared data.
+        checkpoint: where to resume; None = at the beginning.
+        world: the processes that train together.
+        journal: None except on the main rank.
+        former: configuration up to the checkpoint, if there is one.
+        start_from: model folder whose weights the run begins with; None = new ones.
+    """
+    config = experiment.training
+    corpus = Corpus(run / DATA, TRAIN)
+    source, target = subwords = load_subwords(run / DATA)
+    torch.manual_seed(config.seed)
+    model = build_model(
+        experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
+    ).to(world.device)
+    if checkpoint is None and start_from is not None:
+        set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
+    precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
+    if config.fast:
+        from nmt.fast.accelerate import accelerate, row_rounding
+
+        accelerate(model, "training")
+        round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
+    sampler = BatchSampler(
+        corpus.source_lengths,
+        corpus.target_lengths,
+        batch_tokens=config.batch_tokens,
+        seed=config.seed,
+    )
+    assembled = TrainingRun(
+        folder=run,
+        experiment=experiment,
+        model=model,
+        optimizer=build_optimizer(config.optimizer, model.parameters(), config.learning_rate),
+        average=MovingAverage(model, config.ema) if config.ema else None,
+        state=TrainingState(
+            data_key=PreparationRecord.load(run / DATA).key,
+            measured_by=measure_of(experiment),
+            is_validation_due=start_from is not None,  # shows what the weights are worth here
+        ),
+        loader=Loader(
+            corpus,
+            sampler,
+            rank=world.rank,
+            world_size=world.size,
+            accumulate=config.accumulate,
+            subwords=subwords,
+            alpha=experiment.tokenizer.sampling,
+            seed=config.seed,
+            round_rows=round_rows,
+        ),
+        objective=build_objective(config),
+        precision=precision,
+        validator=Validator(experiment, run, subwords, world.device),
+        train_pairs=len(corpus),
+        world=world,
+        journal=journal,
+    )
+    if checkpoint is None:
+        torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
+    else:
+        _restore(assembled, checkpoint, sampler, former or experiment)
+    if world.is_main:
+        _log_summary(assembled, checkpoint)
+        for warning in schedule_warnings(
+            config, assembled.state, last=_last_update(config, assembled.state, sampler)
+        ):
+            logger.warning(warning)
+    return assembled
+
+
+def _restore(run: TrainingRun, checkpoint: Path, sampler: BatchSampler, former: Experiment) -> None:
+    """Restore the checkpoint; `former` completes what those of earlier versions do not say."""
+    restored = load_checkpoint(checkpoint, run.trainee)
+    run.state = state = restored.state
+    state.measured_by = state.measured_by or measure_of(former)
+    position = state.position
+    if not position.batch_tokens:
+        position = replace(position, batch_tokens=former.training.batch_tokens)
+    sampler.restore(position)
+    state.position = sampler.position
+    if run.world.is_main:
+        if sampler.position != position:
+            logger.info("the rest of this epoch is divided anew; it still uses every pair once")
+        rates = [
+            f"{learning_rate(config, state.update + 1, state.plateau):.3g}"
+            for config in (former.training, run.experiment.training)
+        ]
+        if rates[0] != rates[1]:
+            logger.info("learning rate of update %d: %s", state.update + 1, " -> ".join(rates))
+    with naming(checkpoint / "state.json"):
+        restore_random_states(restored.random_states, run.world)
+
+
+LEAST_BF16_TOKENS = 2048
+"""Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU: in small batches, most
+product shapes were new to oneDNN, and compiling them took longer than bf16 saved. Measured with
+AMX before `nmt.fast.shapes` was written: batches of 512 tokens 0.45 times as fast as in fp32."""
+
+
+def choose_precision(
+    config: TrainingConfig, device: torch.device, *, ranks: int = 1
+) -> torch.dtype:
+    """Return the precision of matrix products; "auto" is bf16 where that is faster, else fp32.
+
+    Args:
+        config: the precision, and the batch size for "auto".
+        device: device of the products.
+        ranks: number of processes that share the tokens of an update.
+    """
+    wanted = config.precision
+    if wanted == "auto":
+        batch = config.batch_tokens // (config.accumulate * ranks)
+        is_worth_it = device.type != "cpu" or (config.fast and batch >= LEAST_BF16_TOKENS)
+        wanted = "bf16" if is_worth_it and has_fast_bf16(device) else "fp32"
+    return torch.bfloat16 if wanted == "bf16" else torch.float32
+
+
+def _log_summary(run: TrainingRun, checkpoint: Path | None) -> None:
+    """Log a one-line summary of the run before it starts."""
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    precision = "bf16" if run.precision == torch.bfloat16 else "fp32"
+    if run.experiment.training.fast:
+        from nmt.fast.accelerate import has_kernels
+
+        if run.world.device.type == "cpu" and has_kernels():
+            precision += ", compiled kernels"
+    ranks = f"{run.world.size} processes, " if run.world.size > 1 else ""
+    resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
+    logger.info(
+        "run %s  params %.1f M  device %s (%s%d threads, %s)  seed %d  resume: %s",
+        run.folder,
+        parameters / 1e6,
+        run.world.device.type,
+        ranks,
+        torch.get_num_threads(),
+        precision,
+        run.experiment.training.seed,
+        resume,
+    )
+    run.validator.tell_tokenizer()
+
+
+# --- schedules that will do nothing --------------------------------------------------------
+
+_HARDLY = 0.1
+"""Change of a rate relative to its peak, or of a probability, that is not worth a schedule."""
+_SPENT = 1e-3
+"""Fraction of the peak below which a learning rate changes next to nothing."""
+
+
+def _last_update(config: TrainingConfig, state: TrainingState, sampler: BatchSampler) -> int:
+    """Return the number of the update at which training ends at the latest."""
+    if not config.max_epochs:
+        return config.max_updates
+    left = (config.max_epochs - sampler.progress) * sampler.updates_in_epoch
+    return min(config.max_updates, state.update + max(0, round(left)))
+
+
+def schedule_warnings(config: TrainingConfig, state: TrainingState, *, last: int) -> Iterator[str]:
+    """Yield a warning for each schedule that ends too early, or hardly changes anything.
+
+    Args:
+        config: the learning rate and scheduled sampling.
+        state: at the start; nothing is said if training is over.
+        last: number of the last update.
+    """
+    if state.update >= last:
+        return
+    yield from _rate_warnings(config, state, last)
+    sampling = config.scheduled_sampling
+    if sampling.kind in ("none", "constant"):
+        return
+    first, final = (reference_probability(sampling, updates) for updates in (0, last - 1))
+    if first - final < _HARDLY:
+        remedy = {
+            "linear": "raise training.scheduled_sampling.c",
+            "exponential": "lower training.scheduled_sampling.k",
+        }.get(sampling.kind, "lower training.scheduled_sampling.k (one half is reached at k ln k)")
+        yield (
+            f"training.scheduled_sampling hardly changes anything: at the last update, {last:,}, "
+            f"the decoder still reads the reference with probability {final:.3g}; {remedy}"
+        )
+
+
+def _rate_warnings(config: TrainingConfig, state: TrainingState, last: int) -> Iterator[str]:
+    schedule, peak = config.schedule, config.learning_rate
+    if schedule.warmup >= last:
+        yield (
+            f"training.schedule.warmup = {schedule.warmup:,}, but training ends at update "
+            f"{last:,}, at the rate {learning_rate(config, last, state.plateau):.3g}; "
+            "shorten the warm-up"
+        )
+        return
+    if isinstance(schedule, ConstantScheduleConfig | PlateauScheduleConfig):
+        return
+    final = learning_rate(config, last, state.plateau)
+    if isinstance(schedule, CosineScheduleConfig) and 0 < schedule.updates < last:
+        begin = max(schedule.updates, state.update) + 1
+        effect = "" if final else " and change nothing"
+        yield (
+            f"training.schedule ends at update {schedule.updates:,}, but training at {last:,}: "
+            f"updates {begin:,} to {last:,} have the learning rate {final:.3g}{effect}; "
+            f"to move its end: --set training.schedule.updates={last}"
+        )
+    elif isinstance(schedule, ExponentialScheduleConfig) and final < _SPENT * peak:
+        falls = math.ceil(math.log(_SPENT) / math.log(schedule.factor))
+        spent = schedule.start + (falls - 1) * schedule.every
+        yield (
+            f"training.schedule lowers the learning rate to less than a thousandth of {peak:.3g} "
+            f"at update {spent:,} already, but training ends at {last:,}; raise "
+            "training.schedule.every or training.schedule.factor"
+        )
+    elif final > (1.0 - _HARDLY) * peak:
+        yield (
+            f"training.schedule hardly lowers the learning rate: it is still {final:.3g} of "
+            f"{peak:.3g} at the last update, {last:,}; let it fall earlier"
+        )
