@@ -25,6 +25,7 @@ from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
 from nmt.evaluation.tokenizers import choose_tokenizer, require_available
+from nmt.models.checkpoints import shipped_weights, update_of
 from nmt.models.weights import set_weights, weights_of
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.files import write_text
@@ -33,7 +34,6 @@ from nmt.storage.tensors import load_tensors
 from nmt.text.lines import BadLines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
-from nmt.training.checkpoint import update_of
 from nmt.training.distributed import await_main, broadcast_object
 from nmt.training.in_progress import (
     TrainingRun,
@@ -48,7 +48,7 @@ from nmt.training.objectives import Likelihood, Model, explain_large_batch
 from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.run_folder import DATA, VALIDATIONS
 from nmt.training.schedule import after_validation, should_reload_best
-from nmt.training.shipping import name_scores, ship, shipped_weights
+from nmt.training.shipping import name_scores, ship
 from nmt.training.signals import GracefulStop, Interrupted
 from nmt.training.state import Best, Metric, Stopping
 from nmt.translator import Translator
