@@ -251,7 +251,8 @@ class TrainingConfig(Section):
     threads: int = Field(default=0, ge=0, le=MOST_THREADS)
     """CPU threads; 0 = all cores."""
     log_every: Interval = 100
-    """Updates, or a time, between two log lines."""
+    """Updates, or a time, between two log lines. There is also one after the first update, before
+    each validation, and, if this is a number of updates, after a minute without any."""
     save_every: Interval = "10m"
     """Updates, or a time, between two checkpoints."""
     keep_last: int = Field(default=2, ge=1)

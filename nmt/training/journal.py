@@ -10,23 +10,16 @@ import json
 import logging
 import math
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nmt.config.training import TrainingConfig
 from nmt.errors import UsageError
 from nmt.storage.files import write_bytes
 from nmt.storage.os_errors import explain_write_errors
 from nmt.training.run_folder import LOG, METRICS
-from nmt.training.schedule import Every
-
-if TYPE_CHECKING:  # `nmt show` reads the metrics without torch
-    from nmt.data.loader import Update
-    from nmt.training.state import TrainingState
 
 logger = logging.getLogger("nmt.training")
 
@@ -45,26 +38,43 @@ class UpdateReport:
     learning_rate: float
     gradient_norm: float
     """Gradient norm of the last update, before clipping."""
+    clip_norm: float | None
+    """Largest norm that is not clipped; None without clipping."""
+    clipped: float | None
+    """Share of the updates since the last report whose gradient was clipped, 0 to 1; None without
+    clipping."""
+    reference_probability: float | None
+    """Probability that the decoder read the reference in the last update (epsilon of scheduled
+    sampling); None if it always did."""
     skipped: int
     """Updates skipped so far."""
     seconds: float
     """Time spent training so far."""
     eta: float | None
-    """Estimated seconds until the last update; None if unknown."""
+    """Estimated seconds until the first limit (updates, epochs or time); None if unknown."""
 
     def line(self) -> str:
-        """Return `update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41`."""
+        """Return the report in up to 100 characters, perplexity standing for the loss.
+
+        `update  2000  epoch 2.2  ppl 30.3  rate 0.001  norm 0.70 clip 12%  8,140 tok/s  eta 00:41`
+        """
+        norm = f"norm {self.gradient_norm:.2f}"
+        if self.clipped is not None:
+            norm += f" clip {self.clipped:.0%}"
         parts = [
             f"update {self.update:5d}",
             f"epoch {self.epoch:.1f}",
-            f"loss {self.loss:.3f}",
             f"ppl {format_perplexity(self.loss)}",
-            f"{self.tokens_per_second:,.0f} tok/s",
+            f"rate {format_rate(self.learning_rate)}",
+            norm,
         ]
+        if self.reference_probability is not None:
+            parts.append(f"eps {self.reference_probability:.2f}")
+        parts.append(f"{self.tokens_per_second:,.0f} tok/s")
         if self.skipped:
             parts.append(f"skipped {self.skipped}")
         if self.eta is not None:
-            parts.append(f"eta {format_duration(self.eta)}")
+            parts.append(f"eta {format_eta(self.eta)}")
         return "  ".join(parts)
 
 
@@ -165,79 +175,6 @@ class Journal:
             file.write(line)
 
 
-class Meter:
-    """Sums losses, tokens and seconds until a report is due.
-
-    Args:
-        state: its training time is updated.
-        config: interval of reports, and maximum number of updates and epochs.
-    """
-
-    def __init__(self, state: "TrainingState", config: TrainingConfig) -> None:
-        self._state, self._interval, self._config = state, Every(config.log_every), config
-        self._since = time.monotonic()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._nll, self._tokens, self._seconds, self._updates = 0.0, 0, 0.0, 0
-
-    def count(
-        self, update: "Update", *, nll: float, gradient_norm: float, learning_rate: float
-    ) -> UpdateReport | None:
-        """Include an update that was just made; return a report if one is due.
-
-        Args:
-            update: data of the update.
-            nll: its summed negative log-likelihood over all ranks, in nats.
-            gradient_norm: before clipping.
-            learning_rate: of the update.
-        """
-        self._tick()
-        self._nll += nll
-        self._tokens += update.tokens
-        self._updates += 1
-        state = self._state
-        if not self._interval.is_due(state.update):
-            return None
-        report = UpdateReport(
-            update=state.update,
-            epoch=update.progress,
-            loss=self._nll / self._tokens,
-            tokens_per_second=self._tokens / self._seconds if self._seconds else 0.0,
-            learning_rate=learning_rate,
-            gradient_norm=gradient_norm,
-            skipped=state.skipped,
-            seconds=state.seconds,
-            eta=self._updates_left(update.progress) * self._seconds / self._updates,
-        )
-        self._reset()
-        return report
-
-    def _updates_left(self, progress: float) -> float:
-        """Return the updates until the first limit, after `progress` passes over the corpus."""
-        made = self._state.update
-        left: float = self._config.max_updates - made
-        if self._config.max_epochs > 0:
-            # All passes have about the same number of updates.
-            left = min(left, (self._config.max_epochs - progress) * made / progress)
-        return left
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        self._seconds += now - self._since
-        self._state.seconds += now - self._since
-        self._since = now
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Exclude the time of a block, such as a validation, from the training time."""
-        self._tick()
-        try:
-            yield
-        finally:
-            self._since = time.monotonic()
-
-
 def truncate_metrics(path: Path, update: int) -> None:
     """Keep only the entries of updates up to `update`, atomically; also drop a half-written line.
 
@@ -293,6 +230,19 @@ def format_perplexity(loss: float) -> str:
 def name_tokenizer(tokenizer: str) -> str:
     """Return ` (zh)` after a BLEU whose tokenizer is not sacrebleu's default, else nothing."""
     return f" ({tokenizer})" if tokenizer not in ("", "13a") else ""
+
+
+def format_rate(rate: float) -> str:
+    """Return a learning rate with two digits: `0.001`, `5.1e-5`, `0`."""
+    return f"{rate:.2g}".replace("e-0", "e-")
+
+
+def format_eta(seconds: float) -> str:
+    """Return a rough time: `00:41` (minutes, seconds), from an hour on `2h05`, `?` for NaN."""
+    if not math.isfinite(seconds) or round(seconds) < 3600:
+        return format_duration(seconds)
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours}h{minutes:02d}"
 
 
 def format_duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from nmt.training.distributed import Agreement, agree
 from nmt.training.in_progress import TrainingRun, reload_best, save
-from nmt.training.journal import Meter
+from nmt.training.meter import Meter
 from nmt.training.schedule import Deadline, Every
 from nmt.training.signals import GracefulStop
 from nmt.training.step import make_update
@@ -21,7 +21,7 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
     rescore_best(run, stop)
     if state.is_validation_due and not validate(run, stop):
         save(run)
-    meter = Meter(state, config)
+    meter = Meter(state, config, deadline)
     ending = why_to_stop(run, limit_reached(run))
     while ending is None:
         if state.is_reload_due:
@@ -38,14 +38,9 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
             ),
             run.world,
         )
-        report = meter.count(
-            update,
-            nll=agreed.nll,
-            gradient_norm=result.gradient_norm,
-            learning_rate=result.learning_rate,
-        )
-        run.report(report)
         limit, is_saved = limit_reached(run), False
+        must_report = agreed.validate or agreed.stop or agreed.is_out_of_time or bool(limit)
+        run.report(meter.count(update, result, nll=agreed.nll, at_once=must_report))
         if agreed.validate or limit or agreed.is_out_of_time:
             with meter.paused():
                 is_saved = validate(run, stop, is_extra=not (agreed.validate or limit))

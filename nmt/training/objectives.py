@@ -82,6 +82,13 @@ class Likelihood:
         features = decoded.features[real]  # [tokens, readout]
         return model.output.losses(features, batch.target_out[real], smoothing=self.smoothing)
 
+    def reference_probability(self, updates: int) -> float | None:
+        """Return the probability that the decoder reads the reference after `updates` updates;
+        None under teacher forcing."""
+        if self.sampling is None or self.sampling.kind == "none":
+            return None
+        return reference_probability(self.sampling, updates)
+
     def _sampling_after(self, updates: int | None) -> ScheduledSampling | None:
         if updates is None or self.sampling is None or self.sampling.kind == "none":
             return None

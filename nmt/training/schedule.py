@@ -128,11 +128,16 @@ class Deadline:
         self._seconds = None if limit is None else _seconds(limit)
         self._begin = time.monotonic()
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the allowed time is over, negative afterwards; infinity without limit."""
+        if self._seconds is None:
+            return math.inf
+        return self._begin + self._seconds - time.monotonic()
+
     def is_over(self, *, reserve: float = 0.0) -> bool:
         """Whether all but `reserve` seconds, and at least half, of the time have passed."""
-        if self._seconds is None:
-            return False
-        return time.monotonic() - self._begin >= self._seconds - min(reserve, self._seconds / 2)
+        return self._seconds is not None and self.seconds_left <= min(reserve, self._seconds / 2)
 
 
 def _seconds(limit: str) -> float:

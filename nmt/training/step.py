@@ -18,13 +18,15 @@ from nmt.training.schedule import learning_rate
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """Loss, gradient norm and learning rate of an update."""
+    """Loss, gradient norm, learning rate and scheduled sampling of an update."""
 
     nll: float
     """Summed negative log-likelihood of this rank's share, in nats."""
     gradient_norm: float
     """Gradient norm before clipping."""
     learning_rate: float
+    reference_probability: float | None
+    """See `Likelihood.reference_probability`."""
 
 
 def make_update(run: TrainingRun, update: Update) -> UpdateResult:
@@ -39,6 +41,7 @@ def make_update(run: TrainingRun, update: Update) -> UpdateResult:
     config, state, model = run.experiment.training, run.state, run.model
     rate = learning_rate(config, state.update + 1, state.plateau)
     set_learning_rate(run.optimizer, rate)
+    probability = run.objective.reference_probability(state.update)
     nll = accumulate_gradients(
         model,
         update.micro_batches,
@@ -63,7 +66,7 @@ def make_update(run: TrainingRun, update: Update) -> UpdateResult:
         if state.skipped_in_a_row >= config.max_skipped:
             times = f"{config.max_skipped} times in a row"
             raise divergence_error(state.update, f"the gradient was not finite {times}", config)
-    return UpdateResult(nll, norm, rate)
+    return UpdateResult(nll, norm, rate, probability)
 
 
 def accumulate_gradients(

@@ -3,6 +3,7 @@ import logging
 import math
 import os
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,24 +14,30 @@ from nmt.training.journal import (
     UpdateReport,
     ValidationReport,
     format_duration,
+    format_eta,
     format_perplexity,
+    format_rate,
     read_metrics,
     truncate_metrics,
 )
 
 
-def update_report(update=2000, *, loss=3.412, skipped=0, eta=41.0):
-    return UpdateReport(
+def update_report(update=2000, *, loss=3.412, **changes):
+    report = UpdateReport(
         update=update,
         epoch=2.2,
         loss=loss,
         tokens_per_second=8140.2,
         learning_rate=1e-3,
         gradient_norm=0.7,
-        skipped=skipped,
+        clip_norm=1.0,
+        clipped=0.124,
+        reference_probability=None,
+        skipped=0,
         seconds=60.0,
-        eta=eta,
+        eta=41.0,
     )
+    return replace(report, **changes)
 
 
 def validation_report(
@@ -51,9 +58,10 @@ def validation_report(
 
 def test_report_lines_are_human_readable():
     assert update_report().line() == (
-        "update  2000  epoch 2.2  loss 3.412  ppl 30.3  8,140 tok/s  eta 00:41"
+        "update  2000  epoch 2.2  ppl 30.3  rate 0.001  norm 0.70 clip 12%  8,140 tok/s  eta 00:41"
     )
     assert update_report(skipped=3, eta=None).line().endswith("8,140 tok/s  skipped 3")
+    assert "norm 0.70  8,140 tok/s" in update_report(clipped=None, clip_norm=None).line()
     assert validation_report().line() == (
         "valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved"
     )
@@ -64,6 +72,30 @@ def test_report_lines_are_human_readable():
     assert validation_report(
         is_best=False, tokenizer="zh", collapse=("37 % of the lines are empty", "other")
     ).line() == ("valid   2000  ppl 24.8  BLEU 18.3 (zh)  chrF 44.1  37 % of the lines are empty")
+
+
+def test_the_line_of_an_update_fits_into_100_columns():
+    """With a long schedule, scheduled sampling and hours to go."""
+    line = update_report(
+        20000, epoch=9.2, learning_rate=5.123e-5, clipped=1.0, reference_probability=0.953, eta=7541
+    ).line()
+    assert "rate 5.1e-5  norm 0.70 clip 100%  eps 0.95  8,140 tok/s  eta 2h06" in line
+    assert len(line) <= 100
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1e-3, "0.001"), (0.0, "0"), (50.0, "50"), (2.06e-4, "0.00021")]
+)
+def test_learning_rates_are_formatted(rate, text):
+    assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(41.4, "00:41"), (3599.4, "59:59"), (3599.6, "1h00"), (7541, "2h06"), (math.nan, "?")],
+)
+def test_the_time_left_is_rough_from_an_hour_on(seconds, text):
+    assert format_eta(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
-from nmt.training import checkpoint, in_progress, journal, step, validation
+from nmt.training import checkpoint, in_progress, meter, step, validation
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -223,7 +223,7 @@ def test_validation_translates_what_was_prepared_and_reads_it_once(tmp_path, mon
     def lose_the_files(*_: object, **named: object) -> None:
         (tmp_path / "valid.xx").unlink(missing_ok=True)
 
-    monkeypatch.setattr(journal.Meter, "count", lose_the_files)
+    monkeypatch.setattr(meter.Meter, "count", lose_the_files)
     run = train(tmp_path, "run", "validation.metric=bleu", "validation.every=10")
     written = (run / "valid" / "update-000020.hyp").read_text().split("\n")
     assert len(written) == 10 + 1
