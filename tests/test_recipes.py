@@ -48,7 +48,9 @@ def test_every_config_loads_and_has_its_readme(config: Path) -> None:
 def test_every_config_names_the_files_that_are_fetched(config: Path) -> None:
     data = resolve_paths(load(config), config.parent).data
     assert data.test is not None
-    named = {Path(file) for pair in (data.train, data.valid, data.test) for file in pair if file}
+    named = {
+        Path(file) for pair in (data.train, data.valid, data.test) for file in pair or () if file
+    }
     if config.parent.name in fetch.EMBEDDED:
         assert all(file.is_file() for file in named)
     else:

@@ -20,7 +20,7 @@ from nmt.benchmark.work import Sample
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.data.corpus import Corpus
-from nmt.data.folder import TRAIN
+from nmt.data.folder import TRAIN, valid_files
 from nmt.text.lines import read_lines
 from nmt.text.subword import load_subwords
 from nmt.translator import DTYPES, Precision, Translator
@@ -120,7 +120,7 @@ def _kernels(task: Task) -> Iterator[Figure]:
 
 def _translate(task: Task) -> Iterator[Figure]:
     translator = Translator.load(task.folder, device="cpu", precision=task.precision)
-    lines = list(read_lines(Path(_experiment(task).data.valid[0])))
+    lines = list(read_lines(_sources(task)))
     for batch in BATCHES:
         for beam in BEAMS:
             speeds = measure_translation(
@@ -137,7 +137,7 @@ def _translate(task: Task) -> Iterator[Figure]:
 
 
 def _startup(task: Task) -> Iterator[Figure]:
-    line = next(iter(read_lines(Path(_experiment(task).data.valid[0]))))
+    line = next(iter(read_lines(_sources(task))))
     seconds = measure_startup(
         Path(task.folder),
         line,
@@ -160,6 +160,11 @@ def _figure(task: Task, name: Name, values: Sequence[float]) -> Figure:
         threads=torch.get_num_threads(),
         values=values,
     )
+
+
+def _sources(task: Task) -> Path:
+    """Return the text file that is translated."""
+    return Path(valid_files(_experiment(task).data, Path(task.folder) / "data")[0])
 
 
 def _experiment(task: Task) -> Experiment:

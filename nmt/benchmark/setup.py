@@ -14,6 +14,7 @@ import torch
 
 from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
+from nmt.data.folder import valid_files
 from nmt.data.prepare import prepare
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, save_model_folder
@@ -53,11 +54,12 @@ def set_up(folder: Path, experiment: Experiment, size: CorpusSize | None = None)
     data = experiment.data
     generator = np.random.default_rng(_SEED)
     words = experiment.tokenizer.vocab_size - len(SPECIAL_PIECES)
-    for pairs, files in ((size.train, data.train), (size.valid, data.valid)):
+    prepared = folder / "data"
+    named = ((size.train, data.train), (size.valid, valid_files(data, prepared)))
+    for pairs, files in named:
         for lengths, side, file in zip(draw_lengths(pairs, generator), (0, 1), files, strict=True):
             write_text(Path(file), draw_text(lengths, words, side, generator))
     write_text(folder / CONFIG, dump(experiment))
-    prepared = folder / "data"
     prepare(experiment, folder, prepared)
     source, target = load_subwords(prepared)
     torch.manual_seed(experiment.training.seed)

@@ -21,12 +21,17 @@ def init(
     train: Annotated[
         Pair, typer.Option(metavar="SRC TGT", help="Text files to train on, line by line.")
     ],
-    valid: Annotated[
-        Pair, typer.Option(metavar="SRC TGT", help="Text files that select the best weights.")
-    ],
     languages: Annotated[
         str, typer.Option(metavar="SRC-TGT", help='Language codes, for example "de-en".')
     ],
+    valid: Annotated[
+        Pair | None,
+        typer.Option(
+            metavar="SRC TGT",
+            help="Text files that select the best weights; without them, some sentences are held "
+            "out from those to train on.",
+        ),
+    ] = None,
     test: Annotated[
         Pair | None,
         typer.Option(metavar="SRC TGT", help="Text files for a final `nmt evaluate`."),
@@ -46,14 +51,14 @@ def init(
         raise UsageError(f"{config}: already exists; choose another name, or add --force")
     source, target = _codes(languages)
     pairs = _count_pairs(train)
-    for files in (valid, *([test] if test else [])):
+    for files in filter(None, (valid, test)):
         _count_pairs(files)
     preset = preset_for(pairs)
     data = DataConfig(
         source=source,
         target=target,
         train=_seen_from(config, train),
-        valid=_seen_from(config, valid),
+        valid=_seen_from(config, valid) if valid else None,
         test=_seen_from(config, test) if test else None,
     )
     head = f'# {source} to {target}, {pairs:,} pairs: preset "{preset.name}" of `nmt init`.\n\n'

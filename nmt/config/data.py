@@ -28,8 +28,9 @@ class DataConfig(Section):
     train: Annotated[FilePair, MAY_CHANGE]
     """Source and target file to train on, or one file for a language model; relative paths start at
     this file's folder."""
-    valid: Annotated[FilePair, MAY_CHANGE]
-    """Source and target file that select the best checkpoint."""
+    valid: Annotated[FilePair | None, MAY_CHANGE] = None
+    """Source and target file that select the best checkpoint. Without any, up to 1,000 sentences,
+    at most one in 20, are held out from the training files."""
     test: Annotated[FilePair | None, MAY_CHANGE] = None
     """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` only
     warns if the training data contain their pairs."""

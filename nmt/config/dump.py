@@ -15,8 +15,8 @@ _BARE = re.compile("[A-Za-z0-9_-]+")  # of keys that need no quotes
 def dump(experiment: Experiment) -> str:
     """Return `experiment` as TOML, with every default and an explanation of every key.
 
-    It loads back as an equal experiment. Optional values that are not set are omitted, because TOML
-    has no null.
+    It loads back as an equal experiment. Optional values that are not set are only explained,
+    because TOML has no null.
     """
     return "\n".join(_tables(experiment, (), "")).strip() + "\n"
 
@@ -51,7 +51,9 @@ def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[s
         yield from _comment(meaning)
         yield f"[{'.'.join(path)}]"
         for name, (value, description) in keys.items():
-            if value is not None:
+            if value is None:
+                yield from _comment(f"{name} is not set: {description}")
+            else:
                 yield from _key(f"{name} = {toml_value(value)}", description)
         yield ""
     for name, (value, description) in fields.items():

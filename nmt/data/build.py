@@ -11,13 +11,22 @@ from typing import TextIO, TypeVar
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
-from nmt.data.folder import DROPPED, TRAIN, VALID, PreparedSummary, normalization_of
+from nmt.data.folder import (
+    DROPPED,
+    HELD_OUT,
+    TRAIN,
+    VALID,
+    PreparedSummary,
+    normalization_of,
+    valid_files,
+)
 from nmt.data.held_out import KnownTexts
 from nmt.data.lexicon import learn_lexicon
+from nmt.data.valid_choice import ValidChoice
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
-from nmt.storage.files import write_bytes
-from nmt.text.filters import LengthFilter, Reason, TextFilter, is_empty
+from nmt.storage.files import write_bytes, write_text
+from nmt.text.filters import LengthFilter, Reason, TextFilter, digest_of, is_empty
 from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.pruning import UsedPieces, prune
@@ -80,6 +89,8 @@ class Preparation:
             whitespace=experiment.normalization.whitespace,
         )
         self._folder = folder
+        self._valid = valid_files(self._data, folder)
+        self._held_out: frozenset[int] = frozenset()  # digests of sources
         self._bad_lines = bad_lines
         self._report = report
         self._pairs = 0
@@ -91,6 +102,8 @@ class Preparation:
     def run(self) -> PreparedSummary:
         """Fill the folder and return a summary."""
         clean = self._clean()
+        if self._data.valid is None:
+            clean -= self._hold_out()
         source, target = self._learn_pieces(clean)
         kept = self._write_train(clean, source, target)
         if self._data.has_source:
@@ -102,6 +115,7 @@ class Preparation:
             dropped=dict(self._dropped),
             valid_pairs=valid_pairs,
             valid_kept=valid_kept,
+            is_valid_held_out=self._data.valid is None,
             joint=self._data.has_source and source is target,
             source_vocab=source.vocab_size if self._data.has_source else 0,
             target_vocab=target.vocab_size,
@@ -114,9 +128,8 @@ class Preparation:
         text_filter = TextFilter(
             drop_copies=self._data.drop_copies, drop_duplicates=self._data.drop_duplicates
         )
-        held_out = [_HeldOut("validation", self._read(self._data.valid))]
-        if self._data.test is not None:
-            held_out.append(_HeldOut("test", self._read(self._data.test)))
+        named = {"validation": self._data.valid, "test": self._data.test}
+        held_out = [_HeldOut(name, self._read(files)) for name, files in named.items() if files]
         with _create(self._folder / _NORMALIZED) as file:
             for pair in self._read(self._data.train):
                 self._pairs += 1
@@ -139,6 +152,42 @@ class Preparation:
         if not clean:
             raise self._nothing_left()
         return clean
+
+    def _hold_out(self) -> int:
+        """Write validation files of sentences that are not trained on; return the pairs lost.
+
+        All pairs of such a sentence are lost; the first of them is validated on.
+
+        Raises:
+            DataError: there is only one sentence.
+        """
+        train = self._named(self._data.train)
+        candidates = ValidChoice(longest=_LONGEST_VALID)
+        for pair in self._clean_pairs():
+            candidates.add(*self._sides(pair.source, pair.target))
+        self._held_out = candidates.choose()
+        if not self._held_out:
+            raise DataError(
+                f"{train}: has only one sentence, so that none can be held out to validate on; "
+                "name validation files in data.valid."
+            )
+        first: dict[str, int] = {}
+        lost = 0
+        for pair in self._normalized_pairs():
+            if pair.reason == "for validation":
+                lost += 1
+                first.setdefault(self._sides(pair.source, pair.target)[0], pair.number)
+        self._dropped["for validation"] = lost
+        chosen = set(first.values())
+        texts = [text for number, text in self._read_raw(self._data.train) if number in chosen]
+        for name, lines in zip(HELD_OUT, zip(*texts, strict=True), strict=True):
+            if self._data.has_source or name == HELD_OUT[1]:
+                write_text(self._folder / name, "\n".join([*lines, ""]))
+        self._report(
+            f"holding out {len(texts):,} sentences of {train} to validate on, "
+            "since data.valid names no files"
+        )
+        return lost
 
     def _learn_pieces(self, clean: int) -> tuple[Subword, Subword]:
         """Train one subword model or two on the clean pairs."""
@@ -267,7 +316,7 @@ class Preparation:
         flaws = Counter[str]()
 
         def kept() -> Iterator[EncodedPair]:
-            for chunk in _chunks(self._read(self._data.valid)):
+            for chunk in _chunks(self._read(self._valid)):
                 filled = [p for p in chunk if not is_empty(*self._sides(p.source, p.target))]
                 flaws["an empty side"] += len(chunk) - len(filled)
                 for pair in _encode(filled, source, target):
@@ -280,14 +329,14 @@ class Preparation:
         written = self._write(VALID, kept(), source, target)
         if not written:
             raise DataError(
-                f"{self._named(self._data.valid)}: no validation pair has text on both sides, of "
+                f"{self._named(self._valid)}: no validation pair has text on both sides, of "
                 f"at most {longest:,} pieces; name other files in data.valid."
             )
         everything = written + flaws.total()
         for flaw, count in flaws.items():
             if count:
                 _logger.warning(
-                    f"{self._named(self._data.valid)}: {count:,} of {everything:,} validation "
+                    f"{self._named(self._valid)}: {count:,} of {everything:,} validation "
                     f"pairs have {flaw} and do not count in the loss"
                 )
         return everything, written
@@ -306,13 +355,16 @@ class Preparation:
     def _read(self, files: tuple[str, str]) -> Iterator[TextPair]:
         """Yield the pairs of two text files, normalised."""
         normalize = self._normalizer.normalize
+        for number, (source, target) in self._read_raw(files):
+            yield TextPair(number, normalize(source), normalize(target))
+
+    def _read_raw(self, files: tuple[str, str]) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Return (line number from 1, pair) of two text files; the source is empty without one."""
         source, target = map(Path, files)
-        if not files[0]:
-            for number, line in enumerate(read_lines(target, bad_lines=self._bad_lines), start=1):
-                yield TextPair(number, "", normalize(line))
-            return
-        for number, (left, right) in read_numbered_pairs(source, target, bad_lines=self._bad_lines):
-            yield TextPair(number, normalize(left), normalize(right))
+        if files[0]:
+            return read_numbered_pairs(source, target, bad_lines=self._bad_lines)
+        lines = read_lines(target, bad_lines=self._bad_lines)
+        return ((number, ("", line)) for number, line in enumerate(lines, start=1))
 
     @staticmethod
     def _named(files: tuple[str, str]) -> str:
@@ -328,7 +380,12 @@ class Preparation:
         with (self._folder / _NORMALIZED).open(encoding="utf-8", newline="\n") as file:
             for number in file:
                 reason, source, target = (file.readline()[:-1] for _ in range(3))
+                if not reason and self._is_held_out(*self._sides(source, target)):
+                    reason = "for validation"
                 yield TextPair(int(number), source, target, reason or None)  # type: ignore[arg-type]
+
+    def _is_held_out(self, source: str, target: str) -> bool:
+        return bool(self._held_out) and digest_of(source) in self._held_out
 
     def _clean_pairs(self) -> Iterator[TextPair]:
         return (pair for pair in self._normalized_pairs() if pair.reason is None)

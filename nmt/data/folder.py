@@ -3,6 +3,8 @@
 data/
   subword.model            or source.model and target.model, see `build`
   train/ valid/            see `corpus`
+  valid-source.txt         with valid-target.txt: pairs held out from the training files, if no
+                           validation files are named
   shortlist.safetensors    see `lexicon`
   dropped.tsv              pairs excluded from training, with the reason
   preparation.json         inputs, options and results of the preparation
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nmt.config.data import NormalizationConfig
+from nmt.config.data import DataConfig, NormalizationConfig
 from nmt.errors import ModelError
 from nmt.storage.files import read_json
 from nmt.text.filters import REASONS, Reason
@@ -23,6 +25,8 @@ from nmt.text.training_text import TrainingText
 
 TRAIN, VALID = "train", "valid"
 """Names of the training and validation corpora."""
+HELD_OUT = ("valid-source.txt", "valid-target.txt")
+"""Text files that were held out from the training files; a language model has only the second."""
 DROPPED = "dropped.tsv"
 """Name of the list of excluded training pairs."""
 RECORD = "preparation.json"
@@ -39,6 +43,7 @@ class PreparedSummary(BaseModel):
         dropped: number of excluded pairs, by reason.
         valid_pairs: pairs of the validation files.
         valid_kept: those of them that count in the loss.
+        is_valid_held_out: whether they were held out from the training files.
         joint: whether both languages share one vocabulary.
         source_vocab: pieces of the source vocabulary, special ones included; 0 without a source.
         target_vocab: pieces of the target vocabulary.
@@ -55,6 +60,7 @@ class PreparedSummary(BaseModel):
     dropped: dict[Reason, int]
     valid_pairs: int
     valid_kept: int
+    is_valid_held_out: bool = False
     joint: bool
     source_vocab: int
     target_vocab: int
@@ -72,6 +78,9 @@ class PreparedSummary(BaseModel):
         valid = f"valid  {self.valid_pairs:,} {unit}"
         if skipped := self.valid_pairs - self.valid_kept:
             valid += f"   {skipped:,} with an empty or overlong side skipped"
+        if self.is_valid_held_out:
+            names = " and ".join(HELD_OUT if self.source_vocab else HELD_OUT[1:])
+            valid += f"   held out from the training files: {names} in {self.folder}"
         sizes = f"target {self.target_vocab:,}"
         if self.source_vocab:
             sizes = f"source {self.source_vocab:,}, {sizes}"
@@ -81,6 +90,14 @@ class PreparedSummary(BaseModel):
         else:
             place = f"written to {self.folder} in {self.seconds:.1f} s"
         return [train, valid, f"{vocab}    unknown {self.unknown_percent:.2f} %    {place}"]
+
+
+def valid_files(data: DataConfig, folder: Path) -> tuple[str, str]:
+    """Return the validation files: those named, or those held out in the prepared `folder`."""
+    if data.valid is not None:
+        return data.valid
+    source, target = (str(folder / name) for name in HELD_OUT)
+    return (source if data.has_source else ""), target
 
 
 class PreparationRecord(BaseModel):

@@ -126,7 +126,7 @@ def require_inputs(experiment: Experiment) -> None:
 
 def _input_files(experiment: Experiment) -> list[str]:
     data = experiment.data
-    files = (*data.train, *data.valid, *(data.test or ()))
+    files = (*data.train, *(data.valid or ()), *(data.test or ()))
     return [file for file in dict.fromkeys(files) if file]
 
 
@@ -172,7 +172,10 @@ def _key(
     parts = {
         "format": _FORMAT,
         "files": [
-            *([inputs[file] if file else "" for file in side] for side in (data.train, data.valid)),
+            *(
+                [inputs[file] if file else "" for file in side]
+                for side in (data.train, data.valid or ())
+            ),
             test,
         ],
         "data": data.model_dump(include=_FILTER_OPTIONS)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.data.corpus import INDEX
+from nmt.data.folder import HELD_OUT
 from nmt.errors import ModelError, UsageError
 from nmt.reporting.curves import Curves
 from nmt.storage.files import read_json
@@ -86,6 +87,8 @@ def _data(run: Path) -> list[str]:
                 )
         except (ModelError, ValueError, KeyError, TypeError):
             continue  # missing or damaged; `nmt train` explains
+        if name == "valid" and (run / DATA / HELD_OUT[1]).exists():
+            lines[-1] += f", held out from the training files in {run / DATA / HELD_OUT[1]}"
     return lines
 
 

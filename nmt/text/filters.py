@@ -8,11 +8,20 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-Reason = Literal["empty", "copy", "duplicate", "held out", "too long", "ratio"]
+Reason = Literal["empty", "copy", "duplicate", "held out", "for validation", "too long", "ratio"]
 """Why a pair was dropped."""
 
-REASONS: tuple[Reason, ...] = ("empty", "copy", "duplicate", "held out", "too long", "ratio")
-"""All reasons, in the order of the checks."""
+REASONS: tuple[Reason, ...] = (
+    "empty",
+    "copy",
+    "duplicate",
+    "held out",
+    "for validation",
+    "too long",
+    "ratio",
+)
+"""All reasons, in the order of the checks: "held out" = also in the validation or test files,
+"for validation" = chosen to validate on, since no files are named."""
 
 
 def digest(source: str, target: str) -> int:

@@ -19,7 +19,7 @@ from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
 from nmt.config.training import ValidationConfig
 from nmt.data.corpus import Corpus
-from nmt.data.folder import VALID, PreparationRecord
+from nmt.data.folder import VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
 from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
@@ -31,7 +31,7 @@ from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
 from nmt.storage.tensors import load_tensors
-from nmt.text.lines import BadLines, read_numbered_pairs
+from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.training.distributed import await_main, broadcast_object
@@ -279,7 +279,7 @@ class Validator:
         record = PreparationRecord.load(run / DATA)
         self.training_text = record.training_text
         self.languages = experiment.data.source, experiment.data.target
-        self.texts = _texts_to_translate(experiment, record.bad_lines)
+        self.texts = _texts_to_translate(experiment, run / DATA)
         self.learning_rate = experiment.training.learning_rate
         self.tokenize = choose_tokenizer(
             [reference for _, reference in self.texts], experiment.validation.tokenize
@@ -368,11 +368,12 @@ def _pieces_per_word(corpus: Corpus) -> float:
     return float(corpus.target_lengths.sum()) / words
 
 
-def _texts_to_translate(experiment: Experiment, bad_lines: BadLines) -> list[tuple[str, str]]:
+def _texts_to_translate(experiment: Experiment, prepared: Path) -> list[tuple[str, str]]:
     """Return sources and references; none if only the loss is needed."""
     config = experiment.validation
     if config.metric == "loss":
         return []
-    source, target = map(Path, experiment.data.valid)
+    source, target = map(Path, valid_files(experiment.data, prepared))
+    bad_lines = PreparationRecord.load(prepared).bad_lines
     pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
     return [pair for _, pair in islice(pairs, config.max_lines or None)]

@@ -42,6 +42,15 @@ def test_what_it_writes_loads_and_finds_the_files_from_anywhere(tmp_path, caplog
     assert caplog.messages[-1] == "next: nmt train conf/de-en.toml"
 
 
+def test_without_validation_files_it_writes_what_then_happens():
+    data = ["--train", "data/train.de", "data/train.en", "--languages", "de-en"]
+    assert CliRunner().invoke(app, ["plain.toml", *data]).exit_code == 0
+    assert load(Path("plain.toml")).data.valid is None
+    assert (
+        "# valid is not set: Source and target file that select" in Path("plain.toml").read_text()
+    )
+
+
 def test_it_says_which_preset_it_chose():
     call()
     text = Path("conf/de-en.toml").read_text()

@@ -172,7 +172,7 @@ def test_a_missing_table_is_reported_with_its_keys(folder):
     with pytest.raises(ConfigError) as caught:
         load(Path("empty.toml"))
     assert str(caught.value) == (
-        "empty.toml: data: missing: write a table [data] with the keys target, train, valid "
+        "empty.toml: data: missing: write a table [data] with the keys target, train "
         "(`nmt init` writes a commented example)"
     )
 
@@ -225,7 +225,7 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
     with pytest.raises(ConfigError) as caught:
         load(Path("toy.toml"))
     where = [line.split(": ")[1] for line in str(caught.value).splitlines()]
-    assert where == ["data.target", "data.train", "data.valid", "training.log_every"]
+    assert where == ["data.target", "data.train", "training.log_every"]
 
 
 @pytest.mark.parametrize(
@@ -458,6 +458,13 @@ class TestDump:
 
     def test_values_that_are_not_set_are_left_out(self, folder):
         assert "\ntest =" not in dump(load(write("")))
+
+    def test_values_that_are_not_set_are_explained(self, folder):
+        experiment = load(write(""))
+        data = experiment.data.model_copy(update={"valid": None})
+        text = dump(experiment.model_copy(update={"data": data}))
+        assert "\n# valid is not set: Source and target file that select the best" in text
+        assert "\n# test is not set: Source and target file to score" in text
 
 
 def test_changes_are_dotted_keys_with_both_values(folder):
