@@ -285,6 +285,9 @@ class ValidationConfig(Section):
     """Beam size of the translations; 1 = greedy, fast."""
     max_lines: int = Field(default=0, ge=0)
     """Lines translated per validation; 0 = all."""
+    samples: int = Field(default=3, ge=0)
+    """Sentences, short to long, whose translations are shown in the log at each validation; 0 =
+    none. `nmt show --samples` shows them over the updates."""
     average: int = Field(default=1, ge=1)
     """Best checkpoints whose weights are averaged into the shipped model at the end; needs
     training.keep_best at least as large."""

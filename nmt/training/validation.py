@@ -28,8 +28,6 @@ from nmt.evaluation.tokenizers import choose_tokenizer, require_available
 from nmt.models.checkpoints import shipped_weights, update_of
 from nmt.models.weights import set_weights, weights_of
 from nmt.search.ranking import Rank, rank_plainly
-from nmt.storage.files import write_text
-from nmt.storage.folders import make_folder
 from nmt.storage.tensors import load_tensors
 from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
@@ -46,7 +44,8 @@ from nmt.training.in_progress import (
 from nmt.training.journal import ValidationReport
 from nmt.training.objectives import Likelihood, Model, explain_large_batch
 from nmt.training.remarks import Copying, explain_collapse
-from nmt.training.run_folder import DATA, VALIDATIONS
+from nmt.training.run_folder import DATA
+from nmt.training.samples import Sample, choose_samples, keep_text, keep_translations
 from nmt.training.schedule import after_validation, should_reload_best
 from nmt.training.shipping import name_scores, ship
 from nmt.training.signals import GracefulStop, Interrupted
@@ -134,6 +133,8 @@ def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) ->
     run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
     if before == Stopping() and run.world.is_main:
         run.validator.tell_baseline()
+    if run.world.is_main:
+        run.validator.tell_samples()
     is_kept = any(best.update == state.update for best in state.stopping.best)
     if is_kept:
         save(run)
@@ -240,12 +241,12 @@ def validation_search(experiment: Experiment) -> SearchConfig:
 class Validator:
     """Scores weights on the validation files.
 
-    Each translation is kept as a file in the folder `valid/` of the run, which shows how a model
-    learns.
+    All translations are kept in the folder `valid/` of the run, which shows how a model learns;
+    see `nmt.training.samples`.
 
     Args:
-        experiment: names the files, the normalisation and the metric; with `metric = "loss"`
-            nothing is translated.
+        experiment: names the files, the normalisation and the metric; with `metric = "loss"` only
+            the samples are translated, without a score.
         run: the run folder, with prepared data.
         subwords: subword models of source and target.
         device: device of the model.
@@ -279,7 +280,15 @@ class Validator:
         record = PreparationRecord.load(run / DATA)
         self.training_text = record.training_text
         self.languages = experiment.data.source, experiment.data.target
-        self.texts = _texts_to_translate(experiment, run / DATA)
+        texts = _texts_to_translate(experiment, run / DATA)
+        self.samples = choose_samples(texts, experiment.validation.samples)
+        self.texts = texts if experiment.validation.metric != "loss" else []
+        """Sources and references to score; none if only the loss is needed."""
+        if not self.texts:  # the samples are all that is translated, and numbered accordingly
+            self.samples = choose_samples(_sides(self.samples), len(self.samples))
+        self.is_first = True
+        self.hypotheses: list[str] = []
+        """The last translations: of the texts to score, or else of the samples."""
         self.learning_rate = experiment.training.learning_rate
         self.tokenize = choose_tokenizer(
             [reference for _, reference in self.texts], experiment.validation.tokenize
@@ -291,11 +300,16 @@ class Validator:
     def score(self, model: Model, update: int) -> Scores:
         """Score the current weights of `model`, after `update` updates."""
         begin = time.monotonic()
+        if self.is_first:
+            logger.info("validating on %s pairs", f"{len(self.corpus):,}")
+            self.is_first = False
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None
-        self.collapse = []
+        self.collapse, self.hypotheses = [], []
         if self.texts and not is_hopeless(loss):
             bleu, chrf = self._translate_and_score(model, update)
+        elif self.samples and not is_hopeless(loss):
+            self._translate(model, _sides(self.samples), update)
         return Scores(
             loss=loss,
             bleu=bleu.value if bleu else None,
@@ -337,8 +351,26 @@ class Validator:
                 self.copying,
             )
 
+    def tell_samples(self) -> None:
+        """Log the last translations of the samples."""
+        if self.hypotheses:
+            for sample in self.samples:
+                for line in sample.lines(self.hypotheses[sample.line - 1]):
+                    logger.info("%s", line)
+
     def _translate_and_score(self, model: Model, update: int) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
+        hypotheses = self._translate(model, self.texts, update)
+        self.collapse = find_collapse(hypotheses, references, sources)
+        if self.collapse and not self.is_collapse_explained:
+            self.is_collapse_explained = True  # once: later lines of the log name it in short
+            logger.warning(
+                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=False)
+            )
+        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
+
+    def _translate(self, model: Model, texts: Sequence[tuple[str, str]], update: int) -> list[str]:
+        """Translate the sources of `texts`, and keep translations and texts in the run."""
         translator = Translator(
             [model],
             source=self.source,
@@ -350,16 +382,11 @@ class Validator:
             training_text=self.training_text,
             languages=self.languages,
         )
-        hypotheses = [translation.text for translation in translator.translate(sources)]
-        folder = make_folder(self.run / VALIDATIONS)
-        write_text(folder / f"update-{update:06d}.hyp", "\n".join([*hypotheses, ""]))
-        self.collapse = find_collapse(hypotheses, references, sources)
-        if self.collapse and not self.is_collapse_explained:
-            self.is_collapse_explained = True  # once: later lines of the log name it in short
-            logger.warning(
-                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=False)
-            )
-        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
+        translations = translator.translate([source for source, _ in texts])
+        self.hypotheses = [translation.text for translation in translations]
+        keep_text(self.run, texts)
+        keep_translations(self.run, update, self.hypotheses)
+        return self.hypotheses
 
 
 def _pieces_per_word(corpus: Corpus) -> float:
@@ -368,12 +395,15 @@ def _pieces_per_word(corpus: Corpus) -> float:
     return float(corpus.target_lengths.sum()) / words
 
 
+def _sides(samples: Sequence[Sample]) -> list[tuple[str, str]]:
+    return [(sample.source, sample.reference) for sample in samples]
+
+
 def _texts_to_translate(experiment: Experiment, prepared: Path) -> list[tuple[str, str]]:
-    """Return sources and references; none if only the loss is needed."""
-    config = experiment.validation
-    if config.metric == "loss":
+    """Return sources and references; none for a language model."""
+    if not experiment.data.has_source:
         return []
     source, target = map(Path, valid_files(experiment.data, prepared))
     bad_lines = PreparationRecord.load(prepared).bad_lines
     pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
-    return [pair for _, pair in islice(pairs, config.max_lines or None)]
+    return [pair for _, pair in islice(pairs, experiment.validation.max_lines or None)]
