@@ -281,6 +281,9 @@ class ValidationConfig(Section):
     patience: int = Field(default=0, ge=0)
     """Validations without an improvement before training stops; 0 = never. While BLEU is below 1,
     a lower loss is an improvement as well."""
+    least_improvement: float = Field(default=0.0, ge=0.0)
+    """Smallest improvement of `metric` that `patience` and the plateau schedule count, since the
+    last one that they counted. A smaller one is still the best, and shipped."""
     beam: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
     """Beam size of the translations; 1 = greedy, fast."""
     max_lines: int = Field(default=0, ge=0)

@@ -29,7 +29,7 @@ class Plateau:
     scale: float = 1.0
     """Product of all reductions so far."""
     waited: int = 0
-    """Validations since the last new best or the last reduction."""
+    """Validations since the last improvement or the last reduction."""
     just_fell: bool = False
     """Whether the last validation reduced the rate."""
 
@@ -72,7 +72,7 @@ def after_validation(config: ScheduleConfig, plateau: Plateau, *, improved: bool
     Args:
         config: the schedule.
         plateau: the state before.
-        improved: True if the validation was a new best.
+        improved: True if the validation was an improvement.
     """
     if not isinstance(config, PlateauScheduleConfig):
         return plateau

@@ -75,21 +75,29 @@ class Stopping:
     """Whether the last validation was better than all before it."""
     lowest_loss: float | None = None
     """Lowest loss of all validations; None before the first."""
+    counted: float | None = None
+    """Value of the last improvement; None before the first."""
 
     @property
     def has_improved(self) -> bool:
         """Whether the last validation was an improvement."""
         return bool(self.best) and self.waited == 0
 
-    def observe(self, metric: Metric, found: Best, *, keep: int) -> "Stopping":
+    def observe(
+        self, metric: Metric, found: Best, *, keep: int, least_improvement: float = 0.0
+    ) -> "Stopping":
         """Return the state after a validation.
 
         Of two that are equal in everything, the earlier one ranks higher.
+
+        A new best is an improvement if it is better by `least_improvement` than the last one, so
+        that many small steps count as soon as they add up.
 
         Args:
             metric: a loss is better when lower, a score when higher.
             found: the validation; a value of NaN is never an improvement.
             keep: maximum length of the best list.
+            least_improvement: in the unit of the value.
         """
         is_good = not math.isnan(found.value)
         is_best = is_good and (not self.best or found.rank(metric) < self.best[0].rank(metric))
@@ -101,17 +109,31 @@ class Stopping:
         if lowest is None:
             lowest = min((best.loss for best in self.best), default=math.inf)
         is_young = metric == "bleu" and bool(ranked) and ranked[0].value < BLEU_NOISE
-        has_improved = is_best or (is_good and is_young and found.loss < lowest)
+        counted = self.counted
+        if counted is None and self.best:  # of a checkpoint that did not record it
+            counted = self.best[0].value
+        is_enough = (
+            not least_improvement
+            or counted is None
+            or _gain(metric, found.value, counted) >= least_improvement
+        )
+        has_improved = (is_best and is_enough) or (is_good and is_young and found.loss < lowest)
         return Stopping(
             best=tuple(ranked[:keep]),
             waited=0 if has_improved else self.waited + 1,
             is_new_best=is_best,
             lowest_loss=min(lowest, found.loss),
+            counted=found.value if has_improved else counted,
         )
 
     def should_stop(self, patience: int) -> bool:
         """Whether `patience` validations (0 = no limit) have passed without an improvement."""
         return 0 < patience <= self.waited
+
+
+def _gain(metric: Metric, value: float, before: float) -> float:
+    """Return by how much a value is better than one before."""
+    return before - value if metric == "loss" else value - before
 
 
 # --- counters ------------------------------------------------------------------------------

@@ -117,7 +117,10 @@ def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) ->
         state.validation_seconds = scores.seconds
         before = state.stopping
         state.stopping = state.stopping.observe(
-            config.metric, scores.as_best(config.metric, state.update), keep=training.keep_best
+            config.metric,
+            scores.as_best(config.metric, state.update),
+            keep=training.keep_best,
+            least_improvement=config.least_improvement,
         )
         is_best = state.stopping.is_new_best
         if is_best and run.world.is_main:

@@ -119,3 +119,46 @@ def test_a_repeated_validation_takes_one_place_in_the_list():
     state, _ = after("bleu", [10.0])
     state = state.observe("bleu", Best(100, 11.0), keep=3)
     assert state.best == (Best(100, 11.0),)
+
+
+# --- a least improvement -------------------------------------------------------------------
+
+
+def waits(metric, values, least):
+    state, found = Stopping(), []
+    for number, value in enumerate(values, start=1):
+        state = state.observe(metric, Best(number, value), keep=1, least_improvement=least)
+        found.append((state.waited, state.is_new_best))
+    return state, found
+
+
+def test_a_small_improvement_is_the_best_but_does_not_count_for_patience():
+    state, found = waits("bleu", [10.0, 10.25, 10.125], 0.5)
+    assert found == [(0, True), (1, True), (2, False)]
+    assert state.best[0].value == 10.25
+    assert state.should_stop(2)
+
+
+def test_small_improvements_count_when_they_add_up():
+    _, found = waits("bleu", [10.0, 10.25, 10.5, 10.75], 0.5)
+    assert [waited for waited, _ in found] == [0, 1, 0, 1]
+
+
+def test_the_least_improvement_of_a_loss_is_a_fall():
+    _, found = waits("loss", [3.0, 2.75, 2.5, 2.75], 0.5)
+    assert [waited for waited, _ in found] == [0, 1, 0, 1]
+
+
+def test_a_checkpoint_that_did_not_record_the_last_improvement_compares_with_the_best():
+    state = Stopping(best=(Best(1, 10.0),), waited=0)
+    for value, waited in ((10.25, 1), (10.5, 0)):
+        after_it = state.observe("bleu", Best(2, value), keep=1, least_improvement=0.5)
+        assert after_it.waited == waited
+
+
+def test_a_least_improvement_leaves_the_loss_of_young_models_alone():
+    """Below 1, BLEU is noise: a lower loss counts, whatever the least improvement of BLEU."""
+    state = Stopping()
+    for update, (value, loss) in enumerate([(0.5, 5.0), (0.25, 4.0), (0.125, 3.0)], start=1):
+        state = state.observe("bleu", Best(update, value, loss), keep=1, least_improvement=0.5)
+        assert state.waited == 0
