@@ -56,13 +56,14 @@ class DivergenceError(NmtError):
     Args:
         what: what went wrong, and when.
         advice: how to fix it.
+        update: number of updates made.
     """
 
     exit_code = 6
 
-    def __init__(self, what: str, advice: str) -> None:
+    def __init__(self, what: str, advice: str, *, update: int) -> None:
         super().__init__(f"{what}. {advice}")
-        self.what = what
+        self.what, self.update = what, update
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,6 +9,12 @@ import typer
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     rows: Annotated[int, typer.Option(min=0, help="Maximum number of table rows; 0 = all.")] = 25,
+    samples: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Also show how N sentences were translated over time."
+        ),
+    ] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Also plot the curves to this .svg, .png or .pdf file.")
     ] = None,
@@ -17,14 +23,20 @@ def show(
 
     The table has a line per validation; `*` marks the best one.
     """
-    from nmt.reporting import curves
+    from nmt.reporting import plot as picture
+    from nmt.reporting.curves import Curves, table
     from nmt.reporting.overview import overview
+    from nmt.reporting.samples import samples_over_time
 
-    found = curves.Curves.of(run)
-    typer.echo(overview(run, found))
-    if found.updates or found.validations:
-        typer.echo(f"\n{curves.table(found, rows=rows)}")
+    if plot is not None:
+        picture.require_plottable(plot)
+    curves = Curves.of(run)
+    typer.echo(overview(run, curves))
+    if curves.updates or curves.validations:
+        typer.echo(f"\n{table(curves, rows=rows)}")
     else:
         typer.echo("\nno metrics yet")
+    if samples:
+        typer.echo(f"\n{samples_over_time(run, curves, count=samples, rows=rows)}")
     if plot is not None:
-        curves.plot(found, plot)
+        picture.plot(curves, plot)

@@ -1,13 +1,11 @@
-"""The learning curves of a run, as a text table or a plot."""
+"""The learning curves of a run, and a text table of them."""
 
-import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nmt.errors import UsageError
-from nmt.storage.files import write_bytes
 from nmt.training.journal import (
     UpdateReport,
     ValidationReport,
@@ -18,9 +16,6 @@ from nmt.training.run_folder import METRICS
 
 Entry = dict[str, Any]
 
-_FORMATS = ("svg", "png", "pdf")
-_TEXTS = ("tokenizer", "collapse")  # no curves are drawn of these fields
-
 
 @dataclass(frozen=True)
 class Curves:
@@ -30,6 +25,8 @@ class Curves:
     """Entries with the fields of `UpdateReport`."""
     validations: list[Entry]
     """Entries with the fields of `ValidationReport`."""
+    diverged: int | None = None
+    """Update at which training diverged, for the last time; None if it did not."""
 
     @classmethod
     def of(cls, run: Path) -> "Curves":
@@ -38,6 +35,7 @@ class Curves:
         return cls(
             updates=_of_kind("update", UpdateReport, entries),
             validations=_of_kind("valid", ValidationReport, entries),
+            diverged=_divergence(entries),
         )
 
     @property
@@ -46,22 +44,40 @@ class Curves:
         return next((entry for entry in reversed(self.validations) if entry["is_best"]), None)
 
 
+_NUMBERS = (int, float, bool, float | None)
+
+
 def _of_kind(
     kind: str, report: type[UpdateReport | ValidationReport], entries: Sequence[Entry]
 ) -> list[Entry]:
-    """Return the entries of one kind, without damaged ones; missing values are None."""
-    names = [field.name for field in fields(report) if field.name not in _TEXTS]
+    """Return the entries of one kind, without damaged ones.
+
+    Values that older runs did not record are None, and so are those that were not measured. NaN
+    and infinity were written as null; they are NaN here.
+    """
+    names = [field.name for field in fields(report) if field.type in _NUMBERS]
+    finite = [field.name for field in fields(report) if field.type is float]
     found = [
-        {name: entry.get(name) for name in names} for entry in entries if entry.get("kind") == kind
+        {name: entry.get(name) for name in names}
+        | {name: math.nan for name in finite if name in entry and entry[name] is None}
+        for entry in entries
+        if entry.get("kind") == kind
     ]
     known = (int, float, type(None))
     return [entry for entry in found if all(isinstance(v, known) for v in entry.values())]
+
+
+def _divergence(entries: Sequence[Entry]) -> int | None:
+    updates = [entry.get("diverged_at") for entry in entries if entry.get("kind") == "diverged"]
+    return next((update for update in reversed(updates) if isinstance(update, int)), None)
 
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("epoch", "epoch", lambda value: f"{value:.1f}"),
     ("train ppl", "loss", format_perplexity),
     ("norm", "gradient_norm", lambda value: f"{value:.2f}"),
+    ("clipped", "clipped", lambda value: f"{value:.0%}"),
+    ("eps", "reference_probability", lambda value: f"{value:.2f}"),
     ("rate", "learning_rate", lambda value: f"{value:.1e}"),
     ("tok/s", "tokens_per_second", lambda value: f"{value:,.0f}"),
     ("valid ppl", "valid_loss", format_perplexity),
@@ -72,7 +88,9 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def table(curves: Curves, *, rows: int = 0) -> str:
-    """Return one line per validation, with the last training figures; `*` marks the best.
+    """Return one line per validation, with the training figures before it; `*` marks the best.
+
+    Before the first validation, there is one line per report on training.
 
     Args:
         curves: curves of a run.
@@ -80,7 +98,7 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     """
     entries = _joined(curves)
     best = curves.best["update"] if curves.best else None
-    chosen = _thinned(entries, rows, best)
+    chosen = thinned(entries, rows, best)
     left_out = _left_out(entries)
     columns = [column for column in _COLUMNS if column[1] not in left_out]
     cells = [["update", *(title for title, _, _ in columns), ""]]
@@ -94,23 +112,32 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     )
 
 
-def _left_out(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the columns without interest: scores where nothing was translated, or else the loss
-    per word."""
-    is_scored = any(entry.get("bleu") is not None for entry in entries)
-    has_words = any(entry.get("loss_per_word") is not None for entry in entries)
-    return ("loss_per_word",) if is_scored or not has_words else ("bleu", "chrf")
+def _left_out(entries: Sequence[Entry]) -> set[str]:
+    """Return the columns without interest: what was never used or measured, and scores where
+    nothing was translated, or else the loss per word."""
+    known = {key for entry in entries for key, value in entry.items() if value is not None}
+    unused = {"clipped", "reference_probability"} - known
+    if not any("valid_loss" in entry for entry in entries):
+        return unused | {"valid_loss", "loss_per_word", "bleu", "chrf"}
+    is_scored = "bleu" in known or "loss_per_word" not in known
+    return unused | ({"loss_per_word"} if is_scored else {"bleu", "chrf"})
 
 
 def _joined(curves: Curves) -> list[Entry]:
-    """Return the validations, each with the last update report before it, then later reports."""
+    """Return the validations, each with the last report since the one before, and the last report.
+
+    Without validations, all reports are returned.
+    """
+    if not curves.validations:
+        return curves.updates
     reports = {entry["update"]: entry for entry in curves.updates}
     numbers = sorted(reports)
     joined, position = [], 0
     for validation in curves.validations:
+        former = position
         while position < len(numbers) and numbers[position] <= validation["update"]:
             position += 1
-        report = reports[numbers[position - 1]] if position else {}
+        report = reports[numbers[position - 1]] if position > former else {}
         scores = {key: validation.get(key) for key in ("update", "bleu", "chrf", "loss_per_word")}
         joined.append({**report, **scores, "valid_loss": validation.get("loss")})
     if position < len(numbers):
@@ -118,58 +145,10 @@ def _joined(curves: Curves) -> list[Entry]:
     return joined
 
 
-def _thinned(entries: Sequence[Entry], rows: int, best: int | None) -> list[Entry]:
+def thinned(entries: Sequence[Entry], rows: int, best: int | None) -> list[Entry]:
+    """Return at most `rows` entries, evenly spaced, with the first, last and best; 0 = all."""
     if rows <= 0 or len(entries) <= rows:
         return list(entries)
     last = len(entries) - 1
     kept = {round(last * number / max(1, rows - 1)) for number in range(rows)} | {last}
     return [entry for n, entry in enumerate(entries) if n in kept or entry["update"] == best]
-
-
-def plot(curves: Curves, path: Path) -> None:
-    """Plot loss, scores and learning rate over the updates to `path` (.svg, .png or .pdf).
-
-    Raises:
-        UsageError: matplotlib is missing, or the file name has another extension.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        endings = ", ".join(f".{name}" for name in _FORMATS)
-        raise UsageError(
-            f"{path}: cannot draw this kind of file; end its name in one of {endings}."
-        )
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(
-            "drawing needs matplotlib, which is not installed; run: pip install matplotlib"
-        ) from error
-
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    losses, scores, rates = figure.subplots(3, 1, sharex=True)
-    losses.set_ylabel("loss per token (nats)")
-    losses.plot(*_points(curves.updates, "loss"), label="training")
-    losses.plot(*_points(curves.validations, "loss"), marker=".", label="validation")
-    losses.legend()
-    scores.set_ylabel("score")
-    scores.plot(*_points(curves.validations, "bleu"), marker=".", label="BLEU")
-    scores.plot(*_points(curves.validations, "chrf"), marker=".", label="chrF")
-    if curves.best is not None:
-        scores.axvline(curves.best["update"], color="grey", linestyle=":", label="best")
-    scores.legend()
-    rates.set_ylabel("learning rate")
-    rates.plot(*_points(curves.updates, "learning_rate"))
-    rates.set_xlabel("update")
-
-    picture = io.BytesIO()
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # makes the output reproducible
-        figure.savefig(picture, format=kind, metadata=metadata[kind])
-    write_bytes(path, picture.getvalue())
-
-
-def _points(entries: Sequence[Entry], key: str) -> tuple[list[int], list[float]]:
-    """Return the updates at which a value is known, and the values."""
-    known = [entry for entry in entries if entry.get(key) is not None]
-    return [entry["update"] for entry in known], [entry[key] for entry in known]

@@ -31,6 +31,8 @@ def overview(run: Path, curves: Curves) -> str:
     lines += [f"data    {text}" for text in _data(run)]
     lines += [f"model   {text}" for text in _model(run)]
     lines += [f"train   {text}" for text in _training(run, curves)]
+    if curves.diverged is not None:
+        lines.append(f"train   diverged at update {curves.diverged:,}")
     for pointer in ("last", "best"):
         if (run / pointer).is_file():
             lines.append(f"{pointer}    {_pointed_to(run, pointer)}")

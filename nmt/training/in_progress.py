@@ -94,6 +94,7 @@ def divergence_error(update: int, what: str, config: TrainingConfig) -> Divergen
         f"update {update}: {what}",
         "What was saved before is intact; lower training.learning_rate "
         f"(now {config.learning_rate:g}) or {clipping} and start again in another folder.",
+        update=update,
     )
 
 
@@ -140,6 +141,7 @@ def go_back(run: TrainingRun, error: DivergenceError) -> None:
     run.state = state
     if run.journal is not None:
         run.journal.rewind(state.update)
+        run.journal.record_divergence(error, update=state.update)
         logger.warning("%s; going back to %s, this once", error.what, found.name)
 
 

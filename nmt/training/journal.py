@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nmt.errors import UsageError
+from nmt.errors import DivergenceError, ResourceError, UsageError
 from nmt.storage.files import write_bytes
 from nmt.storage.os_errors import explain_write_errors
 from nmt.training.run_folder import LOG, METRICS
@@ -145,6 +145,8 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, DivergenceError):
+            self.record_divergence(error, update=error.update)
         self._logger.removeHandler(self._log_file)
         with contextlib.suppress(OSError):  # a full disk was reported when the line was written
             self._log_file.close()
@@ -157,6 +159,12 @@ class Journal:
             ResourceError: writing failed.
         """
         truncate_metrics(self._metrics, update)
+
+    def record_divergence(self, error: DivergenceError, *, update: int) -> None:
+        """Record that training diverged, at the `update` where it goes on or has ended."""
+        entry = {"kind": "diverged", "update": update, "diverged_at": error.update}
+        with contextlib.suppress(OSError, ResourceError):  # it must not hide the error itself
+            self.record({**entry, "what": error.what})
 
     def report(self, report: UpdateReport | ValidationReport) -> None:
         """Log a report for people, and record it for programs."""

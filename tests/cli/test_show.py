@@ -4,6 +4,7 @@ from typer.testing import CliRunner
 
 from nmt.cli.show import show
 from nmt.errors import UsageError
+from nmt.training.samples import keep_text, keep_translations
 
 METRICS = (
     '{"kind": "update", "update": 50, "epoch": 0.5, "loss": 2.0, "seconds": 9, "skipped": 1}\n'
@@ -43,6 +44,24 @@ def test_the_curves_are_drawn_on_request(tmp_path, invoke):
     (tmp_path / "metrics.jsonl").write_text(METRICS)
     assert invoke(tmp_path, "--plot", tmp_path / "out.svg").exit_code == 0
     assert (tmp_path / "out.svg").stat().st_size > 1000
+
+
+def test_the_name_of_a_picture_is_checked_before_anything_is_printed(tmp_path, invoke):
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "metrics.jsonl").write_text(METRICS)
+    result = invoke(tmp_path, "--plot", tmp_path / "a.jpg")
+    assert isinstance(result.exception, UsageError)
+    assert result.stdout == ""
+
+
+def test_samples_are_shown_on_request(tmp_path, invoke):
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "metrics.jsonl").write_text(METRICS)
+    keep_text(tmp_path, [("a cat", "un gatto")])
+    keep_translations(tmp_path, 50, ["il gatto"])
+    assert "source" not in invoke(tmp_path).stdout
+    lines = invoke(tmp_path, "--samples", 3).stdout.splitlines()
+    assert lines[-2:] == ["reference   un gatto", "       50*  il gatto"]
 
 
 def test_a_folder_without_a_run_is_a_usage_error(tmp_path, invoke):

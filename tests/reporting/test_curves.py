@@ -1,3 +1,4 @@
+import json
 import math
 import subprocess
 import sys
@@ -5,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from nmt.errors import ModelError, UsageError
-from nmt.reporting.curves import Curves, plot, table
+from nmt.errors import DivergenceError, ModelError, UsageError
+from nmt.reporting.curves import Curves, table
 from nmt.reporting.overview import overview
 from nmt.storage.files import write_json
 from nmt.storage.tensors import save_arrays, save_tensors
@@ -54,11 +55,11 @@ def test_the_table_has_a_line_per_validation_with_its_training_figures(tmp_path)
     run = write_run(tmp_path / "run")
     assert table(Curves.of(run)) == "\n".join(
         [
-            "update  epoch  train ppl  norm     rate  tok/s  valid ppl  BLEU  chrF",
-            "   100    0.1       20.1  0.50  1.0e-03  8,140        7.4  10.0     -",
-            "   200    0.2       20.1  0.50  1.0e-03  8,140        7.4  20.0     -  *",
-            "   300    0.3       20.1  0.50  1.0e-03  8,140        7.4  30.0     -",
-            "   350    0.3       20.1  0.50  1.0e-03  8,140          -     -     -",
+            "update  epoch  train ppl  norm  clipped     rate  tok/s  valid ppl  BLEU  chrF",
+            "   100    0.1       20.1  0.50      25%  1.0e-03  8,140        7.4  10.0     -",
+            "   200    0.2       20.1  0.50      25%  1.0e-03  8,140        7.4  20.0     -  *",
+            "   300    0.3       20.1  0.50      25%  1.0e-03  8,140        7.4  30.0     -",
+            "   350    0.3       20.1  0.50      25%  1.0e-03  8,140          -     -     -",
         ]
     )
 
@@ -88,7 +89,8 @@ def test_a_run_without_metrics_has_no_curves(tmp_path):
 
 def test_curves_and_overview_do_not_import_torch():
     code = (
-        "import sys, nmt.reporting.curves, nmt.reporting.overview; sys.exit('torch' in sys.modules)"
+        "import sys, nmt.reporting.plot, nmt.reporting.samples, nmt.reporting.overview; "
+        "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -153,33 +155,6 @@ def test_a_folder_that_is_not_a_run_is_refused(tmp_path):
         overview(tmp_path, Curves([], []))
 
 
-@pytest.mark.parametrize(
-    ("name", "start"), [("a.svg", b"<?xml"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")]
-)
-def test_the_picture_is_the_same_each_time(tmp_path, name, start):
-    pytest.importorskip("matplotlib")
-    curves = Curves.of(write_run(tmp_path / "run"))
-    pictures = set()
-    for _ in range(2):
-        plot(curves, tmp_path / name)
-        pictures.add((tmp_path / name).read_bytes())
-    assert len(pictures) == 1
-    assert pictures.pop().startswith(start)
-
-
-def test_an_unknown_picture_format_is_refused(tmp_path):
-    with pytest.raises(
-        UsageError, match=r"a\.txt: cannot draw this kind of file; .* \.svg, \.png, \.pdf\."
-    ):
-        plot(Curves([], []), tmp_path / "a.txt")
-
-
-def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"run: pip install matplotlib"):
-        plot(Curves([], []), tmp_path / "a.svg")
-
-
 DAMAGED = [
     b"[" * 50_000,
     b'{"kind": "valid", "update": "many"}',
@@ -199,11 +174,55 @@ def test_damaged_entries_are_left_out(tmp_path):
     assert table(Curves.of(run)) == expected
 
 
-@pytest.mark.parametrize("kind", ["update", "valid"])
-def test_missing_values_of_an_entry_are_shown_as_dashes(tmp_path, kind):
+@pytest.mark.parametrize(("kind", "columns"), [("update", 5), ("valid", 8)])
+def test_missing_values_of_an_entry_are_shown_as_dashes(tmp_path, kind, columns):
     run = tmp_path
     (run / "config.toml").touch()
     (run / "metrics.jsonl").write_text(f'{{"kind": "{kind}", "update": 100}}\n')
     curves = Curves.of(run)
-    assert table(curves).splitlines()[1].split() == ["100"] + ["-"] * 8
+    assert table(curves).splitlines()[1].split() == ["100"] + ["-"] * columns
     assert "config" in overview(run, curves)
+
+
+def test_what_was_not_finite_is_shown_as_nan(tmp_path):
+    entry = {"kind": "update", "update": 7, "loss": None, "gradient_norm": None, "clipped": None}
+    scores = {"kind": "valid", "update": 7, "loss": 2.0, "bleu": 1.0, "chrf": None}
+    lines = [json.dumps(each) for each in (entry, scores)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*lines, ""]))
+    titles, row = table(Curves.of(tmp_path)).splitlines()
+    assert titles.split()[1:5] == ["epoch", "train", "ppl", "norm"]
+    assert row.split() == ["7", "-", "nan", "nan", "-", "-", "7.4", "1.0", "-"]
+
+
+def test_a_validation_does_not_repeat_the_training_figures_of_an_earlier_one(tmp_path):
+    report = {"kind": "update", "update": 400, "epoch": 1.0, "loss": 0.0}
+    rows = [report, *({"kind": "valid", "update": update, "bleu": 1.0} for update in (420, 421))]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    _, first, second = table(Curves.of(tmp_path)).splitlines()
+    assert first.split()[:3] == ["420", "1.0", "1.0"]
+    assert second.split()[:3] == ["421", "-", "-"]
+
+
+def test_before_the_first_validation_every_report_has_a_line_and_scores_no_columns(tmp_path):
+    run = write_run(tmp_path / "run", validations=0, every=200)
+    titles, *lines = table(Curves.of(run)).splitlines()
+    assert titles.split() == ["update", "epoch", "train", "ppl", "norm", "clipped", "rate", "tok/s"]
+    assert [line.split()[0] for line in lines] == ["100"]
+
+
+def test_the_probability_of_scheduled_sampling_has_a_column_where_it_is_used(tmp_path):
+    entry = {"kind": "update", "update": 7, "reference_probability": 0.953}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(entry) + "\n")
+    titles, row = table(Curves.of(tmp_path)).splitlines()
+    assert titles.split()[5] == "eps"
+    assert "0.95" in row
+
+
+def test_a_divergence_is_recorded_and_shown(tmp_path):
+    error = DivergenceError("update 350: the loss is nan", "lower the rate", update=350)
+    run = write_run(tmp_path / "run")
+    with pytest.raises(DivergenceError), Journal(run, resumed_at=350):
+        raise error
+    curves = Curves.of(run)
+    assert curves.diverged == 350
+    assert "train   diverged at update 350" in overview(run, curves).splitlines()
