@@ -65,6 +65,8 @@ def init(
     config.parent.mkdir(parents=True, exist_ok=True)
     write_text(config, head + dump(from_preset(preset, data)))
     log.info('%s: written for %s pairs, preset "%s"', config, f"{pairs:,}", preset.name)
+    if valid is None:
+        log.info("no --valid: `nmt train` will hold sentences out from --train to validate on")
     log.info("next: nmt train %s", config)
 
 

@@ -184,8 +184,8 @@ class Preparation:
             if self._data.has_source or name == HELD_OUT[1]:
                 write_text(self._folder / name, "\n".join([*lines, ""]))
         self._report(
-            f"holding out {len(texts):,} sentences of {train} to validate on, "
-            "since data.valid names no files"
+            f"data.valid names no files: {len(texts):,} of the sentences in {train} "
+            "are held out to validate on"
         )
         return lost
 

@@ -88,7 +88,7 @@ def ship_average(run: TrainingRun) -> None:
     weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
     own = {name: tensor.clone() for name, tensor in weights_of(run.model).items()}
     set_weights(run.model, weights, run.folder)
-    scores = run.validator.score(run.model, state.update)
+    scores = run.validator.score(run.model, update=None)
     averaged, single = scores.as_best(config.metric, state.update), state.stopping.best[0]
     is_better = averaged.rank(config.metric) < single.rank(config.metric)
     logger.info(

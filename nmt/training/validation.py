@@ -300,11 +300,17 @@ class Validator:
         self.collapse: list[Collapse] = []
         self.is_collapse_explained = False
 
-    def score(self, model: Model, update: int) -> Scores:
-        """Score the current weights of `model`, after `update` updates."""
+    def score(self, model: Model, update: int | None) -> Scores:
+        """Score the current weights of `model`.
+
+        Args:
+            model: the model.
+            update: number of updates made, by which translations are kept; None = do not keep them.
+        """
         begin = time.monotonic()
         if self.is_first:
-            logger.info("validating on %s pairs", f"{len(self.corpus):,}")
+            pairs = len(self.corpus)
+            logger.info("first validation, on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
             self.is_first = False
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None
@@ -361,7 +367,7 @@ class Validator:
                 for line in sample.lines(self.hypotheses[sample.line - 1]):
                     logger.info("%s", line)
 
-    def _translate_and_score(self, model: Model, update: int) -> Sequence[Score]:
+    def _translate_and_score(self, model: Model, update: int | None) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
         hypotheses = self._translate(model, self.texts, update)
         self.collapse = find_collapse(hypotheses, references, sources)
@@ -372,7 +378,9 @@ class Validator:
             )
         return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
 
-    def _translate(self, model: Model, texts: Sequence[tuple[str, str]], update: int) -> list[str]:
+    def _translate(
+        self, model: Model, texts: Sequence[tuple[str, str]], update: int | None
+    ) -> list[str]:
         """Translate the sources of `texts`, and keep translations and texts in the run."""
         translator = Translator(
             [model],
@@ -387,8 +395,9 @@ class Validator:
         )
         translations = translator.translate([source for source, _ in texts])
         self.hypotheses = [translation.text for translation in translations]
-        keep_text(self.run, texts)
-        keep_translations(self.run, update, self.hypotheses)
+        if update is not None:
+            keep_text(self.run, texts)
+            keep_translations(self.run, update, self.hypotheses)
         return self.hypotheses
 
 

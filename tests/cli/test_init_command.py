@@ -42,10 +42,12 @@ def test_what_it_writes_loads_and_finds_the_files_from_anywhere(tmp_path, caplog
     assert caplog.messages[-1] == "next: nmt train conf/de-en.toml"
 
 
-def test_without_validation_files_it_writes_what_then_happens():
+def test_without_validation_files_it_says_what_then_happens(caplog):
+    caplog.set_level(logging.INFO)
     data = ["--train", "data/train.de", "data/train.en", "--languages", "de-en"]
     assert CliRunner().invoke(app, ["plain.toml", *data]).exit_code == 0
     assert load(Path("plain.toml")).data.valid is None
+    assert "no --valid: `nmt train` will hold sentences out from --train" in caplog.text
     assert (
         "# valid is not set: Source and target file that select" in Path("plain.toml").read_text()
     )
