@@ -43,10 +43,10 @@ def choose_samples(pairs: Sequence[tuple[str, str]], count: int) -> list[Sample]
     for line, (source, reference) in enumerate(pairs, start=1):
         if has_visible(source) and has_visible(reference):
             first.setdefault(source, Sample(line, source, reference))
-    sorted_ = sorted(first.values(), key=lambda sample: (len(sample.source), sample.line))
-    if len(sorted_) <= count:
-        return sorted_
-    return [sorted_[(2 * n + 1) * len(sorted_) // (2 * count)] for n in range(count)]
+    by_length = sorted(first.values(), key=lambda sample: (len(sample.source), sample.line))
+    if len(by_length) <= count:
+        return by_length
+    return [by_length[(2 * n + 1) * len(by_length) // (2 * count)] for n in range(count)]
 
 
 def keep_text(run: Path, pairs: Sequence[tuple[str, str]]) -> None:

@@ -1,22 +1,24 @@
-"""What `nmt show --plot` draws; the text of an SVG names its panels and curves."""
+"""What `nmt show --plot` draws."""
 
 import sys
 from pathlib import Path
 
 import pytest
-from matplotlib.axes import Axes
 from test_curves import write_run
 
 from nmt.errors import UsageError
 from nmt.reporting.curves import Curves
 from nmt.reporting.plot import plot, require_plottable
 
+pytest.importorskip("matplotlib")
+
 NAN = float("nan")
 
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """Return a function that plots curves and returns labels of axes, curves and markers."""
+    """Return a function that plots curves: it returns each panel with its curves and markers."""
+    from matplotlib.axes import Axes
 
     def draw(curves: Curves) -> list[tuple[str, dict[str, str]]]:
         found: list[Axes] = []
