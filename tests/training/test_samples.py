@@ -93,3 +93,16 @@ def test_where_nothing_is_scored_only_the_samples_are_translated(tmp_path):
     assert len(kept_translations(folder, 20)) == len(kept_text(folder)) == 2
     assert shown(log, "source     ") == [source for source, _ in kept_text(folder)]
     assert "BLEU" not in "".join(log)
+
+
+def test_translations_of_an_average_do_not_replace_those_of_the_last_update(tmp_path):
+    folder, log = run(
+        tmp_path,
+        *("training.keep_best=2", "validation.average=2", "training.learning_rate=0.5"),
+        *("validation.every=10", "validation.samples=9"),
+    )
+    assert any("average of 2 checkpoints" in line for line in log)
+    samples = choose_samples(kept_text(folder), 9)
+    last = kept_translations(folder, 20)
+    expected = [last[sample.line - 1] for sample in samples]
+    assert shown(log, "translation")[-len(samples) :] == expected
