@@ -148,7 +148,7 @@ def _earlier_test(experiment: Experiment, earlier: PreparationRecord) -> list[st
     Test files are only compared with the training pairs, so a run that resumes may have others.
     """
     data = experiment.data
-    others = {file for file in (*data.train, *data.valid) if file}
+    others = {file for file in (*data.train, *(data.valid or ())) if file}
     digests = list(earlier.inputs.values())[len(others) :]  # test files come last
     return ["", *digests] if digests and not data.has_source else digests
 

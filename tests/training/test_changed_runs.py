@@ -116,7 +116,7 @@ def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
     assert starts[1]["changes"] == said
     assert load(run / "config.toml") == tiny(tmp_path, *EVERYTHING, "training.max_updates=6")
     rates = [entry["learning_rate"] for entry in entries(run, "update")][2:]
-    assert rates == pytest.approx([0.125, 0.125 / 4**2])  # of updates 4 and 6
+    assert rates == pytest.approx([0.5, 0.125, 0.125 / 4**2])  # of updates 3, 4 and 6
     checkpoint = run / "checkpoints/update-000006"
     assert (checkpoint / "ema.safetensors").exists()
     moments = load_tensors(checkpoint / "optimizer.safetensors")
