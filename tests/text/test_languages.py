@@ -1,0 +1,75 @@
+"""`--languages` is read rightly, or refused with the way to say it."""
+
+import pytest
+
+from nmt.errors import UsageError
+from nmt.text.languages import language_of, split_languages
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target"),
+    [
+        ("de-en", "de", "en"),
+        ("EN-IT", "EN", "IT"),
+        ("graph-ipa", "graph", "ipa"),
+        ("français-zh", "français", "zh"),
+        ("en-en", "en", "en"),
+        ("pt-BR-en", "pt-BR", "en"),
+        ("en-pt-BR", "en", "pt-BR"),
+        ("en-GB-en-US", "en-GB", "en-US"),
+        ("zh-Hans-en", "zh-Hans", "en"),
+        ("zh-hans-en", "zh-hans", "en"),
+        ("en-zh-Hant-TW", "en", "zh-Hant-TW"),
+        ("zh-Hans-CN-zh-Hant-TW", "zh-Hans-CN", "zh-Hant-TW"),
+        ("sr-Latn-sr-Cyrl", "sr-Latn", "sr-Cyrl"),
+        ("es-419-en", "es-419", "en"),
+        ("zh-yue-en", "zh-yue", "en"),
+        ("ca-valencia-es", "ca-valencia", "es"),
+        ("de-1996-en", "de-1996", "en"),
+        ("yue-eng", "yue", "eng"),
+        ("pt_BR-en_US", "pt_BR", "en_US"),
+        ("pt-BR:en", "pt-BR", "en"),
+        ("pt-br:en", "pt-br", "en"),
+        ("pt:BR", "pt", "BR"),
+        ("en-x-pirate:français", "en-x-pirate", "français"),
+    ],
+)
+def test_two_tags_are_separated(text, source, target):
+    assert split_languages(text) == (source, target)
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("pt-br-en", "pt:br-en or pt-br:en"),
+        ("en-pt-br", "en:pt-br or en-pt:br"),
+    ],
+)
+def test_an_ambiguous_text_is_refused_with_its_readings(text, choices):
+    with pytest.raises(UsageError) as error:
+        split_languages(text)
+    assert str(error.value) == (
+        f"--languages {text}: can be read in several ways; write {choices}"
+    )
+
+
+@pytest.mark.parametrize("text", ["pt-BR", "zh-Hans", "es-419"])
+def test_a_single_language_with_a_region_or_script_is_refused(text):
+    with pytest.raises(UsageError, match=f'{text}: looks like one language, "{text}"; write'):
+        split_languages(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["deen", "de-", "-en", ":en", "a:b:c", "de--en", "de-e\nn", 'd"e-en', "en-x-pirate-fr"]
+)
+def test_anything_else_is_refused_with_an_example(text):
+    with pytest.raises(UsageError) as error:
+        split_languages(text)
+    assert str(error.value) == (
+        f"--languages {text!r}: must be two language codes, source first, such as de-en or, with "
+        "regions or scripts, pt-BR:zh-Hans; letters, digits and _ . - only"
+    )
+
+
+def test_the_language_of_a_tag_has_no_region():
+    assert [language_of(tag) for tag in ("en", "en-GB", "zh_Hant-TW")] == ["en", "en", "zh"]
