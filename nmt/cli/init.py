@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,6 @@ from nmt.errors import DataError, UsageError
 log = logging.getLogger(__name__)
 
 Pair = tuple[Path, Path]
-_CODE = re.compile(r"[\w.-]+")
 
 
 def init(
@@ -22,7 +20,10 @@ def init(
         Pair, typer.Option(metavar="SRC TGT", help="Text files to train on, line by line.")
     ],
     languages: Annotated[
-        str, typer.Option(metavar="SRC-TGT", help='Language codes, for example "de-en".')
+        str,
+        typer.Option(
+            metavar="SRC-TGT", help='Language codes, such as "de-en", "pt-BR-en" or "zh-Hans:pt".'
+        ),
     ],
     valid: Annotated[
         Pair | None,
@@ -34,26 +35,33 @@ def init(
     ] = None,
     test: Annotated[
         Pair | None,
-        typer.Option(metavar="SRC TGT", help="Text files for a final `nmt evaluate`."),
+        typer.Option(
+            metavar="SRC TGT",
+            help="Text files of a test set; `nmt train` warns of its pairs in the training files.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a fully commented configuration, with a preset for the size of the corpus."""
+    """Write a fully commented configuration that fits the corpus.
+
+    A preset for its size, changed where its scripts, characters, lengths or pairs need it.
+    """
     from nmt.config.data import DataConfig
     from nmt.config.dump import dump
-    from nmt.config.presets import from_preset, preset_for
+    from nmt.data.fit import fit
+    from nmt.data.survey import survey
     from nmt.storage.files import write_text
+    from nmt.text.languages import split_languages
 
     if config.suffix in (".yaml", ".yml"):
         name = config.with_suffix(".toml").name
         raise UsageError(f"{config}: configurations are TOML, not YAML; call it {name}")
     if config.exists() and not force:
         raise UsageError(f"{config}: already exists; choose another name, or add --force")
-    source, target = _codes(languages)
-    pairs = _count_pairs(train)
-    for files in filter(None, (valid, test)):
-        _count_pairs(files)
-    preset = preset_for(pairs)
+    source, target = split_languages(languages)
+    for option, files in (("train", train), ("valid", valid), ("test", test)):
+        if files is not None:
+            _require_text(option, files)
     data = DataConfig(
         source=source,
         target=target,
@@ -61,34 +69,33 @@ def init(
         valid=_seen_from(config, valid) if valid else None,
         test=_seen_from(config, test) if test else None,
     )
-    head = f'# {source} to {target}, {pairs:,} pairs: preset "{preset.name}" of `nmt init`.\n\n'
+    found = survey(*train)
+    made = fit(found, data)
+    title = f'{source} to {target}, {found.pairs:,} pairs: preset "{made.preset}" of `nmt init`.'
+    head = "".join(f"# {line}\n" for line in [title, *(f"- {note}" for note in made.notes)])
     config.parent.mkdir(parents=True, exist_ok=True)
-    write_text(config, head + dump(from_preset(preset, data)))
-    log.info('%s: written for %s pairs, preset "%s"', config, f"{pairs:,}", preset.name)
+    write_text(config, f"{head}\n{dump(made.experiment)}")
+    log.info('%s: written for %s pairs, preset "%s"', config, f"{found.pairs:,}", made.preset)
+    for note in made.notes:
+        log.info("- %s", note)
     if valid is None:
         log.info("no --valid: `nmt train` will hold sentences out from --train to validate on")
     log.info("next: nmt train %s", config)
 
 
-def _codes(languages: str) -> tuple[str, str]:
-    source, _, target = languages.partition("-")
-    if not _CODE.fullmatch(source) or not _CODE.fullmatch(target) or source == target:
-        raise UsageError(
-            f'--languages {languages!r}: must be two different codes such as "de-en", source '
-            "first; letters, digits and _ . - only"
-        )
-    return source, target
-
-
-def _count_pairs(files: Pair) -> int:
+def _require_text(option: str, files: Pair) -> None:
+    """Refuse files that are missing, empty, of different numbers of lines, or one and the same."""
     from nmt.text.lines import require_equal_counts, require_file
 
     for file in files:
         require_file(file)
-    count = require_equal_counts(*files)
-    if not count:
-        raise DataError(f"{files[0]} and {files[1]} have no lines; name files with text")
-    return count
+    if files[0].samefile(files[1]):
+        raise DataError(
+            f"--{option}: {files[0]} and {files[1]} are the same file; "
+            "name a source file and its translation, line by line."
+        )
+    if not require_equal_counts(*files):
+        raise DataError(f"{files[0]} and {files[1]} have no lines; name files with text.")
 
 
 def _seen_from(config: Path, files: Pair) -> tuple[str, str]:

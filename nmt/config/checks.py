@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
 from nmt.config.model import ModelConfig, NoEncoderConfig
@@ -25,12 +24,6 @@ def _fault(where: str, message: str, *involves: str) -> Fault:
 def _data(experiment: Experiment) -> Iterator[Fault]:
     data, tokenizer = experiment.data, experiment.tokenizer
     yield from _source(experiment)
-    if data.source == data.target:
-        yield _fault(
-            "data.target",
-            f"must differ from data.source, both are {toml_value(data.source)}",
-            "data.source",
-        )
     for key, pair in _file_pairs(data):
         # Without a source, as for a language model, the first name is empty.
         if any("\0" in name for name in pair) or not pair[1]:

@@ -3,9 +3,13 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from nmt.config.experiment import Experiment
+from nmt.config.schema import kinds
 from nmt.config.section import Section, key_of
 
 _WIDTH = 100
@@ -13,12 +17,12 @@ _BARE = re.compile("[A-Za-z0-9_-]+")  # of keys that need no quotes
 
 
 def dump(experiment: Experiment) -> str:
-    """Return `experiment` as TOML, with every default and an explanation of every key.
+    """Return `experiment` as TOML, with every default, and the meaning and choices of every key.
 
     It loads back as an equal experiment. Optional values that are not set are only explained,
     because TOML has no null.
     """
-    return "\n".join(_tables(experiment, (), "")).strip() + "\n"
+    return "\n".join(_tables(experiment, (), "", {})).strip() + "\n"
 
 
 def toml_value(value: object) -> str:
@@ -40,25 +44,77 @@ def dotted(*keys: str) -> str:
     return ".".join(key if _BARE.fullmatch(key) else toml_value(key) for key in keys)
 
 
-def _tables(section: Section, path: tuple[str, ...], meaning: str) -> Iterator[str]:
-    """Yield the lines of a section: first its own keys, as TOML requires, then its tables."""
-    fields = {
-        key_of(name, field): (getattr(section, name), field.description or "")
-        for name, field in type(section).model_fields.items()
-    }
-    keys = {name: pair for name, pair in fields.items() if not isinstance(pair[0], Section)}
+def choice(values: Iterable[object]) -> str:
+    """Join as `"a", "b" or "c"`."""
+    quoted = [f'"{value}"' for value in values]
+    return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+def _tables(
+    section: Section,
+    path: tuple[str, ...],
+    meaning: str,
+    alternatives: Mapping[str, type[Section]],
+) -> Iterator[str]:
+    """Yield the lines of a section: first its own keys, as TOML requires, then its tables.
+
+    `alternatives` are the sections that could stand in its place, by kind.
+    """
+    fields = {key_of(name, field): field for name, field in type(section).model_fields.items()}
+    values = dict(zip(fields, dict(section).values(), strict=True))
+    keys = {name: value for name, value in values.items() if not isinstance(value, Section)}
     if keys:
         yield from _comment(meaning)
+        yield from _other_kinds(section, alternatives)
         yield f"[{'.'.join(path)}]"
-        for name, (value, description) in keys.items():
+        for name, value in keys.items():
+            explanation = _explanation(fields[name])
             if value is None:
-                yield from _comment(f"{name} is not set: {description}")
+                yield from _comment(f"{name} is not set: {explanation}")
             else:
-                yield from _key(f"{name} = {toml_value(value)}", description)
+                yield from _key(f"{name} = {toml_value(value)}", explanation)
         yield ""
-    for name, (value, description) in fields.items():
+    for name, value in values.items():
         if isinstance(value, Section):
-            yield from _tables(value, (*path, name), description or value.__doc__ or "")
+            meaning = fields[name].description or value.__doc__ or ""
+            yield from _tables(value, (*path, name), meaning, kinds(fields[name]))
+
+
+def _explanation(field: FieldInfo) -> str:
+    """Return the meaning of a key, after its choices if there are several."""
+    choices = _choices(field)
+    listed = f"{choice(choices)}. " if len(choices) > 1 else ""
+    return f"{listed}{field.description or ''}"
+
+
+def _choices(field: FieldInfo) -> tuple[object, ...]:
+    """Return the only values that a key may have; none if there are others."""
+    is_literal = get_origin(field.annotation) is Literal
+    return get_args(field.annotation) if is_literal else ()
+
+
+def _other_kinds(section: Section, alternatives: Mapping[str, type[Section]]) -> Iterator[str]:
+    """Yield a comment for each other kind of a table: what it is, and its options."""
+    for kind, other in alternatives.items():
+        if isinstance(section, other):
+            continue
+        fields = {key_of(name, field): field for name, field in other.model_fields.items()}
+        meaning = (fields.pop("kind").description or "").rstrip(".")
+        options = "; ".join(_option(name, field) for name, field in fields.items())
+        text = f'kind = "{kind}": {meaning}{f". Options: {options}" if options else ""}'
+        yield from textwrap.wrap(
+            text, _WIDTH, initial_indent="#   ", subsequent_indent="#     ", break_on_hyphens=False
+        )
+
+
+def _option(name: str, field: FieldInfo) -> str:
+    """Return a key of another kind with its choices, or its default: `reset = "after"`."""
+    if choices := _choices(field):
+        return f"{name} = {choice(choices)}"
+    default = None if field.is_required() else field.get_default()
+    if default is None or isinstance(default, Section):
+        return name
+    return f"{name} = {toml_value(default)}"
 
 
 def _key(assignment: str, description: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from nmt.config.data import FilePair
-from nmt.config.dump import dotted, toml_value
+from nmt.config.dump import choice, dotted, toml_value
 from nmt.config.interval import EXPECTED
 from nmt.config.schema import Place, kinds, locate, paths, table
 from nmt.config.section import key_of
@@ -78,7 +78,7 @@ def _message(place: Place, details: ErrorDetails) -> str:
         known = kinds(field)
         return f"unknown kind {_short(value['kind'])}{_hint(str(value['kind']), known, known)}"
     if kind == "union_tag_not_found":
-        return f"needs a kind, one of {_choice(kinds(field))}"
+        return f"needs a kind, one of {choice(kinds(field))}"
     choices = map(str, get_args(field.annotation))
     hint = _hint(value, choices) if isinstance(value, str) else ""
     return f"{_demand(field, details)}, got {_short(value)}{hint}"
@@ -105,14 +105,14 @@ def _demand(field: FieldInfo, details: ErrorDetails) -> str:
     if annotation == int | str:
         return EXPECTED
     if kind == "literal_error":
-        return f"must be {_choice(get_args(annotation))}"
+        return f"must be {choice(get_args(annotation))}"
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
         bound = details["ctx"][limit]
         return f"must be {words} {bound if isinstance(bound, int) else f'{bound:g}'}"
     if kind in ("model_type", "model_attributes_type"):
         choices = kinds(field)
-        return f"must be {_choice(choices)}, or a table" if choices else "must be a table"
+        return f"must be {choice(choices)}, or a table" if choices else "must be a table"
     return _TYPES.get(kind, f"is wrong: {details['msg'].lower()}")
 
 
@@ -125,7 +125,7 @@ def _intended_key(place: Place) -> str:
     elsewhere = [path for path in everywhere if path.split(".")[-1] == key]
     intended = similar(key, known) or elsewhere
     if intended and len(intended) <= 3:
-        return f" (did you mean {_choice(intended)}?)"
+        return f" (did you mean {choice(intended)}?)"
     return f" (known: {', '.join(known)})"
 
 
@@ -134,12 +134,6 @@ def _hint(wrong: str, choices: Iterable[str], known: Iterable[str] = ()) -> str:
     if close := similar(wrong, choices):
         return f' (did you mean "{close[0]}"?)'
     return f" (known: {', '.join(known)})" if known else ""
-
-
-def _choice(values: Iterable[object]) -> str:
-    """Join as `"a", "b" or "c"`."""
-    quoted = [f'"{value}"' for value in values]
-    return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
 
 
 def _short(value: object) -> str:

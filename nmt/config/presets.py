@@ -55,16 +55,15 @@ def preset_for(pairs: int) -> Preset:
     return next(preset for preset in PRESETS if preset.pairs is None or pairs < preset.pairs)
 
 
-def from_preset(preset: Preset, data: DataConfig) -> Experiment:
+def from_preset(preset: Preset, data: DataConfig, tokenizer: TokenizerConfig) -> Experiment:
     """Return a complete configuration: the sizes of a preset, and what all presets share.
 
-    Shared are pieces learned from both languages together, decoding of whole sequences (no input
-    feeding), a plateau schedule that goes back to the best weights, a moving average of the
-    weights, label smoothing, and early stopping on BLEU.
+    Shared are decoding of whole sequences (no input feeding), a plateau schedule that goes back to
+    the best weights, a moving average of the weights, label smoothing, and early stopping on BLEU.
     """
     return Experiment(
         data=data,
-        tokenizer=TokenizerConfig(vocab_size=preset.vocab_size),
+        tokenizer=tokenizer,
         model=ModelConfig(
             embedding=EmbeddingConfig(size=preset.embedding_size),
             encoder=EncoderConfig(

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from nmt.config.checks import disagreements
-from nmt.config.data import DataConfig
+from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.presets import PRESETS, from_preset, preset_for
 
 DATA = DataConfig(source="de", target="en", train=("a", "b"), valid=("c", "d"))
@@ -29,7 +29,7 @@ def test_the_size_of_the_corpus_selects_the_preset(pairs, name):
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_is_consistent(preset):
-    assert list(disagreements(from_preset(preset, DATA))) == []
+    assert list(disagreements(from_preset(preset, DATA, TokenizerConfig()))) == []
 
 
 def test_larger_corpora_get_larger_models_and_less_dropout():

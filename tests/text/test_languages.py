@@ -48,9 +48,7 @@ def test_two_tags_are_separated(text, source, target):
 def test_an_ambiguous_text_is_refused_with_its_readings(text, choices):
     with pytest.raises(UsageError) as error:
         split_languages(text)
-    assert str(error.value) == (
-        f"--languages {text}: can be read in several ways; write {choices}"
-    )
+    assert str(error.value) == (f"--languages {text}: can be read in several ways; write {choices}")
 
 
 @pytest.mark.parametrize("text", ["pt-BR", "zh-Hans", "es-419"])

@@ -1,0 +1,151 @@
+"""Settings that fit a corpus: a preset for its size, changed where its text needs it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.experiment import Experiment
+from nmt.config.limits import MOST_PIECES
+from nmt.config.presets import Preset, from_preset, preset_for
+from nmt.data.survey import Side, Survey
+from nmt.text.languages import language_of
+from nmt.text.vocabulary import SPECIAL_PIECES
+
+_SHARED_LETTERS = 0.25
+"""Least share of letters in common scripts for one vocabulary."""
+_FEW = 8
+"""Each character has a piece of its own if they take at most this fraction of the pieces."""
+_RICH_COVERAGE = 0.9995
+"""Otherwise this share of the text; the rest is spelled in bytes (as sentencepiece advises)."""
+_BYTES = 256
+_SYMBOL = 2.0
+"""Mean length, in characters, below which words are symbols, such as phonemes."""
+_SINGLE_WORDS = 1.5
+"""Mean number of words in a line below which a side is a list of words."""
+_CHARACTERS_PER_PIECE = 2.5
+"""Of alphabets, at the smallest vocabulary; measured 3.0 for English and Irish at 2,000 pieces."""
+_LENGTHS = (128, 256, 512, 1024)
+_LOST = 0.01
+"""Share of a side's text that may be in lines longer than data.max_length."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A configuration for a corpus, and the reasons."""
+
+    experiment: Experiment
+    preset: str
+    """Name of the preset."""
+    notes: tuple[str, ...]
+    """What was found and chosen, a line each."""
+
+
+def fit(survey: Survey, data: DataConfig) -> Fit:
+    """Return a configuration that fits the corpus.
+
+    Args:
+        survey: the training files.
+        data: languages and files; what to drop is set here.
+    """
+    preset = preset_for(survey.pairs)
+    tokenizer, pieces_notes = _fit_pieces(survey, preset)
+    max_length, length_note = _fit_length(survey, tokenizer, preset)
+    is_one_language = language_of(data.source) == language_of(data.target)
+    drops = {
+        "max_length": max_length,
+        "drop_copies": survey.copies > 0 and not is_one_language,
+        "drop_duplicates": survey.duplicates > 0,
+    }
+    experiment = from_preset(preset, data.model_copy(update=drops), tokenizer)
+    notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, is_one_language))
+    return Fit(experiment, preset.name, notes)
+
+
+def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[str]]:
+    """Return how to segment: its kind, and a vocabulary with room for the characters."""
+    sides = survey.source, survey.target
+    kind, notes = "unigram", []
+    if all(side.word_length < _SYMBOL and side.words_per_line > 1 for side in sides):
+        kind = "word"
+        notes.append('words of one or two characters: tokenizer.kind = "word", each word a piece')
+    elif all(side.words_per_line < _SINGLE_WORDS and not side.is_spaceless for side in sides):
+        kind = "char"
+        notes.append('single words: tokenizer.kind = "char"')
+    joint = _shares_letters(*sides)
+    scripts = [" and ".join(list(side.scripts)[:2]) or "no letters" for side in sides]
+    vocabulary = "one vocabulary" if joint else "a vocabulary for each side"
+    notes.append(f"scripts {scripts[0]} / {scripts[1]}: {vocabulary} (tokenizer.joint)")
+    texts = [Counter(survey.source.characters) + Counter(survey.target.characters)]
+    if not joint:
+        texts = [Counter(side.characters) for side in sides]
+    most = max(map(len, texts))
+    coverage, vocab_size = 1.0, preset.vocab_size
+    if kind != "word" and most > preset.vocab_size // _FEW:
+        coverage = _RICH_COVERAGE
+        needed = max(_needed(text, coverage) for text in texts)
+        room = len(SPECIAL_PIECES) + _BYTES + needed + preset.vocab_size // 2
+        vocab_size = min(MOST_PIECES, max(preset.vocab_size, -(-room // 500) * 500))
+        notes.append(
+            f"{most:,} different characters{'' if joint else ' on a side'}: {needed:,} of them get "
+            f"pieces of their own, so {vocab_size:,} pieces; the others are spelled in bytes "
+            "(tokenizer.character_coverage)"
+        )
+    tokenizer = TokenizerConfig(
+        kind=kind,
+        vocab_size=vocab_size,
+        joint=joint,
+        byte_fallback=kind != "word",
+        character_coverage=coverage,
+    )
+    return tokenizer, notes
+
+
+def _shares_letters(source: Side, target: Side) -> bool:
+    """Whether enough letters of both sides are of the same scripts, or neither has letters."""
+    if not source.scripts or not target.scripts:
+        return not source.scripts and not target.scripts
+    common = source.scripts.keys() & target.scripts.keys()
+    shared = sum(min(source.scripts[script], target.scripts[script]) for script in common)
+    return shared >= _SHARED_LETTERS
+
+
+def _needed(characters: Counter[str], coverage: float) -> int:
+    """Return how many of the most frequent characters make up this share of the text."""
+    remaining = coverage * characters.total()
+    for number, (_, count) in enumerate(characters.most_common(), 1):
+        remaining -= count
+        if remaining <= 0:
+            return number
+    return len(characters)
+
+
+def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> tuple[int, str]:
+    """Return the least data.max_length that keeps nearly all of the text."""
+
+    def lost(side: Side, max_length: int) -> float:
+        """Return the share of the text in lines that are probably longer."""
+        if tokenizer.kind == "word":
+            return side.longer_than(max_length * (side.word_length + 1))
+        is_rich = len(side.characters) > preset.vocab_size // _FEW
+        per_piece = 1.0 if is_rich or tokenizer.kind == "char" else _CHARACTERS_PER_PIECE
+        return side.longer_than(max_length * per_piece)
+
+    shares = {
+        length: max(lost(survey.source, length), lost(survey.target, length)) for length in _LENGTHS
+    }
+    chosen = next((length for length in _LENGTHS if shares[length] <= _LOST), _LENGTHS[-1])
+    note = f"longest pair {chosen} pieces (data.max_length): leaves out about {shares[chosen]:.1%} "
+    return chosen, f"{note}of the text"
+
+
+def _notes_on_pairs(survey: Survey, is_one_language: bool) -> list[str]:
+    """Return what is known about single pairs, for those that there are."""
+    copies = "kept, since both sides are one language" if is_one_language else "dropped"
+    notes = (
+        (survey.empty, "with an empty side: dropped"),
+        (survey.copies, f"with the same text on both sides: {copies} (data.drop_copies)"),
+        (survey.duplicates, "repeated: only the first is kept (data.drop_duplicates)"),
+    )
+    return [
+        f"{count:,} {'pair' if count == 1 else 'pairs'} {what}" for count, what in notes if count
+    ]

@@ -1,0 +1,154 @@
+"""Each property of a corpus leads to the settings that fit it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from nmt.config.checks import disagreements
+from nmt.config.data import DataConfig
+from nmt.config.presets import preset_for
+from nmt.data.fit import Fit, fit
+from nmt.data.survey import survey
+from nmt.text.subword import Subword
+
+ENGLISH = ["the cat sleeps", "a small dog runs over the street", "not the men, and that!"]
+ITALIAN = ["il gatto dorme", "un piccolo cane corre per la strada", "non gli uomini, e quello!"]
+RUSSIAN = ["кошка спит", "маленькая собака бежит по улице", "не мужчины, и то!"]
+TINY = preset_for(3)
+
+
+def fitted(folder: Path, source: list[str], target: list[str], languages=("en", "it")) -> Fit:
+    files = folder / "source", folder / "target"
+    for file, lines in zip(files, (source, target), strict=True):
+        file.write_text("".join(f"{line}\n" for line in lines))
+    names = str(files[0]), str(files[1])
+    data = DataConfig(source=languages[0], target=languages[1], train=names, valid=names)
+    made = fit(survey(*files), data)
+    assert list(disagreements(made.experiment)) == []
+    return made
+
+
+def chinese(lines: int, characters: int) -> list[str]:
+    """Lines of 30 characters; each of `characters` occurs, the first ones much more often."""
+    generator = random.Random(1)
+    text = [chr(0x4E00 + number) for number in range(characters)]
+    text += [
+        chr(0x4E00 + int(generator.paretovariate(0.5)) % characters) for _ in range(30 * lines)
+    ]
+    text = text[: 30 * lines]
+    generator.shuffle(text)
+    return ["".join(text[at : at + 30]) for at in range(0, len(text), 30)]
+
+
+def test_an_ordinary_small_corpus_gets_the_preset_as_it_is(tmp_path):
+    made = fitted(tmp_path, ENGLISH, ITALIAN)
+    tokenizer, data = made.experiment.tokenizer, made.experiment.data
+    assert (tokenizer.kind, tokenizer.vocab_size) == ("unigram", TINY.vocab_size)
+    assert tokenizer.joint
+    assert tokenizer.byte_fallback
+    assert tokenizer.character_coverage == 1.0
+    assert data.max_length == 128
+    assert not data.drop_copies
+    assert not data.drop_duplicates
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "joint"),
+    [
+        (ENGLISH, ITALIAN, True),
+        (ENGLISH, RUSSIAN, False),
+        (RUSSIAN, RUSSIAN[::-1], True),
+        (ENGLISH, ["我有三个苹果", "他是", "不"], False),
+        (["我有三个苹果", "他是", "不"], ["私はリンゴを三個持っている", "彼は", "無"], True),
+        (["1 2 3", "4", "5 6"], ["3 2 1", "4", "6 5"], True),
+        (["1 2 3", "4", "5 6"], ["one two three", "four", "five six"], False),
+    ],
+)
+def test_sides_share_a_vocabulary_if_they_share_letters(source, target, joint, tmp_path):
+    assert fitted(tmp_path, source, target).experiment.tokenizer.joint is joint
+
+
+def test_a_side_with_many_characters_gets_pieces_for_nearly_all_of_them(tmp_path):
+    lines = chinese(lines=3000, characters=4000)
+    made = fitted(tmp_path, [f"line {n}" for n in range(3000)], lines, languages=("en", "zh-Hans"))
+    tokenizer = made.experiment.tokenizer
+    assert not tokenizer.joint
+    assert tokenizer.character_coverage == 0.9995
+    assert tokenizer.vocab_size >= 4000
+    assert any(note.startswith("4,000 different characters on a side:") for note in made.notes)
+
+    subword = Subword.train(
+        lines,
+        tmp_path / "model",
+        kind=tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        character_coverage=tokenizer.character_coverage,
+    )
+    pieces = [piece for ids in subword.encode_all(lines) for piece in subword.pieces(ids)]
+    assert sum(piece.startswith("<0x") for piece in pieces) / 3 < 0.001 * 30 * 3000
+
+
+def test_few_characters_of_a_rich_script_need_no_more_pieces(tmp_path):
+    made = fitted(tmp_path, ENGLISH, ["我有三个苹果", "他是", "不"], languages=("en", "zh"))
+    assert made.experiment.tokenizer.vocab_size == TINY.vocab_size
+    assert made.experiment.tokenizer.character_coverage == 1.0
+
+
+def test_symbols_between_spaces_are_words_and_single_words_are_characters(tmp_path):
+    letters, phonemes = ["a b a n d o n", "c h a t", "n o"], ["a b ɑ̃ d ɔ̃", "ʃ a", "n o"]
+    symbols = fitted(tmp_path, letters, phonemes).experiment.tokenizer
+    assert (symbols.kind, symbols.byte_fallback) == ("word", False)
+    words = fitted(tmp_path, ["abandon", "chat", "no"], ["abɑ̃dɔ̃", "ʃa", "no"])
+    assert words.experiment.tokenizer.kind == "char"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (["我有三个苹果", "他是"], ["私はリンゴ", "彼は"]),
+        (["我有三个", "他是"], ["I have three", "he is"]),
+    ],
+)
+def test_lines_without_spaces_are_not_taken_for_single_words(source, target, tmp_path):
+    assert fitted(tmp_path, source, target).experiment.tokenizer.kind == "unigram"
+
+
+@pytest.mark.parametrize(
+    ("line", "max_length"),
+    [("word " * 60, 128), ("word " * 110, 256), ("word " * 250, 512), ("word " * 9999, 1024)],
+)
+def test_the_longest_pair_leaves_room_for_the_text(line, max_length, tmp_path):
+    made = fitted(tmp_path, [*ENGLISH, line], [*ITALIAN, line[::-1]])
+    assert made.experiment.data.max_length == max_length
+
+
+def test_a_few_long_lines_do_not_raise_the_longest_pair(tmp_path):
+    made = fitted(tmp_path, [*ENGLISH * 999, "word " * 99], [*ITALIAN * 999, "parola " * 80])
+    assert made.experiment.data.max_length == 128
+    assert (
+        "longest pair 128 pieces (data.max_length): leaves out about 0.8% of the text" in made.notes
+    )
+
+
+def test_copies_are_dropped_unless_both_sides_are_one_language(tmp_path):
+    pairs = [*ENGLISH, "Roma"], [*ITALIAN, "Roma"]
+    assert fitted(tmp_path, *pairs).experiment.data.drop_copies
+    dialects = fitted(tmp_path, *pairs, languages=("en-GB", "en-US"))
+    assert not dialects.experiment.data.drop_copies
+    assert (
+        "1 pair with the same text on both sides: kept, since both sides are one language "
+        "(data.drop_copies)" in dialects.notes
+    )
+
+
+def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
+    assert fitted(tmp_path, [*ENGLISH, "the  cat sleeps "], [*ITALIAN, ITALIAN[0]]).notes[-1] == (
+        "1 pair repeated: only the first is kept (data.drop_duplicates)"
+    )
+    repeated_source = fitted(tmp_path, [*ENGLISH, ENGLISH[0]], [*ITALIAN, "una gatta dorme"])
+    assert not repeated_source.experiment.data.drop_duplicates
+
+
+def test_a_corpus_without_any_text_gets_the_preset(tmp_path):
+    assert fitted(tmp_path, [""] * 3, [""] * 3).experiment.tokenizer.vocab_size == TINY.vocab_size
