@@ -1,12 +1,18 @@
 """Constraints between sections."""
 
+import re
+import unicodedata
 from collections.abc import Iterator
 
 from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
 from nmt.config.model import ModelConfig, NoEncoderConfig
 from nmt.config.training import CosineScheduleConfig
+
+
+_NAMES_OF_PIECES = re.compile("<pad>|<unk>|<s>|</s>|<0x[0-9A-F]{2}>")
 
 
 def disagreements(experiment: Experiment) -> Iterator[Fault]:
@@ -30,6 +36,7 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             yield _fault(
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
             )
+    yield from _symbols(experiment)
     if tokenizer.sampling > 0 and tokenizer.kind not in ("unigram", "bpe"):
         yield _fault(
             "tokenizer.sampling",
@@ -37,6 +44,33 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             f'since "{tokenizer.kind}" has only one segmentation; set it to 0',
             "tokenizer.kind",
         )
+
+
+def _symbols(experiment: Experiment) -> Iterator[Fault]:
+    """Yield symbols that cannot be pieces, or could not be told from others."""
+    symbols, kind = experiment.tokenizer.symbols, experiment.tokenizer.kind
+    if symbols and kind == "word":
+        yield _fault(
+            "tokenizer.symbols",
+            'needs tokenizer.kind "unigram", "bpe" or "char", since "word" keeps all whole that '
+            "stands between spaces; put spaces around symbols in the text instead",
+            "tokenizer.kind",
+        )
+    form = experiment.normalization.unicode
+    for number, symbol in enumerate(symbols):
+        written = symbol if form == "off" else unicodedata.normalize(form.upper(), symbol)
+        if reason := _why_no_symbol(written, written in symbols[:number]):
+            yield _fault("tokenizer.symbols", f"{toml_value(symbol)} {reason}")
+
+
+def _why_no_symbol(symbol: str, is_repeated: bool) -> str | None:
+    if not symbol:
+        return "is empty; leave it out"
+    if any(character.isspace() or character in "\0▁▅" for character in symbol):
+        return 'has a space, or one of the signs that stand for one, "▁" and "▅"; use other signs'
+    if _NAMES_OF_PIECES.fullmatch(symbol):
+        return "is the name of a special piece; choose another"
+    return "is listed twice; leave one out" if is_repeated else None
 
 
 def _source(experiment: Experiment) -> Iterator[Fault]:

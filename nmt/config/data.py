@@ -77,6 +77,9 @@ class TokenizerConfig(Section):
     """Spell unknown characters as bytes instead of <unk>; takes 256 pieces (not with "word")."""
     character_coverage: float = Field(default=1.0, gt=0.9, le=1.0)
     """Fraction of the corpus's characters covered by pieces of their own."""
+    symbols: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Texts that stay whole, each a piece of its own, in training and translation, for example
+    ["<2it>", "⟨NUM1⟩"]; not with "word"."""
     sampling: Annotated[float, MAY_CHANGE] = Field(default=0.0, ge=0.0, lt=1.0)
     """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
     or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""

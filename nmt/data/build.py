@@ -43,6 +43,7 @@ from nmt.text.vocabulary import UNK
 
 _CHUNK = 4096  # pairs encoded at once
 _SUBWORD_LINES = 4_000_000  # maximum number of lines, evenly spread, to train a subword model on
+_MUCH_TEXT = 5.0  # per cent of the text in overlong pairs that is worth a warning
 _LONGEST_VALID = 1024  # pieces per side of a validation pair, so that its loss fits into memory
 _NORMALIZED = ".normalized"
 
@@ -88,6 +89,7 @@ class Preparation:
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
+        self._symbols = [self._normalizer.normalize(text) for text in self._tokenizer.symbols]
         self._folder = folder
         self._valid = valid_files(self._data, folder)
         self._held_out: frozenset[int] = frozenset()  # digests of sources
@@ -96,6 +98,8 @@ class Preparation:
         self._pairs = 0
         self._dropped: Counter[Reason] = Counter()
         self._pieces = self._unknown = 0
+        self._seen_symbols: set[int] = set()
+        self._too_long = 0
         self.survey = TrainingTextSurvey(self._data.source)
         """What the kept training pairs look like; empty without a source."""
 
@@ -106,6 +110,8 @@ class Preparation:
             clean -= self._hold_out()
         source, target = self._learn_pieces(clean)
         kept = self._write_train(clean, source, target)
+        self._warn_of_lost_text()
+        self._warn_of_unseen_symbols(source)
         if self._data.has_source:
             self._learn_lexicon(source, target)
         valid_pairs, valid_kept = self._write_valid(source, target)
@@ -120,6 +126,7 @@ class Preparation:
             source_vocab=source.vocab_size if self._data.has_source else 0,
             target_vocab=target.vocab_size,
             unknown_percent=100 * self._unknown / self._pieces,
+            too_long_percent=self._too_long_percent,
         )
 
     def _clean(self) -> int:
@@ -208,6 +215,7 @@ class Preparation:
                 vocab_size=options.vocab_size,
                 byte_fallback=options.byte_fallback,
                 character_coverage=options.character_coverage,
+                symbols=self._symbols,
             )
 
         if not self._data.has_source:
@@ -243,7 +251,14 @@ class Preparation:
         for name, own in names.items():
             if (folder / name).exists():
                 write_bytes(self._folder / own, (folder / name).read_bytes())
-        return load_subwords(self._folder)
+        source, target = load_subwords(self._folder)
+        lacking = [text for text in self._symbols if text not in source.symbols.ids]
+        if lacking:
+            raise ConfigError(
+                f"tokenizer.symbols: {run} has no pieces for {', '.join(lacking)}; leave out "
+                "tokenizer.symbols, or tokenizer.from to learn new pieces."
+            )
+        return source, target
 
     def _divide(self, joint: Subword) -> tuple[Subword, Subword]:
         """Replace a joint model by one per side, with only the pieces that the side uses."""
@@ -279,6 +294,8 @@ class Preparation:
                             yield pair
                             continue
                         self._dropped[reason] += 1
+                        if reason == "too long":
+                            self._too_long += len(pair.source) + len(pair.target)
                     left, right = (text.replace("\t", " ") for text in (texts.source, texts.target))
                     dropped.write(f"{texts.number}\t{reason}\t{left}\t{right}\n")
 
@@ -293,8 +310,34 @@ class Preparation:
     def _count(self, pair: EncodedPair) -> None:
         if self._data.has_source:
             self.survey.add(pair.source_text, pair.target_text, pieces=len(pair.source))
-        self._pieces += len(pair.source) + len(pair.target)
-        self._unknown += [*pair.source, *pair.target].count(UNK)
+        ids = [*pair.source, *pair.target]
+        self._pieces += len(ids)
+        self._unknown += ids.count(UNK)
+        if self._symbols:
+            self._seen_symbols.update(ids)
+
+    @property
+    def _too_long_percent(self) -> float:
+        """Share of the pieces that are in overlong pairs."""
+        return 100 * self._too_long / (self._pieces + self._too_long)
+
+    def _warn_of_lost_text(self) -> None:
+        if self._too_long_percent > _MUCH_TEXT:
+            _logger.warning(
+                f"data.max_length = {self._data.max_length:,} leaves out "
+                f"{self._too_long_percent:.1f} % of the training text, in "
+                f"{self._dropped['too long']:,} long pairs; raise it, or split them"
+            )
+
+    def _warn_of_unseen_symbols(self, subword: Subword) -> None:
+        """Log symbols that no training pair has; they have the same id on both sides."""
+        ids = {text: subword.symbols.ids[text] for text in self._symbols}
+        unseen = [text for text, piece in ids.items() if piece not in self._seen_symbols]
+        if unseen:
+            _logger.warning(
+                f"tokenizer.symbols: {', '.join(unseen)} in no training pair, so the model cannot "
+                "learn what to do with it; compare the spelling with that in the text"
+            )
 
     def _learn_lexicon(self, source: Subword, target: Subword) -> None:
         """Write which target pieces are frequent, and which are likely for each source piece."""

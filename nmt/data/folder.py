@@ -48,6 +48,7 @@ class PreparedSummary(BaseModel):
         source_vocab: pieces of the source vocabulary, special ones included; 0 without a source.
         target_vocab: pieces of the target vocabulary.
         unknown_percent: share of <unk> among the pieces of the training pairs.
+        too_long_percent: share of the pieces that are in pairs dropped for their length.
         seconds: duration of the preparation.
         up_to_date: True if the folder already held these data, so that nothing was done.
     """
@@ -65,6 +66,7 @@ class PreparedSummary(BaseModel):
     source_vocab: int
     target_vocab: int
     unknown_percent: float
+    too_long_percent: float = 0.0
     seconds: float = 0.0
     up_to_date: bool = Field(default=False, exclude=True)
 
@@ -73,7 +75,10 @@ class PreparedSummary(BaseModel):
         unit = "pairs" if self.source_vocab else "lines"
         train = f"train  {self.pairs:,} {unit}   {self.kept:,} kept"
         if self.dropped:
-            reasons = ", ".join(f"{self.dropped[r]:,} {r}" for r in REASONS if r in self.dropped)
+            counts = {r: f"{self.dropped[r]:,} {r}" for r in REASONS if r in self.dropped}
+            if "too long" in counts and self.too_long_percent:
+                counts["too long"] += f": {self.too_long_percent:.1f} % of the text"
+            reasons = ", ".join(counts.values())
             train += f"  ({reasons})   details: {self.folder / DROPPED}"
         valid = f"valid  {self.valid_pairs:,} {unit}"
         if skipped := self.valid_pairs - self.valid_kept:

@@ -181,12 +181,20 @@ def _key(
         "data": data.model_dump(include=_FILTER_OPTIONS)
         | ({"drop_held_out": True} if data.drop_held_out else {}),  # data of older runs have no key
         "normalization": experiment.normalization.model_dump(),
-        "tokenizer": experiment.tokenizer.model_dump(exclude={"sampling", "pieces_from"}),
+        "tokenizer": experiment.tokenizer.model_dump(exclude=_tokenizer_keys_left_out(experiment)),
         "pieces": pieces,
         "shared": experiment.model.embedding.shares_vocabulary,
         "bad_lines": bad_lines,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _tokenizer_keys_left_out(experiment: Experiment) -> set[str]:
+    """Return the keys of [tokenizer] on which prepared data do not depend.
+
+    Without symbols, data prepared before that key existed stay up to date.
+    """
+    return {"sampling", "pieces_from"} | (set() if experiment.tokenizer.symbols else {"symbols"})
 
 
 def _fingerprints_of_pieces(experiment: Experiment, earlier: PreparationRecord | None) -> list[str]:

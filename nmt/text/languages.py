@@ -37,8 +37,8 @@ def split_languages(text: str) -> tuple[str, str]:
             readings = _pairs_of_tags(readings)
         elif _WELL_WRITTEN.fullmatch(text) and not parts[1].islower():
             raise UsageError(
-                f'--languages {text}: looks like one language, "{text}"; write {parts[0]}:{parts[1]} '
-                f"if these are two, or name both, such as {text}:en"
+                f'--languages {text}: looks like one language, "{text}"; write '
+                f"{parts[0]}:{parts[1]} if these are two, or name both, such as {text}:en"
             )
     codes = [reading for reading in readings if all(map(_CODE.fullmatch, reading))]
     if len(codes) == 1:

@@ -39,11 +39,12 @@ class UsedPieces:
     def needed(self) -> set[int]:
         """Return the ids that segment the text as the whole model does.
 
-        Besides the pieces of the text, these are the special pieces, the bytes, the characters of
-        the text, and for "bpe" all intermediate merges.
+        Besides the pieces of the text, these are the special pieces, the symbols, the bytes, the
+        characters of the text, and for "bpe" all intermediate merges.
         """
         table = self._model.piece_table()
-        needed = {*range(len(SPECIAL_PIECES)), *table.bytes, *self._ids}
+        symbols = self._model.symbols.ids.values()
+        needed = {*range(len(SPECIAL_PIECES)), *symbols, *table.bytes, *self._ids}
         needed.update(table.ids[c] for c in self._characters if c in table.ids)
         if self._model.kind == "bpe":
             merge = BpeDropout(table, rate=0.0)

@@ -45,17 +45,42 @@ class PieceTable:
         return [self.bytes[value] for value in character.encode("utf-8", "replace")]
 
 
+class Symbols:
+    """Texts that are never cut, each a piece of its own (sentencepiece's user-defined symbols).
+
+    Args:
+        ids: id of each of them.
+    """
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self.ids = ids
+        longest_first = sorted(ids, key=len, reverse=True)
+        self._pattern = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if ids else None
+
+    def split(self, text: str) -> list[str]:
+        """Return the symbols in `text` and the texts between them, in order."""
+        return [text] if self._pattern is None else [*filter(None, self._pattern.split(text))]
+
+
 def sample_segmentation(
-    text: str, sample_word: Callable[[str, random.Random], list[int]], generator: random.Random
+    text: str,
+    sample_word: Callable[[str, random.Random], list[int]],
+    generator: random.Random,
+    symbols: Symbols,
 ) -> list[int]:
-    """Return ids for `text`, each word segmented by `sample_word`; adjacent unknowns are merged."""
+    """Return ids for `text`, each word segmented by `sample_word`; adjacent unknowns are merged.
+
+    Symbols stay whole.
+    """
     ids: list[int] = []
     if not text:
         return ids
     for word in _WORD.findall(SPACE + text.replace(" ", SPACE)):
-        for piece in sample_word(word, generator):
-            if piece != UNK or not ids or ids[-1] != UNK:
-                ids.append(piece)
+        for part in symbols.split(word):
+            symbol = symbols.ids.get(part)
+            for piece in sample_word(part, generator) if symbol is None else [symbol]:
+                if piece != UNK or not ids or ids[-1] != UNK:
+                    ids.append(piece)
     return ids
 
 

@@ -19,7 +19,13 @@ import sentencepiece
 from nmt.errors import ConfigError, DataError, ModelError
 from nmt.paths import require_regular_file
 from nmt.text.protobuf import fields
-from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
+from nmt.text.segmentation import (
+    BpeDropout,
+    PieceTable,
+    Symbols,
+    UnigramSampler,
+    sample_segmentation,
+)
 from nmt.text.spans import Span, spans_of_pieces
 from nmt.text.vocabulary import (
     BOS,
@@ -71,7 +77,7 @@ class Subword:
             self._processor.LoadFromSerializedProto(model)
             size = self._processor.get_piece_size() if model else 0
             pieces = self._processor.id_to_piece(list(range(size)))
-            kind = _kind(model)
+            kind, symbols = _kind_and_symbols(model)
         except (RuntimeError, UnicodeDecodeError, IndexError) as error:
             raise ModelError(f"{name}: is not a subword model, or damaged; restore it.") from error
         found = tuple(pieces[: len(SPECIAL_PIECES)])
@@ -81,6 +87,8 @@ class Subword:
                 f"{' '.join(SPECIAL_PIECES)}; train it with `nmt prepare`."
             )
         self._samplers: dict[float, Callable[[str, random.Random], list[int]] | None] = {}
+        self.symbols = Symbols({text: i for text in symbols if (i := self.id_of(text)) is not None})
+        """Texts that stay whole, with their ids."""
         self.vocab_size: int = size
         """Number of pieces, special ones included."""
         self.fingerprint = hashlib.sha256(model).hexdigest()
@@ -116,6 +124,7 @@ class Subword:
         vocab_size: int,
         byte_fallback: bool = True,
         character_coverage: float = 1.0,
+        symbols: Sequence[str] = (),
         threads: int = 4,
     ) -> "Subword":
         """Learn pieces from normalised lines and write the model to `path`.
@@ -130,6 +139,7 @@ class Subword:
             vocab_size: number of pieces, special ones included; a small text may yield fewer.
             byte_fallback: spell unknown characters as bytes; not for "word".
             character_coverage: fraction of the text's characters covered by pieces of their own.
+            symbols: texts that stay whole, as pieces of their own; not for "word".
             threads: number of training threads.
 
         Raises:
@@ -137,7 +147,7 @@ class Subword:
             DataError: there is no text.
         """
         byte_fallback = byte_fallback and kind != "word"
-        _check_room(vocab_size, byte_fallback)
+        _check_room(vocab_size, byte_fallback, len(symbols))
         text = _TrainingText(lines)
         output = io.BytesIO()
         sentencepiece.set_min_log_level(_ERRORS_ONLY)
@@ -150,6 +160,7 @@ class Subword:
                 hard_vocab_limit=False,
                 byte_fallback=byte_fallback,
                 character_coverage=character_coverage,
+                user_defined_symbols=list(symbols),
                 max_sentence_length=_NO_LIMIT,
                 normalization_rule_name="identity",
                 remove_extra_whitespaces=False,
@@ -197,7 +208,8 @@ class Subword:
         if sampler is None:  # a list of one would start a thread
             ids: list[int] = self._processor.encode(_repair(text))
             return ids
-        return sample_segmentation(_repair(text), sampler, generator or random.Random())
+        generator = generator or random.Random()
+        return sample_segmentation(_repair(text), sampler, generator, self.symbols)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each line, as `encode` without `alpha`, in one call."""
@@ -216,7 +228,9 @@ class Subword:
         if sampler is None:
             return self.encode_all(texts)
         generator = random.Random(seed)
-        return [sample_segmentation(_repair(text), sampler, generator) for text in texts]
+        return [
+            sample_segmentation(_repair(text), sampler, generator, self.symbols) for text in texts
+        ]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids: always one line.
@@ -351,14 +365,15 @@ class _TrainingText:
             raise
 
 
-def _check_room(vocab_size: int, byte_fallback: bool) -> None:
-    least = len(SPECIAL_PIECES) + 1 + (_BYTES if byte_fallback else 0)
+def _check_room(vocab_size: int, byte_fallback: bool, symbols: int) -> None:
+    least = len(SPECIAL_PIECES) + symbols + 1 + (_BYTES if byte_fallback else 0)
     if vocab_size < least:
         way_out = "or set tokenizer.byte_fallback = false" if byte_fallback else ""
+        parts = [f"{len(SPECIAL_PIECES)} special pieces"]
+        parts += [f"{symbols} symbols"] * bool(symbols) + ["256 bytes"] * byte_fallback
         raise ConfigError(
             f"tokenizer.vocab_size: {vocab_size:,} is too small, the least is {least}: "
-            f"{len(SPECIAL_PIECES)} special pieces{', 256 bytes' if byte_fallback else ''} "
-            f"and a character; raise it {way_out}".rstrip()
+            f"{', '.join(parts)} and a character; raise it {way_out}".rstrip()
             + "."
         )
 
@@ -393,11 +408,19 @@ def _repair(text: str) -> str:
     return text
 
 
-def _kind(model: bytes) -> SubwordKind:
-    """Return the algorithm of a model file: `trainer_spec.model_type`, field 3 of field 2."""
+def _kind_and_symbols(model: bytes) -> tuple[SubwordKind, list[str]]:
+    """Return the algorithm of a model file, and its user-defined symbols.
+
+    They are `model_type` and `user_defined_symbols` of `trainer_spec`, fields 3 and 31 of field 2.
+    """
+    kind: SubwordKind = "unigram"
+    symbols = []
     for field in fields(model):
         if field.number == 2 and isinstance(field.value, bytes):
             for inner in fields(field.value):
                 if inner.number == 3 and isinstance(inner.value, int):
-                    return _KINDS.get(inner.value, "unigram")
-    return "unigram"
+                    kind = _KINDS.get(inner.value, "unigram")
+                elif inner.number == 31 and isinstance(inner.value, bytes) and inner.value:
+                    symbols.append(inner.value.decode())
+            break
+    return kind, symbols

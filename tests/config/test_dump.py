@@ -52,7 +52,7 @@ def test_every_value_of_a_choice_is_named(key, values):
     [
         '# "zero", "last" or "mean". Initial state: zeros, or a layer',
         'init_state = "zero"               # "zero" or "learned". Initial state.',
-        '#   kind = "gru": Gated recurrent unit (Cho et al., 2014). Options: reset = "after" or "be',
+        '#   kind = "gru": Gated recurrent unit (Cho et al., 2014). Options: reset = "after" or',
     ],
 )
 def test_choices_stand_beside_their_key(line):

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from nmt.text import segmentation
-from nmt.text.segmentation import BpeDropout, PieceTable, UnigramSampler, sample_segmentation
+from nmt.text.segmentation import (
+    BpeDropout,
+    PieceTable,
+    Symbols,
+    UnigramSampler,
+    sample_segmentation,
+)
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import UNK
 
@@ -71,7 +77,7 @@ def test_neighbouring_unknowns_become_one_as_in_sentencepiece():
     pieces = table({"a": -1.0})
     sampler = BpeDropout(pieces, 0.0)
     a = pieces.ids["a"]
-    assert sample_segmentation("xya z", sampler, random.Random(0)) == [UNK, a, UNK]
+    assert sample_segmentation("xya z", sampler, random.Random(0), Symbols({})) == [UNK, a, UNK]
 
 
 def test_bpe_dropout_drops_merges_at_the_given_rate():
@@ -170,7 +176,7 @@ def test_without_dropout_merges_equal_those_of_sentencepiece(trained):
     generator = random.Random(0)
     sampler = BpeDropout(subword.piece_table(), 0.0)
     for text in TEXTS:
-        assert sample_segmentation(text, sampler, generator) == subword.encode(text)
+        assert sample_segmentation(text, sampler, generator, Symbols({})) == subword.encode(text)
 
 
 def test_a_very_long_word_is_merged_in_parts_of_512_characters():
