@@ -11,7 +11,6 @@ from nmt.config.faults import Fault
 from nmt.config.model import ModelConfig, NoEncoderConfig
 from nmt.config.training import CosineScheduleConfig
 
-
 _NAMES_OF_PIECES = re.compile("<pad>|<unk>|<s>|</s>|<0x[0-9A-F]{2}>")
 
 
@@ -56,9 +55,9 @@ def _symbols(experiment: Experiment) -> Iterator[Fault]:
             "stands between spaces; put spaces around symbols in the text instead",
             "tokenizer.kind",
         )
-    form = experiment.normalization.unicode
+    form = {"nfc": "NFC", "nfkc": "NFKC"}.get(experiment.normalization.unicode)
     for number, symbol in enumerate(symbols):
-        written = symbol if form == "off" else unicodedata.normalize(form.upper(), symbol)
+        written = unicodedata.normalize(form, symbol) if form else symbol
         if reason := _why_no_symbol(written, written in symbols[:number]):
             yield _fault("tokenizer.symbols", f"{toml_value(symbol)} {reason}")
 

@@ -9,10 +9,14 @@ from nmt.config.limits import MOST_PIECES
 from nmt.config.presets import Preset, from_preset, preset_for
 from nmt.data.survey import Side, Survey
 from nmt.text.languages import language_of
+from nmt.text.scripts import HAN
+from nmt.text.subword import SubwordKind
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 _SHARED_LETTERS = 0.25
 """Least share of letters in common scripts for one vocabulary."""
+_MINOR_SCRIPT = 0.1
+"""Share of the letters below which a script is not named."""
 _FEW = 8
 """Each character has a piece of its own if they take at most this fraction of the pieces."""
 _RICH_COVERAGE = 0.9995
@@ -50,31 +54,29 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     preset = preset_for(survey.pairs)
     tokenizer, pieces_notes = _fit_pieces(survey, preset)
     max_length, length_note = _fit_length(survey, tokenizer, preset)
-    is_one_language = language_of(data.source) == language_of(data.target)
-    drops = {
+    right_copies = None
+    if language_of(data.source) == language_of(data.target):
+        right_copies = "since both sides are one language"
+    elif tokenizer.kind != "unigram":
+        right_copies = "since these are no sentences"
+    changes = {
         "max_length": max_length,
-        "drop_copies": survey.copies > 0 and not is_one_language,
+        "drop_copies": survey.copies > 0 and not right_copies,
         "drop_duplicates": survey.duplicates > 0,
     }
-    experiment = from_preset(preset, data.model_copy(update=drops), tokenizer)
-    notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, is_one_language))
+    experiment = from_preset(preset, data.model_copy(update=changes), tokenizer)
+    notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
     return Fit(experiment, preset.name, notes)
 
 
 def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[str]]:
     """Return how to segment: its kind, and a vocabulary with room for the characters."""
     sides = survey.source, survey.target
-    kind, notes = "unigram", []
-    if all(side.word_length < _SYMBOL and side.words_per_line > 1 for side in sides):
-        kind = "word"
-        notes.append('words of one or two characters: tokenizer.kind = "word", each word a piece')
-    elif all(side.words_per_line < _SINGLE_WORDS and not side.is_spaceless for side in sides):
-        kind = "char"
-        notes.append('single words: tokenizer.kind = "char"')
+    kind, notes = _choose_kind(*sides)
     joint = _shares_letters(*sides)
-    scripts = [" and ".join(list(side.scripts)[:2]) or "no letters" for side in sides]
     vocabulary = "one vocabulary" if joint else "a vocabulary for each side"
-    notes.append(f"scripts {scripts[0]} / {scripts[1]}: {vocabulary} (tokenizer.joint)")
+    letters = f"{_name_scripts(survey.source)} / {_name_scripts(survey.target)}"
+    notes.append(f"{letters}: {vocabulary} (tokenizer.joint)")
     texts = [Counter(survey.source.characters) + Counter(survey.target.characters)]
     if not joint:
         texts = [Counter(side.characters) for side in sides]
@@ -98,6 +100,25 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[s
         character_coverage=coverage,
     )
     return tokenizer, notes
+
+
+def _choose_kind(*sides: Side) -> tuple[SubwordKind, list[str]]:
+    """Return the kind of pieces, with a note if it is not the usual one."""
+    if not any(side.is_spaceless for side in sides):
+        if all(side.word_length < _SYMBOL and side.words_per_line > 1 for side in sides):
+            return "word", [
+                'words of one or two characters: each a piece (tokenizer.kind = "word")'
+            ]
+        if all(side.words_per_line < _SINGLE_WORDS for side in sides):
+            return "char", ['lines of single words: letters as pieces (tokenizer.kind = "char")']
+    return "unigram", []
+
+
+def _name_scripts(side: Side) -> str:
+    """Return the scripts of most letters, such as "Latin letters" or "CJK and Hiragana letters"."""
+    names = [script for script, share in side.scripts.items() if share >= _MINOR_SCRIPT]
+    shown = [name if name == HAN else name.capitalize() for name in names]
+    return f"{' and '.join(shown) or 'no'} letters"
 
 
 def _shares_letters(source: Side, target: Side) -> bool:
@@ -134,13 +155,15 @@ def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> t
         length: max(lost(survey.source, length), lost(survey.target, length)) for length in _LENGTHS
     }
     chosen = next((length for length in _LENGTHS if shares[length] <= _LOST), _LENGTHS[-1])
-    note = f"longest pair {chosen} pieces (data.max_length): leaves out about {shares[chosen]:.1%} "
-    return chosen, f"{note}of the text"
+    lost_percent = (
+        f"about {100 * shares[chosen]:.1f} % of the text" if shares[chosen] else "nothing"
+    )
+    return chosen, f"pairs of up to {chosen} pieces (data.max_length): leaves out {lost_percent}"
 
 
-def _notes_on_pairs(survey: Survey, is_one_language: bool) -> list[str]:
-    """Return what is known about single pairs, for those that there are."""
-    copies = "kept, since both sides are one language" if is_one_language else "dropped"
+def _notes_on_pairs(survey: Survey, right_copies: str | None) -> list[str]:
+    """Return which pairs are dropped or kept; `right_copies` is why copies are right, if so."""
+    copies = f"kept, {right_copies}" if right_copies else "dropped"
     notes = (
         (survey.empty, "with an empty side: dropped"),
         (survey.copies, f"with the same text on both sides: {copies} (data.drop_copies)"),

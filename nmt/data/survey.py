@@ -12,7 +12,7 @@ import numpy as np
 from nmt.text.filters import digest, is_empty
 from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
-from nmt.text.scripts import SPACELESS, script_of
+from nmt.text.scripts import SPACELESS, has_letters, script_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Survey:
     empty: int
     """Pairs with an empty side."""
     copies: int
-    """Pairs whose two sides are the same text."""
+    """Pairs whose two sides are the same text, with letters."""
     duplicates: int
     """Pairs that also occur earlier."""
 
@@ -91,7 +91,7 @@ def survey(source: Path, target: Path) -> Survey:
         if is_empty(left, right):
             empty += 1
             continue
-        copies += left == right
+        copies += left == right and has_letters(left)
         digests.append(digest(left, right))
         for side, text in zip(sides, (left, right), strict=True):
             side.add(text)

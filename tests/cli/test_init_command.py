@@ -56,7 +56,7 @@ def test_without_validation_files_it_says_what_then_happens(caplog):
 def test_it_says_which_preset_it_chose():
     call()
     text = Path("conf/de-en.toml").read_text()
-    assert text.startswith('# de to en, 20 pairs: preset "tiny" of `nmt init`.\n# - scripts LATIN')
+    assert text.startswith('# de to en, 20 pairs: preset "tiny" of `nmt init`.\n# - Latin letters')
     assert "\n\n# Which files" in text
 
 
@@ -131,7 +131,7 @@ def test_what_it_found_stands_in_the_file_and_in_the_log(caplog):
     assert (data.drop_copies, data.drop_duplicates) == (True, True)
     text = Path("conf/de-en.toml").read_text()
     for note in (
-        "- scripts LATIN / LATIN: one vocabulary (tokenizer.joint)",
+        "- Latin letters / Latin letters: one vocabulary (tokenizer.joint)",
         "- 1 pair with an empty side: dropped",
         "- 1 pair with the same text on both sides: dropped (data.drop_copies)",
         "- 1 pair repeated: only the first is kept (data.drop_duplicates)",

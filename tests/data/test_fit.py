@@ -107,10 +107,11 @@ def test_symbols_between_spaces_are_words_and_single_words_are_characters(tmp_pa
     ("source", "target"),
     [
         (["我有三个苹果", "他是"], ["私はリンゴ", "彼は"]),
+        (["我 有 三个 苹果", "他 是"], ["私 は リンゴ", "彼 は"]),
         (["我有三个", "他是"], ["I have three", "he is"]),
     ],
 )
-def test_lines_without_spaces_are_not_taken_for_single_words(source, target, tmp_path):
+def test_scripts_without_spaces_are_not_taken_for_single_words_or_symbols(source, target, tmp_path):
     assert fitted(tmp_path, source, target).experiment.tokenizer.kind == "unigram"
 
 
@@ -127,7 +128,8 @@ def test_a_few_long_lines_do_not_raise_the_longest_pair(tmp_path):
     made = fitted(tmp_path, [*ENGLISH * 999, "word " * 99], [*ITALIAN * 999, "parola " * 80])
     assert made.experiment.data.max_length == 128
     assert (
-        "longest pair 128 pieces (data.max_length): leaves out about 0.8% of the text" in made.notes
+        "pairs of up to 128 pieces (data.max_length): leaves out about 0.8 % of the text"
+        in made.notes
     )
 
 
@@ -140,6 +142,13 @@ def test_copies_are_dropped_unless_both_sides_are_one_language(tmp_path):
         "1 pair with the same text on both sides: kept, since both sides are one language "
         "(data.drop_copies)" in dialects.notes
     )
+
+
+def test_copies_of_single_words_symbols_and_numbers_are_right(tmp_path):
+    assert not fitted(tmp_path, ["a b", "c h a t"], ["a b", "ʃ a"]).experiment.data.drop_copies
+    assert not fitted(tmp_path, ["abandon", "no"], ["abɑ̃dɔ̃", "no"]).experiment.data.drop_copies
+    numbers = [*ENGLISH, "10. 11. 2020"], [*ITALIAN, "10. 11. 2020"]
+    assert not fitted(tmp_path, *numbers).experiment.data.drop_copies
 
 
 def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
