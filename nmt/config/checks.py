@@ -55,9 +55,11 @@ def _symbols(experiment: Experiment) -> Iterator[Fault]:
             "stands between spaces; put spaces around symbols in the text instead",
             "tokenizer.kind",
         )
-    form = {"nfc": "NFC", "nfkc": "NFKC"}.get(experiment.normalization.unicode)
+    form = experiment.normalization.unicode
     for number, symbol in enumerate(symbols):
-        written = unicodedata.normalize(form, symbol) if form else symbol
+        written = symbol
+        if form != "off":
+            written = unicodedata.normalize("NFC" if form == "nfc" else "NFKC", symbol)
         if reason := _why_no_symbol(written, written in symbols[:number]):
             yield _fault("tokenizer.symbols", f"{toml_value(symbol)} {reason}")
 

@@ -5,6 +5,7 @@ large ones need large models and little dropout. These are starting points: tune
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.experiment import Experiment
@@ -30,6 +31,8 @@ class Preset:
     hidden_size: int
     """Of the decoder, and of the encoder's two directions together."""
     layers: int
+    is_tied: bool
+    """Whether the target embedding is also the output layer; needs `hidden_size` = its size."""
     dropout: float
     word_dropout: float
     batch_tokens: int
@@ -37,15 +40,22 @@ class Preset:
     max_updates: int
     valid_every: int
     """Updates between two validations."""
+    metric: Literal["loss", "bleu"]
+    """What selects the best weights; while BLEU is near 0, its noise would."""
 
 
 # fmt: off
 PRESETS = (
-    #       name      pairs      vocab  emb. hidden layers dropout words batch rate updates valid
-    Preset("tiny",    10_000,    2_000, 256,   256, 1, 0.4, 0.2,   512, 2e-3,  20_000,   500),
-    Preset("small",  100_000,    6_000, 256,   512, 1, 0.3, 0.1, 1_024, 2e-3,  60_000, 1_000),
-    Preset("medium", 1_000_000, 16_000, 512,   512, 2, 0.2, 0.0, 4_096, 1e-3, 100_000, 2_000),
-    Preset("large",  None,      32_000, 512, 1_024, 2, 0.1, 0.0, 8_192, 1e-3, 300_000, 4_000),
+    # name, pairs, vocabulary, embedding, hidden, layers, tied, dropout, word dropout,
+    # batch, rate, updates, updates between validations, metric
+    Preset("tiny",      10_000,  2_000, 256,   256, 1, True,  0.3, 0.0,
+             512, 1e-3,  20_000,   500, "loss"),
+    Preset("small",    100_000,  6_000, 256,   512, 1, False, 0.3, 0.1,
+           1_024, 2e-3,  60_000, 1_000, "bleu"),
+    Preset("medium", 1_000_000, 16_000, 512,   512, 2, False, 0.2, 0.0,
+           4_096, 1e-3, 100_000, 2_000, "bleu"),
+    Preset("large",       None, 32_000, 512, 1_024, 2, False, 0.1, 0.0,
+           8_192, 1e-3, 300_000, 4_000, "bleu"),
 )
 # fmt: on
 
@@ -59,13 +69,15 @@ def from_preset(preset: Preset, data: DataConfig, tokenizer: TokenizerConfig) ->
     """Return a complete configuration: the sizes of a preset, and what all presets share.
 
     Shared are decoding of whole sequences (no input feeding), a plateau schedule that goes back to
-    the best weights, a moving average of the weights, label smoothing, and early stopping on BLEU.
+    the best weights, a moving average of the weights, label smoothing, and early stopping.
     """
     return Experiment(
         data=data,
         tokenizer=tokenizer,
         model=ModelConfig(
-            embedding=EmbeddingConfig(size=preset.embedding_size),
+            embedding=EmbeddingConfig(
+                size=preset.embedding_size, tied="target" if preset.is_tied else "none"
+            ),
             encoder=EncoderConfig(
                 hidden_size=preset.hidden_size // 2,
                 layers=preset.layers,
@@ -92,5 +104,5 @@ def from_preset(preset: Preset, data: DataConfig, tokenizer: TokenizerConfig) ->
             label_smoothing=0.1,
             ema=0.999,
         ),
-        validation=ValidationConfig(every=preset.valid_every, patience=8),
+        validation=ValidationConfig(every=preset.valid_every, metric=preset.metric, patience=8),
     )

@@ -37,5 +37,8 @@ def test_larger_corpora_get_larger_models_and_less_dropout():
         assert small.vocab_size < large.vocab_size
         assert small.hidden_size <= large.hidden_size
         assert small.batch_tokens < large.batch_tokens
-        assert small.dropout > large.dropout
-        assert small.word_dropout >= large.word_dropout
+        assert small.dropout >= large.dropout
+
+
+def test_noise_of_bleu_near_zero_selects_no_weights_of_small_corpora():
+    assert from_preset(preset_for(3_000), DATA, TokenizerConfig()).validation.metric == "loss"
