@@ -71,11 +71,12 @@ def init(
     )
     found = survey(*train)
     made = fit(found, data)
-    title = f'{source} to {target}, {found.pairs:,} pairs: preset "{made.preset}" of `nmt init`.'
+    size = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}"
+    title = f'{source} to {target}, {size}: preset "{made.preset}" of `nmt init`.'
     head = "".join(f"# {line}\n" for line in [title, *(f"- {note}" for note in made.notes)])
     config.parent.mkdir(parents=True, exist_ok=True)
     write_text(config, f"{head}\n{dump(made.experiment)}")
-    log.info('%s: written for %s pairs, preset "%s"', config, f"{found.pairs:,}", made.preset)
+    log.info('%s: written for %s, preset "%s"', config, size, made.preset)
     for note in made.notes:
         log.info("- %s", note)
     if valid is None:

@@ -158,7 +158,8 @@ def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> t
     lost_percent = (
         f"about {100 * shares[chosen]:.1f} % of the text" if shares[chosen] else "nothing"
     )
-    return chosen, f"pairs of up to {chosen} pieces (data.max_length): leaves out {lost_percent}"
+    note = f"pairs of up to {chosen} pieces (data.max_length): leaves out {lost_percent}"
+    return chosen, note + ("; split long lines" if shares[chosen] > _LOST else "")
 
 
 def _notes_on_pairs(survey: Survey, right_copies: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nmt.errors import DataError
 from nmt.text.filters import digest, is_empty
 from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
@@ -79,7 +80,8 @@ def survey(source: Path, target: Path) -> Survey:
     It keeps 8 bytes per pair.
 
     Raises:
-        DataError: a file cannot be read, or the two have different numbers of lines.
+        DataError: a file cannot be read, the two have different numbers of lines, or no pair has
+            text on both sides.
     """
     normalize = Normalizer().normalize
     sides = _Counts(), _Counts()
@@ -95,6 +97,8 @@ def survey(source: Path, target: Path) -> Survey:
         digests.append(digest(left, right))
         for side, text in zip(sides, (left, right), strict=True):
             side.add(text)
+    if not digests:
+        raise DataError(f"{source} and {target}: no pair has text on both sides; name other files.")
     different = len(np.unique(np.array(digests, dtype=np.uint64)))
     first, second = (side.total() for side in sides)
     return Survey(pairs, first, second, empty, copies, len(digests) - different)

@@ -10,6 +10,7 @@ from nmt.config.data import DataConfig
 from nmt.config.presets import preset_for
 from nmt.data.fit import Fit, fit
 from nmt.data.survey import survey
+from nmt.errors import DataError
 from nmt.text.subword import Subword
 
 ENGLISH = ["the cat sleeps", "a small dog runs over the street", "not the men, and that!"]
@@ -159,5 +160,6 @@ def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
     assert not repeated_source.experiment.data.drop_duplicates
 
 
-def test_a_corpus_without_any_text_gets_the_preset(tmp_path):
-    assert fitted(tmp_path, [""] * 3, [""] * 3).experiment.tokenizer.vocab_size == TINY.vocab_size
+def test_a_corpus_without_any_text_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no pair has text on both sides; name other files"):
+        fitted(tmp_path, ["", "a", " "], ["a", "", "\t"])
