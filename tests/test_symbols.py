@@ -88,8 +88,8 @@ def test_a_symbol_that_no_training_pair_has_is_named(tmp_path, caplog):
     train(tmp_path, *few, 'tokenizer.symbols=["<2yy>", "<2zz>"]')
     [warning] = [message for message in caplog.messages if "tokenizer.symbols" in message]
     assert warning == (
-        "tokenizer.symbols: <2zz> in no training pair, so the model cannot learn what to do with "
-        "it; compare the spelling with that in the text"
+        "tokenizer.symbols: no training pair has <2zz>, so the model cannot learn to use it; "
+        "compare the spelling with the text"
     )
 
 
@@ -112,6 +112,7 @@ def test_pieces_of_another_run_must_have_them(tmp_path):
         ('["<unk>"]', '"<unk>" is the name of a special piece; choose another'),
         ('["<0x0A>"]', '"<0x0A>" is the name of a special piece; choose another'),
         ('["<a>", "<a>"]', '"<a>" is listed twice; leave one out'),
+        ('["é", "é"]', '"é" is listed twice; leave one out'),
         ('[""]', '"" is empty; leave it out'),
     ],
 )

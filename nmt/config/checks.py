@@ -56,12 +56,14 @@ def _symbols(experiment: Experiment) -> Iterator[Fault]:
             "tokenizer.kind",
         )
     form = experiment.normalization.unicode
-    for number, symbol in enumerate(symbols):
+    seen: set[str] = set()
+    for symbol in symbols:
         written = symbol
         if form != "off":
             written = unicodedata.normalize("NFC" if form == "nfc" else "NFKC", symbol)
-        if reason := _why_no_symbol(written, written in symbols[:number]):
+        if reason := _why_no_symbol(written, written in seen):
             yield _fault("tokenizer.symbols", f"{toml_value(symbol)} {reason}")
+        seen.add(written)
 
 
 def _why_no_symbol(symbol: str, is_repeated: bool) -> str | None:

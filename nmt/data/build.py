@@ -335,8 +335,8 @@ class Preparation:
         unseen = [text for text, piece in ids.items() if piece not in self._seen_symbols]
         if unseen:
             _logger.warning(
-                f"tokenizer.symbols: {', '.join(unseen)} in no training pair, so the model cannot "
-                "learn what to do with it; compare the spelling with that in the text"
+                f"tokenizer.symbols: no training pair has {', '.join(unseen)}, so the model cannot "
+                "learn to use it; compare the spelling with the text"
             )
 
     def _learn_lexicon(self, source: Subword, target: Subword) -> None:
