@@ -53,8 +53,12 @@ def test_an_ambiguous_text_is_refused_with_its_readings(text, choices):
 
 @pytest.mark.parametrize("text", ["pt-BR", "zh-Hans", "es-419"])
 def test_a_single_language_with_a_region_or_script_is_refused(text):
-    with pytest.raises(UsageError, match=f'{text}: looks like one language, "{text}"; write'):
+    with pytest.raises(UsageError) as error:
         split_languages(text)
+    assert str(error.value) == (
+        f'--languages {text}: looks like one language, "{text}"; write {text.replace("-", ":")} '
+        f"if these are two, or name both, such as {text}:en"
+    )
 
 
 @pytest.mark.parametrize(
