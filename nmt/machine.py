@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -56,6 +57,21 @@ def wait_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
+@contextlib.contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """Compute with `count` CPU threads inside the block; 0 = as many as torch uses already."""
+    import torch
+
+    former = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(former)
 
 
 def has_fast_bf16(device: "torch.device | None" = None) -> bool:

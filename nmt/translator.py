@@ -18,7 +18,14 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
 from nmt.errors import UsageError, explain_lack_of_memory
-from nmt.machine import MOST_THREADS, Precision, choose_device, choose_precision, require_int8
+from nmt.machine import (
+    MOST_THREADS,
+    Precision,
+    choose_device,
+    choose_precision,
+    require_int8,
+    using_threads,
+)
 from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model
@@ -85,6 +92,8 @@ class Translator:
         self.training_text, self.languages = training_text, languages
         self.autocast = False
         """Compute products in bfloat16, with weights in float32."""
+        self.threads = 0
+        """CPU threads to compute with; 0 = as many as torch uses."""
         self.scorer = scorer_of(self.models)
         self.pieces = tuple(target.pieces(range(target.vocab_size)))
         """Target pieces by id."""
@@ -114,7 +123,7 @@ class Translator:
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
             precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
                 has instructions for them. "auto" is "int8" on such a CPU, else "fp32".
-            threads: CPU threads of this process; 0 leaves them as they are.
+            threads: CPU threads to compute with; 0 = as many as torch uses.
             fast: exchange modules for fast ones (`nmt.fast.accelerate`); False computes the plain
                 equations, slowly, in fp32 or bf16.
             language_model: run or model folder of a language model with the same target pieces,
@@ -129,8 +138,6 @@ class Translator:
         """
         if not 0 <= threads <= MOST_THREADS:
             raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
-        if threads:
-            torch.set_num_threads(threads)
         where = choose_device(device)
         if precision == "auto":
             precision = choose_precision(where) if fast else "fp32"
@@ -176,6 +183,7 @@ class Translator:
             languages=(first.config.source_language, first.config.target_language),
         )
         translator.autocast = precision == "bf16" and not fast
+        translator.threads = threads
         return translator
 
     def translate(
@@ -501,7 +509,7 @@ class Translator:
 
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
-        """Put the models into evaluation mode, and explain out-of-memory errors.
+        """Use the threads and evaluation mode for the block, and explain out-of-memory errors.
 
         Args:
             batch: what is computed.
@@ -520,7 +528,8 @@ class Translator:
             for model in in_training:
                 model.eval()
             low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
-            with torch.inference_mode(), low, explain_lack_of_memory(explain):
+            threads = using_threads(self.threads)
+            with torch.inference_mode(), low, threads, explain_lack_of_memory(explain):
                 yield
         finally:
             for model in in_training:

@@ -22,6 +22,7 @@ LEVELS = (
     {"writing"},
     {"translator"},
     {"training"},
+    {"library"},
     {"benchmark", "reporting"},
     {"cli"},
 )

@@ -268,7 +268,7 @@ def _use(config: FolderConfig) -> tuple[str, str]:
     return "Translation", (
         f"```\nnmt translate MODEL -i text.{source} -o text.{target}\n```\n\n"
         "```python\n"
-        "from nmt.translator import Translator\n\n"
+        "from nmt import Translator\n\n"
         'for translation in Translator.load("MODEL").translate(["..."]):\n'
         "    print(translation.text)\n"
         "```\n\n"

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from nmt.config.changes import Change, changes
 from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
@@ -26,6 +24,7 @@ from nmt.config.load import load
 from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
 from nmt.errors import DivergenceError, UsageError
+from nmt.machine import using_threads
 from nmt.models.checkpoints import update_of
 from nmt.models.description import WEIGHTS, describe_model_folder
 from nmt.models.warm_start import take_over
@@ -98,9 +97,8 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
     if options.start_from is not None and options.start_from.resolve() == run.resolve():
         raise UsageError(f"--from {options.start_from}: is the --run itself; choose another --run.")
     deadline = Deadline(options.max_time)
-    if experiment.training.threads:
-        torch.set_num_threads(experiment.training.threads)
     with (
+        using_threads(experiment.training.threads),
         start_world(experiment.training.device, timeout=experiment.training.rank_timeout) as world,
         locked_folder(run, world),
         contextlib.ExitStack() as resources,

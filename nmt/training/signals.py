@@ -86,7 +86,8 @@ class GracefulStop:
     sends it in addition to the kernel. If SIGHUP was ignored (nohup), it stays ignored.
 
     The loop checks `requested` between two updates, and the process ends with `exit_code` after
-    saving. Only the main thread may enter; the former handlers are restored at the end.
+    saving. The former handlers are restored at the end. In another thread than the main one, where
+    Python handles no signals, this does nothing.
 
     ```python
     with GracefulStop() as stop:
@@ -101,6 +102,7 @@ class GracefulStop:
         self._since = 0.0
         self._is_urgent = False
         self._former: dict[int, signal._HANDLER] = {}
+        self._listener: _Listener | None = None
 
     @property
     def exit_code(self) -> int:
@@ -111,6 +113,8 @@ class GracefulStop:
         return 128 + (self.requested or signal.SIGTERM)
 
     def __enter__(self) -> "GracefulStop":
+        if threading.current_thread() is not threading.main_thread():
+            return self
         self._listener = _Listener(_announce)
         for number in _HANDLED:
             if number != SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -125,7 +129,8 @@ class GracefulStop:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
