@@ -155,17 +155,22 @@ def cut_at_clauses(text: str, within: Span, *, size: Callable[[str], int], most:
     Args:
         text: the line.
         within: the sentence.
-        size: of a text, such as its number of pieces.
+        size: of a text, such as its number of pieces; at most the sum of the sizes of its parts.
         most: the size allowed; a part without a space may exceed it.
     """
     parts: list[Span] = []
+    total = 0
     for clause in _pieces_between(_CLAUSE, text, within):
         fits = size(text[clause.start : clause.end]) <= most
         for part in [clause] if fits else _pieces_between(_SPACE, text, clause):
-            if parts and size(text[parts[-1].start : part.end]) <= most:
+            # Sizes are added up: measuring the joined text anew would take quadratic time.
+            added = size(text[parts[-1].end if parts else part.start : part.end])
+            if parts and total + added <= most:
                 parts[-1] = Span(parts[-1].start, part.end)
+                total += added
             else:
                 parts.append(part)
+                total = size(text[part.start : part.end])
     return parts
 
 

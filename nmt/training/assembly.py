@@ -38,7 +38,7 @@ from nmt.training.optimizer import MovingAverage, build_optimizer
 from nmt.training.run_folder import DATA
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states
-from nmt.training.validation import Validator, measure_of
+from nmt.training.validator import Validator, measure_of
 
 logger = logging.getLogger("nmt.training")
 

@@ -34,7 +34,7 @@ from nmt.training.optimizer import MovingAverage, optimizer_tensors
 from nmt.training.state import TrainingState, gather_random_states
 
 if TYPE_CHECKING:
-    from nmt.training.validation import Validator
+    from nmt.training.validator import Validator
 
 logger = logging.getLogger("nmt.training")
 

@@ -90,15 +90,15 @@ class ValidationReport:
     chrf: float | None
     """chrF of detokenized text, 0 to 100; None if nothing was translated."""
     loss_per_word: float
-    """See `nmt.training.validation.Scores`."""
+    """See `nmt.training.validator.Scores`."""
     is_best: bool
     """Whether this is the best validation so far, by the selecting metric."""
     seconds: float
     """Duration of the validation."""
     tokenizer: str = ""
-    """See `nmt.training.validation.Scores`."""
+    """See `nmt.training.validator.Scores`."""
     collapse: tuple[str, ...] = ()
-    """See `nmt.training.validation.Scores`."""
+    """See `nmt.training.validator.Scores`."""
 
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""

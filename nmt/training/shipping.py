@@ -31,7 +31,7 @@ from nmt.training.in_progress import TrainingRun, undamaged_best
 from nmt.training.run_folder import CONFIG, DATA, MODEL
 
 if TYPE_CHECKING:
-    from nmt.training.validation import Scores
+    from nmt.training.validator import Scores
 
 logger = logging.getLogger("nmt.training")
 

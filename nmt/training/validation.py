@@ -1,37 +1,12 @@
-"""Validation: loss on held-out pairs, and scores of their translations.
-
-Translations go through the public translator, from raw text to detokenized text, and are compared
-with the original references: the score that selects the model is the one users see.
-"""
+"""Validation of a run: score the weights, keep and ship the best, and decide what follows."""
 
 import contextlib
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from itertools import islice
-from pathlib import Path
+from dataclasses import asdict, replace
 
-import torch
-
-from nmt.config.experiment import Experiment
-from nmt.config.search import SearchConfig
-from nmt.config.training import ValidationConfig
-from nmt.data.corpus import Corpus
-from nmt.data.folder import VALID, PreparationRecord, valid_files
-from nmt.data.loader import batches_once
-from nmt.evaluation.collapse import Collapse, find_collapse
-from nmt.evaluation.metrics import Score, score
-from nmt.evaluation.suspicions import missing_spaces
-from nmt.evaluation.tokenizers import choose_tokenizer, require_available
 from nmt.models.checkpoints import shipped_weights, update_of
 from nmt.models.weights import set_weights, weights_of
-from nmt.search.ranking import Rank, rank_plainly
 from nmt.storage.tensors import load_tensors
-from nmt.text.lines import read_numbered_pairs
-from nmt.text.normalize import Normalizer
-from nmt.text.subword import Subword
 from nmt.training.distributed import await_main, broadcast_object
 from nmt.training.in_progress import (
     TrainingRun,
@@ -42,48 +17,13 @@ from nmt.training.in_progress import (
     undamaged_best,
 )
 from nmt.training.journal import ValidationReport
-from nmt.training.objectives import Likelihood, Model, explain_large_batch
-from nmt.training.remarks import Copying, explain_collapse
-from nmt.training.run_folder import DATA
-from nmt.training.samples import Sample, choose_samples, keep_text, keep_translations
 from nmt.training.schedule import after_validation, should_reload_best
 from nmt.training.shipping import name_scores, ship
 from nmt.training.signals import GracefulStop, Interrupted
-from nmt.training.state import Best, Metric, Stopping
-from nmt.translator import Translator
+from nmt.training.state import Stopping
+from nmt.training.validator import Scores, measure_of
 
 logger = logging.getLogger("nmt.training")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The result of a validation."""
-
-    loss: float
-    """Mean negative log-likelihood per target token, in nats."""
-    bleu: float | None
-    """BLEU of detokenized text, 0 to 100; None if nothing was translated."""
-    chrf: float | None
-    """chrF of detokenized text, 0 to 100; None if nothing was translated."""
-    loss_per_word: float
-    """Mean negative log-likelihood per target word, in nats: comparable between segmentations.
-    Words are separated by spaces; the end of the line counts as one more."""
-    tokenizer: str
-    """How BLEU split the text, as in sacrebleu's signature; "" if nothing was translated."""
-    collapse: tuple[str, ...]
-    """What many translations have in common and few references do, such as "37 % of the lines are
-    the same sentence"; the most frequent first."""
-    seconds: float
-    """Duration."""
-
-    def as_best(self, metric: Metric, update: int) -> Best:
-        """Return what early stopping compares."""
-        return Best(update, self.value(metric), self.loss, self.chrf or 0.0)
-
-    def value(self, metric: Metric) -> float:
-        """Return the value of `metric`; NaN if it was not measured."""
-        value = {"loss": self.loss, "bleu": self.bleu, "chrf": self.chrf}[metric]
-        return float("nan") if value is None else value
 
 
 def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) -> bool:
@@ -207,215 +147,3 @@ def _score(run: TrainingRun, stop: GracefulStop) -> Scores | None:
             scores = run.validator.score(run.model, run.state.update)
     await_main(run.world)
     return broadcast_object(scores, run.world)
-
-
-@torch.inference_mode()
-def mean_loss(model: Model, corpus: Corpus, *, batch_tokens: int, device: torch.device) -> float:
-    """Return the mean negative log-likelihood per target token over a corpus, in nats."""
-    was_training = model.training
-    model.eval()
-    objective, nll, tokens = Likelihood(), 0.0, 0
-    for batch in batches_once(corpus, batch_tokens=batch_tokens):
-        with explain_large_batch(batch):
-            loss = objective.loss(model, batch.to(device))
-            nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
-    model.train(was_training)
-    return nll / tokens if tokens else float("nan")
-
-
-def measure_of(experiment: Experiment) -> str:
-    """Return everything that the value of a validation depends on besides weights and files."""
-    config, search = experiment.validation, validation_search(experiment)
-    if config.metric == "loss":
-        return config.metric
-    lines = f"{config.max_lines} lines" if config.max_lines else "all lines"
-    options = search.model_dump_json(exclude_defaults=True)
-    return f"{config.metric}, tokenizer {config.tokenize}, {lines}, search {options}"
-
-
-def validation_search(experiment: Experiment) -> SearchConfig:
-    """Return the options of search in validation."""
-    beam = experiment.validation.beam
-    return experiment.search.model_copy(
-        update={"beam": beam, "n_best": 1, "sample": False, "shortlist": 0}
-    )
-
-
-class Validator:
-    """Scores weights on the validation files.
-
-    All translations are kept in the folder `valid/` of the run, which shows how a model learns;
-    see `nmt.training.samples`.
-
-    Args:
-        experiment: names the files, the normalisation and the metric; with `metric = "loss"` only
-            the samples are translated, without a score.
-        run: the run folder, with prepared data.
-        subwords: subword models of source and target.
-        device: device of the model.
-
-    Raises:
-        DataError: the files cannot be read. They are read here, once: later changes to them
-            neither end a run nor change its scores.
-    """
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        run: Path,
-        subwords: tuple[Subword, Subword],
-        device: torch.device,
-    ) -> None:
-        self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
-        self.source, self.target = subwords
-        self.batch_tokens = experiment.training.batch_tokens
-        self.search = validation_search(experiment)
-        self.normalizer = Normalizer(
-            unicode=experiment.normalization.unicode,
-            whitespace=experiment.normalization.whitespace,
-        )
-        self.pieces_per_word = _pieces_per_word(self.corpus)
-        self.rank: Rank = rank_plainly
-        if experiment.training.fast:
-            from nmt.fast.accelerate import ranking
-
-            self.rank = ranking(rank_plainly)
-        record = PreparationRecord.load(run / DATA)
-        self.training_text = record.training_text
-        self.languages = experiment.data.source, experiment.data.target
-        texts = _texts_to_translate(experiment, run / DATA)
-        self.samples = choose_samples(texts, experiment.validation.samples)
-        self.texts = texts if experiment.validation.metric != "loss" else []
-        """Sources and references to score; none if only the loss is needed."""
-        if not self.texts:  # the samples are all that is translated, and numbered accordingly
-            self.samples = choose_samples(_sides(self.samples), len(self.samples))
-        self.is_first = True
-        self.hypotheses: list[str] = []
-        """The last translations: of the texts to score, or else of the samples."""
-        self.learning_rate = experiment.training.learning_rate
-        self.tokenize = choose_tokenizer(
-            [reference for _, reference in self.texts], experiment.validation.tokenize
-        )
-        require_available(self.tokenize)
-        self.collapse: list[Collapse] = []
-        self.is_collapse_explained = False
-
-    def score(self, model: Model, update: int | None) -> Scores:
-        """Score the current weights of `model`.
-
-        Args:
-            model: the model.
-            update: number of updates made, by which translations are kept; None = do not keep them.
-        """
-        begin = time.monotonic()
-        if self.is_first:
-            pairs = len(self.corpus)
-            logger.info("first validation, on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
-            self.is_first = False
-        loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
-        bleu = chrf = None
-        self.collapse, self.hypotheses = [], []
-        if self.texts and not is_hopeless(loss):
-            bleu, chrf = self._translate_and_score(model, update)
-        elif self.samples and not is_hopeless(loss):
-            self._translate(model, _sides(self.samples), update)
-        return Scores(
-            loss=loss,
-            bleu=bleu.value if bleu else None,
-            chrf=chrf.value if chrf else None,
-            loss_per_word=loss * self.pieces_per_word,
-            tokenizer=bleu.tokenizer if bleu else "",
-            collapse=tuple(map(str, self.collapse)),
-            seconds=time.monotonic() - begin,
-        )
-
-    @cached_property
-    def copying(self) -> Copying | None:
-        """What copying the source scores; None if nothing is translated."""
-        return Copying.measure(self.texts, self.tokenize) if self.texts else None
-
-    def tell_baseline(self) -> None:
-        """Log what copying the source scores, if that is more than chance."""
-        if self.copying is not None and self.copying.is_remarkable:
-            logger.info("copying the source: %s", self.copying)
-
-    def tell_tokenizer(self) -> None:
-        """Log how BLEU splits the references, and warn if it finds no words."""
-        references = [reference for _, reference in self.texts]
-        if self.texts and self.tokenize != "13a":
-            logger.info("BLEU on the validation files: tokenizer %s", self.tokenize)
-        for warning in missing_spaces(references, ("bleu",), self.tokenize):
-            logger.warning("%s", warning)
-
-    def tell_end(self, best: Best, config: ValidationConfig) -> None:
-        """Warn if the last translations had collapsed, or if copying the source scores more."""
-        if self.collapse:
-            logger.warning(
-                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=True)
-            )
-        if self.copying is not None and self.copying.beats(best, config):
-            logger.warning(
-                "copying the source scores more than the model: %s; it needs more training or "
-                "more text",
-                self.copying,
-            )
-
-    def tell_samples(self) -> None:
-        """Log the last translations of the samples."""
-        if self.hypotheses:
-            for sample in self.samples:
-                for line in sample.lines(self.hypotheses[sample.line - 1]):
-                    logger.info("%s", line)
-
-    def _translate_and_score(self, model: Model, update: int | None) -> Sequence[Score]:
-        sources, references = zip(*self.texts, strict=True)
-        hypotheses = self._translate(model, self.texts, update)
-        self.collapse = find_collapse(hypotheses, references, sources)
-        if self.collapse and not self.is_collapse_explained:
-            self.is_collapse_explained = True  # once: later lines of the log name it in short
-            logger.warning(
-                "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=False)
-            )
-        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
-
-    def _translate(
-        self, model: Model, texts: Sequence[tuple[str, str]], update: int | None
-    ) -> list[str]:
-        """Translate the sources of `texts`, and keep translations and texts in the run."""
-        translator = Translator(
-            [model],
-            source=self.source,
-            target=self.target,
-            normalizer=self.normalizer,
-            search=self.search,
-            device=self.device,
-            rank=self.rank,
-            training_text=self.training_text,
-            languages=self.languages,
-        )
-        translations = translator.translate([source for source, _ in texts])
-        self.hypotheses = [translation.text for translation in translations]
-        if update is not None:
-            keep_text(self.run, texts)
-            keep_translations(self.run, update, self.hypotheses)
-        return self.hypotheses
-
-
-def _pieces_per_word(corpus: Corpus) -> float:
-    """Return the mean number of target pieces in a word; the end symbol counts as both."""
-    words = sum(len(corpus.texts(index)[1].split()) + 1 for index in range(len(corpus)))
-    return float(corpus.target_lengths.sum()) / words
-
-
-def _sides(samples: Sequence[Sample]) -> list[tuple[str, str]]:
-    return [(sample.source, sample.reference) for sample in samples]
-
-
-def _texts_to_translate(experiment: Experiment, prepared: Path) -> list[tuple[str, str]]:
-    """Return sources and references; none for a language model."""
-    if not experiment.data.has_source:
-        return []
-    source, target = map(Path, valid_files(experiment.data, prepared))
-    bad_lines = PreparationRecord.load(prepared).bad_lines
-    pairs = read_numbered_pairs(source, target, bad_lines=bad_lines)
-    return [pair for _, pair in islice(pairs, experiment.validation.max_lines or None)]

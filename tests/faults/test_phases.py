@@ -60,8 +60,8 @@ PHASES = {
     "start-up": ("nmt.training.run", "assemble", 0.0),
     "update": ("nmt.training.loop", "make_update", 0.0),
     "validation": ("nmt.training.validation", "_score", 0.0),
-    "loss of a validation": ("nmt.training.validation", "mean_loss", 0.2),
-    "translating a validation": ("nmt.training.validation", "score", 0.2),
+    "loss of a validation": ("nmt.training.validator", "mean_loss", 0.2),
+    "translating a validation": ("nmt.training.validator", "score", 0.2),
     "save": ("nmt.training.in_progress", "save_checkpoint", 0.0),
     "publishing a save": ("nmt.training.checkpoint", "point_to", 0.1),
 }
@@ -155,7 +155,7 @@ def test_a_validation_interrupted_by_a_signal_is_repeated_after_resuming(
     assert launcher.start(*arguments, tmp_path / "whole").wait() == 0
     for name, passes in (("first", 1), ("last", 2)):  # at update 5, and at the last of all
         mark, run = tmp_path / f"{name}.mark", tmp_path / name
-        module = "nmt.training.validation"
+        module = "nmt.training.validator"
         held = WAIT.format(module=module, name="score", path=str(mark), seconds=30, which=passes)
         process = launcher.start(*arguments, run, before=held)
         process.wait_until(
@@ -172,7 +172,7 @@ def test_a_validation_interrupted_by_a_signal_is_repeated_after_resuming(
         for folder in (tmp_path / "whole", run):
             checkpoint = folder / "checkpoints" / "update-000010"
             states.append(json.loads((checkpoint / "state.json").read_text()))
-            del states[-1]["seconds"]
+            del states[-1]["seconds"], states[-1]["validation_seconds"]
             weights.append(sha256_of(checkpoint / "optimizer.safetensors"))
             lines = (folder / "metrics.jsonl").read_text().splitlines()
             entries = [json.loads(line) for line in lines]

@@ -405,7 +405,7 @@ def measured(*arguments: object, stdin: bytes = b"") -> tuple[int, bytes, str, i
 
 def long_line_commands(model: Path) -> dict[str, list[object]]:
     return {
-        "translate": ["translate", model, "--beam", 1],
+        "translate": ["translate", model, "--beam", 1, "--split", "never"],
         "score": ["score", model, "--source", "s", "--target", "t"],
         "tokenize": ["tokenize", model],
         "check": ["check", "s", "t"],

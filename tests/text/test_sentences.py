@@ -104,3 +104,14 @@ def test_a_long_sentence_is_cut_at_clauses_then_at_spaces():
     assert cut(9)[:3] == ["I went", "home,", "because"]
     for most in range(1, 80):
         assert "".join(cut(most)).replace(" ", "") == text.replace(" ", "")
+
+
+def test_cutting_a_long_sentence_measures_each_part_only_a_few_times():
+    text, measured = "word and, " * 500, []
+
+    def size(part):
+        measured.append(len(part))
+        return len(part)
+
+    assert len(cut_at_clauses(text, Span(0, len(text)), size=size, most=100)) > 40
+    assert sum(measured) < 6 * len(text)

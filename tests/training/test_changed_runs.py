@@ -14,7 +14,7 @@ from nmt.config.section import Resuming, key_of
 from nmt.errors import UsageError
 from nmt.storage.checksums import write_checksums
 from nmt.storage.tensors import load_tensors
-from nmt.training import validation
+from nmt.training import validator
 from nmt.training.run import RunOptions, run_training
 
 
@@ -241,7 +241,7 @@ def test_another_metric_ranks_the_best_checkpoints_anew_and_ships_the_better(tmp
     chrf = {2: 10.0, 4: 40.0, 6: 20.0}
 
     def score(self, model, update):
-        return validation.Scores(
+        return validator.Scores(
             loss=losses[update],
             bleu=0.0,
             chrf=chrf[update],
@@ -251,7 +251,7 @@ def test_another_metric_ranks_the_best_checkpoints_anew_and_ships_the_better(tmp
             seconds=0.5,
         )
 
-    monkeypatch.setattr(validation.Validator, "score", score)
+    monkeypatch.setattr(validator.Validator, "score", score)
     both = ("validation.every=2", "training.keep_best=2")
     run = train(tmp_path, *both, "validation.metric=loss", "training.max_updates=4")
     assert (run / "best").read_text() == "checkpoints/update-000002\n"

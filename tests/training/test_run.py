@@ -17,7 +17,7 @@ from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.storage.checksums import sha256_of
 from nmt.storage.tensors import load_tensors
-from nmt.training import checkpoint, in_progress, meter, step, validation
+from nmt.training import checkpoint, in_progress, meter, step, validator
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -270,7 +270,7 @@ def test_early_stopping_ends_a_run_and_the_best_is_shipped(tmp_path):
 def test_a_plateau_lowers_the_rate_and_returns_to_the_best_weights(tmp_path, caplog, monkeypatch):
     """Each validation is worse than the first; after two of them training returns to it."""
     losses = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    monkeypatch.setattr(validator, "mean_loss", lambda *_, **__: next(losses))
     run = train(
         tmp_path,
         "run",
@@ -305,7 +305,7 @@ def test_a_run_interrupted_where_the_rate_falls_returns_to_the_best_weights(tmp_
     runs = []
     for name, limits in (("whole", [8]), ("pieces", [4, 8])):
         losses = iter([1.0, 2.0, 3.0, 4.0])
-        monkeypatch.setattr(validation, "mean_loss", lambda *_, losses=losses, **__: next(losses))
+        monkeypatch.setattr(validator, "mean_loss", lambda *_, losses=losses, **__: next(losses))
         for limit in limits:
             run = train(tmp_path, name, *options, f"training.max_updates={limit}")
         runs.append(run)
@@ -330,7 +330,7 @@ def test_a_damaged_best_checkpoint_does_not_end_a_run(tmp_path, monkeypatch, cap
                 (damaged / "model.safetensors").write_bytes(b"")
         return loss
 
-    monkeypatch.setattr(validation, "mean_loss", mean_loss)
+    monkeypatch.setattr(validator, "mean_loss", mean_loss)
     run = train(
         tmp_path,
         "run",
@@ -357,7 +357,7 @@ def test_an_update_is_saved_once_whatever_the_reasons(tmp_path, monkeypatch):
 
     monkeypatch.setattr(in_progress, "save_checkpoint", save_checkpoint)
     losses = iter([2.0, 1.0])
-    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    monkeypatch.setattr(validator, "mean_loss", lambda *_, **__: next(losses))
     options = ("validation.every=2", "validation.metric=loss", "training.save_every=2")
     run = train(tmp_path, "run", *options, "training.max_updates=4")
     assert saved == [2, 4]
@@ -375,7 +375,7 @@ def test_a_validation_is_in_the_metrics_before_a_checkpoint_says_it_is_done(tmp_
 
     monkeypatch.setattr(in_progress, "save_checkpoint", save_checkpoint)
     losses = iter([2.0, 1.0])
-    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    monkeypatch.setattr(validator, "mean_loss", lambda *_, **__: next(losses))
     options = ("validation.every=2", "validation.metric=loss", "training.max_updates=4")
     train(tmp_path, "run", *options)
     assert seen == [[2], [2, 4]]

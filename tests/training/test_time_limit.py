@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nmt.cli.main import app
 from nmt.storage.tensors import load_tensors
 from nmt.training import run as run_module
-from nmt.training import validation
+from nmt.training import validator
 from nmt.training.run import RunOptions, run_training
 from nmt.training.signals import GracefulStop
 from nmt.translator import Translator
@@ -39,13 +39,13 @@ def test_a_run_that_is_out_of_time_has_a_model_of_its_last_weights(tmp_path, cap
 
 def test_time_for_the_validation_is_reserved(tmp_path, monkeypatch):
     """Each validation takes 0.5 of 2 seconds: the run ends in time, not half a second late."""
-    score = validation.Validator.score
+    score = validator.Validator.score
 
     def slow(self, model, update):
         time.sleep(0.5)
         return replace(score(self, model, update), seconds=0.5)
 
-    monkeypatch.setattr(validation.Validator, "score", slow)
+    monkeypatch.setattr(validator.Validator, "score", slow)
     run = tmp_path / "run"
     # Measures how long a validation takes.
     run_training(tiny(tmp_path, *ENDLESS, "training.max_updates=2"), run, RunOptions())
@@ -60,7 +60,7 @@ def test_time_for_the_validation_is_reserved(tmp_path, monkeypatch):
 def test_the_last_validation_of_a_start_costs_no_patience(tmp_path, monkeypatch):
     """Unless it is due anyway; and it lowers no rate, since resuming should change nothing."""
     losses = iter([1.0, 2.0, 3.0, 4.0])
-    monkeypatch.setattr(validation, "mean_loss", lambda *_, **__: next(losses))
+    monkeypatch.setattr(validator, "mean_loss", lambda *_, **__: next(losses))
     options = (
         *("validation.metric=loss", "validation.every=2", "training.keep_best=1"),
         "training.schedule={kind = 'plateau', patience = 1, factor = 0.5}",
