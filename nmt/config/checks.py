@@ -134,6 +134,15 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             'choose one, or "after"',
             "model.decoder.attention",
         )
+    feeds_something = decoder.attend == "after" and decoder.attention.kind != "none"
+    if decoder.input_feeding and not feeds_something:
+        yield _fault(
+            "model.decoder.input_feeding",
+            "feeds the attentional vector of the step before, which there is only with an attention "
+            'and attend = "after"; set it to false',
+            "model.decoder.attention",
+            "model.decoder.attend",
+        )
     if isinstance(encoder, NoEncoderConfig):
         for key, value, needed in (
             ("attention", decoder.attention.kind, "none"),

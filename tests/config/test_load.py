@@ -254,6 +254,16 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '"none"; choose one, or "after"',
         ),
         (
+            '[model.decoder]\nattend = "before"\ninput_feeding = true',
+            "model.decoder.input_feeding: feeds the attentional vector of the step before, which "
+            'there is only with an attention and attend = "after"; set it to false',
+        ),
+        (
+            '[model.decoder]\nattention = "none"\ninput_feeding = true',
+            "model.decoder.input_feeding: feeds the attentional vector of the step before, which "
+            'there is only with an attention and attend = "after"; set it to false',
+        ),
+        (
             '[tokenizer]\nkind = "char"\nsampling = 0.1',
             'tokenizer.sampling: needs tokenizer.kind "unigram" or "bpe", since "char" has '
             "only one segmentation; set it to 0",
