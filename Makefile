@@ -15,7 +15,7 @@ PROPERTIES := $(addprefix tests/,models/test_reference.py search/test_exhaustive
 
 # Tests of the modules listed in `[tool.coverage.run]` in pyproject.toml.
 COVERAGE_TESTS := $(addprefix tests/,data/test_corpus.py data/test_sampler.py search storage \
-    text/test_lines.py training/test_checkpoint.py training/test_randomness.py \
+    text/test_formats.py text/test_lines.py text/test_opening.py training/test_checkpoint.py training/test_randomness.py \
     training/test_stopping.py)
 
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ where entering a folder is not permitted.
 import contextlib
 import difflib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,39 @@ def is_utf8(path: str | Path) -> bool:
 def is_stream(path: Path) -> bool:
     """True for a pipe, socket or device, which can be read only once and never be replaced."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def is_same_file(first: Path, second: Path) -> bool:
+    """True if two names, or a name and a link, are those of one regular file."""
+    return os.path.isfile(first) and os.path.isfile(second) and os.path.samefile(first, second)
+
+
+def holds_pairs(path: str | Path) -> bool:
+    """Whether a name is that of tab-separated pairs, which are both sides of a corpus: `a.tsv`.
+
+    The file may be packed: `a.tsv.gz`.
+    """
+    return re.search(r"\.tsv(\.(gz|bz2|xz|zst))?$", str(path), re.IGNORECASE) is not None
+
+
+def why_not_sides(source: str | Path, target: str | Path) -> str | None:
+    """Return why two names cannot be the two sides of a corpus; None if they can.
+
+    They can be the same only for a file of pairs, see `holds_pairs`.
+    """
+    is_one = os.path.normpath(source) == os.path.normpath(target)
+    if is_one and not holds_pairs(source):
+        return (
+            f"{target}: is named for both sides; name two files that are translations of each "
+            "other, or one .tsv of tab-separated pairs"
+        )
+    for name in (source, target):
+        if not is_one and holds_pairs(name):
+            return (
+                f"{name}: is called .tsv, so it holds both sides of a corpus; name it alone, or "
+                "give it another ending if it holds one side"
+            )
+    return None
 
 
 def require_regular_file(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.errors import UsageError
+from nmt.paths import is_same_file
 from nmt.storage.exclusive import lock_at_once
 from nmt.storage.files import O_BINARY
 from nmt.storage.os_errors import explain_write_errors
@@ -29,15 +30,11 @@ def refuse_to_replace(output: Path | None, *texts: Path | None) -> None:
         return
     for path in (output, _partial(output)):
         for text in texts:
-            if text is not None and _is_same_file(path, text):
+            if text is not None and is_same_file(path, text):
                 via = "" if path == output else f" is written as {path} first, which"
                 raise UsageError(
                     f"{output}:{via} is an input of this command; choose another output."
                 )
-
-
-def _is_same_file(first: Path, second: Path) -> bool:
-    return os.path.isfile(first) and os.path.isfile(second) and os.path.samefile(first, second)
 
 
 def _partial(output: Path) -> Path:

@@ -1,27 +1,28 @@
 """The only reader of text. Only a line feed ends a line.
 
-Text is read as bytes and split on `\\n` before it is decoded, so that a carriage return, a form
-feed or U+2028 never splits a line, whether the text comes from a file, a gzip file or standard
-input. Decoding is strict: errors name file, line and byte.
+Text is read as UTF-8 (see `opening`) and split on `\\n` before it is decoded, so that a carriage
+return, a form feed or U+2028 never splits a line, whether the text comes from a file, plain or
+packed, or from standard input. Decoding is strict: errors name file, line and byte.
+
+Two sides of a corpus are two files, line by line, or one file of tab-separated pairs, which is then
+named for both sides.
 """
 
-import contextlib
-import gzip
 import io
 import logging
-import sys
-import zlib
 from array import array
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, Literal
+from textwrap import shorten
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.errors import DataError
-from nmt.paths import is_stream, similar_files
+from nmt.errors import DataError, UsageError
+from nmt.paths import is_same_file, is_stream, why_not_sides
+from nmt.text.opening import Encoding, name_of, open_text
 
 BadLines = Literal["error", "skip", "replace"]
 """What to do with a line that is not UTF-8 or holds NUL: stop, skip it (each reader documents what
@@ -32,34 +33,25 @@ FloatArray = NDArray[np.float64]
 _BOM = "\ufeff"
 _CHUNK = 1 << 20  # bytes read at once when only line feeds are counted
 _LONGEST_LINE = 64 << 20  # bytes; a small gzip file must not unpack to a line that fills memory
-_GZIP_MAGIC = b"\x1f\x8b"
 _NAMED_BAD_LINES = 10  # further ones are only counted
 
 _logger = logging.getLogger(__name__)
 
 
 def read_records(path: Path | None) -> Iterator[bytes]:
-    """Yield the lines of a text as bytes, each with its line feed; `read_lines` decodes them.
+    """Yield the lines of a text in UTF-8, each with its line feed; `read_lines` decodes them.
 
     Args:
-        path: a file, plain or gzip; None or "-" reads standard input.
+        path: a file, plain or packed; None or "-" reads standard input.
 
     Raises:
-        DataError: the file cannot be read, or a line is endless.
+        DataError: the file cannot be read, is no text, or a line is endless.
     """
-    if path is None or str(path) == "-":
-        try:
-            yield from _split(sys.stdin.buffer, "stdin")
-        except OSError as error:
-            raise DataError(
-                f"stdin: cannot be read: {error.strerror}; name a file, or redirect one."
-            ) from error
-    else:
-        with _open(path) as stream, _explain_failures(path):
-            yield from _split(stream, str(path))
+    with open_text(path) as text:
+        yield from _split(text.stream, name_of(path))
 
 
-def _split(stream: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[bytes]:
+def _split(stream: io.BufferedIOBase, name: str) -> Iterator[bytes]:
     """Yield the lines of a stream as soon as they come; lines of bytes end in \\n only."""
     records = iter(lambda: stream.readline(_LONGEST_LINE + 1), b"")
     for number, record in enumerate(records, start=1):
@@ -78,7 +70,7 @@ def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[
     byte order mark at the beginning. Text after the last line feed counts as a line.
 
     Args:
-        path: a file, plain or gzip; None or "-" reads standard input.
+        path: a file, plain or packed; None or "-" reads standard input.
         bad_lines: what to do with lines that are not UTF-8 or hold NUL; "skip" yields an empty
             line instead, which keeps the line numbers.
 
@@ -91,17 +83,19 @@ def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[
 def read_parallel(
     source: Path, target: Path, *, bad_lines: BadLines = "error"
 ) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of two files that translate each other line by line.
+    """Yield the pairs of two files that translate each other line by line, or of one .tsv.
 
     The call itself counts the lines of both files, before the first pair is read.
 
     Args:
         source: file of the source side, see `read_lines`.
-        target: file of the target side.
+        target: file of the target side; the same for tab-separated pairs.
         bad_lines: "skip" yields two empty lines if either is bad, which keeps the line numbers.
 
     Raises:
-        DataError: as `read_lines`; or the files have different numbers of lines.
+        DataError: as `read_lines`; or the files have different numbers of lines, or a line of pairs
+            has no tab.
+        UsageError: the two cannot be sides of a corpus, see `why_not_sides`.
     """
     return (pair or ("", "") for pair in _decoded_pairs(source, target, bad_lines))
 
@@ -109,7 +103,7 @@ def read_parallel(
 def read_numbered_pairs(
     source: Path, target: Path, *, bad_lines: BadLines = "error"
 ) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield (line number from 1, pair) of two files.
+    """Yield (line number from 1, pair) of two files, or of one .tsv.
 
     As `read_parallel`, but "skip" leaves out a pair if either line is bad.
     """
@@ -122,8 +116,34 @@ def _decoded_pairs(
     source: Path, target: Path, bad_lines: BadLines
 ) -> Iterator[tuple[str, str] | None]:
     """Compare the counts of lines; return every pair, None in place of a skipped one."""
+    if is_one_file(source, target):
+        return _columns(source, bad_lines)
     require_equal_counts(source, target)
     return _zip_lines(source, target, bad_lines)
+
+
+def _columns(path: Path, bad_lines: BadLines) -> Iterator[tuple[str, str] | None]:
+    """Yield the first two columns of each line; an empty line is a pair of empty lines."""
+    has_warned = False
+    for number, line in enumerate(_decoded_lines(path, bad_lines), start=1):
+        if line is None:
+            yield None
+            continue
+        source, *others = line.split("\t", 2)
+        if line and not others:
+            raise DataError(
+                f"{path}:{number}: has no tab; each line must be a source, a tab and its "
+                "translation."
+            )
+        if len(others) > 1 and not has_warned:
+            _logger.warning(
+                "%s: only the first two columns are read, as in line %s: %s",
+                path,
+                f"{number:,}",
+                " and ".join(f'"{shorten(column, 40)}"' for column in (source, others[0])),
+            )
+            has_warned = True
+        yield source, others[0] if others else ""
 
 
 def _zip_lines(source: Path, target: Path, bad_lines: BadLines) -> Iterator[tuple[str, str] | None]:
@@ -144,13 +164,29 @@ def require_equal_counts(source: Path, target: Path) -> int | None:
 
     Raises:
         DataError: they have different numbers of lines, or cannot be read.
+        UsageError: they cannot be sides of a corpus.
     """
+    is_one = is_one_file(source, target)
     if is_stream(source) or is_stream(target):
         return None
+    if is_one:
+        return count_lines(source)
     counts = count_lines(source), count_lines(target)
     if counts[0] != counts[1]:
         raise _unequal(source, target, counts)
     return counts[0]
+
+
+def is_one_file(source: Path, target: Path) -> bool:
+    """Whether two names are those of one file of tab-separated pairs.
+
+    Raises:
+        UsageError: they cannot be sides of a corpus, see `why_not_sides`.
+    """
+    is_one = source == target or is_same_file(source, target)
+    if reason := why_not_sides(source, source if is_one else target):
+        raise UsageError(f"{reason}.")
+    return is_one
 
 
 def count_lines(path: Path) -> int:
@@ -160,8 +196,8 @@ def count_lines(path: Path) -> int:
         DataError: the file cannot be read.
     """
     count, last = 0, b"\n"
-    with _open(path) as stream, _explain_failures(path):
-        while chunk := stream.read(_CHUNK):
+    with open_text(path) as text:
+        while chunk := text.stream.read1(_CHUNK):
             count += chunk.count(b"\n")
             last = chunk[-1:]
     return count + (last != b"\n")
@@ -177,68 +213,27 @@ def require_file(path: Path) -> None:
         raise DataError(
             f"{path}: is a pipe or device and can be read only once; save it as a file."
         )
-    with _open(path):
+    with open_text(path):
         pass
 
 
 def _decoded_lines(path: Path | None, bad_lines: BadLines) -> Iterator[str | None]:
     """Yield every line, None in place of a skipped one."""
-    decoder = _Decoder(_name(path), bad_lines)
-    for number, record in enumerate(read_records(path), start=1):
-        yield decoder.decode(number, record)
-    decoder.report()
-
-
-def _name(path: Path | None) -> str:
-    return "stdin" if path is None or str(path) == "-" else str(path)
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file for reading bytes; a gzip file, detected by its first two, is unpacked."""
-    with _explain_failures(path):
-        file = path.open("rb")
-    with file:
-        with _explain_failures(path):
-            is_gzip = file.peek(2)[:2] == _GZIP_MAGIC
-        if is_gzip:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked
-        else:
-            yield file
-
-
-@contextlib.contextmanager
-def _explain_failures(path: Path) -> Iterator[None]:
-    """Turn errors of opening and reading into a DataError that says what to do."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {_guess(path)}") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder; name a file in it.") from None
-    except PermissionError:
-        raise DataError(f"{path}: reading it is not permitted; change its mode.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: is a damaged gzip file ({error}); fetch it again.") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{path}: cannot be read: {reason}; take a copy of it.") from error
-
-
-def _guess(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent} either."
-    close = similar_files(path)
-    return f"did you mean {close}?" if close else "check its name."
+    name = name_of(path)
+    with open_text(path) as text:
+        decoder = _Decoder(name, bad_lines, text.encoding)
+        for number, record in enumerate(_split(text.stream, name), start=1):
+            yield decoder.decode(number, record)
+        decoder.report()
 
 
 class _Decoder:
     """Turns the records of one text into lines and counts the bad ones."""
 
-    def __init__(self, name: str, bad_lines: BadLines) -> None:
+    def __init__(self, name: str, bad_lines: BadLines, encoding: Encoding) -> None:
         self._name = name
         self._bad_lines = bad_lines
+        self._encoding: Encoding = encoding
         self._bad = 0
         self._has_warned_of_crlf = False
 
@@ -263,12 +258,11 @@ class _Decoder:
         try:
             if b"\0" not in record:
                 return record.decode("utf-8")
-            fault = _first_fault(record)
         except UnicodeDecodeError:
-            fault = _first_fault(record)
-        message = f"{self._name}:{number}: {fault}"
+            pass
+        message = f"{self._name}:{number}: {_first_fault(record, self._encoding)}"
         if self._bad_lines == "error":
-            raise DataError(f"{message}; {_remedy(number, record)}")
+            raise DataError(f"{message}; {_REMEDIES[self._encoding]}")
         self._bad += 1
         if self._bad <= _NAMED_BAD_LINES:
             _logger.warning("%s", message)
@@ -282,22 +276,28 @@ class _Decoder:
             self._has_warned_of_crlf = True
 
 
-def _first_fault(record: bytes) -> str:
-    """Return the first wrong byte of a bad record and its position, counted from 1."""
+_REMEDIES: dict[Encoding, str] = {
+    "UTF-8": "convert the text to UTF-8, for example with `iconv -f latin1 -t utf-8`.",
+    "UTF-16": "repair the line, or save the text as UTF-8.",
+    "UTF-32": "repair the line, or save the text as UTF-8.",
+}
+
+
+def _first_fault(record: bytes, encoding: Encoding) -> str:
+    """Return what is wrong first in a bad record and where, counted from 1.
+
+    Places are bytes in UTF-8 and characters in other encodings, whose bytes were converted.
+    """
     nul = record.find(b"\0")
+    start, value = nul, "0x00 (NUL), which is not allowed in text"
     try:
         record[: nul if nul >= 0 else None].decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} is 0x{record[error.start]:02x}, not UTF-8"
-    return f"byte {nul + 1} is 0x00 (NUL), which is not allowed in text"
-
-
-def _remedy(number: int, record: bytes) -> str:
-    if number == 1 and record.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "it looks like UTF-16: convert it with `iconv -f utf-16 -t utf-8`."
-    if number == 1 and record.startswith(_GZIP_MAGIC):
-        return "it looks like gzip: pipe it through `zcat`."
-    return "convert the text to UTF-8, for example with `iconv -f latin1 -t utf-8`."
+        start, value = error.start, f"0x{record[error.start]:02x}, not UTF-8"
+    if encoding == "UTF-8":
+        return f"byte {start + 1} is {value}"
+    place = len(record[:start].decode("utf-8")) + 1
+    return f"character {place} is {value if start == nul else f'not {encoding}'}"
 
 
 def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:

@@ -29,7 +29,11 @@ _NASTY = (
 
 
 def any_bytes(chance: random.Random) -> bytes:
-    """A text of a few lines with up to six damaged places, or nothing but noise."""
+    """A text of a few lines with up to six damaged places, or nothing but noise; never UTF-16."""
+    return _any_bytes(chance).lstrip(b"\xfe\xff")
+
+
+def _any_bytes(chance: random.Random) -> bytes:
     if chance.random() < 0.2:
         return chance.randbytes(chance.randrange(40))
     data = bytearray(b"a cat eats\nthe small dog sleeps.\n\ntwo birds, and a mouse\n")

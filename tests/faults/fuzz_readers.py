@@ -32,6 +32,7 @@ from nmt.errors import ConfigError, DataError, ModelError, NmtError
 from nmt.models.build import build_model
 from nmt.models.folder import ModelCard, load_model_folder, save_model_folder
 from nmt.storage.checksums import CHECKSUMS
+from nmt.text.formats import kind_of
 from nmt.text.lines import count_lines, read_lines
 from nmt.text.subword import JOINT_FILE, Subword
 from nmt.training.checkpoint import (
@@ -107,6 +108,12 @@ def put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def is_plain(text: bytes) -> bool:
+    """Whether text is neither packed, once more, nor of another encoding, nor of another kind."""
+    marks = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\xff\xfe", b"\xfe\xff")
+    return not text.startswith(marks) and kind_of(text.removeprefix(b"\xef\xbb\xbf"), "") is None
+
+
 class Lines:
     """The line reader: it returns all lines, or an error that names line and byte."""
 
@@ -120,6 +127,8 @@ class Lines:
             yield b"p" + text
             yield b"z" + text
             yield b"p" + gzip.compress(text)
+        for text in ("a\n\u2028b", "▁"):
+            yield b"z" + text.encode("utf-16")
         yield b"pa\n\xff\n\0\n"
 
     def mutate(self, data: bytes, chance: random.Random) -> bytes:
@@ -127,13 +136,23 @@ class Lines:
         return data[:1] + any_bytes(chance)
 
     def __call__(self, data: bytes) -> bool:
-        """Read a file that holds what follows the first byte, compressed by gzip if that is "z"."""
+        """Read a file that holds what follows the first byte, compressed by gzip if that is "z".
+
+        Text of other encodings and files of other kinds are read, or refused by name.
+        """
         stored = gzip.compress(data[1:]) if data[:1] == b"z" else data[1:]
         put(self.path, stored)
         try:
             text = gzip.decompress(stored) if stored[:2] == b"\x1f\x8b" else stored
         except (EOFError, OSError, zlib.error):
             text = None
+        if text is not None and not is_plain(text):
+            try:
+                list(read_lines(self.path, bad_lines="replace"))
+            except DataError as error:
+                require_place(error, f"{self.path}: is ")
+                return False
+            return True
         for bad_lines in ("skip", "replace", "error"):
             try:
                 lines = list(read_lines(self.path, bad_lines=bad_lines))

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmt.errors import DataError
+from nmt.errors import DataError, UsageError
 from nmt.text import lines as lines_module
+from nmt.text.formats import kind_of
 from nmt.text.lines import (
     count_lines,
     describe_shift,
@@ -20,6 +21,7 @@ from nmt.text.lines import (
     read_numbered_pairs,
     read_parallel,
     read_records,
+    require_equal_counts,
     require_file,
 )
 
@@ -37,15 +39,11 @@ def write(tmp_path):
     return write_file
 
 
-def read_stdin(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
-    return list(read_lines(None))
-
-
 @given(
     data=st.lists(st.one_of(st.binary(), st.sampled_from([b"\n", b"\r\n", b"a\n"])))
     .map(b"".join)
-    .filter(lambda data: not data.startswith(b"\x1f\x8b"))  # which would be gzip
+    .filter(lambda data: not data.startswith((b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff")))
+    .filter(lambda data: kind_of(data, "in.de") is None)
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bad_lines_count_as_lines(data, write, caplog):
@@ -139,21 +137,6 @@ def test_nul_is_refused_by_name(write):
 def test_the_first_nul_is_named(record, place, write):
     with pytest.raises(DataError, match=rf":1: byte {place} is 0x00 \(NUL\), which is not allowed"):
         list(read_lines(write(record)))
-
-
-@pytest.mark.parametrize("order", ["le", "be"])
-def test_utf16_is_recognised(order, write):
-    path = write("\ufeffabc".encode(f"utf-16-{order}"))
-    with pytest.raises(DataError) as caught:
-        list(read_lines(path))
-    assert str(caught.value).endswith(
-        ", not UTF-8; it looks like UTF-16: convert it with `iconv -f utf-16 -t utf-8`."
-    )
-
-
-def test_gzip_on_stdin_is_recognised(monkeypatch):
-    with pytest.raises(DataError, match=r"^stdin:1: .*; it looks like gzip: pipe it through"):
-        read_stdin(gzip.compress(b"a\n"), monkeypatch)
 
 
 @pytest.mark.parametrize("mark", [b"\x1f\x8b", b"\xff\xfe"])
@@ -259,7 +242,8 @@ def test_a_file_in_a_folder_that_may_not_be_entered_is_named(no_rights):
     (no_rights / "shut").mkdir()
     (no_rights / "shut").chmod(0)
     path = no_rights / "shut" / "in.de"
-    for read in (count_lines, require_file, lambda path: list(read_parallel(path, path))):
+    other = path.with_name("in.en")
+    for read in (count_lines, require_file, lambda path: list(read_parallel(path, other))):
         with pytest.raises(DataError, match=r"in\.de: reading it is not permitted; change its"):
             read(path)
 
@@ -322,6 +306,89 @@ def test_pairs_come_in_order(write):
 
 def long_and_short(number: int) -> str:
     return "x" * (5 + number * 7919 % 97)
+
+
+PAIRS = [("ein Wort", "a word"), ("zwei", "two")]
+
+
+@pytest.mark.parametrize("name", ["c.tsv", "c.TSV", "c.tsv.gz", "c.tsv.xz", "c.de-en.tsv.bz2"])
+def test_a_file_of_tab_separated_pairs_is_both_sides(name, write, caplog):
+    path = write("ein Wort\ta word\nzwei\ttwo\n", name)
+    assert list(read_parallel(path, path)) == PAIRS
+    assert list(read_numbered_pairs(path, path)) == [(1, PAIRS[0]), (2, PAIRS[1])]
+    assert require_equal_counts(path, path) == 2
+    assert not caplog.records
+
+
+def test_packed_pairs_and_a_link_to_them_are_one_file(write, tmp_path):
+    path = write(gzip.compress("\ufeffein Wort\ta word\r\nzwei\ttwo".encode()), "c.tsv.gz")
+    (tmp_path / "link.tsv").symlink_to(path)
+    assert list(read_parallel(path, tmp_path / "link.tsv")) == PAIRS
+    assert list(read_parallel(path, tmp_path / "." / "c.tsv.gz")) == PAIRS
+
+
+def test_further_columns_are_left_out_and_mentioned_once(write, caplog):
+    path = write("x\ty\n1276\tLet's try.\t2\tEssayons !\na\tb\tc\n", "c.tsv")
+    assert list(read_parallel(path, path)) == [("x", "y"), ("1276", "Let's try."), ("a", "b")]
+    assert caplog.messages == [
+        f'{path}: only the first two columns are read, as in line 2: "1276" and "Let\'s try."'
+    ]
+
+
+def test_a_line_of_pairs_without_a_tab_is_refused_by_its_number(write):
+    path = write("a\tb\n\nc d\n", "c.tsv")
+    pairs = read_parallel(path, path)
+    assert [next(pairs), next(pairs)] == [("a", "b"), ("", "")]
+    with pytest.raises(DataError) as caught:
+        next(pairs)
+    assert str(caught.value) == (
+        f"{path}:3: has no tab; each line must be a source, a tab and its translation."
+    )
+
+
+def test_a_bad_line_of_pairs_is_handled_as_one_of_two_files_is(write):
+    path = write(b"a\tb\n\xff\tb\nc\td\n", "c.tsv")
+    with pytest.raises(DataError, match=r"c\.tsv:2: byte 1 is 0xff, not UTF-8"):
+        list(read_parallel(path, path))
+    assert list(read_parallel(path, path, bad_lines="skip")) == [("a", "b"), ("", ""), ("c", "d")]
+    assert [number for number, _ in read_numbered_pairs(path, path, bad_lines="skip")] == [1, 3]
+
+
+def test_pairs_are_read_from_a_pipe_once(tmp_path):
+    import os
+    import threading
+
+    pipe = tmp_path / "c.tsv"
+    os.mkfifo(pipe)
+    feeder = threading.Thread(target=lambda: pipe.write_bytes(b"a\tb\n"))
+    feeder.start()
+    assert list(read_parallel(pipe, pipe)) == [("a", "b")]
+    feeder.join()
+    assert require_equal_counts(pipe, pipe) is None
+
+
+def test_a_file_that_is_named_for_both_sides_is_refused(write, tmp_path):
+    path = write("a\n")
+    (tmp_path / "link.en").hardlink_to(path)
+    for other in (path, tmp_path / "." / "in.de", tmp_path / "link.en"):
+        for read in (read_parallel, read_numbered_pairs, require_equal_counts):
+            with pytest.raises(UsageError) as caught:
+                list(read(path, other))
+            assert str(caught.value) == (
+                f"{path}: is named for both sides; name two files that are translations of each "
+                "other, or one .tsv of tab-separated pairs."
+            )
+
+
+@pytest.mark.parametrize("names", [("c.tsv", "in.en"), ("in.de", "c.tsv"), ("c.tsv", "d.tsv")])
+def test_a_file_of_pairs_is_not_one_side(names, write):
+    source, target = (write("a\tb\n", name) for name in names)
+    with pytest.raises(UsageError) as caught:
+        read_parallel(source, target)
+    assert str(caught.value) == (
+        f"{source if names[0] == 'c.tsv' else target}: is called .tsv, so it holds both sides of a "
+        "corpus; name it alone, or give it another ending if it holds one side."
+    )
 
 
 def test_unequal_counts_are_refused_before_the_first_pair_with_a_guess_where(write):
@@ -415,8 +482,8 @@ def test_the_longest_line_is_read_and_a_longer_one_is_refused(monkeypatch):
 
 def test_no_more_than_the_longest_allowed_line_is_read_at_once(monkeypatch):
     class Endless(io.RawIOBase):
-        def readline(self, size):
-            assert size == lines_module._LONGEST_LINE + 1
+        def read1(self, size):
+            assert size <= 1 << 16
             return bytes(size)
 
     monkeypatch.setattr(sys, "stdin", type("Stream", (), {"buffer": Endless()}))
@@ -426,7 +493,7 @@ def test_no_more_than_the_longest_allowed_line_is_read_at_once(monkeypatch):
 
 def test_a_standard_input_that_cannot_be_read_is_named(monkeypatch):
     class Closed(io.RawIOBase):
-        def readline(self, *_):
+        def read1(self, *_):
             raise OSError(errno.EBADF, "Bad file descriptor")
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Closed()))
