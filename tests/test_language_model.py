@@ -135,10 +135,27 @@ def test_scoring_with_the_wrong_files_names_the_kind_of_model(tmp_path, model_fo
     assert nmt(["score", str(model_folder), "--target", str(lines)]) == 2
     wanted = f"error: {model_folder}: holds a translation model; add --source FILE."
     assert wanted in capsys.readouterr().err
-    files = ["--source", str(lines), "--target", str(lines)]
+    (tmp_path / "others").write_text("c\n")
+    files = ["--source", str(lines), "--target", str(tmp_path / "others")]
     assert nmt(["score", str(tmp_path / "run"), *files]) == 2
     wanted = f"error: {tmp_path / 'run'}: holds a language model; leave --source out."
     assert wanted in capsys.readouterr().err
+    (tmp_path / "pairs.tsv").write_text("a\tb\n")
+    assert nmt(["score", str(tmp_path / "run"), "--target", str(tmp_path / "pairs.tsv")]) == 2
+    assert "holds a language model; name one text with --target, not" in capsys.readouterr().err
+
+
+def test_pairs_of_one_file_score_as_those_of_two(tmp_path, model_folder, capsys):
+    for name, text in (("s", "a\nb\n"), ("t", "c d\n\n"), ("p.tsv", "a\tc d\nb\t\n")):
+        (tmp_path / name).write_text(text)
+    texts = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t")]
+    pairs = str(tmp_path / "p.tsv")
+    printed = []
+    for files in (texts, ["--target", pairs], ["--source", pairs, "--target", pairs]):
+        assert nmt(["score", str(model_folder), *files]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0].count("\n") == 2
+    assert printed[1] == printed[2] == printed[0]
 
 
 def test_pieces_of_a_folder_without_a_model_are_refused(tmp_path):
@@ -192,6 +209,7 @@ def test_other_pieces_give_another_data_key(tmp_path):
     ("override", "message"),
     [
         ('data.train=["train.xx", "train.yy"]', "data.train: must be one text file, without"),
+        ("data.train=train.tsv", "data.train: must be one text file, without a source and not ca"),
         ('data.source="xx"', "data.source: must be left out: a language model reads no source"),
         ("validation.metric=bleu", 'validation.metric: must be "loss" for a language model'),
         ("model.decoder.attention=dot", 'model.decoder.attention: must be "none" without an enc'),

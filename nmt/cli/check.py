@@ -3,37 +3,27 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
-from nmt.errors import DataError, UsageError
+from nmt.cli.pairs import both_sides
+from nmt.errors import DataError
 
 if TYPE_CHECKING:
     from nmt.data.report import Copying, Report
 
 
-class CheckCommand(TyperCommand):
-    """Refuses a second --against, of which typer would take the last in silence."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the command line.
-
-        Raises:
-            UsageError: --against is given twice.
-        """
-        if args.count("--against") > 1:
-            raise UsageError("--against: give one test set; run nmt check again for another.")
-        return super().parse_args(ctx, args)
-
-
 def check(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Source text file.")],
-    target: Annotated[Path, typer.Argument(metavar="TGT", help="Its translation, line by line.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Source text file, or a .tsv of both sides.")
+    ],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[TGT]", help="Its translation, line by line.")
+    ] = None,
     against: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="SRC TGT", help="Test set that must not be in the corpus."),
+        typer.Option(metavar="SRC [TGT]", help="Test set that must not be in the corpus."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -45,8 +35,9 @@ def check(
     """
     from nmt.data.check import check as examine
 
-    report = examine(source, target, against=against)
-    report = replace(report, copying=_score_copying(report, against or (source, target)))
+    corpus = source, both_sides(source, target)
+    report = examine(*corpus, against=against)
+    report = replace(report, copying=_score_copying(report, against or corpus))
     if as_json:
         typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     else:
@@ -70,7 +61,7 @@ def _score_copying(report: "Report", files: tuple[Path, Path]) -> "Copying | Non
     tokenize = choose_tokenizer(targets)
     bleu, chrf = score(sources, targets, ("bleu", "chrf"), tokenize=tokenize)
     return Copying(
-        where=" + ".join(map(str, files)),
+        where=" + ".join(dict.fromkeys(map(str, files))),
         lines=len(targets),
         bleu=bleu.value,
         chrf=chrf.value,

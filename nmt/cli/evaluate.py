@@ -18,6 +18,7 @@ from nmt.cli.scored_texts import (
 )
 from nmt.cli.scores_out import Findings, findings_as_json, findings_as_text
 from nmt.errors import UsageError
+from nmt.paths import is_same_file
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,9 @@ def evaluate(
     test: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
-            metavar="SRC REF",
-            help="With --run: text to translate, and its references; default: its data.test.",
+            metavar="SRC [REF]",
+            help="With --run: text to translate, and its references, or one .tsv of both; default: "
+            "its data.test.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -114,6 +116,9 @@ def evaluate(
     if tokenize is None:
         tokenize = experiment.validation.tokenize if experiment else "auto"
     require_available(tokenize)
+    for path in reference or ():
+        if hypothesis and is_same_file(hypothesis, path):
+            raise UsageError(f"{path}: is the hypothesis, too; name its references.")
     refuse_to_replace(output, *(test or ()), *(reference or ()), against, source)
     other = read_text(against) if against else None
     measured = read_text(source) if source else None

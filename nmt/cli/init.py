@@ -17,7 +17,8 @@ Pair = tuple[Path, Path]
 def init(
     config: Annotated[Path, typer.Argument(help="Configuration file to write.")],
     train: Annotated[
-        Pair, typer.Option(metavar="SRC TGT", help="Text files to train on, line by line.")
+        Pair,
+        typer.Option(metavar="SRC [TGT]", help="Text files to train on, or one .tsv of both."),
     ],
     languages: Annotated[
         str,
@@ -28,7 +29,7 @@ def init(
     valid: Annotated[
         Pair | None,
         typer.Option(
-            metavar="SRC TGT",
+            metavar="SRC [TGT]",
             help="Text files that select the best weights; without them, some sentences are held "
             "out from those to train on.",
         ),
@@ -36,7 +37,7 @@ def init(
     test: Annotated[
         Pair | None,
         typer.Option(
-            metavar="SRC TGT",
+            metavar="SRC [TGT]",
             help="Text files of a test set; `nmt train` warns of its pairs in the training files.",
         ),
     ] = None,
@@ -59,9 +60,9 @@ def init(
     if config.exists() and not force:
         raise UsageError(f"{config}: already exists; choose another name, or add --force")
     source, target = split_languages(languages)
-    for option, files in (("train", train), ("valid", valid), ("test", test)):
+    for files in (train, valid, test):
         if files is not None:
-            _require_text(option, files)
+            _require_text(files)
     data = DataConfig(
         source=source,
         target=target,
@@ -84,19 +85,15 @@ def init(
     log.info("next: nmt train %s", config)
 
 
-def _require_text(option: str, files: Pair) -> None:
-    """Refuse files that are missing, empty, of different numbers of lines, or one and the same."""
+def _require_text(files: Pair) -> None:
+    """Refuse files that are missing, empty, of different numbers of lines, or no two sides."""
     from nmt.text.lines import require_equal_counts, require_file
 
     for file in files:
         require_file(file)
-    if files[0].samefile(files[1]):
-        raise DataError(
-            f"--{option}: {files[0]} and {files[1]} are the same file; "
-            "name a source file and its translation, line by line."
-        )
     if not require_equal_counts(*files):
-        raise DataError(f"{files[0]} and {files[1]} have no lines; name files with text.")
+        names = " and ".join(dict.fromkeys(map(str, files)))
+        raise DataError(f"{names}: no lines; name files with text.")
 
 
 def _seen_from(config: Path, files: Pair) -> tuple[str, str]:

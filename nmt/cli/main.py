@@ -17,7 +17,7 @@ import typer
 from nmt import __version__
 from nmt.cli.average import average
 from nmt.cli.bench import bench
-from nmt.cli.check import CheckCommand, check
+from nmt.cli.check import check
 from nmt.cli.console import (
     LogFormat,
     complain,
@@ -28,6 +28,7 @@ from nmt.cli.console import (
 )
 from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
+from nmt.cli.pairs import PairCommand
 from nmt.cli.prepare import prepare
 from nmt.cli.score import score
 from nmt.cli.search_options import SearchCommand
@@ -54,9 +55,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (init, check, prepare, tokenize, train, translate, score, evaluate, show, average, bench)
-OWN_PARSERS = {check: CheckCommand, translate: SearchCommand}
 for command in COMMANDS:
-    app.command(cls=OWN_PARSERS.get(command))(command)
+    app.command(cls=SearchCommand if command is translate else PairCommand)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from nmt.cli.lines_out import as_links, details_of, json_line, one_line
 from nmt.cli.output_file import line_writer, refuse_to_replace
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
+from nmt.paths import holds_pairs
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translation import ScoredPair
@@ -25,7 +26,7 @@ def score(
             metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
         ),
     ],
-    target: Annotated[Path, typer.Option(help="Text to score, line by line.")],
+    target: Annotated[Path, typer.Option(help="Text to score, line by line, or a .tsv.")],
     source: Annotated[
         Path | None, typer.Option(help="Source text; omit for a language model.")
     ] = None,
@@ -84,6 +85,8 @@ def score(
     from nmt.translator import Translator
 
     refuse_to_replace(output, source, target)
+    if source is None and holds_pairs(target):
+        source = target
     pairs: Iterable[tuple[str, str]]
     if source is None:
         pairs = (("", line) for line in read_lines(target, bad_lines=bad_lines))
@@ -99,6 +102,8 @@ def score(
     )
     if translator.has_source != (source is not None):
         needed = "add --source FILE" if translator.has_source else "leave --source out"
+        if source == target:
+            needed = "name one text with --target, not pairs"
         kind = "translation" if translator.has_source else "language"
         raise UsageError(f"{run[0]}: holds a {kind} model; {needed}.")
     scored = translator.score(

@@ -75,7 +75,7 @@ def test_files_of(run: Path, experiment: "Experiment | None") -> tuple[Path, Pat
     if experiment.data.test is None:
         raise UsageError(f"{run / 'config.toml'}: names no data.test; give --test SRC REF")
     source, target = experiment.data.test
-    log.info("test files of %s: %s %s", run, source, target)
+    log.info("test files of %s: %s", run, " ".join(dict.fromkeys((source, target))))
     return Path(source), Path(target)
 
 

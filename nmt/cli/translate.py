@@ -24,7 +24,9 @@ def translate(
             metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
         ),
     ],
-    input: Annotated[Path | None, typer.Option("-i", "--input", help="Text or .gz file.")] = None,
+    input: Annotated[
+        Path | None, typer.Option("-i", "--input", help="Text file, which may be packed.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")

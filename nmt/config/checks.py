@@ -10,6 +10,7 @@ from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
 from nmt.config.model import ModelConfig, NoEncoderConfig
 from nmt.config.training import CosineScheduleConfig
+from nmt.paths import why_not_sides
 
 _NAMES_OF_PIECES = re.compile("<pad>|<unk>|<s>|</s>|<0x[0-9A-F]{2}>")
 
@@ -35,6 +36,8 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             yield _fault(
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
             )
+        elif pair[0] and (reason := why_not_sides(*pair)):
+            yield _fault(f"data.{key}", reason)
     yield from _symbols(experiment)
     if tokenizer.sampling > 0 and tokenizer.kind not in ("unigram", "bpe"):
         yield _fault(
@@ -83,7 +86,9 @@ def _source(experiment: Experiment) -> Iterator[Fault]:
         yield _fault("data.source", 'missing: language code of the source side, for example "en"')
     for key, pair in _file_pairs(data):
         if bool(pair[0]) != reads_source:
-            needed = "two text files" if reads_source else "one text file, without a source"
+            needed = "one text file, without a source and not called .tsv"
+            if reads_source:
+                needed = "two text files, or one .tsv of tab-separated pairs"
             yield _fault(
                 f"data.{key}",
                 f'must be {needed}, since model.encoder.kind is "{experiment.model.encoder.kind}"',

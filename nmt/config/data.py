@@ -2,19 +2,32 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from nmt.config import limits
 from nmt.config.section import MAY_CHANGE, Section
+from nmt.paths import holds_pairs
 
 
-def _without_source(value: Any) -> Any:
-    return ("", value) if isinstance(value, str) else value
+def _two_names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return (value if holds_pairs(value) else "", value)
 
 
-FilePair = Annotated[tuple[str, str], Field(strict=False), BeforeValidator(_without_source)]
-"""A source file and a target file, line by line translations of each other. A single name is a
-target file without a source, for a language model."""
+def _shortest(pair: tuple[str, str]) -> str | list[str]:
+    return pair[1] if _two_names(pair[1]) == pair else list(pair)
+
+
+FilePair = Annotated[
+    tuple[str, str],
+    Field(strict=False),
+    BeforeValidator(_two_names),
+    PlainSerializer(_shortest),
+]
+"""A source file and a target file, line by line translations of each other. A single name is one
+file of tab-separated pairs if it ends in .tsv, which then stands for both; any other is a target
+file without a source, for a language model."""
 
 
 class DataConfig(Section):
@@ -26,14 +39,14 @@ class DataConfig(Section):
     """Language code of the target side, for example "it"."""
     # The files may move; whether they still hold the same text is checked by `nmt.data.prepare`.
     train: Annotated[FilePair, MAY_CHANGE]
-    """Source and target file to train on, or one file for a language model; relative paths start at
-    this file's folder."""
+    """Source and target file to train on, one .tsv of both, or one text for a language model;
+    relative paths start at this file's folder."""
     valid: Annotated[FilePair | None, MAY_CHANGE] = None
-    """Source and target file that select the best checkpoint. Without any, up to 1,000 sentences,
-    at most one in 20, are held out from the training files."""
+    """Source and target file, or one .tsv, that select the best checkpoint. Without any, up to
+    1,000 sentences, at most one in 20, are held out from the training files."""
     test: Annotated[FilePair | None, MAY_CHANGE] = None
-    """Source and target file to score the finished model on with `nmt evaluate`; `nmt train` only
-    warns if the training data contain their pairs."""
+    """Source and target file, or one .tsv, to score the finished model on with `nmt evaluate`;
+    `nmt train` only warns if the training data contain their pairs."""
     max_length: int = Field(default=128, ge=1)
     """Longest side of a training pair, in pieces; longer pairs are dropped."""
     max_ratio: float = Field(default=9.0, ge=0.0)

@@ -62,7 +62,8 @@ def _tables(
     """
     fields = {key_of(name, field): field for name, field in type(section).model_fields.items()}
     values = dict(zip(fields, dict(section).values(), strict=True))
-    keys = {name: value for name, value in values.items() if not isinstance(value, Section)}
+    short = dict(zip(fields, section.model_dump().values(), strict=True))
+    keys = {name: short[name] for name in fields if not isinstance(values[name], Section)}
     if keys:
         yield from _comment(meaning)
         yield from _other_kinds(section, alternatives)

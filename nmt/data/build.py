@@ -131,7 +131,7 @@ class Preparation:
 
     def _clean(self) -> int:
         """Write the training pairs, normalised and filtered by text; return the number kept."""
-        self._report(f"reading {' and '.join(filter(None, self._data.train))}")
+        self._report(f"reading {' and '.join(dict.fromkeys(filter(None, self._data.train)))}")
         text_filter = TextFilter(
             drop_copies=self._data.drop_copies, drop_duplicates=self._data.drop_duplicates
         )
@@ -396,7 +396,7 @@ class Preparation:
         )
 
     def _read(self, files: tuple[str, str]) -> Iterator[TextPair]:
-        """Yield the pairs of two text files, normalised."""
+        """Yield the pairs of two text files, or of one .tsv, normalised."""
         normalize = self._normalizer.normalize
         for number, (source, target) in self._read_raw(files):
             yield TextPair(number, normalize(source), normalize(target))

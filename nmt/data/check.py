@@ -4,7 +4,7 @@ A damaged line is reported and the next one is read. Of the corpus, only example
 bytes per pair are kept, so that it need not fit into memory; a test set must.
 
 Tables say what is looked for: `LINE_CHECKS`, `PAIR_CHECKS` and, for what is decided before a line
-is text or needs no pattern, `RECORD_CHECKS` below.
+is text or needs no pattern, `RECORD_CHECKS` below. `sides` finds what is wrong with whole files.
 """
 
 import unicodedata
@@ -12,7 +12,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,11 @@ from nmt.data.pair_checks import PAIR_CHECKS
 from nmt.data.report import Check, FileFacts, Finding, Report, Tally
 from nmt.data.sample import Sample
 from nmt.data.side_checks import SideStatistics
+from nmt.data.sides import Sides
 from nmt.errors import DataError
-from nmt.paths import is_stream
 from nmt.text.excerpt import excerpt
 from nmt.text.filters import digest
-from nmt.text.lines import read_parallel, read_records
+from nmt.text.lines import read_parallel
 from nmt.text.normalize import Normalizer
 
 RECORD_CHECKS = (
@@ -78,12 +78,13 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
     """Examine a training corpus, and find sentences of a test set in it.
 
     Args:
-        source: text file, one sentence per line.
-        target: its translation, line by line.
+        source: text file, one sentence per line, or a file of tab-separated pairs.
+        target: its translation, line by line, or the same file.
         against: source and target of a test set that must not be in the corpus.
 
     Raises:
         DataError: a file cannot be opened.
+        UsageError: two files cannot be sides of a corpus.
     """
     overlap = Overlap()
     test = None if against is None else _Corpus(*against, visit=overlap.add)
@@ -93,8 +94,8 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
     leaks = overlap.findings(
         test.where,
         train.where,
-        test_files=(str(test.source.path), str(test.target.path)),
-        train_files=(str(train.source.path), str(train.target.path)),
+        test_files=test.sides.names,
+        train_files=train.sides.names,
     )
     return Report(
         (*train.facts(), *test.facts()),
@@ -105,9 +106,10 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
 
 @dataclass
 class _Side:
-    """One file, examined line by line."""
+    """One side, examined line by line."""
 
-    path: Path
+    name: str
+    records: Iterator[bytes]
     lines: int = 0
     words: int = 0
     characters: int = 0
@@ -119,7 +121,7 @@ class _Side:
 
     def read(self) -> Iterator[str]:
         """Yield each line without white space at its ends, and count what is unusual."""
-        for number, record in enumerate(read_records(self.path), 1):
+        for number, record in enumerate(self.records, 1):
             text = self._decode(number, record.removesuffix(b"\n"))
             self._examine(number, text.strip(" "))
             text = text.strip()
@@ -148,7 +150,7 @@ class _Side:
             start = len(record[: error.start].decode())
             self.tallies["not-utf8"].add(number, text, (start, start + len("\\xff")))
             self.first_bad_byte = self.first_bad_byte or (
-                f"; first {self.path}:{number}: byte {error.start + 1} is "
+                f"; first {self.name}:{number}: byte {error.start + 1} is "
                 f"0x{record[error.start]:02x}"
             )
             return text
@@ -166,7 +168,7 @@ class _Side:
 
     def facts(self) -> FileFacts:
         return FileFacts(
-            path=str(self.path),
+            path=self.name,
             lines=self.lines,
             words=self.words,
             characters=self.characters,
@@ -178,9 +180,9 @@ class _Side:
         for check in (*RECORD_CHECKS, *LINE_CHECKS):
             extra = self.first_bad_byte if check.name == "not-utf8" else ""
             tally = self.tallies.get(check.name, Tally())
-            yield from check.findings(str(self.path), tally, self.lines, extra=extra)
+            yield from check.findings(self.name, tally, self.lines, extra=extra)
         yield from self.statistics.findings(
-            self.path, lines=self.lines, words=self.words, characters=self.characters
+            self.name, lines=self.lines, words=self.words, characters=self.characters
         )
 
 
@@ -188,16 +190,19 @@ class _Corpus:
     """Both sides of a corpus, examined.
 
     Args:
-        source: text file.
-        target: its translation, line by line.
+        source: text file, or a file of tab-separated pairs.
+        target: its translation, line by line, or the same file.
         visit: called with the number of each pair and its two lines, normalised; None = nothing.
     """
 
     def __init__(
         self, source: Path, target: Path, *, visit: Callable[[int, str, str], None] | None
     ):
-        self.source, self.target = _Side(source), _Side(target)
-        self.where = f"{source} + {target}"
+        self.sides = Sides(source, target)
+        self.where = self.sides.where
+        self.source, self.target = map(
+            _Side, self.sides.names, (self.sides.source, self.sides.target)
+        )
         self.sample = Sample()
         self._visit = visit
         self._pairs = 0
@@ -228,6 +233,9 @@ class _Corpus:
         return self.source.facts(), self.target.facts()
 
     def findings(self) -> Iterator[Finding]:
+        yield from self.sides.findings()
+        if not self.sides.is_text:
+            return
         yield from self.source.findings()
         yield from self.target.findings()
         if self.source.lines != self.target.lines:
@@ -243,13 +251,14 @@ class _Corpus:
     def _unequal(self) -> str:
         """Return the reader's message about unequal line counts, with the likely position."""
         try:
-            next(read_parallel(self.source.path, self.target.path))
+            next(read_parallel(*self.sides.files))
         except DataError as error:
             return str(error)
         return "not as many lines on both sides"
 
     def _no_lines(self) -> str:
-        empty = [str(side.path) for side in (self.source, self.target) if not side.lines]
+        sides = zip(self.sides.files, (self.source, self.target), strict=True)
+        empty = dict.fromkeys(str(file) for file, side in sides if not side.lines)
         return f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
 
     def _duplicates(self) -> Iterator[Finding]:
@@ -260,12 +269,5 @@ class _Corpus:
         repeated = np.flatnonzero(is_repeated) + 1
         tally = Tally(len(repeated), repeated[:5].tolist())
         if tally.count:
-            tally.example = excerpt(_line(self.source.path, tally.first[0]))
+            tally.example = excerpt(self.sides.source_line(tally.first[0]))
         yield from _DUPLICATE.findings(self.where, tally, self._pairs)
-
-
-def _line(path: Path, number: int) -> str:
-    """Return a line of a file; "" if it can be read only once."""
-    if is_stream(path):
-        return ""
-    return next(islice(read_records(path), number - 1, None)).decode(errors="replace").strip()

@@ -86,11 +86,11 @@ class SideStatistics:
         lines = self._lines_by_script
         return max(lines, key=lambda script: lines[script].count) if lines else None
 
-    def findings(self, path: Path, *, lines: int, words: int, characters: int) -> Iterator[Finding]:
+    def findings(self, where: str, *, lines: int, words: int, characters: int) -> Iterator[Finding]:
         """Yield what is unusual about the side.
 
         Args:
-            path: its file.
+            where: its file, or what else to call it.
             lines: number of its lines.
             words: number of its words, separated by white space.
             characters: number of its characters.
@@ -98,8 +98,7 @@ class SideStatistics:
         main = self.main_script
         if main is None:
             return
-        where = str(path)
-        expected = _expected_script(path)
+        expected = _expected_script(Path(where))
         if expected not in (None, main):
             yield Finding(
                 level="warning",

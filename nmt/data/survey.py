@@ -98,7 +98,8 @@ def survey(source: Path, target: Path) -> Survey:
         for side, text in zip(sides, (left, right), strict=True):
             side.add(text)
     if not digests:
-        raise DataError(f"{source} and {target}: no pair has text on both sides; name other files.")
+        names = " and ".join(dict.fromkeys(map(str, (source, target))))
+        raise DataError(f"{names}: no pair has text on both sides; name other files.")
     different = len(np.unique(np.array(digests, dtype=np.uint64)))
     first, second = (side.total() for side in sides)
     return Survey(pairs, first, second, empty, copies, len(digests) - different)

@@ -18,12 +18,13 @@ class NotTextError(DataError):
 
     Args:
         name: the file.
-        what: what it is, and what to do, without a full stop.
+        what: what it is, for example "is a zip archive".
+        remedy: what to do, without a full stop.
     """
 
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name}: {what}.")
-        self.name, self.what = name, what
+    def __init__(self, name: str, what: str, remedy: str) -> None:
+        super().__init__(f"{name}: {what}; {remedy}.")
+        self.name, self.what, self.remedy = name, what, remedy
 
 
 @dataclass(frozen=True)

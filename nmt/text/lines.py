@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.errors import DataError, UsageError
-from nmt.paths import is_same_file, is_stream, why_not_sides
+from nmt.paths import holds_pairs, is_same_file, is_stream, why_not_sides
 from nmt.text.opening import Encoding, name_of, open_text
 
 BadLines = Literal["error", "skip", "replace"]
@@ -75,8 +75,14 @@ def read_lines(path: Path | None, *, bad_lines: BadLines = "error") -> Iterator[
             line instead, which keeps the line numbers.
 
     Raises:
-        DataError: the file cannot be read, or a line is bad and `bad_lines` is "error".
+        DataError: the file cannot be read, or a line is bad and `bad_lines` is "error"; or it holds
+            pairs, see `holds_pairs`.
     """
+    if path is not None and holds_pairs(path):
+        raise DataError(
+            f"{path}: is called .tsv, so it holds both sides of a corpus; name a file of one side, "
+            "as `cut -f1` writes it, or give it another ending if it holds one side."
+        )
     return (line or "" for line in _decoded_lines(path, bad_lines))
 
 
@@ -123,14 +129,14 @@ def _decoded_pairs(
 
 
 def _columns(path: Path, bad_lines: BadLines) -> Iterator[tuple[str, str] | None]:
-    """Yield the first two columns of each line; an empty line is a pair of empty lines."""
+    """Yield the first two columns of each line; a blank line is a pair of empty lines."""
     has_warned = False
     for number, line in enumerate(_decoded_lines(path, bad_lines), start=1):
         if line is None:
             yield None
             continue
         source, *others = line.split("\t", 2)
-        if line and not others:
+        if line.strip() and not others:
             raise DataError(
                 f"{path}:{number}: has no tab; each line must be a source, a tab and its "
                 "translation."

@@ -83,13 +83,12 @@ def _recognised(stream: io.BufferedIOBase, name: str) -> OpenText:
     if packing is not None:
         head, stream = _look_ahead(_unpack(stream, packing, name))
         if (inner := _packing_of(head)) is not None:
-            what = f"is {inner.a_file} inside {packing.a_file}; unpack it once"
-            raise NotTextError(name, what)
+            raise NotTextError(name, f"is {inner.a_file} inside {packing.a_file}", "unpack it once")
     encoding = _encoding_of(head)
     kind = kind_of(_in_utf8(head, encoding), name)
     if kind is not None:
         packed = f" inside {packing.a_file}" if packing is not None else ""
-        raise NotTextError(name, f"is {kind.name}{packed}, not plain text; {kind.remedy}")
+        raise NotTextError(name, f"is {kind.name}{packed}, not plain text", kind.remedy)
     if encoding != "UTF-8":
         stream = io.BufferedReader(_Converted(stream, encoding), _CHUNK)
     return OpenText(stream, encoding)

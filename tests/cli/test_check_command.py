@@ -7,12 +7,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from nmt.cli.check import CheckCommand, check
+from nmt.cli.check import check
+from nmt.cli.pairs import PairCommand
 from nmt.errors import UsageError
 from nmt.evaluation.metrics import score
 
 app = typer.Typer()
-app.command(cls=CheckCommand)(check)
+app.command(cls=PairCommand)(check)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,16 @@ def test_the_score_of_copying_is_that_of_the_test_set_if_there_is_one():
     assert "(1 line of t.en + t.it)" in result.stdout
 
 
+def test_copying_is_scored_in_a_file_of_pairs():
+    Path("c.tsv").write_text("Berlin is big today\tBerlin is big today\nnine\tuno\n")
+    expected = score(
+        ["Berlin is big today", "nine"], ["Berlin is big today", "uno"], ("bleu",), tokenize="13a"
+    )
+    told = json.loads(CliRunner().invoke(app, ["c.tsv", "--json"]).stdout)["copying"]
+    assert (told["where"], told["lines"]) == ("c.tsv", 2)
+    assert told["bleu"] == pytest.approx(expected[0].value)
+
+
 def test_copying_into_another_script_is_not_scored():
     Path("a.it").write_text("один\nдва\n")
     assert "copying the source" not in CliRunner().invoke(app, ["a.en", "a.it"]).stdout
@@ -72,5 +83,35 @@ def test_copying_into_another_script_is_not_scored():
 
 def test_a_second_test_set_is_refused():
     pair = ["--against", "a.en", "a.it"]
-    with pytest.raises(UsageError, match="one test set; run nmt check again for another"):
+    with pytest.raises(
+        UsageError, match="--against: give it once; run the command again for other"
+    ):
         CliRunner().invoke(app, ["a.en", "a.it", *pair, *pair], catch_exceptions=False)
+
+
+def test_a_file_of_pairs_is_a_corpus_and_a_test_set():
+    Path("c.tsv").write_text("one\tuno\ntwo\tdue\n")
+    assert CliRunner().invoke(app, ["c.tsv"]).exit_code == 0
+    result = CliRunner().invoke(app, ["a.en", "a.it", "--against", "c.tsv", "--json"])
+    assert result.exit_code == 3
+    told = json.loads(result.stdout)
+    assert [(finding["name"], finding["where"]) for finding in told["findings"]] == [
+        ("test-in-train", "c.tsv")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["a.en"],
+            "a.en: is only one side; name two files that are translations of",
+        ),
+        (["a.en", "a.en"], "a.en: is named for both sides; name two files that are translations"),
+        (["a.en", "a.it", "--against", "a.en"], "--against a.en: needs two files that are transl"),
+    ],
+)
+def test_one_side_is_refused(arguments, message):
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, UsageError)
+    assert str(error).startswith(message)

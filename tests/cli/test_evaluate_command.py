@@ -12,11 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from nmt.cli.evaluate import evaluate
+from nmt.cli.pairs import PairCommand
 from nmt.errors import DataError, ModelError, UsageError
 from nmt.evaluation.metrics import score
 
 app = typer.Typer()
-app.command()(evaluate)
+app.command(cls=PairCommand)(evaluate)
 
 REFERENCES = ["A man sleeps.", "Two big dogs bark at one small cat.", "It rains."]
 HYPOTHESES = ["A man sleeps.", "Two big dogs bark at a small cat.", "It snows."]
@@ -113,6 +114,23 @@ def test_warnings_are_logged_and_not_printed(caplog):
             (*FILES, "--source", "src"),
             "--source is for --by-length; add that, or omit --source",
         ),
+        (
+            ("--hypothesis", "ref", "--reference", "./ref"),
+            "ref: is the hypothesis, too; name its references.",
+        ),
+        (
+            ("--run", "runs/x", "--test", "ref", "ref"),
+            "ref: is named for both sides; name two files that are translations of each other",
+        ),
+        (("--run", "runs/x", "--test", "ref", "--json"), "--test ref: needs two files that are"),
+        (
+            ("--run", "runs/x", "--test", "src", "ref", "--test", "src", "ref2"),
+            "--test: give it once; run the command again for other files.",
+        ),
+        (
+            (*FILES, "--reference", "./hyp"),
+            "hyp: is the hypothesis, too; name its references.",
+        ),
         ((*FILES, "--plain"), "--plain is for --run; add that, or omit --plain"),
         (
             (*FILES, "--checkpoint", "3"),
@@ -175,6 +193,12 @@ def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
     assert translator.checkpoint == "300"
 
 
+def test_a_test_set_can_be_a_file_of_pairs(translator):
+    write("test.tsv", [f"x x\t{reference}" for reference in REFERENCES])
+    result = call("--run", "runs/x", "--test", "test.tsv")
+    assert result.stdout == call(*FILES).stdout
+
+
 def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
     error = call(*RUN, "-o", "none/kept").exception
     assert isinstance(error, UsageError)
@@ -231,6 +255,23 @@ def test_a_run_is_scored_on_the_test_files_of_its_configuration(translator, capl
     result = call("--run", "runs/x")
     assert result.stdout == call(*FILES).stdout
     assert f"test files of runs/x: {Path('src').absolute()} {Path('ref').absolute()}" in caplog.text
+
+
+def test_the_test_set_of_a_configuration_can_be_a_file_of_pairs(translator, caplog):
+    caplog.set_level("INFO")
+    write("test.tsv", [f"x x\t{reference}" for reference in REFERENCES])
+    path = Path("test.tsv").absolute()
+    write_run(f'test = "{path}"')
+    assert call("--run", "runs/x").stdout == call(*FILES).stdout
+    assert caplog.messages[0] == f"test files of runs/x: {path}"
+
+
+@pytest.mark.parametrize("option", ["--hypothesis", "--reference", "--against"])
+def test_a_file_of_pairs_is_no_single_text(option):
+    write("pairs.tsv", [f"x x\t{reference}" for reference in REFERENCES])
+    error = call(*FILES, option, "pairs.tsv").exception
+    assert isinstance(error, DataError)
+    assert str(error).startswith("pairs.tsv: is called .tsv, so it holds both sides of a corpus; ")
 
 
 def test_a_run_without_test_files_says_where_to_name_them(translator):

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from nmt.cli.init import init
+from nmt.cli.pairs import PairCommand
 from nmt.config.load import load, resolve_paths
 from nmt.errors import DataError, UsageError
 
@@ -110,18 +111,6 @@ def test_languages_may_have_regions_and_scripts_or_be_the_same(languages, source
     assert (data.source, data.target) == (source, target)
 
 
-def test_the_same_file_on_both_sides_is_refused():
-    Path("data/link.de").symlink_to("train.de")
-    data = ["--train", "data/train.de", "data/link.de", "--valid", "data/dev.de", "data/dev.en"]
-    error = CliRunner().invoke(app, ["c.toml", *data, "--languages", "de-en"]).exception
-    assert isinstance(error, DataError)
-    assert str(error) == (
-        "--train: data/train.de and data/link.de are the same file; "
-        "name a source file and its translation, line by line."
-    )
-    assert not Path("c.toml").exists()
-
-
 def test_what_it_found_stands_in_the_file_and_in_the_log(caplog):
     caplog.set_level(logging.INFO)
     Path("data/train.de").write_text("ein Wort\nHallo\nein Wort\nein Wort\n")
@@ -138,3 +127,77 @@ def test_what_it_found_stands_in_the_file_and_in_the_log(caplog):
     ):
         assert f"\n# {note}\n" in text
         assert note in caplog.messages
+
+
+def two_or_one(option: str) -> str:
+    return (
+        f"{option}: needs two files that are translations of each other, or one .tsv of "
+        "tab-separated pairs."
+    )
+
+
+def call_pairs(*arguments: str):
+    pairs = typer.Typer()
+    pairs.command(cls=PairCommand)(init)
+    return CliRunner().invoke(pairs, ["--languages", "de-en", *arguments])
+
+
+@pytest.fixture
+def pairs() -> None:
+    for name, lines in (("c.tsv", 20), ("d.tsv", 3)):
+        Path(name).write_text("ein Wort\ta word\n" * lines)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["new.toml", "--train", "c.tsv", "--valid", "d.tsv"],
+        ["new.toml", "--train", "c.tsv", "c.tsv", "--valid", "d.tsv", "d.tsv"],
+        ["--train", "c.tsv", "new.toml", "--valid", "d.tsv"],
+        ["--train=c.tsv", "--valid=d.tsv", "--", "new.toml"],
+    ],
+)
+def test_one_file_of_pairs_is_enough(pairs, arguments):
+    result = call_pairs(*arguments)
+    assert result.exit_code == 0, result.output
+    text = Path("new.toml").read_text()
+    assert text.startswith("# de to en, 20 pairs")
+    assert 'train = "c.tsv"\n' in text
+    assert 'valid = "d.tsv"' in text
+    assert load(Path("new.toml")).data.train == ("c.tsv", "c.tsv")
+
+
+def test_pairs_and_two_files_can_be_mixed(pairs):
+    result = call_pairs("new.toml", "--train", "data/train.de", "data/train.en", "--valid", "d.tsv")
+    assert result.exit_code == 0, result.output
+    assert load(Path("new.toml")).data.train == ("data/train.de", "data/train.en")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--train", "data/train.de", "--valid", "d.tsv"], two_or_one("--train data/train.de")),
+        (["--train", "c.tsv", "--valid", "data/dev.de"], two_or_one("--valid data/dev.de")),
+        (["--valid", "d.tsv", "--train"], two_or_one("--train")),
+        (
+            ["--train", "c.tsv", "--train", "c.tsv"],
+            "--train: give it once; run the command again for other files.",
+        ),
+        (["--train", "--valid", "d.tsv"], two_or_one("--train")),
+        (
+            ["--train", "data/train.de", "data/train.de", "--valid", "d.tsv"],
+            "data/train.de: is named for both sides; name two files that are translations of each "
+            "other, or one .tsv of tab-separated pairs.",
+        ),
+        (
+            ["--train", "c.tsv", "d.tsv", "--valid", "d.tsv"],
+            "c.tsv: is called .tsv, so it holds both sides of a corpus; name it alone, or give it "
+            "another ending if it holds one side.",
+        ),
+    ],
+)
+def test_files_that_are_no_corpus_are_refused(pairs, arguments, message):
+    error = call_pairs("new.toml", *arguments).exception
+    assert isinstance(error, UsageError)
+    assert str(error) == message
+    assert not Path("new.toml").exists()

@@ -345,8 +345,12 @@ def test_environment_variables_not_set_by_torchrun_are_refused(folder, monkeypat
             'data.train=["a\\u0000b", "c"]',
             "data.train: holds a name that is empty or has a NUL in it",
         ),
+        ("data.train=a.en", "data.train: must be two text files, or one .tsv of tab-separated"),
         ('data.train=["a", ""]', "data.train: holds a name that is empty or has a NUL in it"),
-        ('data.train=["", "c"]', "data.train: must be two text files, since model.encoder.kind"),
+        (
+            'data.train=["", "c"]',
+            "data.train: must be two text files, or one .tsv of tab-separated",
+        ),
         ("training.rank_timeout=99999999999999", "training.rank_timeout"),
     ],
 )

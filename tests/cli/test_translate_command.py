@@ -258,6 +258,15 @@ def test_bad_input_is_named_and_finished_lines_are_kept(nmt, model_folder, tmp_p
     assert nmt("translate", tmp_path / "none", "-i", source)[0] == 4
 
 
+@pytest.mark.parametrize("option", ["--input", "--prefix"])
+def test_a_file_of_pairs_is_not_translated(nmt, model_folder, tmp_path, option):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("a cat\tun gatto\n")
+    code, lines, log = nmt("translate", model_folder, option, pairs, lines=LINES)
+    assert (code, lines) == (3, [])
+    assert "pairs.tsv: is called .tsv, so it holds both sides of a corpus; name a file of" in log
+
+
 def test_a_skipped_line_becomes_an_empty_line(nmt, model_folder, tmp_path):
     source = tmp_path / "in.en"
     source.write_bytes(b"a cat\nb\xffd\na dog\n")
@@ -457,9 +466,10 @@ def test_the_perplexity_of_all_pairs_is_logged(nmt, model_folder, tmp_path):
 
 
 def test_nothing_to_score_has_no_perplexity(nmt, model_folder, tmp_path):
-    blank = tmp_path / "blank"
-    blank.write_text("\n")
-    code, lines, log = nmt("score", model_folder, "--source", blank, "--target", blank)
+    source, target = tmp_path / "blank.en", tmp_path / "blank.it"
+    for path in (source, target):
+        path.write_text("\n")
+    code, lines, log = nmt("score", model_folder, "--source", source, "--target", target)
     assert (code, lines) == (0, ["0.0000\t0\t0.0000"])
     assert "ppl" not in log
 

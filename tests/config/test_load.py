@@ -188,7 +188,41 @@ def test_a_pair_of_files_must_be_a_pair_of_names(folder, value):
 
 def test_a_translation_model_needs_files_of_both_sides(folder):
     assert complaint('test = "x"') == (
-        'toy.toml: data.test: must be two text files, since model.encoder.kind is "recurrent"'
+        "toy.toml: data.test: must be two text files, or one .tsv of tab-separated pairs, since "
+        'model.encoder.kind is "recurrent"'
+    )
+
+
+@pytest.mark.parametrize("name", ["dev.tsv", "a/dev.TSV", "dev.tsv.gz", "dev.en-it.tsv.zst"])
+def test_a_tsv_is_both_sides_and_is_written_as_one_name(folder, name):
+    for value in (f'"{name}"', f'["{name}", "{name}"]'):
+        experiment = load(write(""), [f"data.test={value}"])
+        assert experiment.data.test == (name, name)
+        assert f'test = "{name}"' in dump(experiment)
+    Path("dumped.toml").write_text(dump(experiment))
+    assert load(Path("dumped.toml")) == experiment
+    resolved = resolve_paths(experiment, Path("conf")).data.test
+    assert resolved == (str(folder / "conf" / name),) * 2
+
+
+@pytest.mark.parametrize("key", ["train", "valid", "test"])
+@pytest.mark.parametrize(
+    "names", ['["a.en", "a.en"]', '["a.en", "./a.en"]', '["a.gz", "b/../a.gz"]']
+)
+def test_one_file_cannot_be_both_sides(folder, key, names):
+    said = complaint("", f"data.{key}={names}")
+    assert said.startswith(f"--set data.{key}={names}: data.{key}: ")
+    assert said.endswith(
+        "is named for both sides; name two files that are translations of each other, or one .tsv "
+        "of tab-separated pairs"
+    )
+
+
+@pytest.mark.parametrize("names", ['["a.tsv", "b.tsv"]', '["a.en", "a.tsv"]', '["a.tsv.gz", "b"]'])
+def test_a_tsv_cannot_be_one_side(folder, names):
+    assert complaint("", f"data.train={names}").endswith(
+        "is called .tsv, so it holds both sides of a corpus; name it alone, or give it another "
+        "ending if it holds one side"
     )
 
 

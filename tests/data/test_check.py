@@ -1,7 +1,10 @@
 """`nmt check` reads past every fault and reports them all."""
 
+import bz2
+import gzip
 import itertools
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -375,3 +378,79 @@ def test_the_report_is_json(write):
 def test_a_missing_file_is_an_error(write):
     with pytest.raises(DataError, match=r"b\.en: no such file"):
         check(Path("b.en"), write("a.it", "x\n"))
+
+
+def test_a_file_that_is_not_text_is_the_only_finding(write):
+    report = check(write("a.en", b"PK\3\4\r\0\xff\n\r" * 9), write("a.it", "uno\n"))
+    [finding] = report.findings
+    assert (finding.level, finding.name, finding.where) == ("fault", "not-text", "a.en")
+    assert str(finding).splitlines() == [
+        "fault    a.en: is a zip archive, not plain text",
+        "         fix: unpack it with `unzip`, and name the text in it",
+    ]
+    assert report.is_serious
+
+
+def test_each_file_that_is_not_text_is_named(write):
+    report = check(
+        write("a.en", b"%PDF-1.4\n%"),
+        write("a.it", b"\x89PNG\r\n\x1a\n"),
+        against=(write("t.en", "a\n"), write("t.it", b"Rar!\x1a\7\0")),
+    )
+    assert {f.where: f.message.split(",")[0] for f in report.findings} == {
+        "a.en": "is a PDF file",
+        "a.it": "is a picture",
+        "t.it": "is a rar archive",
+    }
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_packed_and_utf16_files_are_examined_as_plain_ones_are(write, pack):
+    plain = check(write("a.en", "a cat\n\nb\0\n"), write("a.it", "un gatto\n\nb\n"))
+    source = write("b.en", pack("a cat\n\nb\0\n".encode("utf-16")))
+    report = check(source, write("b.it", pack(b"un gatto\n\nb\n")))
+    assert [(f.level, f.name, f.lines) for f in report.findings] == [
+        (f.level, f.name, f.lines) for f in plain.findings
+    ]
+
+
+def test_pairs_are_examined_as_two_files_are(write):
+    lines = [("one", "uno"), ("", ""), ("two", ""), ("a\u0007", "b"), ("same", "same")] * 2
+    plain = check(*(write(f"a.{i}", "".join(f"{p[i]}\n" for p in lines)) for i in (0, 1)))
+    path = write("c.tsv", "".join(f"{source}\t{target}\n" for source, target in lines))
+    report = check(path, path)
+    names = {"a.0": "c.tsv (source)", "a.1": "c.tsv (target)", "a.0 + a.1": "c.tsv"}
+    assert [(f.level, f.name, f.where, f.lines) for f in report.findings] == [
+        (f.level, f.name, names[f.where], f.lines) for f in plain.findings
+    ]
+    assert [facts.path for facts in report.files] == ["c.tsv (source)", "c.tsv (target)"]
+    assert [f.example for f in report.findings] == [f.example for f in plain.findings]
+    assert report.sample == plain.sample
+
+
+def test_lines_of_pairs_without_two_columns_are_counted(write):
+    path = write("c.tsv", "a\tb\nno tab\n\nx\ty\tz\tz\n \n")
+    report = check(path, path)
+    findings = {finding.name: finding for finding in report.findings}
+    assert str(findings["no-tab"]).splitlines() == [
+        "fault    c.tsv: 1 of 5 lines (2) without a tab between source and translation",
+        "         line 2: no tab",
+        "         fix: repair or delete these",
+    ]
+    assert found(report)["columns", "c.tsv"] == ("note", (4,))
+
+
+def test_an_empty_file_of_pairs_is_named_once(write):
+    path = write("c.tsv", "")
+    [finding] = check(path, path).findings
+    assert str(finding) == "fault    c.tsv: c.tsv is empty"
+
+
+def test_a_leak_between_files_of_pairs_names_the_columns(write):
+    train = write("a.tsv", "one\tuno\ntwo\tdue\nthree\ttre\n")
+    test = write("t.tsv", "two\tdue\nthree\tquattro\n")
+    findings = {f.name: f for f in check(train, train, against=(test, test)).findings}
+    leak, known = findings["test-in-train"], findings["test-source-in-train"]
+    assert (leak.where, leak.message) == ("t.tsv", "also in a.tsv (line 2)")
+    assert (known.where, known.example) == ("t.tsv (source)", "three")
+    assert known.message == "also in a.tsv (source), in another pair (line 3)"

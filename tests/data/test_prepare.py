@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ from nmt.data.check import check
 from nmt.data.corpus import Corpus
 from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
-from nmt.errors import ConfigError, DataError
+from nmt.errors import ConfigError, DataError, UsageError
 from nmt.storage.checksums import verify_checksums, write_checksums
 from nmt.text.subword import load_subwords
 
@@ -330,6 +332,59 @@ def test_gzip_files_are_read(corpora):
         (corpora.folder / f"train.{suffix}.gz").write_bytes(gzip.compress(plain))
     summary = corpora.prepare(train=["train.de.gz", "train.en.gz"])
     assert summary.kept == 380
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_tab_separated_pairs_give_the_same_data_as_two_files(corpora, pack, caplog):
+    corpora.prepare()
+    expected = texts(corpora.open()), texts(corpora.open("valid"))
+    for name, pairs in (("train", PAIRS[20:]), ("valid", PAIRS[:10])):
+        lines = "".join(f"{source}\t{target}\tCC-BY\n" for source, target in pairs)
+        (corpora.folder / f"{name}.tsv").write_bytes(pack(lines.encode()))
+    summary = corpora.prepare(train="train.tsv", valid=["valid.tsv", "valid.tsv"])
+    assert (summary.kept, summary.valid_kept) == (380, 10)
+    assert (texts(corpora.open()), texts(corpora.open("valid"))) == expected
+    again = corpora.prepare(train="train.tsv", valid="valid.tsv")
+    assert again.up_to_date
+    assert "train.tsv: only the first two columns are read" in caplog.text
+
+
+def test_a_line_without_a_tab_ends_the_preparation(corpora):
+    (corpora.folder / "train.tsv").write_text("a\tb\nc d\n")
+    with pytest.raises(DataError, match=r"train\.tsv:2: has no tab; each line must be a source, a"):
+        corpora.prepare(train="train.tsv")
+
+
+def test_two_names_of_one_file_are_refused_before_anything_is_written(corpora):
+    (corpora.folder / "link.en").symlink_to("train.de")
+    with pytest.raises(UsageError, match=r"is named for both sides; name two files that are tran"):
+        corpora.prepare(train=["train.de", "link.en"])
+
+
+@pytest.mark.parametrize("name", ["train", "valid"])
+def test_files_that_are_not_text_are_refused_by_their_kind(corpora, name):
+    (corpora.folder / f"{name}.en").write_bytes(b"PK\3\4 and so on")
+    with pytest.raises(
+        DataError, match=rf"{name}\.en: is a zip archive, not plain text; unpack it"
+    ):
+        corpora.prepare()
+    assert not corpora.out.exists()
+
+
+def test_pairs_of_a_test_set_are_found_in_training_pairs_of_a_tsv(corpora, caplog):
+    lines = "".join(f"{source}\t{target}\n" for source, target in PAIRS[15:])
+    (corpora.folder / "train.tsv").write_text(lines, encoding="utf-8")
+    corpora.prepare(train="train.tsv", with_test=True)
+    assert "train.tsv:1: is also a test pair" in caplog.text
+
+
+def test_held_out_pairs_of_a_tsv_are_left_out(corpora):
+    lines = "".join(f"{source}\t{target}\n" for source, target in PAIRS[15:])
+    (corpora.folder / "train.tsv").write_text(lines, encoding="utf-8")
+    held_out = "".join(f"{source}\t{target}\n" for source, target in PAIRS[5:18])
+    (corpora.folder / "valid.tsv").write_text(held_out, encoding="utf-8")
+    summary = corpora.prepare(train="train.tsv", valid="valid.tsv", drop_held_out=True)
+    assert summary.dropped == {"held out": 3}
 
 
 def test_text_is_normalised(corpora):
