@@ -19,7 +19,7 @@ def check(
         Path, typer.Argument(metavar="SRC", help="Source text file, or a .tsv of both sides.")
     ],
     target: Annotated[
-        Path | None, typer.Argument(metavar="[TGT]", help="Its translation, line by line.")
+        Path | None, typer.Argument(metavar="TGT", help="Its translation, line by line.")
     ] = None,
     against: Annotated[
         tuple[Path, Path] | None,

@@ -42,11 +42,11 @@ class DataConfig(Section):
     """Source and target file to train on, one .tsv of both, or one text for a language model;
     relative paths start at this file's folder."""
     valid: Annotated[FilePair | None, MAY_CHANGE] = None
-    """Source and target file, or one .tsv, that select the best checkpoint. Without any, up to
-    1,000 sentences, at most one in 20, are held out from the training files."""
+    """Source and target file that select the best checkpoint, or one .tsv. Without any, up to 1,000
+    sentences, at most one in 20, are held out from the training files."""
     test: Annotated[FilePair | None, MAY_CHANGE] = None
-    """Source and target file, or one .tsv, to score the finished model on with `nmt evaluate`;
-    `nmt train` only warns if the training data contain their pairs."""
+    """Source and target file to score the finished model on with `nmt evaluate`, or one .tsv; `nmt
+    train` only warns if the training data contain their pairs."""
     max_length: int = Field(default=128, ge=1)
     """Longest side of a training pair, in pieces; longer pairs are dropped."""
     max_ratio: float = Field(default=9.0, ge=0.0)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import sys
+from pathlib import Path
 
 import pytest
 import sentencepiece
@@ -114,7 +115,9 @@ def test_a_model_is_never_downloaded(tmp_path, monkeypatch):
 def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path, content):
     file = tmp_path / "x.model"
     file.write_bytes(content)
-    with pytest.raises(DataError, match=r"x\.model: is not a sentencepiece model"):
+    with pytest.raises(
+        DataError, match=r"x\.model: is not a sentencepiece model; name another file"
+    ):
         make_bleu(f"spm:{file}", lowercase=False)
 
 
@@ -122,6 +125,19 @@ def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path, content):
 def test_a_missing_sentencepiece_model_is_named(tmp_path, name, reason):
     with pytest.raises(DataError, match=f"{tmp_path / name}: {reason}"):
         make_bleu(f"spm:{tmp_path / name}", lowercase=False)
+
+
+def test_a_sentencepiece_model_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "x.model"
+    file.write_bytes(b"")
+
+    def fail(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    message = r"x\.model: cannot be read: Permission denied; name another file"
+    with pytest.raises(DataError, match=message):
+        make_bleu(f"spm:{file}", lowercase=False)
 
 
 @pytest.mark.parametrize("language", ["ja", "ko"])

@@ -83,6 +83,7 @@ def test_unequal_counts_are_refused_by_every_command_with_a_guess_where(
             sides[changed].insert(place, "xyz " * chance.randrange(1, 30))
         write("s", sides[0])
         write("t", sides[1])
+        write("copy", sides[0])
         counts = len(sides[0]), len(sides[1])
         before = without_runs(folder)
         pair = ["--source", "s", "--target", "t"]
@@ -99,7 +100,7 @@ def test_unequal_counts_are_refused_by_every_command_with_a_guess_where(
                 "score": nmt("score", model_folder, *pair, "-o", "out"),
                 "evaluate": nmt("evaluate", "--hypothesis", "s", "--reference", "t"),
                 "evaluate --against": nmt(
-                    *("evaluate", "--hypothesis", "s", "--reference", "s", "--against", "t")
+                    *("evaluate", "--hypothesis", "s", "--reference", "copy", "--against", "t")
                 ),
                 "evaluate --run": nmt("evaluate", "--run", model_folder, "--test", "s", "t"),
             }
