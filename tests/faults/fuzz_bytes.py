@@ -124,7 +124,7 @@ def run(folder: Path, arguments: list[str]) -> tuple[int, bytes, bytes]:
         os.close(source)
         os.dup2(out.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
         code = main.run(arguments)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
