@@ -143,8 +143,8 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
     if decoder.input_feeding and not feeds_something:
         yield _fault(
             "model.decoder.input_feeding",
-            "feeds the attentional vector of the step before, which there is only with an attention "
-            'and attend = "after"; set it to false',
+            "feeds the attentional vector of the step before, which there is only with an "
+            'attention and attend = "after"; set it to false',
             "model.decoder.attention",
             "model.decoder.attend",
         )
