@@ -271,8 +271,9 @@ def test_any_bytes_for_a_configuration_load_or_are_refused(corpus, programme):
                         )
             Path("demo.toml").write_bytes(data)
             found = nmt("train", "demo.toml", "--dry-run")
-            assert found.code in (0, 2), (bytes(data), found)
-            assert (found.code == 2) == found.log.startswith("error: "), bytes(data)
+            # 3: it loads, but names files that are not there.
+            assert found.code in (0, 2, 3), (bytes(data), found)
+            assert (found.code != 0) == found.log.startswith("error: "), bytes(data)
             refused += found.code == 2
     assert refused > tries // 4
     programme.record(25, "bytes of a configuration changed: loads, or is refused", tries=tries)

@@ -133,7 +133,9 @@ def test_an_evil_folder_is_refused_and_does_nothing(name, folder, model_folder, 
 def test_the_command_line_refuses_an_evil_folder_with_code_4(name, folder, capsys):
     ATTACKS[name](folder, folder.parent / "outside")
     write_checksums(folder)
-    assert run(["translate", str(folder), "-i", str(folder / "config.json")]) == 4
+    text = folder.parent / "text"
+    text.write_text("a cat\n")
+    assert run(["translate", str(folder), "-i", str(text)]) == 4
     errors = capsys.readouterr().err
     assert errors.startswith(f"error: {folder}/model.safetensors: is ")
     assert errors.count("\n") == 1
@@ -144,9 +146,11 @@ def test_an_archive_is_not_unpacked(suffix, model_folder, tmp_path, capsys):
     archive = tmp_path / f"model.{suffix}"
     kind = suffix if suffix in ("zip", "tar") else "zip"
     Path(shutil.make_archive(str(tmp_path / "made"), kind, model_folder)).rename(archive)
+    text = tmp_path / "text"
+    text.write_text("a cat\n")
     before = sorted(tmp_path.iterdir())
-    assert run(["translate", str(archive), "-i", str(archive)]) == 4
-    assert f"error: {archive}: no such folder; name a run folder" in capsys.readouterr().err
+    assert run(["translate", str(archive), "-i", str(text)]) == 4
+    assert f"error: {archive}: is a file; name a run folder or a model" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 
 
