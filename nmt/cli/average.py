@@ -13,7 +13,9 @@ log = logging.getLogger(__name__)
 
 def average(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Model folder to write.")
+    ],
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,10 +23,12 @@ def average(
         ),
     ] = None,
     best: Annotated[
-        int | None, typer.Option(min=1, help="Average the N best checkpoints that were kept.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Average the N best checkpoints that were kept."),
     ] = None,
     last: Annotated[
-        int | None, typer.Option(min=1, help="Average the N newest checkpoints that were kept.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Average the N newest checkpoints that were kept."),
     ] = None,
 ) -> None:
     """Average the weights of checkpoints into a model folder for `nmt translate`.

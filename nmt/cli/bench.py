@@ -24,11 +24,13 @@ def bench(
         typer.Option(help="auto = fp32; bf16 if the CPU is fast at it; int8 for translation."),
     ] = "auto",
     threads: Annotated[
-        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
     ] = 0,
     windows: Annotated[
         int,
-        typer.Option(min=1, help="Maximum number of measurements per speed; the median counts."),
+        typer.Option(
+            metavar="N", min=1, help="Maximum number of measurements per speed; the median counts."
+        ),
     ] = 5,
     only: Annotated[
         Literal["matrix", "train", "kernels", "translate", "startup"] | None,

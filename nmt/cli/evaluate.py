@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 def evaluate(
     hypothesis: Annotated[
-        Path | None, typer.Option(help="Translations to score, detokenized; - for stdin.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Translations to score, detokenized; - for stdin."),
     ] = None,
     reference: Annotated[
         list[Path] | None,
@@ -53,24 +54,28 @@ def evaluate(
         ),
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Translations of another system, for a paired test.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Translations of another system, for a paired test."),
     ] = None,
     by_length: Annotated[
         bool, typer.Option("--by-length", help="Also score each range of sentence lengths.")
     ] = False,
     source: Annotated[
-        Path | None, typer.Option(help="With --by-length: count the words of this text.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --by-length: count the words of this text."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="With --run: also write the translations here."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="With --run: also write the translations here."
+        ),
     ] = None,
     plain: Annotated[
         bool,
         typer.Option("--plain", help="With --run: compute the plain equations, see `translate`."),
     ] = False,
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="Resamples for confidence intervals; 0 = none.")
+        int, typer.Option(metavar="N", min=0, help="Resamples for confidence intervals; 0 = none.")
     ] = 1000,
     tokenize: Annotated[
         str | None,

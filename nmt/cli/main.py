@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -54,9 +55,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (init, check, prepare, tokenize, train, translate, score, evaluate, show, average, bench)
-for command in COMMANDS:
-    app.command(cls=SearchCommand if command is translate else PairCommand)(command)
+COMMANDS: dict[Callable[..., Any], str] = {
+    init: "Write a configuration that fits a corpus.",
+    check: "Find what ruins models in a corpus.",
+    prepare: "Filter a corpus and cut it into pieces.",
+    tokenize: "Cut text into pieces, or join them again.",
+    train: "Train a model; the same command resumes.",
+    translate: "Translate text.",
+    score: "Log-probabilities of given translations.",
+    evaluate: "Score translations against references.",
+    show: "Curves, sizes and samples of a run.",
+    average: "Average checkpoints into one model.",
+    bench: "Measure the speed of this machine.",
+}
+for command, short_help in COMMANDS.items():
+    parser = SearchCommand if command is translate else PairCommand
+    app.command(cls=parser, short_help=short_help)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -26,15 +26,19 @@ def score(
             metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
         ),
     ],
-    target: Annotated[Path, typer.Option(help="Text to score, line by line, or a .tsv.")],
+    target: Annotated[
+        Path, typer.Option(metavar="FILE", help="Text to score, line by line, or a .tsv.")
+    ],
     source: Annotated[
-        Path | None, typer.Option(help="Source text; omit for a language model.")
+        Path | None, typer.Option(metavar="FILE", help="Source text; omit for a language model.")
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
+    ] = None,
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
     ] = False,
@@ -49,9 +53,13 @@ def score(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most pairs at once.")] = 64,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Most pieces at once.")] = 4096,
-    max_length: Annotated[int, typer.Option(min=2, help="Longer lines are cut, in pieces.")] = 1024,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Most pairs at once.")] = 64,
+    batch_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Most pieces at once.")
+    ] = 4096,
+    max_length: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Longer lines are cut, in pieces.")
+    ] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
         typer.Option(
@@ -66,7 +74,7 @@ def score(
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",
     threads: Annotated[
-        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
     ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],

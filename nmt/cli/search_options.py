@@ -83,7 +83,8 @@ def _option(name: str, field: "FieldInfo") -> Any:
         text = f"With {_setting(other.option, other.value)}: {text[:1].lower()}{text[1:]}"
     text = re.sub(r"\w+", lambda word: _dashed(word[0]) if "_" in word[0] else word[0], text)
     flags = f"{_dashed(name)}/--no-{name}" if field.annotation is bool else _dashed(name)
-    return typer.Option(flags, min=least, max=most, help=text, show_default=False)
+    metavar = {bool: None, int: "N", float: "X", Path: "FILE"}.get(_type(field))
+    return typer.Option(flags, metavar=metavar, min=least, max=most, help=text, show_default=False)
 
 
 def change_options(config: "SearchConfig", given: dict[str, object]) -> "SearchConfig":

@@ -8,7 +8,9 @@ import typer
 
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
-    rows: Annotated[int, typer.Option(min=0, help="Maximum number of table rows; 0 = all.")] = 25,
+    rows: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Maximum number of table rows; 0 = all.")
+    ] = 25,
     samples: Annotated[
         int,
         typer.Option(
@@ -16,7 +18,8 @@ def show(
         ),
     ] = 0,
     plot: Annotated[
-        Path | None, typer.Option(help="Also plot the curves to this .svg, .png or .pdf file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also plot the curves to this .svg, .png or .pdf file."),
     ] = None,
 ) -> None:
     """Show a run: configuration, data, size, checkpoints and learning curves.

@@ -25,7 +25,9 @@ def tokenize(
         float,
         typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Sample segmentations; 0 = the best."),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random segmentations.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Seed of the random segmentations.")
+    ] = 1,
     side: Annotated[
         Side, typer.Option(help="Side whose model is used, if there are two.")
     ] = "source",

@@ -25,9 +25,12 @@ def translate(
         ),
     ],
     input: Annotated[
-        Path | None, typer.Option("-i", "--input", help="Text file, which may be packed.")
+        Path | None,
+        typer.Option("-i", "--input", metavar="FILE", help="Text file, which may be packed."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Output file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
+    ] = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
     ] = "text",
@@ -37,7 +40,11 @@ def translate(
     ] = None,
     lm: Annotated[
         Path | None,
-        typer.Option("--lm", help="Run or model folder of a language model of the target side."),
+        typer.Option(
+            "--lm",
+            metavar="RUN",
+            help="Run or model folder of a language model of the target side.",
+        ),
     ] = None,
     split: Annotated[
         Literal["auto", "never", "always"],
@@ -61,13 +68,20 @@ def translate(
     ] = False,
     prefix: Annotated[
         Path | None,
-        typer.Option(help="File with the beginning of each translation, a blank line for any."),
+        typer.Option(
+            metavar="FILE",
+            help="File with the beginning of each translation, a blank line for any.",
+        ),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most sentences at once.")] = 64,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Most source pieces at once.")] = 4096,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Most sentences at once.")
+    ] = 64,
+    batch_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Most source pieces at once.")
+    ] = 4096,
     max_source: Annotated[
-        int, typer.Option(min=2, help="Longer sentences are cut, in pieces.")
+        int, typer.Option(metavar="N", min=2, help="Longer sentences are cut, in pieces.")
     ] = 1024,
     exact: Annotated[
         bool, typer.Option("--exact", help="Bit-identical in any batch and order; slower.")
@@ -86,7 +100,7 @@ def translate(
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
     ] = "auto",
     threads: Annotated[
-        int, typer.Option(min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
     ] = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
