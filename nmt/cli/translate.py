@@ -1,5 +1,6 @@
 """`nmt translate`: text in, translations out, in order."""
 
+import logging
 import os
 import stat
 import sys
@@ -14,6 +15,8 @@ from nmt.cli.remarks import Remarks
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
+
+log = logging.getLogger(__name__)
 
 
 def translate(
@@ -152,6 +155,8 @@ def translate(
         exact=exact,
         prompt=_is_pipe(input),
     )
+    if (input is None or str(input) == "-") and sys.stdin.isatty():
+        log.info("type a sentence and press Enter; Ctrl-D ends")
     remarks = Remarks(options)
     with line_writer(output) as write:
         for number, translation in enumerate(translations):

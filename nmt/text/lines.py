@@ -258,7 +258,8 @@ class _Decoder:
         """Log how many lines were bad, if any."""
         if self._bad:
             done = "skipped" if self._bad_lines == "skip" else "repaired with U+FFFD"
-            _logger.warning("%s: %s bad lines were %s", self._name, f"{self._bad:,}", done)
+            what = "1 bad line was" if self._bad == 1 else f"{self._bad:,} bad lines were"
+            _logger.warning("%s: %s %s", self._name, what, done)
 
     def _strict(self, number: int, record: bytes) -> str | None:
         try:

@@ -183,15 +183,16 @@ def _log_summary(run: TrainingRun, checkpoint: Path | None) -> None:
 
         if run.world.device.type == "cpu" and has_kernels():
             precision += ", compiled kernels"
+    threads = torch.get_num_threads()
     ranks = f"{run.world.size} processes, " if run.world.size > 1 else ""
     resume = "no checkpoint, starting" if checkpoint is None else f"from {checkpoint.name}"
     logger.info(
-        "run %s  params %.1f M  device %s (%s%d threads, %s)  seed %d  resume: %s",
+        "run %s  params %.1f M  device %s (%s%s, %s)  seed %d  resume: %s",
         run.folder,
         parameters / 1e6,
         run.world.device.type,
         ranks,
-        torch.get_num_threads(),
+        "1 thread" if threads == 1 else f"{threads} threads",
         precision,
         run.experiment.training.seed,
         resume,

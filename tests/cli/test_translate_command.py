@@ -395,6 +395,23 @@ def test_a_typed_line_is_answered_and_ctrl_c_ends_quietly(model_folder):
         assert process.stderr.read() == b""
 
 
+def test_at_a_terminal_one_is_told_what_to_type_and_how_to_end(model_folder):
+    terminal, its_end = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nmt.cli", "translate", str(model_folder)],
+        stdin=its_end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    os.write(terminal, b"a cat\n\x04")
+    out, errors = process.communicate(timeout=60)
+    os.close(terminal)
+    os.close(its_end)
+    assert out.count(b"\n") == 1
+    assert errors == b"type a sentence and press Enter; Ctrl-D ends\n"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_an_interrupted_translation_to_a_file_says_what_is_done(
     model_folder, tmp_path, number, code
