@@ -57,6 +57,8 @@ class Translation:
     """At least one, best first."""
     sentences: int = 1
     """Number of sentences, or other parts, that were translated one by one; 0 for a blank line."""
+    too_long: bool = False
+    """Whether a part of the line has more pieces than any line that the model was trained on."""
     unseen: tuple[str, ...] = ()
     """Characters of the line that the model never saw in training."""
     unknown_pieces: int = 0

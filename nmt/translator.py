@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -237,6 +237,8 @@ class Translator:
             ResourceError: memory is too small for a batch.
         """
         _refuse_text(lines, "lines")
+        if split not in get_args(Split):
+            raise UsageError(f'split: "{split}" is unknown; choose "auto", "never" or "always".')
         if not self.has_source:
             raise UsageError(
                 "this is a language model, which reads no source; score text by `nmt score RUN "
@@ -293,17 +295,20 @@ class Translator:
         )
 
         def translations() -> Iterator[Translation]:
-            first, cut = 1, FirstWarnings()
+            first, cut, joined = 1, FirstWarnings(), FirstWarnings()
             windows = prompt_windows if prompt else full_windows
-            for window in windows(lines, WINDOW):
+            for window in windows(_require_lines(lines), WINDOW):
                 texts = dict(enumerate(window, first))  # keyed by line number
                 given = beginnings.take(list(texts)) if beginnings else {}
-                read = {
-                    number: (whole if number in given and given[number].given else reader).read(
-                        line, number
-                    )
-                    for number, line in texts.items()
-                }
+                read = {number: reader.read(line, number) for number, line in texts.items()}
+                for number, prefix in given.items():
+                    if prefix.given and len(read[number]) > 1:
+                        joined.warn(
+                            f"line {number:,}: has several parts, which are translated as one "
+                            "because of its prefix; give each a line of its own"
+                        )
+                    if prefix.given:
+                        read[number] = whole.read(texts[number], number)
                 sources: dict[int, list[int]] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
@@ -322,6 +327,7 @@ class Translator:
                 beginnings.end(first - 1)
             reader.report()
             cut.report("lines are too long; split them")
+            joined.report("lines with a prefix have several parts")
 
         return translations()
 
@@ -584,6 +590,18 @@ def _refuse_text(lines: object, name: str) -> None:
     """
     if isinstance(lines, str | bytes):
         raise UsageError(f"{name}: is a single string; give a list of {name}.")
+
+
+def _require_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines.
+
+    Raises:
+        UsageError: one is not a string.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, str):
+            raise UsageError(f"lines: number {number:,} is {reprlib.repr(line)}; give strings.")
+        yield line
 
 
 def _require_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

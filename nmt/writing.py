@@ -1,5 +1,6 @@
 """From hypotheses to text: different ones, prefixes as given, alignments, scores of words."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -118,6 +119,7 @@ class LineWriter:
     ) -> None:
         self._source, self._target, self._language = source, target, language
         self._search, self._align, self._score_words = search, align, score_words
+        self._longest = math.inf if training_text is None else training_text.longest
         self._keeps_numbers = training_text is None or training_text.keeps_numbers
         self._has_capitals = training_text is None or any(
             map(str.isupper, training_text.target_characters)
@@ -156,6 +158,7 @@ class LineWriter:
             line,
             tuple(joined),
             sentences=len(segments),
+            too_long=any(len(segment.ids) > self._longest for segment in segments),
             unseen=unseen_of(segments),
             unknown_pieces=sum(segment.unknown for segment in segments),
             lost=tuple(lost),

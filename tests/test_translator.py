@@ -11,6 +11,7 @@ from nmt.errors import DataError, ModelError, UsageError
 from nmt.fast.int8 import Int8Linear
 from nmt.machine import choose_precision
 from nmt.models.shortlist import Shortlist
+from nmt.text.training_text import TrainingTextSurvey
 from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.translator import ScoredPair, Translator
 
@@ -558,6 +559,39 @@ def test_translations_begin_with_their_prefixes(translator, search, exact):
         lines, search=search, prefixes=PREFIXES, exact=exact, batch_size=1
     )
     assert [each.text for each in one_by_one] == [each.text for each in found]
+
+
+def test_a_line_with_a_prefix_and_several_parts_is_named(translator, caplog):
+    lines, prefixes = ["a cat\tthe dog", "a cat", "a cat\tthe dog"], ["un ", "un ", ""]
+    found = list(translator.translate(lines, prefixes=prefixes))
+    assert [each.sentences for each in found] == [1, 1, 2]
+    assert caplog.messages == [
+        "line 1: has several parts, which are translated as one because of its prefix; give each a "
+        "line of its own"
+    ]
+
+
+def test_a_line_longer_than_training_text_is_flagged(translator, monkeypatch):
+    seen = TrainingTextSurvey("en")
+    for _ in range(40):
+        seen.add("a cat sleeps", "un gatto dorme", pieces=6)
+    monkeypatch.setattr(translator, "training_text", seen.result())
+    found = translator.translate(["a cat", "a cat and the dog and the dog"], split="never")
+    assert [each.too_long for each in found] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (["a", b"b"], {}, "lines: number 2 is b'b'; give strings."),
+        ([None], {}, "lines: number 1 is None; give strings."),
+        (["a"], {"split": "no"}, 'split: "no" is unknown; choose "auto", "never" or "always".'),
+    ],
+)
+def test_what_are_no_lines_and_no_way_to_split_is_refused(translator, lines, options, message):
+    with pytest.raises(UsageError) as error:
+        list(translator.translate(lines, **options))
+    assert str(error.value) == message
 
 
 def test_a_line_without_a_translation_gives_its_prefix(translator):

@@ -50,6 +50,7 @@ def as_json(number: int, translation: "Translation") -> str:
         "source": translation.source,
         **_record(best),
         "sentences": translation.sentences,
+        "too_long": translation.too_long,
         "unseen": translation.unseen,
         "unknown_pieces": translation.unknown_pieces,
         "lost": translation.lost,

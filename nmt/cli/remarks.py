@@ -15,6 +15,7 @@ _MOST_SHOWN = 60  # characters of an example
 _REMARKS = {
     "unseen": "have characters that the model never saw",
     "unknown": "have words that the model hardly knows",
+    "too_long": "are longer than all that the model was trained on, and may be cut short",
     "lost": "lost a number or an address",
     "repeats": "repeat themselves (try --no-repeat-ngram 3, or train longer)",
 }
@@ -41,11 +42,13 @@ class Remarks:
 
         self._lines += 1
         if translation.unseen:
-            self._count("unseen", " ".join(translation.unseen))
+            self._count("unseen", " ".join(f'"{character}"' for character in translation.unseen))
         elif translation.unknown_pieces > _MOST_UNKNOWN:
             self._count("unknown", f"{translation.unknown_pieces} unknown pieces")
         if len(translation.hypotheses) < self._options.n_best and translation.log_prob < 0:
             self._short_lists += 1
+        if translation.too_long:
+            self._count("too_long", translation.source)
         if translation.lost:
             self._count("lost", " ".join(translation.lost))
         if (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nmt.cli.lines_out import one_line
 from nmt.cli.output_file import line_writer
 from nmt.errors import UsageError
+from nmt.paths import is_same_file
 
 if TYPE_CHECKING:
     from nmt.config.experiment import Experiment
@@ -85,11 +86,17 @@ def read_test(
     """Return the source, if there is one, and all references.
 
     Raises:
+        UsageError: a file is named twice as a reference.
         DataError: a file cannot be read, or the numbers of lines differ.
     """
     from nmt.evaluation.metrics import require_equal_counts
     from nmt.text.lines import read_parallel
 
+    for place, path in enumerate(more_references):
+        if any(
+            is_same_file(path, other) for other in [*more_references[:place], *(test or ())[1:]]
+        ):
+            raise UsageError(f"{path}: is named twice as a reference; name each one once.")
     source, references = None, []
     if test is not None:
         sides = [list(side) for side in zip(*read_parallel(*test), strict=True)] or [[], []]

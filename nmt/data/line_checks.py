@@ -146,8 +146,8 @@ LINE_CHECKS = (
         name="piece-mark",
         level="warning",
         message="with marks of a subword tokenizer",
-        remedy='take the text before it was cut, or join it again, as by sed -E "s/@@( |$)//g"; '
-        "nmt learns its own pieces",
+        remedy='take the text before it was cut, or join it again (BPE: sed -E "s/@@( |$)//g"; '
+        "sentencepiece: remove the spaces, then turn each ▁ into one); nmt learns its own pieces",
         lists_places=True,
         find=_PIECE_MARK.search,
     ),

@@ -35,7 +35,7 @@ def split_languages(text: str) -> tuple[str, str]:
         readings = [("-".join(parts[:at]), "-".join(parts[at:])) for at in range(1, len(parts))]
         if len(readings) > 1:
             readings = _pairs_of_tags(readings)
-        elif _WELL_WRITTEN.fullmatch(text) and not parts[1].islower():
+        elif len(parts) == 2 and _WELL_WRITTEN.fullmatch(text) and not parts[1].islower():
             raise UsageError(
                 f'--languages {text}: looks like one language, "{text}"; write '
                 f"{parts[0]}:{parts[1]} if these are two, or name both, such as {text}:en"

@@ -7,6 +7,7 @@ capitals, in Title Case or without capitals is spelled as usual, and "’" becom
 """
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ Split = Literal["auto", "never", "always"]
 
 _USUAL_SENTENCES, _USUAL_LONGEST = 2, 128  # of models that do not say
 _BY_FAR = 1.5
+_CELL_ENDS = re.compile("[\t\n]")
 _SEEN = 0.02  # share of training lines from which a model knows a way of writing
 _LIKELIER = 2.0  # nats
 _FIRST_WARNINGS = 3
@@ -129,11 +131,11 @@ class LineReader:
         self._cut_lines.report("lines have such a sentence")
 
     def _cells(self, line: str) -> list[Span]:
-        """Return the parts of a line between tabs, if the model sees no tabs."""
+        """Return the parts of a line between tabs and line ends, if the model sees none."""
         if not self._normalizer.whitespace:
             return [Span(0, len(line))]
         cells, begin = [], 0
-        for text in line.split("\t"):
+        for text in _CELL_ENDS.split(line):
             if text.strip():
                 cells.append(self._strip(line, Span(begin, begin + len(text))))
             begin += len(text) + 1

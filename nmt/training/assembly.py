@@ -257,9 +257,10 @@ def _rate_warnings(config: TrainingConfig, state: TrainingState, last: int) -> I
     if isinstance(schedule, CosineScheduleConfig) and 0 < schedule.updates < last:
         begin = max(schedule.updates, state.update) + 1
         effect = "" if final else " and change nothing"
+        which = f"updates {begin:,} to {last:,} have" if begin < last else f"update {last:,} has"
         yield (
             f"training.schedule ends at update {schedule.updates:,}, but training at {last:,}: "
-            f"updates {begin:,} to {last:,} have the learning rate {final:.3g}{effect}; "
+            f"{which} the learning rate {final:.3g}{effect}; "
             f"to move its end: --set training.schedule.updates={last}"
         )
     elif isinstance(schedule, ExponentialScheduleConfig) and final < _SPENT * peak:

@@ -32,6 +32,9 @@ RandomState = dict[str, str]
 BLEU_NOISE = 1.0
 """A lower BLEU is decided by a few chance matches, and counts as 0."""
 
+CHRF_NOISE = 10.0
+"""A lower chrF is that of text with a few letters in common."""
+
 _BYTES = re.compile("([0-9a-f]{2})+")
 
 
@@ -51,18 +54,21 @@ class Best:
     """Breaks ties between equal values; 0 if it was not measured."""
 
     def rank(self, metric: Metric) -> tuple[float, float, float]:
-        """Return the sort key: the value, then chrF, then the loss; the best is the smallest."""
-        value = self.value
+        """Return the sort key: the value, then chrF, then the loss; the best is the smallest.
+
+        Where BLEU selects, BLEU and chrF that are noise count as 0.
+        """
+        value, chrf = self.value, self.chrf
         if metric == "bleu" and value < BLEU_NOISE:
-            value = 0.0
-        return value if metric == "loss" else -value, -self.chrf, self.loss
+            value, chrf = 0.0, chrf if chrf >= CHRF_NOISE else 0.0
+        return value if metric == "loss" else -value, -chrf, self.loss
 
 
 @dataclass(frozen=True)
 class Stopping:
     """The best validations so far, and the number of validations since the last improvement.
 
-    BLEU below BLEU_NOISE counts as 0, and equal BLEU is decided by chrF, then by the loss. Until
+    Equal BLEU is decided by chrF, then by the loss; BLEU and chrF that are noise count as 0. Until
     BLEU passes that limit, a lower loss is an improvement as well, so that neither the learning
     rate nor the end of training depends on the noise of young models.
     """

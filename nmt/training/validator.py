@@ -171,7 +171,7 @@ class Validator:
         begin = time.monotonic()
         if self.is_first:
             pairs = len(self.corpus)
-            logger.info("first validation, on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
+            logger.info("validating on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
             self.is_first = False
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None

@@ -119,6 +119,10 @@ def test_warnings_are_logged_and_not_printed(caplog):
             "ref: is the hypothesis, too; name its references.",
         ),
         (
+            ("--hypothesis", "hyp", "--reference", "ref", "--reference", "./ref"),
+            "ref: is named twice as a reference; name each one once.",
+        ),
+        (
             ("--run", "runs/x", "--test", "ref", "ref"),
             "ref: is named for both sides; name two files that are translations of each other",
         ),

@@ -35,12 +35,14 @@ def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
         line("я ж", "b", unseen=("я", "ж"), unknown_pieces=9),
         line("xyz", "b", unknown_pieces=4),
         line("see 1234", "b", lost=("1234",)),
+        line("c d", "b", too_long=True),
     ]
     report(lines)
     assert caplog.messages == [
-        "2 of 5 lines have characters that the model never saw, e.g. line 2: ж; "
-        "1 of 5 lines have words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
-        "1 of 5 lines lost a number or an address, e.g. line 5: 1234"
+        '2 of 6 lines have characters that the model never saw, e.g. line 2: "ж"; '
+        "1 of 6 lines have words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
+        "1 of 6 lines are longer than all that the model was trained on, and may be cut short, "
+        "e.g. line 6: c d; 1 of 6 lines lost a number or an address, e.g. line 5: 1234"
     ]
 
 

@@ -305,7 +305,7 @@ def test_what_the_model_cannot_know_is_counted_in_one_warning(nmt, model_folder)
     assert [record["lost"] for record in records] == [[], [], ["3500"], []]
     assert [record["sentences"] for record in records] == [1, 1, 1, 1]
     assert log == (
-        "warning: 3 of 4 lines have characters that the model never saw, e.g. line 2: ж; "
+        'warning: 3 of 4 lines have characters that the model never saw, e.g. line 2: "ж"; '
         "1 of 4 lines lost a number or an address, e.g. line 3: 3500\n"
     )
     assert nmt("translate", model_folder, lines=["a cat", "42", ""])[2] == ""

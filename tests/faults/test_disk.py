@@ -148,8 +148,8 @@ def test_each_call_of_preparation_fails_once_and_the_previous_data_stay(tmp_path
 
 WRITERS = {
     "translate": ("translate", "{model}", "-i", "{text}", "-o", "{out}", "--beam", "1"),
-    "score": ("score", "{model}", "--source", "{text}", "--target", "{text}", "-o", "{out}"),
-    "evaluate": ("evaluate", "--run", "{model}", "--test", "{text}", "{text}", "-o", "{out}"),
+    "score": ("score", "{model}", "--source", "{text}", "--target", "{text}.copy", "-o", "{out}"),
+    "evaluate": ("evaluate", "--run", "{model}", "--test", "{text}", "{text}.copy", "-o", "{out}"),
 }
 
 
@@ -158,7 +158,8 @@ def test_each_call_of_writing_lines_fails_once_and_finished_lines_stay(
     model_folder, tmp_path, programme, name
 ):
     text, out, partial = (tmp_path / name for name in ("in", "out", "out.partial"))
-    text.write_text("a cat\n" * 12)
+    for path in (text, tmp_path / "in.copy"):
+        path.write_text("a cat\n" * 12)
     out.write_text("former\n")
     arguments = (part.format(model=model_folder, text=text, out=out) for part in WRITERS[name])
     command = Command(tuple(arguments))

@@ -62,7 +62,8 @@ def test_a_single_language_with_a_region_or_script_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["deen", "de-", "-en", ":en", "a:b:c", "de--en", "de-e\nn", 'd"e-en', "en-x-pirate-fr"]
+    "text",
+    ["deen", "en", "de-", "-en", ":en", "a:b:c", "de--en", "de-e\nn", 'd"e-en', "en-x-pirate-fr"],
 )
 def test_anything_else_is_refused_with_an_example(text):
     with pytest.raises(UsageError) as error:

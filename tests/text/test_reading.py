@@ -78,6 +78,11 @@ def test_cells_between_tabs_are_read_apart(make_reader, subword):
     ]
 
 
+def test_a_line_end_inside_a_string_ends_a_sentence(make_reader, subword):
+    line = "A cat\nWe were not\n"
+    assert read(make_reader(), line, subword) == ["A cat", "We were not"]
+
+
 def test_a_model_that_reads_white_space_gets_the_whole_line(subword):
     reader = LineReader(subword, Normalizer(whitespace=False), None, most=1000)
     for line in ("  A cat\tate. ", "\tA cat"):

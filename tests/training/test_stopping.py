@@ -50,6 +50,12 @@ def test_bleu_near_0_does_not_choose_the_best():
     assert simulate([(0.3, 10.0, 5.0), (0.1, 12.0, 4.0)])[-1].is_new_best
 
 
+def test_neither_does_chrf_near_0_beside_it():
+    """As of a model that has just begun, whose loss falls."""
+    states = simulate([(0.0, 1.4, 5.0), (0.0, 1.1, 4.8), (0.07, 1.1, 4.7)])
+    assert [state.best[0].update for state in states] == [1, 2, 3]
+
+
 def test_a_falling_loss_improves_a_model_whose_bleu_is_still_near_0():
     states = simulate([(0.4, 12.0, 5.0), (0.1, 11.0, 4.5), (0.2, 10.0, 4.2), (0.1, 9.0, 4.3)])
     assert [state.is_new_best for state in states] == [True, False, False, False]
