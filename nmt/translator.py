@@ -228,9 +228,10 @@ class Translator:
                 is then read in another thread.
 
         Raises:
-            UsageError: `lines` is a single string; the model is a language model; a search option
-                has a wrong name or value; alignments are requested from a model without attention;
-                or a shortlist is requested that is missing, or together with `exact` or prefixes.
+            UsageError: `lines` is a single string, or holds something else than strings; `split` is
+                unknown; the model is a language model; a search option has a wrong name or value;
+                alignments are requested from a model without attention; or a shortlist is requested
+                that is missing, or together with `exact` or prefixes.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.

@@ -212,7 +212,10 @@ def start_from_model(experiment: Experiment, path: Path) -> tuple[Experiment, Or
         if trained != named:
             logger.warning(
                 '--from %s: was trained with data.%s = "%s", now it is "%s"',
-                *(path, side, trained, named),
+                path,
+                side,
+                trained,
+                named,
             )
     tokenizer = model.tokenizer.model_copy(update={"pieces_from": str(folder)})
     taken = take_over(experiment, model.model, model.normalization, tokenizer, start=path)
