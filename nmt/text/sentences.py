@@ -4,7 +4,7 @@ A sentence ends at a full stop, question mark or exclamation mark of any script,
 brackets that close after it. Marks such as "。" and "।" end a sentence by themselves. "." "!" "?"
 need a space after them, and no small letter next; a "." must not belong to an abbreviation, an
 initial, an ordinal or the number of an item. In a line without any capital, a small letter may
-begin a sentence.
+begin a sentence. Where the space was forgotten ("slept.Anna"), a word must stand on both sides.
 """
 
 import re
@@ -28,8 +28,11 @@ _ENDS = re.compile(
     rf"""(?P<alone>[{_ALONE}][{_ALONE}.!?…]*)[”’"'»」』）》〉】)\]}}]*\s*"""
     # Marks that do; “ and « close a German sentence, and French puts a space before ».
     r"""|(?P<mark>[.!?…]+|(?<=[\u0370-\u03ff]);)"""
-    r"""(?:["'”’“‘»«›‹」』）)\]}*_]|\s?[»›](?=[\s,.;]|$))*(?P<space>\s*)"""
+    r"""(?:["'”’“‘»«›‹」』）)\]}*_]|\s?[»›](?=[\s,.;]|$))*(?:\[\d{1,3}\])*(?P<space>\s*)"""
 )
+# What stands around a mark after which the space was forgotten: words, not parts of an address.
+_WORD_BEFORE = re.compile(r"[^\W\d_]{2,}|\d{4}")
+_WORD_AFTER = re.compile(r"[\"'“„«¿¡(]*(?P<word>[^\W\d_]{2,}|[AI](?=\s))(?![\w/@]|[.:]\w)")
 _QUOTED = re.compile("「[^「」]*」|『[^『』]*』")
 _GOES_ON = "とっ、，,」』"  # after a quotation, Japanese goes on with a particle
 _OPENERS = " \t\"'“”„‚‘’«»‹›([{¿¡-–—*_「『（《"
@@ -115,8 +118,8 @@ def _is_end(
     before = text[max(begin, place - _LONGEST_WORD) : place].rsplit(None, 1)[-1:]
     word = before[0].lstrip(_OPENERS) if before and not text[place - 1].isspace() else ""
     if not match["space"]:
-        scripts = script_of(word[-1:] or " "), script_of(first)
-        return "…" not in mark and all(script in SPACELESS for script in scripts)
+        after = text[match.end() : match.end() + _LONGEST_WORD]
+        return "…" not in mark and _is_space_forgotten(word, after, mark, language)
     if mark == "…" or (len(mark) > 1 and set(mark) <= {".", "…"}):
         return first.isupper()
     if first.islower() and has_capitals:
@@ -124,6 +127,21 @@ def _is_end(
     if word.isdecimal() and not text[begin : place - len(word)].strip(_OPENERS):
         return False  # the number of an item
     return mark != "." or not _is_abbreviation(word, first, language)
+
+
+def _is_space_forgotten(word: str, after: str, mark: str, language: str) -> bool:
+    """Whether a sentence ends at a mark that stands between `word` and the text after it."""
+    first = _WORD.search(after)
+    if first is None or {script_of(word[-1:] or " "), script_of(first[0])} <= SPACELESS:
+        return first is not None
+    next_word = _WORD_AFTER.match(after)
+    if next_word is None or not _WORD_BEFORE.fullmatch(word):
+        return False
+    begins = next_word["word"]
+    has_cases = begins[0].upper() != begins[0].lower()
+    if has_cases and not (begins.istitle() and (word.isdecimal() or word[1:].islower())):
+        return False
+    return mark != "." or not _is_abbreviation(word, begins[0], language)
 
 
 def _is_abbreviation(word: str, first: str, language: str) -> bool:

@@ -55,8 +55,25 @@ def test_sentences_of_scripts_without_spaces_are_found(expected):
 
 
 @pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ["The king slept.", "A cat ran?", "Anna left!", "Bob came in 1984.", "So"]),
+        ("en", ["The king slept.[1]", "Anna left.[2][13]", "Bob came."]),
+        ("de", ["Der König schlief.", "Anna ging.", "„Gut.“", "Bob kam."]),
+        ("ru", ["Он пришёл.", "Анна ушла!", "Да."]),
+        ("ar", ["ذهب أحمد.", "جلست فاطمة."]),
+    ],
+)
+def test_a_forgotten_space_between_sentences_hides_none(language, expected):
+    assert sentences("".join(expected), language) == expected
+
+
+@pytest.mark.parametrize(
     ("language", "text"),
     [
+        ("en", "Write it in Node.js, ASP.NET or www.Example.com/A.Html, Ph.D. Smith said."),
+        ("en", "Ask Mr.Smith at file.Name.txt or Anna.Smith@example.org, i.e.Anna, in v2.Beta."),
+        ("de", "Das sagte Dr.Müller, z.B.Anna, am 3.Oktober ca.Zehn Uhr."),
         ("en", "Dr. Smith and Mr. J. R. R. Tolkien live in St. Louis in the U.S. Capital."),
         ("en", "See No. 5, fig. 3 and vol. 2 at example.org/a?b=1 for 3.5 dollars."),
         ("en", "It was approx. three o'clock, i.e. late, e.g. Monday."),
