@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.output_file import refuse_to_replace
+from nmt.cli.output_file import require_output
 from nmt.cli.scored_texts import (
     Texts,
     experiment_of,
@@ -124,7 +124,7 @@ def evaluate(
     for path in reference or ():
         if hypothesis and is_same_file(hypothesis, path):
             raise UsageError(f"{path}: is the hypothesis, too; name its references.")
-    refuse_to_replace(output, *(test or ()), *(reference or ()), against, source)
+    require_output(output, *(test or ()), *(reference or ()), against, source)
     other = read_text(against) if against else None
     measured = read_text(source) if source else None
     sources, references = read_test(test, reference or [])

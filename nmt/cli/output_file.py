@@ -15,19 +15,26 @@ from nmt.storage.exclusive import lock_at_once
 from nmt.storage.files import O_BINARY
 from nmt.storage.os_errors import explain_write_errors
 
+_PACKERS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP)  # from file systems without locks
 
 _logger = logging.getLogger(__name__)
 
 
-def refuse_to_replace(output: Path | None, *texts: Path | None) -> None:
-    """Refuse to overwrite a text that is an input of the command.
+def require_output(output: Path | None, *texts: Path | None) -> None:
+    """Refuse an output that would overwrite an input of the command, or is to be packed.
 
     Raises:
-        UsageError: `output`, or its temporary name, is one of `texts`.
+        UsageError: `output`, or its temporary name, is one of `texts`; or its name is that of a
+            packed file.
     """
     if output is None:
         return
+    if packer := _PACKERS.get(output.suffix.lower()):
+        raise UsageError(
+            f"{output}: what this command writes is plain text; name it {output.with_suffix('')}, "
+            f"or leave the output out and add `| {packer} > {output}`."
+        )
     for path in (output, _partial(output)):
         for text in texts:
             if text is not None and is_same_file(path, text):

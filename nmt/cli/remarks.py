@@ -9,8 +9,8 @@ if TYPE_CHECKING:  # the translator imports torch
 
 _MOST_UNKNOWN = 3
 """Unknown and byte pieces of a line that are no reason to doubt its translation."""
-_FEWEST_REPEATING, _SHARE_REPEATING = 3, 0.1
-"""Lines that repeat themselves, and their share, from which on a remedy is worth naming."""
+_SHARE_REPEATING = 0.1
+"""Share of lines that repeat themselves from which on a remedy is worth naming."""
 _MOST_SHOWN = 60  # characters of an example
 _REMARKS = {
     "unseen": "have characters that the model never saw",
@@ -60,7 +60,7 @@ class Remarks:
 
     def report(self) -> None:
         """Log all that was found in one warning, with the first example of each kind."""
-        if self._counts["repeats"] < max(_FEWEST_REPEATING, _SHARE_REPEATING * self._lines):
+        if self._counts["repeats"] < _SHARE_REPEATING * self._lines:
             self._counts["repeats"] = 0
         found = [
             f"{self._counts[kind]:,} of {self._lines:,} lines {text}, e.g. {self._examples[kind]}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import as_links, details_of, json_line, one_line
-from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.output_file import line_writer, require_output
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 from nmt.paths import holds_pairs
@@ -92,7 +92,7 @@ def score(
     from nmt.training.journal import format_perplexity
     from nmt.translator import Translator
 
-    refuse_to_replace(output, source, target)
+    require_output(output, source, target)
     if source is None and holds_pairs(target):
         source = target
     pairs: Iterable[tuple[str, str]]

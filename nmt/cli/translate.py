@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
-from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.output_file import line_writer, require_output
 from nmt.cli.remarks import Remarks
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
@@ -127,7 +127,7 @@ def translate(
         )
     if input is not None and str(input) != "-" and not _is_pipe(input):
         require_file(input)  # before a model is loaded and an output file is opened
-    refuse_to_replace(output, input, prefix)
+    require_output(output, input, prefix)
     prefixes = None if prefix is None else list(read_lines(prefix))
     lines = read_lines(input, bad_lines=bad_lines)
     translator = Translator.load(

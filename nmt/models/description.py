@@ -22,6 +22,7 @@ from nmt.config.search import SearchConfig
 from nmt.config.section import Section
 from nmt.errors import ConfigError, ModelError
 from nmt.models.checkpoints import (
+    CHECKPOINTS,
     list_checkpoints,
     read_state,
     shipped_weights,
@@ -179,6 +180,11 @@ def find_model_folder(path: Path) -> Path:
         raise ModelError(f"{path}: is a file; name a run folder or a model folder.")
     if not path.is_dir():
         raise ModelError(f"{path}: no such folder; name a run folder or a model folder.")
+    if path.name == CHECKPOINTS and (checkpoints := list_checkpoints(path.parent)):
+        raise ModelError(
+            f"{path}: holds all checkpoints of a run; name one, such as {checkpoints[-1]}, or the "
+            f"run, {path.parent}."
+        )
     if checkpoints := list_checkpoints(path):
         raise ModelError(
             f"{path}: holds no model yet, its first validation will write one; "

@@ -131,6 +131,7 @@ def _restore(run: TrainingRun, checkpoint: Path, sampler: BatchSampler, former: 
     """Restore the checkpoint; `former` completes what those of earlier versions do not say."""
     restored = load_checkpoint(checkpoint, run.trainee)
     run.state = state = restored.state
+    run.validator.is_collapse_explained = bool(state.stopping.best)
     state.measured_by = state.measured_by or measure_of(former)
     position = state.position
     if not position.batch_tokens:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import output_file
-from nmt.cli.output_file import line_writer, refuse_to_replace
+from nmt.cli.output_file import line_writer, require_output
 from nmt.errors import UsageError
 
 
@@ -15,11 +15,21 @@ def test_an_input_file_is_not_overwritten(tmp_path):
     out, other = tmp_path / "out", tmp_path / "other"
     for path in (out, other):
         path.write_text("text\n")
-    refuse_to_replace(None, out)
-    refuse_to_replace(out, None, Path("-"), other, tmp_path / "none")
+    require_output(None, out)
+    require_output(out, None, Path("-"), other, tmp_path / "none")
     with pytest.raises(UsageError) as caught:
-        refuse_to_replace(out, None, other, out)
+        require_output(out, None, other, out)
     assert str(caught.value) == (f"{out}: is an input of this command; choose another output.")
+
+
+@pytest.mark.parametrize(("ending", "packer"), [(".gz", "gzip"), (".XZ", "xz"), (".zst", "zstd")])
+def test_an_output_named_like_a_packed_file_is_refused(ending, packer):
+    with pytest.raises(UsageError) as caught:
+        require_output(Path(f"out.txt{ending}"))
+    assert str(caught.value) == (
+        f"out.txt{ending}: what this command writes is plain text; name it out.txt, or leave the "
+        f"output out and add `| {packer} > out.txt{ending}`."
+    )
 
 
 def test_an_input_named_like_the_partial_output_is_not_overwritten(tmp_path):
@@ -28,7 +38,7 @@ def test_an_input_named_like_the_partial_output_is_not_overwritten(tmp_path):
     link.symlink_to(text)
     for read in (text, link):
         with pytest.raises(UsageError) as caught:
-            refuse_to_replace(tmp_path / "out", read)
+            require_output(tmp_path / "out", read)
         assert str(caught.value) == (
             f"{tmp_path}/out: is written as {text} first, which is an input of this command; "
             "choose another output."

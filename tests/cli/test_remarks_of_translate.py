@@ -28,6 +28,11 @@ def test_repetition_is_counted_and_its_remedy_named_once(caplog):
     ]
 
 
+def test_repetition_in_the_only_line_is_named(caplog):
+    report([line("a", LOOP)])
+    assert caplog.messages[0].startswith("1 of 1 lines repeat themselves")
+
+
 def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
     lines = [
         line("a", "b"),
@@ -49,14 +54,13 @@ def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
 @pytest.mark.parametrize(
     ("lines", "options"),
     [
-        ([line("a", LOOP)] * 2, {}),
         ([line("a", LOOP)] * 3 + [line("a", "b")] * 40, {}),
         ([line(LOOP, LOOP)] * 9, {}),
         ([line("a", LOOP)] * 9, {"no_repeat_ngram": 4}),
         ([line("a", "b", unknown_pieces=3)], {}),
         ([], {}),
     ],
-    ids=["two", "few", "as in the source", "option in use", "few unknown pieces", "no lines"],
+    ids=["few", "as in the source", "option in use", "few unknown pieces", "no lines"],
 )
 def test_nothing_is_said_otherwise(caplog, lines, options):
     report(lines, **options)

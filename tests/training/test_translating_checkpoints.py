@@ -94,6 +94,15 @@ def test_checkpoints_form_an_ensemble(trained):
         Translator.load([trained, trained], checkpoint=4)
 
 
+def test_the_folder_of_all_checkpoints_is_refused_with_the_name_of_one(trained):
+    with pytest.raises(
+        ModelError,
+        match=r"run/checkpoints: holds all checkpoints of a run; name one, such as "
+        r"[^ ]+/run/checkpoints/update-000010, or the run, [^ ]+/run.$",
+    ):
+        Translator.load(trained / "checkpoints")
+
+
 def test_a_run_without_a_model_names_its_checkpoints_and_translates_with_one(run):
     shutil.rmtree(run / "model")
     with pytest.raises(
