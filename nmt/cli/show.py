@@ -26,13 +26,14 @@ def show(
 
     The table has a line per validation; `*` marks the best one.
     """
-    from nmt.reporting import plot as picture
     from nmt.reporting.curves import Curves, table
     from nmt.reporting.overview import overview
+    from nmt.reporting.picture import require_plottable
+    from nmt.reporting.plot import plot as draw
     from nmt.reporting.samples import samples_over_time
 
     if plot is not None:
-        picture.require_plottable(plot)
+        require_plottable(plot)
     curves = Curves.of(run)
     typer.echo(overview(run, curves))
     if curves.updates or curves.validations:
@@ -42,4 +43,4 @@ def show(
     if samples:
         typer.echo(f"\n{samples_over_time(run, curves, count=samples, rows=rows)}")
     if plot is not None:
-        picture.plot(curves, plot)
+        draw(curves, plot)

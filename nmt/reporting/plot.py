@@ -1,21 +1,18 @@
 """The learning curves of a run as a picture."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.errors import UsageError
 from nmt.reporting.curves import Curves, Entry
-from nmt.storage.files import write_bytes
+from nmt.reporting.picture import require_plottable, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FORMATS = ("svg", "png", "pdf")
 _FEW = 60  # points of a curve that are marked one by one
 
 
@@ -44,25 +41,6 @@ class _Curve:
         axes.plot(updates, values, self.style, marker=marker, label=self.name)
 
 
-def require_plottable(path: Path) -> str:
-    """Return the format that a file name asks for.
-
-    Raises:
-        UsageError: it has another extension than .svg, .png or .pdf, or matplotlib is missing.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        endings = ", ".join(f".{name}" for name in _FORMATS)
-        raise UsageError(
-            f"{path}: cannot draw this kind of file; end its name in one of {endings}."
-        )
-    if find_spec("matplotlib") is None:
-        raise UsageError(
-            "drawing needs matplotlib, which is not installed; run: pip install matplotlib"
-        )
-    return kind
-
-
 def plot(curves: Curves, path: Path) -> None:
     """Plot loss, scores, learning rate, gradient norm and scheduled sampling over the updates.
 
@@ -75,8 +53,7 @@ def plot(curves: Curves, path: Path) -> None:
     Raises:
         UsageError: the file cannot be drawn, or there is nothing to draw.
     """
-    kind = require_plottable(path)
-    import matplotlib
+    require_plottable(path)
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -98,12 +75,7 @@ def plot(curves: Curves, path: Path) -> None:
             axes.legend()
     rows[-1].set_xlabel("update")
     rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-
-    picture = io.BytesIO()
-    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({"svg.hashsalt": "nmt"}):  # makes the output reproducible
-        figure.savefig(picture, format=kind, metadata=metadata[kind])
-    write_bytes(path, picture.getvalue())
+    save_figure(figure, path)
 
 
 def _panels(curves: Curves) -> dict[str, list[_Curve]]:

@@ -1,10 +1,8 @@
 """Plot all curves in one figure: one panel for training, one for decoding."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -12,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from curves.curve import Curve
 from curves.options import Options
 from curves.points import Point, Quantity, Task
-from nmt.storage.files import write_bytes
+from nmt.reporting.picture import save_figure
 
 PANELS: dict[Task, str] = {
     "train": "training: seconds of an update",
@@ -40,11 +38,7 @@ def draw(curves: Sequence[Curve], base: Point, options: Options) -> None:
     for panel, (task, title) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
         panel.set_title(title)
         _draw_panel(panel, [curve for curve in curves if curve.task == task], base)
-    picture = io.BytesIO()
-    # Equal plots give equal bytes, and text remains text.
-    with matplotlib.rc_context({"svg.hashsalt": "nmt", "svg.fonttype": "none"}):
-        figure.savefig(picture, format="svg", metadata={"Date": None})
-    write_bytes(options.svg, picture.getvalue())
+    save_figure(figure, options.svg)
 
 
 def _draw_panel(panel: Axes, curves: Sequence[Curve], base: Point) -> None:

@@ -8,7 +8,8 @@ from test_curves import write_run
 
 from nmt.errors import UsageError
 from nmt.reporting.curves import Curves
-from nmt.reporting.plot import plot, require_plottable
+from nmt.reporting.picture import require_plottable
+from nmt.reporting.plot import plot
 
 pytest.importorskip("matplotlib")
 
