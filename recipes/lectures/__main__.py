@@ -1,0 +1,28 @@
+"""Show one claim of the lectures: `python -m lectures vanishing --quick`."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from lectures.shelf import Report, load, names
+
+
+def main() -> None:
+    known = names()
+    parser = argparse.ArgumentParser(prog="lectures", description=__doc__)
+    parser.add_argument("name", choices=known, metavar="NAME", help=", ".join(known))
+    parser.add_argument("--quick", action="store_true", help="a smaller scale, within 30 seconds")
+    parser.add_argument("--out", type=Path, help="folder for pictures; default runs/lectures/NAME")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    lecture = load(options.name)
+    folder = options.out or Path(__file__).parents[2] / "runs" / "lectures" / options.name
+    report = Report(folder, quick=options.quick)
+    report.say(f"{options.name}: {lecture.CLAIM}")
+    lecture.show(report)
+
+
+if __name__ == "__main__":
+    main()
