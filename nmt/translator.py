@@ -250,7 +250,7 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
-        scorer = self._scorer_for(options, exact=exact)
+        scorer = self.scorer_for(options, exact=exact)
         if align:
             self._require_attention()
         requested = options
@@ -267,8 +267,8 @@ class Translator:
         def search_batch(
             batch: SentenceBatch, sources: Mapping[int, list[int]], given: Mapping[int, str]
         ) -> dict[int, list[Hypothesis]]:
-            with self._computing(batch, ", --max-source or --beam"):
-                source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
+            with self.computing(batch, ", --max-source or --beam"):
+                source, mask = self.pad([sources[number] for number in batch.rows], batch.width)
                 found = search_sentences(
                     scorer,
                     source,
@@ -441,9 +441,9 @@ class Translator:
         align: bool,
     ) -> dict[int, tuple[list[float], Tensor | None]]:
         """Return log-probabilities and attention of each pair's pieces, by pair number."""
-        with self._computing(batch, " or --max-length"):
-            source, source_mask = self._pad([sources[number] for number in batch.rows])
-            target, target_mask = self._pad([targets[number] for number in batch.rows])
+        with self.computing(batch, " or --max-length"):
+            source, source_mask = self.pad([sources[number] for number in batch.rows])
+            target, target_mask = self.pad([targets[number] for number in batch.rows])
             scored = score_targets(
                 self.scorer, source, source_mask, target, target_mask, keep_attention=align
             )
@@ -487,7 +487,7 @@ class Translator:
             language=self.languages[0],
         )
 
-    def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
+    def scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
         """Return the scorer of a search: models, shortlist and language model, as configured."""
         scorer = self._narrow_scorer(options, exact=exact)
         if self.language_model is None or options.lm_weight == 0.0:
@@ -506,7 +506,7 @@ class Translator:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
         return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
-    def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
+    def pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
         width = width or max(map(len, sentences))
         ids = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
@@ -515,7 +515,7 @@ class Translator:
         return ids.to(self.device), mask.to(self.device)
 
     @contextlib.contextmanager
-    def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
+    def computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
         """Use the threads and evaluation mode for the block, and explain out-of-memory errors.
 
         Args:

@@ -21,6 +21,7 @@ LEVELS = (
     {"translation"},
     {"writing"},
     {"translator"},
+    {"generation"},
     {"training"},
     {"library"},
     {"benchmark", "reporting"},

@@ -31,6 +31,7 @@ from nmt.cli.evaluate import evaluate
 from nmt.cli.init import init
 from nmt.cli.pairs import PairCommand
 from nmt.cli.prepare import prepare
+from nmt.cli.sample import sample
 from nmt.cli.score import score
 from nmt.cli.search_options import SearchCommand
 from nmt.cli.show import show
@@ -62,6 +63,7 @@ COMMANDS: dict[Callable[..., Any], str] = {
     tokenize: "Cut text into pieces, or join them again.",
     train: "Train a model; the same command resumes.",
     translate: "Translate text.",
+    sample: "Text from a language model.",
     score: "Log-probabilities of given translations.",
     evaluate: "Score translations against references.",
     show: "Curves, sizes and samples of a run.",
