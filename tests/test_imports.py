@@ -24,6 +24,7 @@ LEVELS = (
     {"generation"},
     {"training"},
     {"library"},
+    {"laboratory"},
     {"benchmark", "reporting"},
     {"cli"},
 )
@@ -81,6 +82,12 @@ def test_a_module_imports_from_lower_levels_or_its_own_package(module):
 @pytest.mark.parametrize("module", [name for name in PLACED if package(name) in WITHOUT_CONFIG])
 def test_layers_and_text_get_plain_arguments_not_configuration(module):
     assert not [name for name in imports(module) if name.startswith("nmt.config")]
+
+
+@pytest.mark.parametrize("module", PLACED)
+def test_only_commands_use_the_laboratory(module):
+    if package(module) not in ("laboratory", "cli", "reporting"):
+        assert not [name for name in imports(module) if name.startswith("nmt.laboratory")]
 
 
 def test_light_modules_do_not_import_torch():
