@@ -17,7 +17,8 @@ _HEAD = """# Every key of the configuration
 What `nmt train` reads from a .toml file, table by table. `nmt init` writes a file with all of them,
 and `--set model.encoder.layers=2` changes one. A table with a `kind` has the keys of that kind;
 `cell = "gru"` is short for the table `{ kind = "gru" }`. A resumed run may change the keys that are
-not called fixed, as long as the texts stay the same. This page is generated: `python -m nmt.config.reference > docs/configuration.md`.
+not called fixed, as long as the texts stay the same. This page is generated:
+`python -m nmt.config.reference > docs/configuration.md`.
 """
 _FAR = 1e5  # bounds beyond this are there to catch mistakes
 
