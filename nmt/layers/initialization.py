@@ -33,7 +33,8 @@ def recurrent_blocks(model: nn.Module) -> Iterator[tuple[Tensor, float]]:
             yield from ((weight[group, group], cell.slopes[0]) for group in cell.groups)
             continue
         for gate, slope in zip(weight.chunk(len(cell.slopes)), cell.slopes, strict=True):
-            yield from ((block, slope) for block in gate.split(len(gate), dim=1))
+            blocks = gate.chunk(gate.shape[1] // len(gate), dim=1)
+            yield from ((block, slope) for block in blocks)
 
 
 @torch.no_grad()

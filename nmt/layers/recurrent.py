@@ -242,7 +242,8 @@ class RecurrentStack(nn.Module):
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
         """Read `inputs` [batch, length, input] with all layers; `mask` [batch, length]."""
-        last, states = inputs[:, 0], []
+        last = inputs[:, 0]
+        states: list[State] = []
         for index, layer in enumerate(self.each_layer()):
             if index > 0:
                 inputs = self.drop(inputs)
