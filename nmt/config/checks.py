@@ -5,10 +5,22 @@ import unicodedata
 from collections.abc import Iterator
 
 from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.config.dump import toml_value
+from nmt.config.dump import choice, toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
-from nmt.config.model import ModelConfig, NoEncoderConfig
+from nmt.config.model import (
+    AnyEncoderConfig,
+    CellConfig,
+    ClockworkCellConfig,
+    DecoderConfig,
+    DelaysCellConfig,
+    DropoutConfig,
+    EncoderConfig,
+    LayerNormLstmCellConfig,
+    LstmCellConfig,
+    ModelConfig,
+    NoEncoderConfig,
+)
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
 
@@ -148,18 +160,33 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
+    yield from _cells(encoder, decoder, model.dropout)
+    reads_something = decoder.input == "previous" or decoder.summary == "each_step"
+    if decoder.input_attention.kind != "none" and not (
+        reads_something or decoder.attend == "before" or decoder.input_feeding
+    ):
+        yield _fault(
+            "model.decoder.input_attention",
+            'needs an input, but model.decoder.input is "none"; set model.decoder.summary to '
+            '"each_step", or leave it out',
+            "model.decoder.input",
+            "model.decoder.summary",
+        )
     if isinstance(encoder, NoEncoderConfig):
-        for key, value, needed in (
-            ("attention", decoder.attention.kind, "none"),
-            ("bridge", decoder.bridge, "zero"),
+        for key, value, allowed in (
+            ("attention", decoder.attention.kind, ("none",)),
+            ("bridge", decoder.bridge, ("zero", "learned")),
+            ("summary", decoder.summary, ("start",)),
         ):
-            if value != needed:
+            if value not in allowed:
                 yield _fault(
                     f"model.decoder.{key}",
-                    f'must be "{needed}" without an encoder, got "{value}"',
+                    f'must be {choice(allowed)} without an encoder, got "{value}"',
                     "model.encoder",
                 )
         return
+    if decoder.bridge == "copy":
+        yield from _copied_states(encoder, decoder)
     encoder_size = encoder.output_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         both = " (2 directions)" if encoder.bidirectional else ""
@@ -171,6 +198,76 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.hidden_size",
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
+        )
+
+
+def _cells(
+    encoder: AnyEncoderConfig, decoder: DecoderConfig, dropout: DropoutConfig
+) -> Iterator[Fault]:
+    """Yield options that a recurrent cell of either side does not have."""
+    sides: list[tuple[str, EncoderConfig | DecoderConfig]] = [("decoder", decoder)]
+    if isinstance(encoder, EncoderConfig):
+        sides.insert(0, ("encoder", encoder))
+    for name, side in sides:
+        cell = side.cell
+        if isinstance(cell, ClockworkCellConfig) and len(cell.periods) > side.hidden_size:
+            yield _fault(
+                f"model.{name}.cell.periods",
+                f"needs a unit for each of its {len(cell.periods)} periods, but model.{name}."
+                f"hidden_size is {side.hidden_size}; leave periods out or add units",
+                f"model.{name}.hidden_size",
+            )
+        if isinstance(cell, DelaysCellConfig) and dropout.recurrent > 0.0:
+            yield _fault(
+                "model.dropout.recurrent",
+                f'must be 0 since model.{name}.cell is "delays": it would drop the last state '
+                "alone, not those of longer delays; use zoneout_hidden instead",
+                f"model.{name}.cell",
+            )
+    if dropout.zoneout_cell > 0.0 and not any(_has_cell_state(side.cell) for _, side in sides):
+        yield _fault(
+            "model.dropout.zoneout_cell",
+            'needs a cell with a cell state, "lstm" or "lnlstm", on either side; '
+            "set it to 0 and use zoneout_hidden",
+            *(f"model.{name}.cell" for name, _ in sides),
+        )
+
+
+def _has_cell_state(cell: CellConfig) -> bool:
+    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig)
+
+
+def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:
+    """Yield why the decoder cannot start from a copy of the encoder's last states."""
+    remedy = 'change it or use model.decoder.bridge = "last"'
+    if not isinstance(encoder, EncoderConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            f'"copy" needs the states of a recurrent encoder, got model.encoder.kind '
+            f'"{encoder.kind}"; {remedy}',
+            "model.encoder",
+        )
+        return
+    both = " (2 directions)" if encoder.bidirectional else ""
+    for key, found, needed in (
+        ("cell", f'"{decoder.cell.kind}"', f'"{encoder.cell.kind}"'),
+        ("layers", f"{decoder.layers}", f"{encoder.layers}"),
+        ("hidden_size", f"{decoder.hidden_size}", f"{encoder.output_size}{both}"),
+    ):
+        if found != needed.removesuffix(both):
+            yield _fault(
+                f"model.decoder.{key}",
+                f'must be that of the encoder, {needed}, since model.decoder.bridge is "copy", '
+                f"got {found}; {remedy}",
+                "model.decoder.bridge",
+                "model.encoder",
+            )
+    if isinstance(decoder.cell, DelaysCellConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            '"copy" needs cells with a single last state, but model.decoder.cell is "delays"; '
+            f"{remedy}",
+            "model.decoder.cell",
         )
 
 

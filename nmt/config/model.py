@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from nmt.config import limits
 from nmt.config.section import MAY_CHANGE, SHORT_FORM, Section
@@ -33,6 +33,22 @@ class LstmCellConfig(Section):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
     """Initial bias of the forget gate: above 0, the cell state is kept early in training."""
+    forget_gate: bool = True
+    """false: the cell state only ever adds up, as in the form of 1997; forget_bias then has no
+    effect. Uses the slower step-by-step path."""
+
+
+def _ascending(steps: tuple[int, ...]) -> tuple[int, ...]:
+    if not steps or sorted({*steps}) != [*steps] or steps[0] < 1 or steps[-1] > limits.MOST_STEPS:
+        raise ValueError(
+            f"must be whole numbers of steps from 1 to {limits.MOST_STEPS:,}, each larger than the "
+            f"one before, such as [1, 4], got {[*steps]}"
+        )
+    return steps
+
+
+Steps = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_ascending)]
+"""Different numbers of steps, in ascending order."""
 
 
 class LayerNormLstmCellConfig(Section):
@@ -44,11 +60,63 @@ class LayerNormLstmCellConfig(Section):
     """Initial shift of the forget gate: above 0, the cell state is kept early in training."""
 
 
+class DelaysCellConfig(Section):
+    """Elman RNN with delays."""
+
+    kind: Literal["delays"] = "delays"
+    """Elman RNN that reads its state of several former steps (Lin et al., 1996)."""
+    delays: Steps = (1, 4)
+    """How many steps back the states are that it reads, in ascending order."""
+    activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
+    """Activation function of the new state."""
+
+
+class ClockworkCellConfig(Section):
+    """Clockwork RNN."""
+
+    kind: Literal["clockwork"] = "clockwork"
+    """Elman RNN whose groups of units move at different intervals (Koutník et al., 2014)."""
+    periods: Steps = (1, 2, 4)
+    """Steps between two updates of each group, in ascending order; units are divided evenly."""
+    activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
+    """Activation function of the new state."""
+
+
 CellConfig = Annotated[
     Annotated[
-        RnnCellConfig | GruCellConfig | LstmCellConfig | LayerNormLstmCellConfig,
+        RnnCellConfig
+        | GruCellConfig
+        | LstmCellConfig
+        | LayerNormLstmCellConfig
+        | DelaysCellConfig
+        | ClockworkCellConfig,
         Field(discriminator="kind"),
     ],
+    SHORT_FORM,
+]
+
+
+class NoInputAttentionConfig(Section):
+    """No input attention."""
+
+    kind: Literal["none"] = "none"
+    """The first layer reads its input whole."""
+
+
+class SoftmaxInputAttentionConfig(Section):
+    """Input attention."""
+
+    kind: Literal["softmax"] = "softmax"
+    """The first layer reads its input times a softmax gate, which is computed at each step from the
+    input and the previous state (Qin et al., 2017). Uses the slower step-by-step path."""
+    sharpness: float = Field(default=1.0, ge=0.0, le=limits.MOST_WEIGHT)
+    """Multiplies the scores before the softmax: 0 = all values alike, large = a single one."""
+    rescale: bool = True
+    """Multiply the gate by the number of values, so that an even gate changes nothing."""
+
+
+InputAttentionConfig = Annotated[
+    Annotated[NoInputAttentionConfig | SoftmaxInputAttentionConfig, Field(discriminator="kind")],
     SHORT_FORM,
 ]
 
@@ -82,7 +150,7 @@ class EncoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units per layer and direction: the output of a bidirectional layer is twice as large."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -95,6 +163,8 @@ class EncoderConfig(Section):
     """Output of a layer: its state, or a linear map of it."""
     init_state: Literal["zero", "learned"] = "zero"
     """Initial state."""
+    input_attention: InputAttentionConfig = NoInputAttentionConfig()
+    """"none" or "softmax", or a table with that kind and its options."""
 
     @property
     def output_size(self) -> int:
@@ -169,9 +239,27 @@ class AdditiveAttentionConfig(Section):
     """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
 
 
+class LocalAttentionConfig(Section):
+    """Local attention."""
+
+    kind: Literal["local"] = "local"
+    """"general" attention times a window around a predicted position (Luong et al., 2015, local-p).
+    Its weights sum to less than 1."""
+    sigma: float = Field(default=5.0, gt=0.0, le=limits.MOST_WEIGHT)
+    """Standard deviation of the window, in pieces; 5 = D / 2 of the paper."""
+    content: Literal["general", "none"] = "general"
+    """"none": weigh by the position alone; the weights then sum to 1."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """Divides the scores of the content before the softmax; 0 = automatic, as for "general"."""
+
+
 AttentionConfig = Annotated[
     Annotated[
-        NoAttentionConfig | DotAttentionConfig | GeneralAttentionConfig | AdditiveAttentionConfig,
+        NoAttentionConfig
+        | DotAttentionConfig
+        | GeneralAttentionConfig
+        | AdditiveAttentionConfig
+        | LocalAttentionConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
@@ -184,7 +272,7 @@ class DecoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -195,10 +283,19 @@ class DecoderConfig(Section):
     """Output of a layer: its state, or a linear map of it."""
     input: Literal["previous", "none"] = "previous"
     """Input of each step: the previous piece, or nothing."""
-    bridge: Literal["zero", "last", "mean"] = "last"
-    """Initial state: zeros, or a layer over the encoder's last states or their mean."""
+    bridge: Literal["zero", "learned", "last", "mean", "copy"] = "last"
+    """Initial state: zeros, learned alike for all sentences, a layer over the encoder's last state
+    or over the mean of its states, or a copy of the encoder's last state, layer by layer, with the
+    cell state of an LSTM (Sutskever et al., 2014). The last state of two directions is both, side
+    by side."""
+    summary: Literal["start", "each_step"] = "start"
+    """Where the decoder reads the encoder's last state (or mean, by the bridge): in its initial
+    state; or also at each step, in the cell and in the readout (Cho et al., 2014)."""
+    input_attention: InputAttentionConfig = NoInputAttentionConfig()
+    """"none" or "softmax", or a table with that kind and its options."""
     attention: AttentionConfig = GeneralAttentionConfig()
-    """"none", "dot", "general" or "additive", or a table with that kind and its options."""
+    """"none", "dot", "general", "additive" or "local", or a table with that kind and its
+    options."""
     attend: Literal["after", "before"] = "after"
     """Attend with the new state (Luong et al., 2015), or with the previous one, so that the cell
     reads the context (Bahdanau et al., 2015)."""
@@ -238,6 +335,11 @@ class DropoutConfig(Section):
     recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of the hidden state in recurrent products; one mask per sentence (Gal and Ghahramani,
     2016). Uses the slower step-by-step path."""
+    zoneout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Zoneout: probability with which a hidden unit keeps its previous value (Krueger et al., 2017:
+    0.05). Uses the slower step-by-step path, also in translation."""
+    zoneout_cell: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """The same for the cell state of an LSTM (Krueger et al., 2017: 0.5)."""
     variational: bool = False
     """One mask per sentence instead of one per position, for the first two."""
     source_words: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -282,7 +384,8 @@ class SpectralInitConfig(Section):
     """As "xavier", but each recurrent block is scaled to spectral radius c / gamma, gamma being
     the largest slope of its activation (Pascanu et al., 2013)."""
     c: float = Field(default=1.1, gt=0.0, le=limits.MOST_WEIGHT)
-    """Slightly above 1: signals neither vanish nor explode at the start."""
+    """A radius of at least 1 / gamma, so c of at least 1, is necessary for gradients not to vanish,
+    but guarantees nothing: saturated units shrink them all the same."""
 
 
 class SparseInitConfig(Section):

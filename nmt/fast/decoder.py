@@ -78,7 +78,7 @@ class FastDecoder(RecurrentDecoder):
         return linear(embedded, weight, first.bias)
 
     def extra_share(self, extra: Tensor) -> Tensor:
-        """Return W x of the first layer's other input, context or features [rows, size]."""
+        """Return W x of the first layer's other input, such as context or features [rows, size]."""
         if self.extra is not None:
             share: Tensor = self.extra(extra)
             return share
@@ -144,18 +144,19 @@ class FastDecoder(RecurrentDecoder):
         """Advance one step, given the previous pieces and their `share` [rows, gates * hidden]."""
         context = attention = None
         read = embedded if self.shape.reads_previous else embedded[..., :0]
-        extra = state.feed
         if self.attends_before:
             context, attention = self.attend_rows(state.layers[-1][0], memory)
-            extra = context
-        if extra is not None:
+        summary = self.summary_rows(memory, len(embedded))
+        others = self.others(context, state, summary)
+        if others:
+            extra = others[0] if len(others) == 1 else torch.cat(others, dim=-1)
             share = share + self.extra_share(extra)
             if self.stack.residual:
                 read = torch.cat([read, extra], dim=-1)
         hidden, layers = self.stack.step(read, share, state.layers, masks)
         if self.attention is not None and not self.attends_before:
             context, attention = self.attend_rows(hidden, memory)
-        features = self.read_out(hidden, context, embedded)
+        features = self.read_out(hidden, context, summary, embedded)
         feed = features if self.shape.input_feeding else None
         return Step(features, attention, DecoderState(layers, feed))
 

@@ -3,33 +3,57 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from nmt.config.model import (
     AdditiveAttentionConfig,
     AttentionConfig,
     CellConfig,
+    ClockworkCellConfig,
     DecoderConfig,
+    DelaysCellConfig,
     DotAttentionConfig,
+    DropoutConfig,
     EncoderConfig,
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
+    InputAttentionConfig,
     LayerNormLstmCellConfig,
+    LocalAttentionConfig,
     LstmCellConfig,
     ModelConfig,
     OrthogonalInitConfig,
     RnnCellConfig,
+    SoftmaxInputAttentionConfig,
     SparseInitConfig,
     SpectralInitConfig,
     UniformInitConfig,
 )
 from nmt.layers import initialization
-from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+    LocalAttention,
+)
+from nmt.layers.cells import (
+    GruCell,
+    InputGatedCell,
+    LayerNormLstmCell,
+    LstmCell,
+    PlainCell,
+    RnnCell,
+)
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.delays import DelaysCell
 from nmt.layers.embedding import Embedding
+from nmt.layers.input_attention import InputAttention
 from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
+from nmt.layers.zoneout import Zoneout
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
 from nmt.models.encoder_decoder import EncoderDecoder
@@ -99,6 +123,8 @@ def build_encoder(
             bidirectional=encoder.bidirectional,
             learned_state=encoder.init_state == "learned",
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
+            keeps_state=config.decoder.bridge == "copy",
         )
 
     stack = RecurrentStack(
@@ -110,6 +136,7 @@ def build_encoder(
         residual=encoder.residual,
         linear_output=encoder.layer_output == "linear",
     )
+    gate_input(encoder.input_attention, stack.first, embedding.size)
     return RecurrentEncoder(
         embedding, stack, dropout=dropout.layers, variational=dropout.variational
     )
@@ -126,23 +153,26 @@ def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -
         return RecurrentLayer(
             make_cell(decoder.cell, input_size, decoder.hidden_size),
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
         )
 
+    input_size = cell_input_size(
+        shape,
+        embedding=embedding.size,
+        memory=memory_size,
+        readout=readout_size,
+        attends=attention is not None,
+    )
     stack = RecurrentStack(
         make_layer,
-        cell_input_size(
-            shape,
-            embedding=embedding.size,
-            memory=memory_size,
-            readout=readout_size,
-            attends=attention is not None,
-        ),
+        input_size,
         layers=decoder.layers,
         dropout=dropout.layers,
         variational=dropout.variational,
         residual=decoder.residual,
         linear_output=decoder.layer_output == "linear",
     )
+    gate_input(decoder.input_attention, stack.first, input_size)
     return RecurrentDecoder(
         embedding,
         stack,
@@ -162,10 +192,26 @@ def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
         input_feeding=config.input_feeding and attends and config.attend == "after",
         deep_readout=config.readout == "deep",
         bridge=config.bridge,
+        reads_summary=config.summary == "each_step",
     )
 
 
-def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], Cell]:
+def make_zoneout(config: DropoutConfig) -> Zoneout:
+    """Return the rates of zoneout."""
+    return Zoneout(hidden=config.zoneout_hidden, cell=config.zoneout_cell)
+
+
+def gate_input(config: InputAttentionConfig, layer: RecurrentLayer, input_size: int) -> None:
+    """Let the cells of a layer read their input through the configured attention, if any."""
+    if isinstance(config, SoftmaxInputAttentionConfig):
+        for direction, cell in enumerate(layer.cells):
+            gate = InputAttention(input_size, layer.cell.hidden_size, sharpness=config.sharpness)
+            layer.cells[direction] = InputGatedCell(
+                cast(PlainCell, cell), gate, rescale=config.rescale
+            )
+
+
+def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], PlainCell]:
     """Return a function that makes a new cell of the configured kind at each call."""
     match config:
         case RnnCellConfig():
@@ -173,10 +219,32 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
         case GruCellConfig():
             return partial(GruCell, input_size, hidden_size, reset=config.reset)
         case LstmCellConfig():
-            return partial(LstmCell, input_size, hidden_size, forget_bias=config.forget_bias)
+            return partial(
+                LstmCell,
+                input_size,
+                hidden_size,
+                forget_bias=config.forget_bias,
+                forget_gate=config.forget_gate,
+            )
         case LayerNormLstmCellConfig():
             return partial(
                 LayerNormLstmCell, input_size, hidden_size, forget_bias=config.forget_bias
+            )
+        case DelaysCellConfig():
+            return partial(
+                DelaysCell,
+                input_size,
+                hidden_size,
+                delays=config.delays,
+                activation=config.activation,
+            )
+        case ClockworkCellConfig():
+            return partial(
+                ClockworkCell,
+                input_size,
+                hidden_size,
+                periods=config.periods,
+                activation=config.activation,
             )
 
 
@@ -195,6 +263,14 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
                 memory_size,
                 hidden_size=config.hidden_size,
                 temperature=config.temperature,
+            )
+        case LocalAttentionConfig():
+            return LocalAttention(
+                query_size,
+                memory_size,
+                sigma=config.sigma,
+                temperature=config.temperature or math.sqrt(query_size),
+                reads_content=config.content == "general",
             )
         case _:
             return None

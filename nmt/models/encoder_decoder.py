@@ -49,7 +49,10 @@ class EncoderDecoder(nn.Module):
         keys = None if attention is None else attention.keys(read.outputs)
         mean = self.decoder.shape.bridge == "mean"
         summary = masked_mean(read.outputs, source_mask) if mean else read.last
-        return Memory(read.outputs, keys, source_mask, summary)
+        last_states = None
+        if self.decoder.shape.bridge == "copy":
+            last_states = torch.cat([part for state in read.states for part in state], dim=-1)
+        return Memory(read.outputs, keys, source_mask, summary, last_states)
 
     def decode(
         self,

@@ -22,6 +22,9 @@ class Memory:
     """True at real tokens, [batch, src_len]."""
     summary: Tensor
     """One vector per sentence, from which the decoder starts, [batch, enc]."""
+    last_states: Tensor | None = None
+    """Last state of every encoder layer, side by side, [batch, all states]; None unless the decoder
+    starts from it."""
 
     @property
     def batch(self) -> int:
@@ -35,6 +38,7 @@ class Memory:
             None if self.keys is None else self.keys.index_select(0, sentences),
             self.mask.index_select(0, sentences),
             self.summary.index_select(0, sentences),
+            None if self.last_states is None else self.last_states.index_select(0, sentences),
         )
 
     def concat(self, other: "Memory") -> "Memory":
@@ -42,11 +46,15 @@ class Memory:
         keys = None
         if self.keys is not None and other.keys is not None:
             keys = concat_padded(self.keys, other.keys)
+        last_states = None
+        if self.last_states is not None and other.last_states is not None:
+            last_states = torch.cat([self.last_states, other.last_states])
         return Memory(
             states=concat_padded(self.states, other.states),
             keys=keys,
             mask=concat_padded(self.mask, other.mask),
             summary=torch.cat([self.summary, other.summary]),
+            last_states=last_states,
         )
 
 
