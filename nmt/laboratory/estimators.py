@@ -17,7 +17,7 @@ from torch import Tensor
 from nmt.laboratory.rtrl import Step
 
 _GUARD = 1e-7
-"""Added to norms before they are divided, so that 0 / 0 is 1. Any scale leaves the mean as it is."""
+"""Added to norms before they are divided, so that 0 / 0 is 1; no scale changes the mean."""
 
 Split = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From B [rows, state, parameters] and signs [rows, state], two vectors [rows, state] and

@@ -1,5 +1,6 @@
 """A small recurrent network with one answer per sequence, every step of which can be examined."""
 
+import torch
 from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
@@ -47,3 +48,8 @@ class ManyToOne(nn.Module):
         """Return the output [batch, outputs] for `inputs` [batch, length, input]."""
         output: Tensor = self.output(self.states(inputs)[-1])
         return output
+
+    def with_states(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the output [batch, outputs] and all states [batch, length, hidden]."""
+        states = self.states(inputs)
+        return self.output(states[-1]), torch.stack(states, dim=1)

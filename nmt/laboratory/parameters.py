@@ -1,9 +1,11 @@
-"""The parameters of a module as one vector."""
+"""The parameters of a module as one vector, and the module as a function of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 def flatten(tensors: Iterable[Tensor]) -> Tensor:
@@ -35,3 +37,31 @@ def set_parameters(module: nn.Module, vector: Tensor) -> None:
     """Give a module the parameters that `parameter_vector` returned."""
     for name, value in unflatten(vector, by_name(module)).items():
         module.get_parameter(name).copy_(value)
+
+
+class _Call(nn.Module):
+    """Calls anything of a module by the only name that `functional_call` calls."""
+
+    def __init__(self, module: nn.Module, apply: Callable[..., Any]) -> None:
+        super().__init__()
+        self.module, self.apply_to = module, apply
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.apply_to(self.module, *inputs)
+
+
+def as_function(module: nn.Module, apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return f(theta, *inputs), which is apply(module, *inputs) with the parameters theta.
+
+    Args:
+        module: the module; its own parameters are unchanged.
+        apply: what is computed with it; tensors in, tensors out.
+    """
+    shapes = by_name(module)
+    call = _Call(module, apply)
+
+    def function(theta: Tensor, *inputs: Tensor) -> Any:
+        named = {f"module.{name}": part for name, part in unflatten(theta, shapes).items()}
+        return functional_call(call, named, inputs)
+
+    return function

@@ -3,9 +3,9 @@
     S_t = J_t S_{t-1} + B_t,   J_t = ds_t / ds_{t-1},   B_t = d+s_t / dtheta (immediate)
     dL_t / dtheta = (dL_t / ds_t) S_t
 
-S_t = ds_t / dtheta is kept instead of the past states, so nothing has to be propagated back (Williams
-and Zipser, 1989). It is exact as long as theta does not change, and costs a product of
-[state, state] with [state, parameters] at each step: O(k^4) for k units.
+S_t = ds_t / dtheta is kept instead of the past states, and nothing is propagated back (Williams and
+Zipser, 1989). It is exact as long as theta does not change, and costs a product of [state, state]
+with [state, parameters] at each step: O(k^4) for k units.
 """
 
 from collections import deque
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jacrev, vmap
+from torch.func import jacrev, vmap
 
-from nmt.laboratory.parameters import by_name, parameter_vector, unflatten
+from nmt.laboratory.parameters import as_function, parameter_vector
 from nmt.layers.cells import Cell
 
 
@@ -40,30 +40,20 @@ def differentiate_step(cell: Cell, inputs: Tensor, state: Tensor) -> Step:
         inputs: its input x, [rows, input].
         state: all parts of the previous state, concatenated, [rows, state].
     """
-    shapes = by_name(cell)
+    step = as_function(cell, _whole_step)
 
-    def advance(theta: Tensor, state: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        parameters = unflatten(theta, shapes)
-        step = _CellStep(cell)
-        named = {f"cell.{name}": value for name, value in parameters.items()}
-        after = functional_call(step, named, (x, state))
-        return after, after
+    def twice(theta: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        after = step(theta, x, state)
+        return after, after  # one to be differentiated, one to be kept
 
-    derivatives = vmap(jacrev(advance, argnums=(0, 1), has_aux=True), in_dims=(None, 0, 0))
-    (by_parameters, by_state), after = derivatives(parameter_vector(cell), state, inputs)
+    derivatives = vmap(jacrev(twice, argnums=(0, 2), has_aux=True), in_dims=(None, 0, 0))
+    (by_parameters, by_state), after = derivatives(parameter_vector(cell), inputs, state)
     return Step(after, by_state, by_parameters)
 
 
-class _CellStep(torch.nn.Module):
-    """A whole step of a cell, with its state as one tensor."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        parts = state.chunk(self.cell.states, dim=-1)
-        return torch.cat(self.cell(self.cell.project(x), parts), dim=-1)
+def _whole_step(cell: Cell, x: Tensor, state: Tensor) -> Tensor:
+    """Return the next state of a cell as one tensor, from its input and its state."""
+    return torch.cat(cell(cell.project(x), state.chunk(cell.states, dim=-1)), dim=-1)
 
 
 class Rtrl:

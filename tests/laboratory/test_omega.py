@@ -10,7 +10,7 @@ from nmt.layers.cells import ACTIVATIONS, RnnCell
 
 
 def worked_example() -> tuple[RnnCell, list[Tensor], tuple[Tensor, ...]]:
-    """Two steps of two units with weights that can be followed by hand: L = |h_2 - (1, 1)|^2 / 2."""
+    """Two steps of two units that can be followed by hand: L = |h_2 - (1, 1)|^2 / 2."""
     cell = RnnCell(2, 2).double()
     with torch.no_grad():
         cell.recurrent.weight.copy_(torch.tensor([[0.5, -0.2], [0.1, 0.4]], dtype=torch.float64))
