@@ -148,6 +148,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
+    yield from _output(model)
     if isinstance(encoder, NoEncoderConfig):
         for key, value, needed in (
             ("attention", decoder.attention.kind, "none"),
@@ -174,6 +175,34 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
         )
 
 
+def _output(model: ModelConfig) -> Iterator[Fault]:
+    """Yield contradictions between an output that writes pieces of the source and the model."""
+    kind = model.output.kind
+    if not model.output.writes_source:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.output",
+            f'"{kind}" writes pieces of the source, but model.encoder.kind is "none"; '
+            'use "softmax"',
+            "model.encoder",
+        )
+    elif kind == "copy" and model.decoder.attention.kind == "none":
+        yield _fault(
+            "model.output",
+            '"copy" copies what is attended to, but model.decoder.attention is "none"; '
+            "choose an attention",
+            "model.decoder.attention",
+        )
+    if kind == "pointer" and model.embedding.tied == "target":
+        yield _fault(
+            "model.embedding.tied",
+            '"target" shares a matrix with the output layer, which model.output "pointer" has '
+            'none of; use "none" or "all"',
+            "model.output",
+        )
+
+
 def _training(experiment: Experiment) -> Iterator[Fault]:
     training, validation = experiment.training, experiment.validation
     schedule = training.schedule
@@ -192,6 +221,27 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             'must be "none" when model.decoder.input is "none": '
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
+        )
+    output = experiment.model.output
+    if output.writes_source and training.scheduled_sampling.kind != "none":
+        yield _fault(
+            "training.scheduled_sampling",
+            f'must be "none" with model.output "{output.kind}": what is copied from the source is '
+            "not drawn while a sentence is decoded in training",
+            "model.output",
+        )
+    if output.writes_source and experiment.search.shortlist:
+        yield _fault(
+            "search.shortlist",
+            f'must be 0 with model.output "{output.kind}": a shortlist may lack what is copied',
+            "model.output",
+        )
+    if output.writes_source and experiment.tokenizer.sampling > 0:
+        yield _fault(
+            "tokenizer.sampling",
+            f'must be 0 with model.output "{output.kind}": what is copied must be spelled alike '
+            "on both sides",
+            "model.output",
         )
     if validation.average > training.keep_best:
         yield _fault(

@@ -215,15 +215,55 @@ class DecoderConfig(Section):
         return f"{self.layers} × {self.cell.kind}, {size}"
 
 
-class OutputConfig(Section):
-    """Assigns a probability to the next piece."""
+class SoftmaxOutputConfig(Section):
+    """Softmax over the vocabulary."""
 
+    writes_source: ClassVar[bool] = False
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
 
     def describe(self) -> str:
         """Return a description, such as "softmax"."""
         return self.kind
+
+
+class CopyOutputConfig(Section):
+    """Generates a piece, or copies one of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["copy"] = "copy"
+    """Mixture of the softmax and of the attention to source pieces of the same spelling (Gulcehre
+    et al., 2016; See et al., 2017): names and numbers are copied. Text that is unknown, as with
+    tokenizer.kind "word" or without tokenizer.byte_fallback, is copied as well, but neither to
+    complete a prefix nor while words are banned. Needs an attention."""
+
+    def describe(self) -> str:
+        """Return a description, such as "copy"."""
+        return self.kind
+
+
+class PointerOutputConfig(Section):
+    """Points at a piece of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["pointer"] = "pointer"
+    """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
+    symbol ends the target. A word that occurs twice has the sum of both probabilities."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Units of the network that compares decoder and source states."""
+
+    def describe(self) -> str:
+        """Return a description, such as "pointer"."""
+        return self.kind
+
+
+OutputConfig = Annotated[
+    Annotated[
+        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
 
 
 class DropoutConfig(Section):
@@ -316,7 +356,8 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
-    output: OutputConfig = OutputConfig()
+    output: OutputConfig = SoftmaxOutputConfig()
+    """"softmax", "copy" or "pointer", or a table with that kind and its options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()

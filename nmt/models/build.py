@@ -8,6 +8,7 @@ from nmt.config.model import (
     AdditiveAttentionConfig,
     AttentionConfig,
     CellConfig,
+    CopyOutputConfig,
     DecoderConfig,
     DotAttentionConfig,
     EncoderConfig,
@@ -18,6 +19,7 @@ from nmt.config.model import (
     LstmCellConfig,
     ModelConfig,
     OrthogonalInitConfig,
+    PointerOutputConfig,
     RnnCellConfig,
     SparseInitConfig,
     SpectralInitConfig,
@@ -26,13 +28,14 @@ from nmt.config.model import (
 from nmt.layers import initialization
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
 from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.layers.copying import CopyOutput, PointerOutput
 from nmt.layers.embedding import Embedding
 from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.models.encoder_decoder import EncoderDecoder, Output
 
 
 def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> EncoderDecoder:
@@ -81,10 +84,35 @@ def assemble(
     if config.embedding.tied == "all" and isinstance(encoder, RecurrentEncoder):
         encoder.embedding.weight = target_embedding.weight
     decoder = build_decoder(config, target_embedding, encoder.output_size)
+    output = build_output(
+        config, decoder, encoder.output_size, source_vocab=source_vocab, target_vocab=target_vocab
+    )
+    return EncoderDecoder(encoder, decoder, output)
+
+
+def build_output(
+    config: ModelConfig,
+    decoder: RecurrentDecoder,
+    memory_size: int,
+    *,
+    source_vocab: int,
+    target_vocab: int,
+) -> Output:
+    """Build the output for the features of `decoder` and source states of size `memory_size`."""
+    if isinstance(config.output, PointerOutputConfig):
+        return PointerOutput(
+            decoder.readout_size,
+            memory_size,
+            hidden_size=config.output.hidden_size,
+            source_vocab=source_vocab,
+            target_vocab=target_vocab,
+        )
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
-        project.weight = target_embedding.weight
-    return EncoderDecoder(encoder, decoder, OutputLayer(project))
+        project.weight = decoder.embedding.weight
+    if isinstance(config.output, CopyOutputConfig):
+        return CopyOutput(project, source_vocab=source_vocab)
+    return OutputLayer(project)
 
 
 def build_encoder(

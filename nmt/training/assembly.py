@@ -28,6 +28,7 @@ from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
 from nmt.models.weights import set_weights
 from nmt.storage.tensors import load_tensors
+from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
@@ -106,6 +107,7 @@ def assemble(
             alpha=experiment.tokenizer.sampling,
             seed=config.seed,
             round_rows=round_rows,
+            copy_ids=CopyIds(*subwords) if experiment.model.output.writes_source else None,
         ),
         objective=build_objective(config),
         precision=precision,

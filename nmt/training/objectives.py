@@ -79,8 +79,7 @@ class Likelihood:
         memory = model.encode(batch.source, batch.source_mask)
         decoded = model.decode(memory, batch.target_in, sampling=self._sampling_after(updates))
         real = batch.target_mask
-        features = decoded.features[real]  # [tokens, readout]
-        return model.output.losses(features, batch.target_out[real], smoothing=self.smoothing)
+        return model.losses(memory, decoded, batch.target_out, real, smoothing=self.smoothing)
 
     def reference_probability(self, updates: int) -> float | None:
         """Return the probability that the decoder reads the reference after `updates` updates;
