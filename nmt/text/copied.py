@@ -92,3 +92,11 @@ class CopyIds:
         )
         read, beyond = self.read(source, texts[0])
         return read, self.write(target, texts[1], beyond)
+
+    def lacking(self, pair: tuple[Ids, Ids], texts: tuple[str, str]) -> str:
+        """Return the first piece of a target that its source does not hold; "" if it holds all."""
+        read, written = self.pair(pair, texts)
+        size = self.source.vocab_size
+        held = np.where(read < size, read, read // size - 1)
+        places = np.flatnonzero(~np.isin(written, held))
+        return self.target.spell(texts[1])[places[0]] if len(places) else ""

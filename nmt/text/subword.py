@@ -52,8 +52,9 @@ PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
 _UNKNOWN_SIGN = "⁇"
-_SPACE = "▁"  # how sentencepiece writes a space
-_WORD = re.compile(f"{_SPACE}*[^{_SPACE}]+|{_SPACE}+")
+SPACE = "▁"
+"""How sentencepiece writes a space."""
+_WORD = re.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
 _RESERVED = "▅"  # sentencepiece skips lines with it (U+2585)
 _NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece skips lines above 4,192
 _ERRORS_ONLY = 2
@@ -254,7 +255,7 @@ class Subword:
             text = self._processor.decode(spoken)
         else:
             text = self._processor.decode([self._name(piece, beyond) for piece in spoken])
-            text = text.replace(_SPACE, " ")
+            text = text.replace(SPACE, " ")
         if spoken[0] == UNK or spoken[0] >= self.vocab_size:
             text = text.removeprefix(" ")  # an unknown word includes the space before it
         return text.translate(_ONE_LINE)
@@ -304,7 +305,7 @@ class Subword:
             for piece, surface in zip(self.encode(text), self.spell(text), strict=True)
         ]
         if parts and isinstance(parts[0], str):
-            parts[0] = parts[0].removeprefix(_SPACE)  # sentencepiece adds it to every line
+            parts[0] = parts[0].removeprefix(SPACE)  # sentencepiece adds it to every line
         return spans_of_pieces(parts)[1]
 
     def decode_spans(self, ids: Iterable[int], beyond: Sequence[str] = ()) -> list[Span]:
@@ -315,7 +316,7 @@ class Subword:
         for piece in pieces:
             if piece not in _UNSPOKEN:
                 name = unknown if piece == UNK else self._name(piece, beyond)
-                part = self._byte(piece, name.replace(_SPACE, " "))
+                part = self._byte(piece, name.replace(SPACE, " "))
                 if not parts and isinstance(part, str):
                     part = part.removeprefix(" ")
                 parts.append(part)
@@ -339,7 +340,7 @@ class Subword:
     def characters(self) -> frozenset[str]:
         """Return the characters that pieces spell, besides those that bytes would."""
         spelled = self.piece_table().ids
-        return frozenset(" ").union(*spelled) - {_SPACE}
+        return frozenset(" ").union(*spelled) - {SPACE}
 
     def id_of(self, piece: str) -> int | None:
         """Return the id of a piece; None if there is none."""
