@@ -148,6 +148,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
+    yield from _vectors(model)
     yield from _output(model)
     if isinstance(encoder, NoEncoderConfig):
         for key, value, needed in (
@@ -172,6 +173,36 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.hidden_size",
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
+        )
+
+
+def _vectors(model: ModelConfig) -> Iterator[Fault]:
+    """Yield contradictions between pretrained vectors and the model."""
+    embedding = model.embedding
+    for key in ("source_vectors", "target_vectors"):
+        vectors = getattr(embedding, key)
+        if vectors.freeze and not vectors.file:
+            yield _fault(
+                f"model.embedding.{key}.freeze",
+                "there is nothing to keep, since no file is named; "
+                f"set model.embedding.{key}.file, or set it to false",
+                f"model.embedding.{key}",
+            )
+    if not embedding.source_vectors.file:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'must be left out, since model.encoder.kind is "none"',
+            "model.encoder",
+        )
+    elif embedding.tied == "all" and embedding.target_vectors.file:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'both sides share one matrix with model.embedding.tied "all"; '
+            "name only target_vectors, with a file of both languages",
+            "model.embedding.tied",
+            "model.embedding.target_vectors",
         )
 
 

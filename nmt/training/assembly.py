@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nmt.config.experiment import Experiment
 from nmt.config.training import (
@@ -40,6 +41,7 @@ from nmt.training.run_folder import DATA
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states
 from nmt.training.validator import Validator, measure_of
+from nmt.training.vectors import freeze, load_frozen, read_pretrained, save_frozen
 
 logger = logging.getLogger("nmt.training")
 
@@ -72,8 +74,15 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
-    if checkpoint is None and start_from is not None:
+    frozen: dict[str, Tensor] = {}
+    if checkpoint is not None:
+        frozen = load_frozen(run, experiment.model.embedding)
+    elif start_from is not None:
         set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
+    else:
+        frozen = read_pretrained(model, experiment.model.embedding, subwords)
+        if world.is_main:
+            save_frozen(run, frozen)
     precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
     if config.fast:
         from nmt.fast.accelerate import accelerate, row_rounding
@@ -116,6 +125,7 @@ def assemble(
         world=world,
         journal=journal,
     )
+    freeze(model, assembled.optimizer, frozen)
     if checkpoint is None:
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
     else:
