@@ -253,6 +253,12 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
         )
+    if training.activation_l1 and not experiment.model.encoder.reads_source:
+        yield _fault(
+            "training.activation_l1",
+            'is a penalty on the encoder\'s states, but model.encoder.kind is "none"; set it to 0',
+            "model.encoder",
+        )
     output = experiment.model.output
     if output.writes_source and training.scheduled_sampling.kind != "none":
         yield _fault(

@@ -36,7 +36,7 @@ from nmt.training.distributed import World
 from nmt.training.in_progress import TrainingRun
 from nmt.training.journal import Journal
 from nmt.training.objectives import build_objective, reference_probability
-from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.optimizer import MovingAverage, build_optimizer, divide_by_rate
 from nmt.training.run_folder import DATA
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states
@@ -126,6 +126,10 @@ def assemble(
         journal=journal,
     )
     freeze(model, assembled.optimizer, frozen)
+    if config.learning_rates:
+        divided = divide_by_rate(assembled.optimizer, model, config.learning_rates)
+        for factor, names in divided.items():
+            logger.info("learning rate x %g: %d of the weights, %s", factor, len(names), names[0])
     if checkpoint is None:
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
     else:
