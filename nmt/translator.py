@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
 from nmt.errors import UsageError, explain_lack_of_memory
+from nmt.layers.copying import SourceOutput
 from nmt.machine import (
     MOST_THREADS,
     Precision,
@@ -36,6 +37,7 @@ from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search as search_sentences
+from nmt.text.copied import CopyIds
 from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
@@ -97,6 +99,11 @@ class Translator:
         self.scorer = scorer_of(self.models)
         self.pieces = tuple(target.pieces(range(target.vocab_size)))
         """Target pieces by id."""
+        self.copy_ids: CopyIds | None = None
+        """Ids of what the models can copy; None if they cannot."""
+        if any(isinstance(model.output, SourceOutput) for model in self.models):
+            self.copy_ids = CopyIds(source, target)
+            self.source, self.target = self.copy_ids.source, self.copy_ids.target
 
     @property
     def has_source(self) -> bool:
@@ -265,10 +272,14 @@ class Translator:
             return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
 
         def search_batch(
-            batch: SentenceBatch, sources: Mapping[int, list[int]], given: Mapping[int, str]
+            batch: SentenceBatch,
+            sources: Mapping[int, list[int]],
+            texts: Mapping[int, str],
+            given: Mapping[int, str],
         ) -> dict[int, list[Hypothesis]]:
             with self.computing(batch, ", --max-source or --beam"):
-                source, mask = self.pad([sources[number] for number in batch.rows], batch.width)
+                read, beyond = self._copyable(batch.rows, sources, texts)
+                source, mask = self.pad(read, batch.width)
                 found = search_sentences(
                     scorer,
                     source,
@@ -281,8 +292,11 @@ class Translator:
                     pieces=self.pieces,
                     prefixes=[given.get(number, "") for number in batch.rows],
                 )
-            each = zip(batch.members, found, strict=True)
-            return {number: hypotheses for number, hypotheses in each if number is not None}
+            return {
+                number: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
+                for number, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)
+                if number is not None
+            }
 
         reader, whole = (self._reader(each, max_source) for each in (split, "never"))
         writer = LineWriter(
@@ -311,15 +325,17 @@ class Translator:
                     if prefix.given:
                         read[number] = whole.read(texts[number], number)
                 sources: dict[int, list[int]] = {}
+                spelled: dict[int, str] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
                         if not segment.is_copied:
                             name = f"line {number:,}"
                             sources[key] = _limit(segment.ids, max_source, name, cut)
+                            spelled[key] = segment.text
                 found: dict[int, list[Hypothesis]] = {}
                 required = {number: prefix.read for number, prefix in given.items()}
                 for batch in plan(sources):
-                    found |= search_batch(batch, sources, required)
+                    found |= search_batch(batch, sources, spelled, required)
                 for number, line in texts.items():
                     each = [found.get(key) for key, _ in _keyed(number, read[number])]
                     yield writer.write(line, read[number], each, given.get(number, Prefix()))
@@ -388,8 +404,9 @@ class Translator:
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, tuple[list[float], Tensor | None]] = {}
+            written = self._copied(texts, sources, targets)
             for batch in plan(lengths):
-                found |= self._score_batch(batch, sources, targets, align=align)
+                found |= self._score_batch(batch, *written, align=align)
             for number in numbers:
                 pair = ScoredPair((), (), 0)
                 if number in found:
@@ -453,6 +470,42 @@ class Translator:
             found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
         return found
 
+    def _copyable(
+        self, numbers: Sequence[int], sources: Mapping[int, list[int]], texts: Mapping[int, str]
+    ) -> tuple[list[list[int]], list[tuple[str, ...]]]:
+        """Return the ids of sentences as the models read them, and the spelling of those beyond
+        the target vocabulary; see `CopyIds.read`.
+
+        Args:
+            numbers: of the sentences.
+            sources: ids by number.
+            texts: what the ids spell, or begin to spell, by number.
+        """
+        if self.copy_ids is None:
+            return [sources[number] for number in numbers], [()] * len(numbers)
+        read = [self.copy_ids.read(sources[number], texts[number]) for number in numbers]
+        return [ids.tolist() for ids, _ in read], [beyond for _, beyond in read]
+
+    def _copied(
+        self,
+        texts: Sequence[Mapping[int, str]],
+        sources: Mapping[int, list[int]],
+        targets: Mapping[int, list[int]],
+    ) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
+        """Return ids of sources and targets by number, as the models read and write them."""
+        if self.copy_ids is None:
+            return sources, targets
+        source_texts, target_texts = (
+            {number: self.normalizer.normalize(text) for number, text in side.items()}
+            for side in texts
+        )
+        read, beyond = self._copyable(list(sources), sources, source_texts)
+        written = {
+            number: self.copy_ids.write(targets[number], target_texts[number], spelled).tolist()
+            for number, spelled in zip(sources, beyond, strict=True)
+        }
+        return dict(zip(sources, read, strict=True)), written
+
     def _read(
         self,
         subword: Subword,
@@ -490,6 +543,11 @@ class Translator:
     def scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
         """Return the scorer of a search: models, shortlist and language model, as configured."""
         scorer = self._narrow_scorer(options, exact=exact)
+        if self.language_model is not None and self.copy_ids is not None:
+            raise UsageError(
+                "--lm: a language model cannot be fused with a model that copies from the source, "
+                "whose words it may not know; leave it out."
+            )
         if self.language_model is None or options.lm_weight == 0.0:
             return scorer
         return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
@@ -501,6 +559,11 @@ class Translator:
         if exact:
             raise UsageError(
                 "exact: a shortlist has another size in each batch; set it to 0 for exact results."
+            )
+        if self.copy_ids is not None:
+            raise UsageError(
+                "shortlist: the model copies from the source, which a shortlist may lack; set it "
+                "to 0."
             )
         if self.shortlist is None:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")

@@ -192,7 +192,7 @@ class LineWriter:
             read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
         found: dict[str | int, TranslatedText] = {}
         for number, hypothesis in enumerate(hypotheses):
-            text = self._target.decode(hypothesis.tokens)
+            text = self._target.decode(hypothesis.tokens, hypothesis.beyond)
             if not text.startswith(prefix.read):
                 continue
             rest = text[len(prefix.read) :]
@@ -221,7 +221,8 @@ class LineWriter:
         """Return a hypothesis as text, with what was requested."""
         spoken: PieceText | None = None
         if self._align or self._score_words:
-            spoken = PieceText.of(written, text, self._target.decode_spans(hypothesis.tokens))
+            spans = self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
+            spoken = PieceText.of(written, text, spans)
         alignment = align_texts(hypothesis.attention, read, spoken, start=segment.span.start)
         words: tuple[WordScore, ...] | None = None
         if self._score_words and spoken is not None:

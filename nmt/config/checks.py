@@ -172,6 +172,8 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.input",
             "model.decoder.summary",
         )
+    yield from _vectors(model)
+    yield from _output(model)
     if isinstance(encoder, NoEncoderConfig):
         for key, value, allowed in (
             ("attention", decoder.attention.kind, ("none",)),
@@ -271,6 +273,64 @@ def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterato
         )
 
 
+def _vectors(model: ModelConfig) -> Iterator[Fault]:
+    """Yield contradictions between pretrained vectors and the model."""
+    embedding = model.embedding
+    for key in ("source_vectors", "target_vectors"):
+        vectors = getattr(embedding, key)
+        if vectors.freeze and not vectors.file:
+            yield _fault(
+                f"model.embedding.{key}.freeze",
+                "there is nothing to keep, since no file is named; "
+                f"set model.embedding.{key}.file, or set it to false",
+                f"model.embedding.{key}",
+            )
+    if not embedding.source_vectors.file:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'must be left out, since model.encoder.kind is "none"',
+            "model.encoder",
+        )
+    elif embedding.tied == "all" and embedding.target_vectors.file:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'both sides share one matrix with model.embedding.tied "all"; '
+            "name only target_vectors, with a file of both languages",
+            "model.embedding.tied",
+            "model.embedding.target_vectors",
+        )
+
+
+def _output(model: ModelConfig) -> Iterator[Fault]:
+    """Yield contradictions between an output that writes pieces of the source and the model."""
+    kind = model.output.kind
+    if not model.output.writes_source:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.output",
+            f'"{kind}" writes pieces of the source, but model.encoder.kind is "none"; '
+            'use "softmax"',
+            "model.encoder",
+        )
+    elif kind == "copy" and model.decoder.attention.kind == "none":
+        yield _fault(
+            "model.output",
+            '"copy" copies what is attended to, but model.decoder.attention is "none"; '
+            "choose an attention",
+            "model.decoder.attention",
+        )
+    if kind == "pointer" and model.embedding.tied == "target":
+        yield _fault(
+            "model.embedding.tied",
+            '"target" shares a matrix with the output layer, which model.output "pointer" has '
+            'none of; use "none" or "all"',
+            "model.output",
+        )
+
+
 def _training(experiment: Experiment) -> Iterator[Fault]:
     training, validation = experiment.training, experiment.validation
     schedule = training.schedule
@@ -289,6 +349,33 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             'must be "none" when model.decoder.input is "none": '
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
+        )
+    if training.activation_l1 and not experiment.model.encoder.reads_source:
+        yield _fault(
+            "training.activation_l1",
+            'is a penalty on the encoder\'s states, but model.encoder.kind is "none"; set it to 0',
+            "model.encoder",
+        )
+    output = experiment.model.output
+    if output.writes_source and training.scheduled_sampling.kind != "none":
+        yield _fault(
+            "training.scheduled_sampling",
+            f'must be "none" with model.output "{output.kind}": what is copied from the source is '
+            "not drawn while a sentence is decoded in training",
+            "model.output",
+        )
+    if output.writes_source and experiment.search.shortlist:
+        yield _fault(
+            "search.shortlist",
+            f'must be 0 with model.output "{output.kind}": a shortlist may lack what is copied',
+            "model.output",
+        )
+    if output.writes_source and experiment.tokenizer.sampling > 0:
+        yield _fault(
+            "tokenizer.sampling",
+            f'must be 0 with model.output "{output.kind}": what is copied must be spelled alike '
+            "on both sides",
+            "model.output",
         )
     if validation.average > training.keep_best:
         yield _fault(

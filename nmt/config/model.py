@@ -121,6 +121,21 @@ InputAttentionConfig = Annotated[
 ]
 
 
+class VectorsConfig(Section):
+    """Pretrained embeddings of one side; a single text names the file."""
+
+    file: str = ""
+    """Vectors in the text format of word2vec or GloVe, one word and its numbers a line, plain or
+    packed; "" = none. It is read once, when a run begins; pieces it lacks are drawn at random.
+    A piece that begins a word has the vector of that word."""
+    freeze: bool = False
+    """Keep these vectors as they are; pieces that the file lacks still learn."""
+
+
+def _file_only(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
 class EmbeddingConfig(Section):
     """Embeddings of the pieces."""
 
@@ -130,6 +145,17 @@ class EmbeddingConfig(Section):
     """Share weights: "target" = target embedding and output layer (Press and Wolf, 2017),
     "all" = source embedding too (needs a joint vocabulary). Needs decoder.hidden_size or
     decoder.readout_size equal to the embedding size."""
+    source_vectors: Annotated[VectorsConfig, BeforeValidator(_file_only)] = VectorsConfig()
+    """A file of pretrained vectors of the source side, or a table."""
+    target_vectors: Annotated[VectorsConfig, BeforeValidator(_file_only)] = VectorsConfig()
+    """A file of pretrained vectors of the target side, or a table. With tied weights, they are
+    those of all sides that share them."""
+
+    @property
+    def vectors(self) -> dict[str, VectorsConfig]:
+        """Pretrained vectors by side, where a file is named."""
+        sides = {"source": self.source_vectors, "target": self.target_vectors}
+        return {side: vectors for side, vectors in sides.items() if vectors.file}
 
     @property
     def shares_vocabulary(self) -> bool:
@@ -312,15 +338,55 @@ class DecoderConfig(Section):
         return f"{self.layers} × {self.cell.kind}, {size}"
 
 
-class OutputConfig(Section):
-    """Assigns a probability to the next piece."""
+class SoftmaxOutputConfig(Section):
+    """Softmax over the vocabulary."""
 
+    writes_source: ClassVar[bool] = False
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
 
     def describe(self) -> str:
         """Return a description, such as "softmax"."""
         return self.kind
+
+
+class CopyOutputConfig(Section):
+    """Generates a piece, or copies one of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["copy"] = "copy"
+    """Mixture of the softmax and of the attention to source pieces of the same spelling (Gulcehre
+    et al., 2016; See et al., 2017): names and numbers are copied. Text that is unknown, as with
+    tokenizer.kind "word" or without tokenizer.byte_fallback, is copied as well, but neither to
+    complete a prefix nor while words are banned. Needs an attention."""
+
+    def describe(self) -> str:
+        """Return a description, such as "copy"."""
+        return self.kind
+
+
+class PointerOutputConfig(Section):
+    """Points at a piece of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["pointer"] = "pointer"
+    """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
+    symbol ends the target. A word that occurs twice has the sum of both probabilities."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Units of the network that compares decoder and source states."""
+
+    def describe(self) -> str:
+        """Return a description, such as "pointer"."""
+        return self.kind
+
+
+OutputConfig = Annotated[
+    Annotated[
+        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
+]
 
 
 class DropoutConfig(Section):
@@ -419,7 +485,8 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
-    output: OutputConfig = OutputConfig()
+    output: OutputConfig = SoftmaxOutputConfig()
+    """"softmax", "copy" or "pointer", or a table with that kind and its options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+import numpy as np
+
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
@@ -26,6 +28,7 @@ from nmt.data.valid_choice import ValidChoice
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes, write_text
+from nmt.text.copied import CopyIds
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest_of, is_empty
 from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
@@ -33,13 +36,14 @@ from nmt.text.pruning import UsedPieces, prune
 from nmt.text.subword import (
     JOINT_FILE,
     SOURCE_FILE,
+    SPACE,
     TARGET_FILE,
     Subword,
     find_pieces,
     load_subwords,
 )
 from nmt.text.training_text import TrainingTextSurvey
-from nmt.text.vocabulary import UNK
+from nmt.text.vocabulary import EOS, UNK
 
 _CHUNK = 4096  # pairs encoded at once
 _SUBWORD_LINES = 4_000_000  # maximum number of lines, evenly spread, to train a subword model on
@@ -84,6 +88,7 @@ class Preparation:
         self._data = experiment.data
         self._tokenizer = experiment.tokenizer
         self._is_shared = experiment.model.embedding.shares_vocabulary
+        self._points = experiment.model.output.kind == "pointer"
         self._normalization = experiment.normalization
         self._normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
@@ -279,6 +284,7 @@ class Preparation:
         """Write the kept pairs as a corpus, list the others, and return the number kept."""
         self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
         length_filter = LengthFilter(self._data.max_length, self._data.max_ratio)
+        require_held = self._require_held(self._data.train, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._normalized_pairs()):
@@ -290,6 +296,7 @@ class Preparation:
                         lengths = self._sides(len(pair.source), len(pair.target))
                         reason = length_filter.reason(*lengths)
                         if reason is None:
+                            require_held(texts.number, pair)
                             self._count(pair)
                             yield pair
                             continue
@@ -357,14 +364,17 @@ class Preparation:
         longest = max(_LONGEST_VALID, self._data.max_length)
         length_filter = LengthFilter(longest)
         flaws = Counter[str]()
+        require_held = self._require_held(self._valid, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._read(self._valid)):
                 filled = [p for p in chunk if not is_empty(*self._sides(p.source, p.target))]
                 flaws["an empty side"] += len(chunk) - len(filled)
-                for pair in _encode(filled, source, target):
+                encoded = _encode(filled, source, target)
+                for texts, pair in zip(filled, encoded, strict=True):
                     lengths = self._sides(len(pair.source), len(pair.target))
                     if length_filter.reason(*lengths) is None:
+                        require_held(texts.number, pair)
                         yield pair
                     else:
                         flaws[f"more than {longest:,} pieces on a side"] += 1
@@ -383,6 +393,29 @@ class Preparation:
                     f"pairs have {flaw} and do not count in the loss"
                 )
         return everything, written
+
+    def _require_held(
+        self, files: tuple[str, str], source: Subword, target: Subword
+    ) -> Callable[[int, EncodedPair], None]:
+        """Return a function that refuses a pair, by its line number, that a pointer cannot write.
+
+        Raises:
+            DataError: the target has a piece that is not in the source.
+        """
+        if not self._points:
+            return lambda number, pair: None
+        copies = CopyIds(source, target)
+
+        def require(number: int, pair: EncodedPair) -> None:
+            ids = np.array([*pair.source, EOS]), np.array([*pair.target, EOS])
+            if piece := copies.lacking(ids, (pair.source_text, pair.target_text)):
+                raise DataError(
+                    f'{files[1]}:{number}: "{piece.replace(SPACE, " ").strip()}" is not in the '
+                    'source line, and model.output "pointer" writes pieces of the source alone; '
+                    'remove the pair, or use "copy".'
+                )
+
+        return require
 
     def _write(
         self, name: str, pairs: Iterable[EncodedPair], source: Subword, target: Subword

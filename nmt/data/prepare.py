@@ -186,6 +186,8 @@ def _key(
         "shared": experiment.model.embedding.shares_vocabulary,
         "bad_lines": bad_lines,
     }
+    if experiment.model.output.kind == "pointer":  # refuses some pairs
+        parts["pointer"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

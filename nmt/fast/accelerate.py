@@ -108,8 +108,8 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     GeneralAttention: FastGeneralAttention,
     OutputLayer: FastOutput,
 }
-_EXACT = ("bridge", "score")
-"""Linear layers that are not quantized: one product per sentence, and a single output."""
+_EXACT = ("bridge", "score", "gate")
+"""Linear layers that are not quantized: one product per sentence, or a single output."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from nmt.config.model import (
     AttentionConfig,
     CellConfig,
     ClockworkCellConfig,
+    CopyOutputConfig,
     DecoderConfig,
     DelaysCellConfig,
     DotAttentionConfig,
@@ -24,6 +25,7 @@ from nmt.config.model import (
     LstmCellConfig,
     ModelConfig,
     OrthogonalInitConfig,
+    PointerOutputConfig,
     RnnCellConfig,
     SoftmaxInputAttentionConfig,
     SparseInitConfig,
@@ -47,6 +49,7 @@ from nmt.layers.cells import (
     RnnCell,
 )
 from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.copying import CopyOutput, PointerOutput
 from nmt.layers.delays import DelaysCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.input_attention import InputAttention
@@ -56,7 +59,7 @@ from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.layers.zoneout import Zoneout
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.models.encoder_decoder import EncoderDecoder, Output
 
 
 def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> EncoderDecoder:
@@ -105,10 +108,35 @@ def assemble(
     if config.embedding.tied == "all" and isinstance(encoder, RecurrentEncoder):
         encoder.embedding.weight = target_embedding.weight
     decoder = build_decoder(config, target_embedding, encoder.output_size)
+    output = build_output(
+        config, decoder, encoder.output_size, source_vocab=source_vocab, target_vocab=target_vocab
+    )
+    return EncoderDecoder(encoder, decoder, output)
+
+
+def build_output(
+    config: ModelConfig,
+    decoder: RecurrentDecoder,
+    memory_size: int,
+    *,
+    source_vocab: int,
+    target_vocab: int,
+) -> Output:
+    """Build the output for the features of `decoder` and source states of size `memory_size`."""
+    if isinstance(config.output, PointerOutputConfig):
+        return PointerOutput(
+            decoder.readout_size,
+            memory_size,
+            hidden_size=config.output.hidden_size,
+            source_vocab=source_vocab,
+            target_vocab=target_vocab,
+        )
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
-        project.weight = target_embedding.weight
-    return EncoderDecoder(encoder, decoder, OutputLayer(project))
+        project.weight = decoder.embedding.weight
+    if isinstance(config.output, CopyOutputConfig):
+        return CopyOutput(project, source_vocab=source_vocab)
+    return OutputLayer(project)
 
 
 def build_encoder(

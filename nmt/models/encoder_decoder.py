@@ -6,15 +6,19 @@ which advance one target position at a time. A test checks that both give equal 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.copying import CopyOutput, Pointed, PointerOutput
 from nmt.layers.output import OutputLayer
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
-from nmt.models.state import Decoded, DecoderState, Memory, Step
+from nmt.models.state import Copyable, Decoded, DecoderState, Memory, Step
+from nmt.text.vocabulary import UNK
+
+Output: TypeAlias = OutputLayer | CopyOutput | PointerOutput
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,16 @@ class EncoderDecoder(nn.Module):
     """
 
     def __init__(
-        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: OutputLayer
+        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: Output
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
         """Encode `source` [batch, src_len]; `source_mask`, same shape, is True at real tokens."""
+        written = None
+        if not isinstance(self.output, OutputLayer):
+            source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
@@ -52,7 +59,10 @@ class EncoderDecoder(nn.Module):
         last_states = None
         if self.decoder.shape.bridge == "copy":
             last_states = torch.cat([part for state in read.states for part in state], dim=-1)
-        return Memory(read.outputs, keys, source_mask, summary, last_states)
+        copyable = None
+        if written is not None and not isinstance(self.output, OutputLayer):
+            copyable = Copyable(written, self.output.keys(read.outputs))
+        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
 
     def decode(
         self,
@@ -71,6 +81,9 @@ class EncoderDecoder(nn.Module):
                 bit-identical results.
             keep_attention: return the attention as well.
         """
+        if not isinstance(self.output, OutputLayer):
+            target_in = self.output.known(target_in, UNK)
+            keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
             choose = partial(self._choose_input, sampling)
@@ -86,6 +99,8 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
         """Return the model's own next piece, [rows]; no gradient flows through it."""
+        if not isinstance(self.output, OutputLayer):
+            raise TypeError("scheduled sampling needs an output that sees the features alone")
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
             return log_probs.argmax(dim=-1)
@@ -97,4 +112,64 @@ class EncoderDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
         """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
+        if not isinstance(self.output, OutputLayer):
+            tokens = self.output.known(tokens, UNK)
         return self.decoder.step(tokens, state, memory)
+
+    def scores(self, step: Step, memory: Memory) -> Tensor:
+        """Return the scores of the next piece after a step, [rows, vocab]; see the output."""
+        if isinstance(self.output, OutputLayer):
+            return self.output.scores(step.features)
+        rows = len(step.features)
+        features = step.features.view(memory.batch, -1, step.features.shape[-1])
+        attention = step.attention
+        if attention is not None:
+            attention = attention.view(memory.batch, -1, attention.shape[-1])
+        every = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        pointed = self._pointed(features, attention, memory, every)
+        return self.output.log_probs(features.reshape(rows, -1), pointed)
+
+    def losses(
+        self,
+        memory: Memory,
+        decoded: Decoded,
+        target: Tensor,
+        mask: Tensor,
+        *,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of each real target token, and without smoothing; see `OutputLayer`.
+
+        Args:
+            memory: the source sentences.
+            decoded: what `decode` returned.
+            target: reference ids, [batch, tgt_len].
+            mask: True at real tokens, [batch, tgt_len].
+            smoothing: rate of label smoothing.
+        """
+        features, gold = decoded.features[mask], target[mask]
+        if isinstance(self.output, OutputLayer):
+            return self.output.losses(features, gold, smoothing=smoothing)
+        pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
+        return self.output.losses(features, pointed, gold, smoothing=smoothing)
+
+    def _pointed(
+        self, features: Tensor, attention: Tensor | None, memory: Memory, mask: Tensor
+    ) -> Pointed:
+        """Return where the output points at the target positions in `mask` [batch, tgt_len].
+
+        Args:
+            features: [batch, tgt_len, readout].
+            attention: [batch, tgt_len, src_len].
+            memory: the source sentences.
+            mask: the target positions.
+        """
+        copyable, weights = memory.copyable, attention
+        if copyable is not None and copyable.keys is not None:
+            if not isinstance(self.output, PointerOutput):
+                raise TypeError("only a pointer has keys")
+            weights = self.output.attention(features, copyable.keys, memory.mask)
+        if copyable is None or weights is None:
+            raise ValueError("this output writes pieces of the source, and needs an attention")
+        ids = copyable.ids.unsqueeze(1).expand(weights.shape)
+        return Pointed(weights[mask], ids[mask])
