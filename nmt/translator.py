@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
+from nmt.diagnostics.attention import identity, soft_attention
 from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import (
     MOST_THREADS,
@@ -43,7 +44,7 @@ from nmt.text.training_text import TrainingText
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
-from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
+from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
@@ -198,6 +199,7 @@ class Translator:
         max_source: int = 1024,
         split: Split = "auto",
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
         exact: bool = False,
         prompt: bool = False,
@@ -222,6 +224,7 @@ class Translator:
                 cuts those that have more of them, or are longer, than usual in training; "always"
                 or "never".
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
@@ -230,8 +233,8 @@ class Translator:
         Raises:
             UsageError: `lines` is a single string, or holds something else than strings; `split` is
                 unknown; the model is a language model; a search option has a wrong name or value;
-                alignments are requested from a model without attention; or a shortlist is requested
-                that is missing, or together with `exact` or prefixes.
+                alignments or attention are requested from a model without attention; or a shortlist
+                is requested that is missing, or together with `exact` or prefixes.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.
@@ -251,7 +254,8 @@ class Translator:
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
         scorer = self._scorer_for(options, exact=exact)
-        if align:
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
             self._require_attention()
         requested = options
         if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
@@ -275,7 +279,7 @@ class Translator:
                     mask,
                     options,
                     streams=batch.rows,
-                    keep_attention=align,
+                    keep_attention=details.keep_attention,
                     fixed_shape=exact,
                     rank=self.rank,
                     pieces=self.pieces,
@@ -291,8 +295,8 @@ class Translator:
             self.training_text,
             language=self.languages[1],
             search=requested,
-            align=align,
-            score_words=score_words,
+            details=details,
+            max_source=max_source,
         )
 
         def translations() -> Iterator[Translation]:
@@ -340,6 +344,7 @@ class Translator:
         batch_tokens: int = 4096,
         max_length: int = 1024,
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
     ) -> Iterator[ScoredPair]:
         """Yield the log-probabilities of each given translation, in order.
@@ -352,21 +357,22 @@ class Translator:
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
 
         Raises:
             UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
-                alignments are requested from a model without attention.
+                alignments or attention are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
-        if align:
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
             self._require_attention()
         return self._score(
             _require_pairs(pairs),
             partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
             max_length,
-            align=align,
-            score_words=score_words,
+            details,
         )
 
     def _score(
@@ -374,9 +380,7 @@ class Translator:
         pairs: Iterable[tuple[str, str]],
         plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
         most: int,
-        *,
-        align: bool,
-        score_words: bool,
+        details: Details,
     ) -> Iterator[ScoredPair]:
         """Yield what `score` returns."""
         first, cut = 1, FirstWarnings()
@@ -389,19 +393,22 @@ class Translator:
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, tuple[list[float], Tensor | None]] = {}
             for batch in plan(lengths):
-                found |= self._score_batch(batch, sources, targets, align=align)
+                found |= self._score_batch(
+                    batch, sources, targets, keep_attention=details.keep_attention
+                )
             for number in numbers:
                 pair = ScoredPair((), (), 0)
                 if number in found:
                     given = texts[0][number], texts[1][number]
                     ids = sources[number], targets[number]
-                    pair = self._describe_pair(given, ids, *found[number], score_words=score_words)
-                elif align or score_words:
+                    pair = self._describe_pair(given, ids, *found[number], details)
+                else:
                     pair = replace(
                         pair,
-                        alignment=() if align else None,
-                        piece_alignment=() if align else None,
-                        word_scores=() if score_words else None,
+                        alignment=() if details.align else None,
+                        piece_alignment=() if details.align else None,
+                        word_scores=() if details.score_words else None,
+                        attention=identity(()) if details.attention else None,
                     )
                 yield pair
             first += len(window)
@@ -412,24 +419,32 @@ class Translator:
         given: tuple[str, str],
         ids: tuple[list[int], list[int]],
         log_probs: list[float],
-        attention: Tensor | None,
-        *,
-        score_words: bool,
+        weights: Tensor | None,
+        details: Details,
     ) -> ScoredPair:
-        """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
-        source = target = None
-        if attention is not None:
+        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
+        source = target = attention = None
+        if weights is not None:
             source = read_text(given[0], self.normalizer, self.source, ids[0])
-        if attention is not None or score_words:
+        if details != Details():
             target = read_text(given[1], self.normalizer, self.target, ids[1])
-        alignment = align_texts(attention, source, target)
+        alignment = align_texts(weights if details.align else None, source, target)
+        if details.attention and not (weights is None or source is None or target is None):
+            attention = soft_attention(
+                weights,
+                source,
+                target,
+                source_pieces=self.source.pieces(ids[0][:-1]),
+                target_pieces=self.target.pieces(ids[1][:-1]),
+            )
         return ScoredPair(
             tuple(self.target.pieces(ids[1])),
             tuple(log_probs),
             len(given[1].split()) + 1,
             alignment.words,
             alignment.pieces,
-            sum_words(target, log_probs) if score_words and target is not None else None,
+            sum_words(target, log_probs) if details.score_words and target is not None else None,
+            attention,
         )
 
     def _score_batch(
@@ -438,14 +453,14 @@ class Translator:
         sources: Mapping[int, list[int]],
         targets: Mapping[int, list[int]],
         *,
-        align: bool,
+        keep_attention: bool,
     ) -> dict[int, tuple[list[float], Tensor | None]]:
         """Return log-probabilities and attention of each pair's pieces, by pair number."""
         with self._computing(batch, " or --max-length"):
             source, source_mask = self._pad([sources[number] for number in batch.rows])
             target, target_mask = self._pad([targets[number] for number in batch.rows])
             scored = score_targets(
-                self.scorer, source, source_mask, target, target_mask, keep_attention=align
+                self.scorer, source, source_mask, target, target_mask, keep_attention=keep_attention
             )
         found = {}
         for row, number in enumerate(batch.rows):

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt import __version__
+from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -65,6 +66,7 @@ COMMANDS: dict[Callable[..., Any], str] = {
     score: "Log-probabilities of given translations.",
     evaluate: "Score translations against references.",
     show: "Curves, sizes and samples of a run.",
+    attention: "Draw what a translation attends to.",
     average: "Average checkpoints into one model.",
     bench: "Measure the speed of this machine.",
 }
