@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
 from nmt.diagnostics.attention import identity, soft_attention
+from nmt.diagnostics.explanation import Explanation, explain
 from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.machine import (
     MOST_THREADS,
@@ -48,10 +49,20 @@ from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
+MOST_EXPLAINED = 200
+"""Pieces of the longest sentence that `explain` takes."""
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
-__all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
+__all__ = [
+    "DTYPES",
+    "Explanation",
+    "Precision",
+    "ScoredPair",
+    "TranslatedText",
+    "Translation",
+    "Translator",
+]
 
 
 class Translator:
@@ -374,6 +385,55 @@ class Translator:
             max_length,
             details,
         )
+
+    def explain(
+        self,
+        line: str,
+        *,
+        target: str | None = None,
+        search: Mapping[str, object] | None = None,
+        top: int = 8,
+    ) -> Explanation:
+        """Return how the model comes to the translation of a line, which it reads as one sentence.
+
+        Load the model with `fast=False` to see gates and state norms.
+
+        Args:
+            line: the sentence.
+            target: a translation to explain; None = the best that a beam search finds.
+            search: changes of the search options, see `translate`.
+            top: number of alternatives at each step.
+
+        Raises:
+            UsageError: there are several models, or only a language model; or the line has nothing
+                to translate; or a search option has a wrong name or value.
+        """
+        if len(self.models) > 1 or not self.has_source:
+            raise UsageError("only a single translation model can be explained; name one.")
+        options = change_search(self.options, search or {})
+        segments = self._reader("never", MOST_EXPLAINED).read(line, 1)
+        if not segments or segments[0].is_copied:
+            raise UsageError(
+                f"{reprlib.repr(line)}: has nothing to translate, it is copied as it is; give a "
+                "sentence."
+            )
+        ids = segments[0].ids
+        given = None if target is None else self.target.encode(self.normalizer.normalize(target))
+        longest = max(len(ids), len(given or ()))
+        if longest > MOST_EXPLAINED:
+            raise UsageError(
+                f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
+                "explained; give a shorter one."
+            )
+        with self._computing(SentenceBatch((1,), longest + 1), ""):
+            return explain(
+                self.models[0],
+                (line, ids),
+                (self.source, self.target),
+                options,
+                target=None if given is None else (target or "", given),
+                top=top,
+            )
 
     def _score(
         self,

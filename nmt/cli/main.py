@@ -29,6 +29,7 @@ from nmt.cli.console import (
     prepare_streams,
 )
 from nmt.cli.evaluate import evaluate
+from nmt.cli.explain import explain
 from nmt.cli.init import init
 from nmt.cli.pairs import PairCommand
 from nmt.cli.prepare import prepare
@@ -67,6 +68,7 @@ COMMANDS: dict[Callable[..., Any], str] = {
     evaluate: "Score translations against references.",
     show: "Curves, sizes and samples of a run.",
     attention: "Draw what a translation attends to.",
+    explain: "Show how a sentence is translated, as a page.",
     average: "Average checkpoints into one model.",
     bench: "Measure the speed of this machine.",
 }

@@ -1,13 +1,14 @@
 """Attention as a picture."""
 
 import logging
+from itertools import pairwise
 
 import pytest
 
 pytest.importorskip("matplotlib")
 
-from nmt.diagnostics.attention import AttentionMatrix, identity  # noqa: E402
-from nmt.reporting.heatmap import draw_attention, heatmap  # noqa: E402
+from nmt.diagnostics.attention import AttentionMatrix, identity
+from nmt.reporting.heatmap import draw_attention, heatmap
 
 
 def test_pieces_are_named_and_weights_drawn_as_they_are(tmp_path):
@@ -34,9 +35,9 @@ def test_the_names_of_sixty_pieces_do_not_overlap():
     figure.canvas.draw()
     axes = figure.axes[0]
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
-    assert all(lower.y1 <= upper.y0 + 1 for upper, lower in zip(boxes, boxes[1:], strict=False))
+    assert all(lower.y1 <= upper.y0 + 1 for upper, lower in pairwise(boxes))
     boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
-    assert all(left.x1 <= right.x0 + 1 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left.x1 <= right.x0 + 1 for left, right in pairwise(boxes))
 
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
