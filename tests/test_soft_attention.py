@@ -95,14 +95,14 @@ def test_attention_of_a_translation_is_that_of_forced_decoding(translator, beam)
 
 
 def test_a_line_of_several_parts_is_block_diagonal(translator):
-    line = "a cat. 42. two birds sing."
-    (found,) = translator.translate([line], split="always", attention=True)
+    line = "a cat.\t42\ttwo birds sing."
+    (found,) = translator.translate([line], attention=True)
     assert found.sentences == 3
     matrix = found.hypotheses[0].attention.pieces
     assert_rows_sum_to_one(matrix)
     assert_rows_sum_to_one(found.hypotheses[0].attention.words)
     assert matrix.source.count("</s>") == 2  # the number is copied
-    ends = [place + 1 for place, name in enumerate(matrix.source) if name in ("</s>", "42.")]
+    ends = [place + 1 for place, name in enumerate(matrix.source) if name in ("</s>", "42")]
     parts = [sum(end <= place for end in ends) for place in range(len(matrix.source))]
     seen = [{parts[place] for place, w in enumerate(row) if w > 0} for row in matrix.weights]
     assert [sorted(part) for part in seen] == sorted(sorted(part) for part in seen)
@@ -148,7 +148,8 @@ def test_attention_is_there_only_when_requested(translator, model_folder, capsys
     weights = lines[0]["nbest"][0]["attention"]["words"]["weights"]
     assert weights[0] == pytest.approx(found.hypotheses[0].attention.words.weights[0], abs=1e-5)
     assert lines[1]["attention"]["pieces"] == {"source": [], "target": [], "weights": []}
-    score = ["score", str(model_folder), "--source", str(text), "--target", str(text)]
+    (tmp_path / "b.it").write_text("a cat\n\n")
+    score = ["score", str(model_folder), "--source", str(text), "--target", str(tmp_path / "b.it")]
     assert run([*score, "--json", "--attention"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["attention"]["words"]["target"] == ["a", "cat"]
