@@ -3,7 +3,14 @@
 import pytest
 
 from nmt.diagnostics.attention import AttentionMatrix
-from nmt.diagnostics.gold import GoldLinks, align_tokens, parse_gold, read_gold, score_links
+from nmt.diagnostics.gold import (
+    GoldLinks,
+    align_tokens,
+    along_the_diagonal,
+    parse_gold,
+    read_gold,
+    score_links,
+)
 from nmt.errors import DataError
 
 
@@ -68,3 +75,10 @@ def test_a_word_that_is_written_like_the_end_symbol_is_a_word():
     assert align_tokens(words, "</s> a", "x") in ([(0, 0)], [(1, 0)])
     empty = AttentionMatrix((), (), ())
     assert align_tokens(empty, "", "") == []
+
+
+def test_the_diagonal_links_words_at_the_same_share_of_their_sentence():
+    assert along_the_diagonal("a b c", "x y z") == {(0, 0), (1, 1), (2, 2)}
+    assert along_the_diagonal("a b", "w x y z") == {(0, 0), (0, 1), (1, 2), (1, 3)}
+    assert along_the_diagonal("a b c d", "x y") == {(1, 0), (3, 1)}
+    assert along_the_diagonal("", "x") == along_the_diagonal("a", "") == set()

@@ -23,7 +23,7 @@ _WORST = 5  # sentences that are named
 def attention(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
     sentence: Annotated[
-        str | None, typer.Argument(metavar="[SENTENCE]", help="Sentence, instead of --input.")
+        str | None, typer.Argument(metavar="SENTENCE", help="Sentence, instead of --input.")
     ] = None,
     input: Annotated[
         Path | None,
@@ -162,7 +162,13 @@ def _evaluate(
     gold: Path | None,
 ) -> str:
     """Return the scores of the corpus and its worst sentences as text."""
-    from nmt.diagnostics.gold import AlignmentScore, align_tokens, read_gold, score_links
+    from nmt.diagnostics.gold import (
+        AlignmentScore,
+        align_tokens,
+        along_the_diagonal,
+        read_gold,
+        score_links,
+    )
     from nmt.text.excerpt import excerpt
 
     by_hand = read_gold(lines, pairs, str(gold))
@@ -181,6 +187,8 @@ def _evaluate(
         f"{describe(whole)}  ({len(pairs):,} sentences; {whole.found:,} links, by hand "
         f"{whole.sure:,} sure and {whole.possible:,} possible)"
     ]
+    diagonal = score_links([along_the_diagonal(*pair) for pair in pairs], by_hand)
+    text.append(f"links along the diagonal instead: {describe(diagonal)}")
     each = [score_links([one], [links]) for one, links in zip(found, by_hand, strict=True)]
     worst = sorted(range(len(each)), key=lambda number: (-each[number].error_rate, number))
     for number in worst[:_WORST]:

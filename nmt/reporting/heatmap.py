@@ -11,8 +11,8 @@ from nmt.reporting.picture import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CELL = 0.27  # inches: room for a line of 10 points
-_FONT_SIZE = 10
+_CELL = 0.3  # inches: room for a line of 11 points
+_FONT_SIZE = 11
 _MOST_INCHES = 120.0
 _LONGEST_NAME = 24  # characters
 _FONTS = (
@@ -38,8 +38,8 @@ def heatmap(matrix: AttentionMatrix, *, unit: str = "piece") -> "Figure":
 
     rows, columns = len(matrix.target), len(matrix.source)
     longest = [max(map(len, map(_shown, side))) for side in (matrix.target, matrix.source)]
-    width = min(2.4 + 0.09 * longest[0] + _CELL * columns, _MOST_INCHES)
-    height = min(1.0 + 0.09 * longest[1] + _CELL * max(rows, 6), _MOST_INCHES)
+    width = min(2.4 + 0.1 * longest[0] + _CELL * columns, _MOST_INCHES)
+    height = min(1.0 + 0.1 * longest[1] + _CELL * max(rows, 6), _MOST_INCHES)
     with matplotlib.rc_context({"font.family": _installed(), "font.size": _FONT_SIZE}):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
