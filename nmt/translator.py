@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
+from nmt.diagnostics.attention import identity, soft_attention
+from nmt.diagnostics.explanation import Explanation, explain
 from nmt.errors import UsageError, explain_lack_of_memory
 from nmt.layers.copying import SourceOutput
 from nmt.machine import (
@@ -45,14 +47,24 @@ from nmt.text.training_text import TrainingText
 from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
-from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
+from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
+MOST_EXPLAINED = 200
+"""Pieces of the longest sentence that `explain` takes."""
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
-__all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
+__all__ = [
+    "DTYPES",
+    "Explanation",
+    "Precision",
+    "ScoredPair",
+    "TranslatedText",
+    "Translation",
+    "Translator",
+]
 
 
 class Translator:
@@ -205,6 +217,7 @@ class Translator:
         max_source: int = 1024,
         split: Split = "auto",
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
         exact: bool = False,
         prompt: bool = False,
@@ -229,6 +242,7 @@ class Translator:
                 cuts those that have more of them, or are longer, than usual in training; "always"
                 or "never".
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
@@ -237,8 +251,8 @@ class Translator:
         Raises:
             UsageError: `lines` is a single string, or holds something else than strings; `split` is
                 unknown; the model is a language model; a search option has a wrong name or value;
-                alignments are requested from a model without attention; or a shortlist is requested
-                that is missing, or together with `exact` or prefixes.
+                alignments or attention are requested from a model without attention; or a shortlist
+                is requested that is missing, or together with `exact` or prefixes.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.
@@ -258,7 +272,8 @@ class Translator:
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
         scorer = self.scorer_for(options, exact=exact)
-        if align:
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
             self._require_attention()
         requested = options
         if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
@@ -286,7 +301,7 @@ class Translator:
                     mask,
                     options,
                     streams=batch.rows,
-                    keep_attention=align,
+                    keep_attention=details.keep_attention,
                     fixed_shape=exact,
                     rank=self.rank,
                     pieces=self.pieces,
@@ -305,8 +320,8 @@ class Translator:
             self.training_text,
             language=self.languages[1],
             search=requested,
-            align=align,
-            score_words=score_words,
+            details=details,
+            max_source=max_source,
         )
 
         def translations() -> Iterator[Translation]:
@@ -356,6 +371,7 @@ class Translator:
         batch_tokens: int = 4096,
         max_length: int = 1024,
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
     ) -> Iterator[ScoredPair]:
         """Yield the log-probabilities of each given translation, in order.
@@ -368,31 +384,79 @@ class Translator:
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
 
         Raises:
             UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
-                alignments are requested from a model without attention.
+                alignments or attention are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
-        if align:
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
             self._require_attention()
         return self._score(
             _require_pairs(pairs),
             partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
             max_length,
-            align=align,
-            score_words=score_words,
+            details,
         )
+
+    def explain(
+        self,
+        line: str,
+        *,
+        target: str | None = None,
+        search: Mapping[str, object] | None = None,
+        top: int = 8,
+    ) -> Explanation:
+        """Return how the model comes to the translation of a line, which it reads as one sentence.
+
+        Load the model with `fast=False` to see gates and state norms.
+
+        Args:
+            line: the sentence.
+            target: a translation to explain; None = the best that a beam search finds.
+            search: changes of the search options, see `translate`.
+            top: number of alternatives at each step.
+
+        Raises:
+            UsageError: there are several models, or only a language model; or the line has nothing
+                to translate; or a search option has a wrong name or value.
+        """
+        if len(self.models) > 1 or not self.has_source:
+            raise UsageError("only a single translation model can be explained; name one.")
+        options = change_search(self.options, search or {})
+        segments = self._reader("never", MOST_EXPLAINED).read(line, 1)
+        if not segments or segments[0].is_copied:
+            raise UsageError(
+                f"{reprlib.repr(line)}: has nothing to translate, it is copied as it is; give a "
+                "sentence."
+            )
+        ids = segments[0].ids
+        given = None if target is None else self.target.encode(self.normalizer.normalize(target))
+        longest = max(len(ids), len(given or ()))
+        if longest > MOST_EXPLAINED:
+            raise UsageError(
+                f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
+                "explained; give a shorter one."
+            )
+        with self._computing(SentenceBatch((1,), longest + 1), ""):
+            return explain(
+                self.models[0],
+                (line, ids),
+                (self.source, self.target),
+                options,
+                target=None if given is None else (target or "", given),
+                top=top,
+            )
 
     def _score(
         self,
         pairs: Iterable[tuple[str, str]],
         plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
         most: int,
-        *,
-        align: bool,
-        score_words: bool,
+        details: Details,
     ) -> Iterator[ScoredPair]:
         """Yield what `score` returns."""
         first, cut = 1, FirstWarnings()
@@ -406,19 +470,20 @@ class Translator:
             found: dict[int, tuple[list[float], Tensor | None]] = {}
             written = self._copied(texts, sources, targets)
             for batch in plan(lengths):
-                found |= self._score_batch(batch, *written, align=align)
+                found |= self._score_batch(batch, *written, keep_attention=details.keep_attention)
             for number in numbers:
                 pair = ScoredPair((), (), 0)
                 if number in found:
                     given = texts[0][number], texts[1][number]
                     ids = sources[number], targets[number]
-                    pair = self._describe_pair(given, ids, *found[number], score_words=score_words)
-                elif align or score_words:
+                    pair = self._describe_pair(given, ids, *found[number], details)
+                else:
                     pair = replace(
                         pair,
-                        alignment=() if align else None,
-                        piece_alignment=() if align else None,
-                        word_scores=() if score_words else None,
+                        alignment=() if details.align else None,
+                        piece_alignment=() if details.align else None,
+                        word_scores=() if details.score_words else None,
+                        attention=identity(()) if details.attention else None,
                     )
                 yield pair
             first += len(window)
@@ -429,24 +494,32 @@ class Translator:
         given: tuple[str, str],
         ids: tuple[list[int], list[int]],
         log_probs: list[float],
-        attention: Tensor | None,
-        *,
-        score_words: bool,
+        weights: Tensor | None,
+        details: Details,
     ) -> ScoredPair:
-        """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
-        source = target = None
-        if attention is not None:
+        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
+        source = target = attention = None
+        if weights is not None:
             source = read_text(given[0], self.normalizer, self.source, ids[0])
-        if attention is not None or score_words:
+        if details != Details():
             target = read_text(given[1], self.normalizer, self.target, ids[1])
-        alignment = align_texts(attention, source, target)
+        alignment = align_texts(weights if details.align else None, source, target)
+        if details.attention and not (weights is None or source is None or target is None):
+            attention = soft_attention(
+                weights,
+                source,
+                target,
+                source_pieces=self.source.pieces(ids[0][:-1]),
+                target_pieces=self.target.pieces(ids[1][:-1]),
+            )
         return ScoredPair(
             tuple(self.target.pieces(ids[1])),
             tuple(log_probs),
             len(given[1].split()) + 1,
             alignment.words,
             alignment.pieces,
-            sum_words(target, log_probs) if score_words and target is not None else None,
+            sum_words(target, log_probs) if details.score_words and target is not None else None,
+            attention,
         )
 
     def _score_batch(
@@ -455,14 +528,14 @@ class Translator:
         sources: Mapping[int, list[int]],
         targets: Mapping[int, list[int]],
         *,
-        align: bool,
+        keep_attention: bool,
     ) -> dict[int, tuple[list[float], Tensor | None]]:
         """Return log-probabilities and attention of each pair's pieces, by pair number."""
         with self.computing(batch, " or --max-length"):
             source, source_mask = self.pad([sources[number] for number in batch.rows])
             target, target_mask = self.pad([targets[number] for number in batch.rows])
             scored = score_targets(
-                self.scorer, source, source_mask, target, target_mask, keep_attention=align
+                self.scorer, source, source_mask, target, target_mask, keep_attention=keep_attention
             )
         found = {}
         for row, number in enumerate(batch.rows):

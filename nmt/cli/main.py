@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt import __version__
+from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -28,6 +29,7 @@ from nmt.cli.console import (
     prepare_streams,
 )
 from nmt.cli.evaluate import evaluate
+from nmt.cli.explain import explain
 from nmt.cli.init import init
 from nmt.cli.pairs import PairCommand
 from nmt.cli.prepare import prepare
@@ -67,6 +69,8 @@ COMMANDS: dict[Callable[..., Any], str] = {
     score: "Log-probabilities of given translations.",
     evaluate: "Score translations against references.",
     show: "Curves, sizes and samples of a run.",
+    attention: "Draw what a translation attends to.",
+    explain: "Show how a sentence is translated, as a page.",
     average: "Average checkpoints into one model.",
     bench: "Measure the speed of this machine.",
 }
