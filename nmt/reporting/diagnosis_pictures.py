@@ -1,0 +1,71 @@
+"""Pictures of what `nmt diagnose` measures."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nmt.diagnostics.gradients import Flow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLES = (
+    ("-", "o"),
+    ("--", "s"),
+    ("-.", "^"),
+    (":", "D"),
+    ("-", "x"),
+    ("--", "v"),
+    ("-.", "P"),
+    (":", "*"),
+)
+"""Line style and marker of each curve, so that they differ without colour."""
+_MARKS = 12
+"""About how many points of a curve are marked."""
+FONT = {"font.size": 11}
+"""Settings of text that is still readable at half size."""
+
+
+def draw_curve(
+    axes: "Axes", number: int, x: Sequence[float], y: Sequence[float], label: str
+) -> None:
+    """Draw a curve in the style of its number; NaN leaves a gap."""
+    line, marker = STYLES[number % len(STYLES)]
+    every = max(1, len(x) // _MARKS)
+    axes.plot(x, y, line, marker=marker, markevery=every, markersize=5, label=label)
+
+
+def draw_gradients(flows: Sequence[Flow]) -> "Figure":
+    """Draw what steps carry and what arrives, by lag, on logarithmic axes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with matplotlib.rc_context(FONT):
+        figure = Figure(figsize=(10, 4.6), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for axes, figure_name in zip(panels, ("carried", "arriving"), strict=True):
+            for number, flow in enumerate(flows):
+                known = [
+                    (lag.steps, value)
+                    for lag in flow.lags
+                    if math.isfinite(value := getattr(lag, figure_name)) and value > 0.0
+                ]
+                if known:
+                    steps, values = zip(*known, strict=True)
+                    draw_curve(axes, number, steps, values, flow.name)
+            axes.set_yscale("log")
+            axes.grid(alpha=0.3)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        carried, arriving = panels
+        carried.axhline(1.0, color="grey", linewidth=0.8)
+        carried.set_title("carried back through the steps of a layer")
+        carried.set_xlabel("lag (steps)")
+        carried.set_ylabel("gradient norm / norm at lag 0")
+        arriving.set_title("arriving from the loss")
+        arriving.set_xlabel("distance from the last state (steps)")
+        arriving.set_ylabel("mean gradient norm (nats per unit of state)")
+        if carried.get_legend_handles_labels()[1]:
+            carried.legend()
+    return figure
