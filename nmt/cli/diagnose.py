@@ -12,6 +12,8 @@ from nmt.errors import UsageError
 from nmt.paths import holds_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from nmt.data.batch import Batch
@@ -95,19 +97,12 @@ def gradients(
     subject = _subject(run, overrides, checkpoint, (source, target), lines, output)
     model = subject.model.double()
     flows = gradient_flow(model, subject.batches(), total_loss)
-    if not flows:
-        raise UsageError(f"{run}: has no recurrent layer, so nothing is carried through time.")
+    _require_recurrence(run, flows)
     if output is not None:
         save_figure(draw_gradients(flows), output)
     said = explain(flows, attends=getattr(model.decoder, "attention", None) is not None)
     if as_json:
-        record = {
-            "lines": len(subject.pairs),
-            "trained": subject.is_trained,
-            "layers": [as_record(flow) for flow in flows],
-            "explanation": said,
-        }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        _print_record(subject, [as_record(flow) for flow in flows], said)
         return
     blocks = (
         "carried back through the steps of a layer: norm relative to lag 0",
@@ -117,6 +112,64 @@ def gradients(
         f"\n{said}",
     )
     typer.echo("\n".join(blocks))
+
+
+@diagnose.command(short_help="Spectra of recurrent weights, and what they prove.")
+def spectrum(
+    run: Run,
+    overrides: Overrides = None,
+    checkpoint: Checkpoint = None,
+    source: Source = None,
+    target: Target = None,
+    lines: Lines = 16,
+    output: Picture = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the spectrum of each gate's recurrent weights, and what a step does to a gradient.
+
+    gamma is the largest slope of the gate's activation, rho the largest absolute eigenvalue and
+    sigma the largest singular value of its weights. In an Elman layer, gamma*sigma < 1 is
+    sufficient for gradients to vanish, and gamma*sigma >= 1 necessary for them to explode; rho
+    proves neither. "slope" is the mean slope on the text, in percent of gamma, and "saturated" the
+    share of units and steps where it is below a tenth of gamma.
+
+    The second table has the Jacobian of a whole step, the mean of a few, and what a step did to
+    gradients on average.
+    """
+    from nmt.diagnostics.spectrum import as_record, as_table, explain, spectra
+    from nmt.reporting.diagnosis_pictures import draw_spectra
+    from nmt.reporting.picture import require_plottable, save_figure
+
+    if output is not None:
+        require_plottable(output)
+    subject = _subject(run, overrides, checkpoint, (source, target), lines, output)
+    found = spectra(subject.model.double(), list(subject.batches()), total_loss)
+    _require_recurrence(run, found)
+    if output is not None:
+        save_figure(draw_spectra(found), output)
+    if as_json:
+        _print_record(subject, [as_record(each) for each in found], explain(found))
+    else:
+        typer.echo(f"{as_table(found)}\n\n{explain(found)}")
+
+
+def _require_recurrence(run: Path, found: "Sequence[object]") -> None:
+    if not found:
+        raise UsageError(
+            f"{run}: has no recurrent layer, so nothing is carried through time; name a model "
+            "with one."
+        )
+
+
+def _print_record(subject: "Subject", layers: list[dict[str, object]], said: str) -> None:
+    """Print what `--json` says of layers."""
+    record = {
+        "lines": len(subject.pairs),
+        "trained": subject.is_trained,
+        "layers": layers,
+        "explanation": said,
+    }
+    typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
 
 
 def total_loss(model: "EncoderDecoder", batch: "Batch") -> "Tensor":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nmt.diagnostics.gradients import Flow
+from nmt.diagnostics.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +37,13 @@ def draw_curve(
     axes.plot(x, y, line, marker=marker, markevery=every, markersize=5, label=label)
 
 
+def whole_decades(axes: "Axes") -> None:
+    """Make the y axis logarithmic, from one power of ten to another."""
+    axes.set_yscale("log")
+    low, high = (math.log10(value) for value in axes.get_ylim())
+    axes.set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))
+
+
 def draw_gradients(flows: Sequence[Flow]) -> "Figure":
     """Draw what steps carry and what arrives, by lag, on logarithmic axes."""
     import matplotlib
@@ -55,7 +63,7 @@ def draw_gradients(flows: Sequence[Flow]) -> "Figure":
                 if known:
                     steps, values = zip(*known, strict=True)
                     draw_curve(axes, number, steps, values, flow.name)
-            axes.set_yscale("log")
+            whole_decades(axes)
             axes.grid(alpha=0.3)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         carried, arriving = panels
@@ -68,4 +76,37 @@ def draw_gradients(flows: Sequence[Flow]) -> "Figure":
         arriving.set_ylabel("mean gradient norm (nats per unit of state)")
         if carried.get_legend_handles_labels()[1]:
             carried.legend()
+    return figure
+
+
+def draw_spectra(found: Sequence[Spectrum]) -> "Figure":
+    """Draw gamma*rho and gamma*sigma of each gate beside 1, and what a step does to a gradient."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    blocks = [(each, block) for each in found for block in each.blocks]
+    names = [f"{each.name} {block.gate}" for each, block in blocks]
+    places = range(len(blocks))
+    with matplotlib.rc_context(FONT):
+        figure = Figure(figsize=(10, 1.8 + 0.34 * len(blocks)), layout="constrained")
+        sizes, shares = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        series = (
+            ("o", "gamma * rho", [block.gamma * block.radius for _, block in blocks]),
+            ("s", "gamma * sigma", [block.bound for _, block in blocks]),
+            ("|", "gradient per step", [each.factor for each, _ in blocks]),
+        )
+        for marker, label, values in series:
+            size = 14 if marker == "|" else 7
+            sizes.plot(values, places, marker, markersize=size, markeredgewidth=1.6, label=label)
+        sizes.axvline(1.0, color="grey", linewidth=0.8)
+        sizes.set_yticks(places, names)
+        sizes.invert_yaxis()
+        sizes.set_xlim(left=0.0)
+        sizes.set_xlabel("factor (1 = neither grows nor shrinks)")
+        sizes.grid(alpha=0.3)
+        sizes.legend()
+        shares.barh(places, [100.0 * block.saturated for _, block in blocks], color="grey")
+        shares.set_xlim(0.0, 100.0)
+        shares.set_xlabel("saturated units (%)")
+        shares.grid(alpha=0.3)
     return figure
