@@ -97,7 +97,7 @@ def gradients(
     subject = _subject(run, overrides, checkpoint, (source, target), lines, output)
     model = subject.model.double()
     flows = gradient_flow(model, subject.batches(), total_loss)
-    _require_recurrence(run, flows)
+    require_recurrence(run, flows)
     if output is not None:
         save_figure(draw_gradients(flows), output)
     said = explain(flows, attends=getattr(model.decoder, "attention", None) is not None)
@@ -144,7 +144,7 @@ def spectrum(
         require_plottable(output)
     subject = _subject(run, overrides, checkpoint, (source, target), lines, output)
     found = spectra(subject.model.double(), list(subject.batches()), total_loss)
-    _require_recurrence(run, found)
+    require_recurrence(run, found)
     if output is not None:
         save_figure(draw_spectra(found), output)
     if as_json:
@@ -153,7 +153,67 @@ def spectrum(
         typer.echo(f"{as_table(found)}\n\n{explain(found)}")
 
 
-def _require_recurrence(run: Path, found: "Sequence[object]") -> None:
+@diagnose.command(short_help="What a model loses by reading its own output.")
+def exposure(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="SRC", help="Source text, or a .tsv of both sides."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="REF",
+            help="Its translation, line by line. Default of both: the run's validation files.",
+        ),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    lines: Lines = 500,
+    output: Picture = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a model that reads the reference with one that reads what it wrote (exposure bias).
+
+    Both ways, the most likely piece at each position is compared with the reference's piece, and
+    -log p of that piece is measured: once after the reference's prefix, as in training, and once
+    after the prefix that the model wrote itself, its most likely piece each time. After the end of
+    its own output, a piece counts as wrong and is left out of both losses. A translation in other
+    words disagrees with the reference from its first difference on, so the gap is drift from the
+    reference, and an upper bound of what errors cost.
+    """
+    from nmt.cli.pairs import both_sides
+    from nmt.diagnostics.exposure import as_record, as_table, explain, measure_exposure
+    from nmt.diagnostics.subject import trained_subject
+    from nmt.reporting.diagnosis_pictures import draw_exposure
+    from nmt.reporting.picture import require_plottable, save_figure
+    from nmt.search.scorers import ModelScorer
+
+    if output is not None:
+        require_plottable(output)
+    require_output(output, source, reference)
+    files = None if source is None else (source, both_sides(source, reference))
+    subject = trained_subject(run, checkpoint=checkpoint, files=files, lines=lines)
+    if not subject.model.encoder.reads_source:
+        raise UsageError(
+            f"{run}: is a language model, whose own text has no reference; name a translation "
+            "model."
+        )
+    found = measure_exposure(ModelScorer(subject.model), subject.batches())
+    if output is not None:
+        save_figure(draw_exposure(found), output)
+    if as_json:
+        record = as_record(found) | {"explanation": explain(found)}
+        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+    else:
+        typer.echo(f"{as_table(found)}\n\n{explain(found)}")
+
+
+def require_recurrence(run: Path, found: "Sequence[object]") -> None:
+    """Refuse a model in which nothing was found.
+
+    Raises:
+        UsageError: it has no recurrent layer.
+    """
     if not found:
         raise UsageError(
             f"{run}: has no recurrent layer, so nothing is carried through time; name a model "

@@ -17,7 +17,7 @@ the Jacobian ds_{t+1}/ds_t itself, at some steps of the data.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -178,12 +178,12 @@ def _step_jacobian(cell: Cell, call: Call) -> Tensor:
     projected = call.projected.detach()
 
     def step(flat: Tensor) -> Tensor:
-        state = tuple(part.unsqueeze(0) for part in flat.split(sizes))
+        state = tuple(part.unsqueeze(0) for part in torch.split(flat, sizes))
         return torch.cat(cell(projected, state), dim=1).squeeze(0)
 
     flat = torch.cat(call.before, dim=1).squeeze(0)
-    jacobian: Tensor = torch.autograd.functional.jacobian(step, flat, vectorize=True)
-    return jacobian
+    jacobian: Tensor = torch.func.jacrev(step)(flat)
+    return jacobian.detach()
 
 
 # --- gates ---------------------------------------------------------------------------------
@@ -251,10 +251,10 @@ def _tanh_slope(x: Tensor) -> Tensor:
     return 1.0 - torch.tanh(x).square()
 
 
-_SLOPE_AT = {
+_SLOPE_AT: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": _tanh_slope,
     "sigmoid": _sigmoid_slope,
-    "relu": lambda x: (x > 0).to(x.dtype),
+    "relu": lambda x: (x > 0).to(x),
     "identity": torch.ones_like,
 }
 

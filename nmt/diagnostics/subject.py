@@ -111,15 +111,14 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
 def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
     data = run / _DATA
     if not (data / VALID).is_dir():
-        sides = "--source FILE --target FILE" if _reads_source(loaded) else "--target FILE"
         raise UsageError(
-            f"{run}: has no prepared data to read; name a run folder, or a text by {sides}."
+            f"{run}: has no prepared data to read; name the files of a text, or a run folder."
         )
     corpus = Corpus(data, VALID)
     if corpus.fingerprints != (loaded.source.fingerprint, loaded.target.fingerprint):
         raise UsageError(
-            f"{data}: was prepared with other pieces than those of the model; name a text by "
-            "--source and --target."
+            f"{data}: was prepared with other pieces than those of the model; name the files of a "
+            "text."
         )
     return _chosen_pairs(corpus, lines)
 

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -159,14 +159,14 @@ def trace(model: EncoderDecoder, batch: Batch, measure: Measure) -> Trace:
             loss = measure(model, batch)
     finally:
         model.train(was_training)
-    cells = dict(model.named_modules())
+    modules = dict(model.named_modules())
     states = {path: _states(found) for path, found in calls.items()}
     flat = tuple(part for each in states.values() for state in each for part in state)
     gradients = iter(_gradients([loss], flat, [torch.ones_like(loss)]))
     walks = [
         Walk(
             path=path,
-            cell=cells[path],  # type: ignore[arg-type]
+            cell=cast(Cell, modules[path]),
             calls=tuple(calls[path]),
             states=each,
             gradients=tuple(tuple(next(gradients) for _ in state) for state in each),

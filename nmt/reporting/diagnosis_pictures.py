@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from nmt.diagnostics.exposure import Exposure
 from nmt.diagnostics.gradients import Flow
 from nmt.diagnostics.spectrum import Spectrum
 
@@ -24,8 +26,15 @@ STYLES = (
 """Line style and marker of each curve, so that they differ without colour."""
 _MARKS = 12
 """About how many points of a curve are marked."""
-FONT = {"font.size": 11}
-"""Settings of text that is still readable at half size."""
+_FEW_SENTENCES = 50
+"""A position is drawn if at least one in so many sentences reaches it."""
+
+
+def large_text() -> AbstractContextManager[None]:
+    """Return a context in which text is still readable at half size."""
+    import matplotlib
+
+    return matplotlib.rc_context({"font.size": 11})
 
 
 def draw_curve(
@@ -46,11 +55,10 @@ def whole_decades(axes: "Axes") -> None:
 
 def draw_gradients(flows: Sequence[Flow]) -> "Figure":
     """Draw what steps carry and what arrives, by lag, on logarithmic axes."""
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with matplotlib.rc_context(FONT):
+    with large_text():
         figure = Figure(figsize=(10, 4.6), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, figure_name in zip(panels, ("carried", "arriving"), strict=True):
@@ -81,13 +89,12 @@ def draw_gradients(flows: Sequence[Flow]) -> "Figure":
 
 def draw_spectra(found: Sequence[Spectrum]) -> "Figure":
     """Draw gamma*rho and gamma*sigma of each gate beside 1, and what a step does to a gradient."""
-    import matplotlib
     from matplotlib.figure import Figure
 
     blocks = [(each, block) for each in found for block in each.blocks]
     names = [f"{each.name} {block.gate}" for each, block in blocks]
     places = range(len(blocks))
-    with matplotlib.rc_context(FONT):
+    with large_text():
         figure = Figure(figsize=(10, 1.8 + 0.34 * len(blocks)), layout="constrained")
         sizes, shares = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
         series = (
@@ -104,9 +111,39 @@ def draw_spectra(found: Sequence[Spectrum]) -> "Figure":
         sizes.set_xlim(left=0.0)
         sizes.set_xlabel("factor (1 = neither grows nor shrinks)")
         sizes.grid(alpha=0.3)
-        sizes.legend()
-        shares.barh(places, [100.0 * block.saturated for _, block in blocks], color="grey")
-        shares.set_xlim(0.0, 100.0)
-        shares.set_xlabel("saturated units (%)")
+        sizes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
+        saturated = [100.0 * block.saturated for _, block in blocks]
+        slopes = [100.0 * block.slope for _, block in blocks]
+        shares.barh(places, saturated, color="lightgrey", edgecolor="grey", label="saturated units")
+        shares.plot(slopes, places, "kx", markersize=7, label="mean slope / gamma")
+        shares.set_xlim(0.0, 105.0)
+        shares.set_xlabel("share on the text (%)")
         shares.grid(alpha=0.3)
+        shares.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
+    return figure
+
+
+def draw_exposure(found: Exposure) -> "Figure":
+    """Draw accuracy and loss by position, with the reference's prefix and with the model's own."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    enough = max(1, found.sentences // _FEW_SENTENCES)
+    shown = [position for position in found.positions if position.pieces >= enough]
+    places = [position.first for position in shown]
+    panels = (
+        ("right pieces (%)", [[100.0 * share for share in p.accuracy] for p in shown]),
+        ("loss per piece (nats)", [list(p.loss) for p in shown]),
+    )
+    with large_text():
+        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        for axes, (name, values) in zip(figure.subplots(1, 2), panels, strict=True):
+            for number, label in enumerate(("reference's prefix", "the model's own prefix")):
+                draw_curve(axes, number, places, [each[number] for each in values], label)
+            axes.set_xlabel("target position (pieces)")
+            axes.set_ylabel(name)
+            axes.set_ylim(bottom=0.0)
+            axes.grid(alpha=0.3)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.legend()
     return figure

@@ -12,7 +12,7 @@ from nmt.layers.cells import RnnCell
 from nmt.layers.initialization import scale_to_radius, spectral_radius
 from nmt.layers.recurrent import unroll_cell
 from nmt.layers.regularization import l2_penalty
-from nmt.reporting.diagnosis_pictures import FONT, draw_curve, whole_decades
+from nmt.reporting.diagnosis_pictures import draw_curve, large_text, whole_decades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -187,14 +187,15 @@ def _by_decay(report: Report, updates: int) -> list[Curve]:
         cell = RnnCell(4, units).double()
         nn.init.normal_(cell.recurrent.weight)
         scale_to_radius(cell.recurrent.weight.data, 1.1)
-        optimizer = torch.optim.SGD(cell.parameters(), lr=0.1)
         for _ in range(updates):
             inputs = torch.randn(8, 10, 4).double()
             states = unroll_cell(cell, inputs, (torch.zeros(8, units).double(),))
             loss = (states[:, -1, :4] - inputs[:, 0]).square().mean()
-            optimizer.zero_grad()
+            cell.zero_grad()
             (loss + strength * l2_penalty(cell.parameters())).backward()
-            optimizer.step()
+            with torch.no_grad():
+                for weight in cell.parameters():
+                    weight -= 0.1 * weight.grad
         states = run(cell, cell.project(torch.randn(ROWS, lags, 4).double()))
         curves.append(Curve(f"l2 = {strength:g}", back_through(states, directions(units))))
         rows.append([strength, spectral_radius(cell.recurrent.weight), curves[-1].norms[-1]])
@@ -211,7 +212,6 @@ def _draw(
     depths: list[Curve],
     decays: list[Curve],
 ) -> "Figure":
-    import matplotlib
     from matplotlib.figure import Figure
 
     panels = [
@@ -220,7 +220,7 @@ def _draw(
         ("tanh, orthogonal, by depth", depths),
         ("tanh, trained with weight decay", decays),
     ]
-    with matplotlib.rc_context(FONT):
+    with large_text():
         figure = Figure(figsize=(13, 8), layout="constrained")
         for axes, (title, curves) in zip(figure.subplots(2, 3).flat, panels, strict=True):
             for number, curve in enumerate(curves):
