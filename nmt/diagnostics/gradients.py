@@ -147,7 +147,8 @@ def _add(sums: _Sums, walk: Walk) -> None:
 
 def norm(state: State) -> Tensor:
     """Return the Euclidean norm of each row of a state, over all its parts, [batch]."""
-    return torch.linalg.vector_norm(torch.cat(state, dim=-1), dim=-1)
+    norms: Tensor = torch.linalg.vector_norm(torch.cat(state, dim=-1), dim=-1)
+    return norms
 
 
 def _steps_before_last(walk: Walk, distance: int) -> tuple[Tensor, Tensor]:
