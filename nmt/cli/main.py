@@ -28,6 +28,7 @@ from nmt.cli.console import (
     logs_json,
     prepare_streams,
 )
+from nmt.cli.diagnose import diagnose
 from nmt.cli.evaluate import evaluate
 from nmt.cli.explain import explain
 from nmt.cli.init import init
@@ -77,6 +78,7 @@ COMMANDS: dict[Callable[..., Any], str] = {
 for command, short_help in COMMANDS.items():
     parser = SearchCommand if command is translate else PairCommand
     app.command(cls=parser, short_help=short_help)(command)
+app.add_typer(diagnose, name="diagnose", short_help="Look inside a model.")
 
 
 def _show_version(wanted: bool) -> None:
