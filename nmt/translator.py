@@ -441,7 +441,7 @@ class Translator:
                 f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
                 "explained; give a shorter one."
             )
-        with self._computing(SentenceBatch((1,), longest + 1), ""):
+        with self.computing(SentenceBatch((1,), longest + 1), ""):
             return explain(
                 self.models[0],
                 (line, ids),
