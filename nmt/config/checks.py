@@ -42,6 +42,17 @@ def _fault(where: str, message: str, *involves: str) -> Fault:
 def _data(experiment: Experiment) -> Iterator[Fault]:
     data, tokenizer = experiment.data, experiment.tokenizer
     yield from _source(experiment)
+    if data.join_lines and data.has_source:
+        yield _fault(
+            "data.join_lines", "is for language models, which have no source; leave it out"
+        )
+    if data.join_lines and tokenizer.sampling:
+        yield _fault(
+            "data.join_lines",
+            "joins the pieces of lines, which tokenizer.sampling would draw anew; set one of them "
+            "to 0",
+            "tokenizer.sampling",
+        )
     for key, pair in _file_pairs(data):
         # Without a source, as for a language model, the first name is empty.
         if any("\0" in name for name in pair) or not pair[1]:

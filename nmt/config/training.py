@@ -231,6 +231,10 @@ class TrainingConfig(Section):
     """"constant", "inverse_sqrt", "cosine", "exponential" or "plateau", or a table."""
     clip_norm: float = Field(default=1.0, ge=0.0)
     """Maximum norm of the gradient of the mean loss per token (Pascanu et al., 2013); 0 = off."""
+    truncation: int = Field(default=0, ge=0)
+    """Cut the gradient of the decoder's states every this many pieces, while the states are carried
+    on (truncated backpropagation through time, Williams and Peng, 1990); 0 = never. Uses the slower
+    step-by-step path."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability mass spread evenly over the vocabulary (Szegedy et al., 2016)."""
     l1: float = Field(default=0.0, ge=0.0)

@@ -24,6 +24,7 @@ from nmt.data.folder import (
 )
 from nmt.data.held_out import KnownTexts
 from nmt.data.lexicon import learn_lexicon
+from nmt.data.stream import join_lines
 from nmt.data.valid_choice import ValidChoice
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
@@ -308,7 +309,10 @@ class Preparation:
 
         with _create(self._folder / DROPPED) as dropped:
             dropped.write("line\treason\tsource\ttarget\n")
-            written = self._write(TRAIN, kept(), source, target)
+            lines = kept()
+            if self._data.join_lines:
+                lines = join_lines(lines, self._data.join_lines)
+            written = self._write(TRAIN, lines, source, target)
         (self._folder / _NORMALIZED).unlink()
         if not written:
             raise self._nothing_left()

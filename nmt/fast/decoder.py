@@ -12,7 +12,7 @@ from nmt.fast.linear import linear
 from nmt.fast.shared import SharedMatrix, share_gradients
 from nmt.layers.linear import Linear
 from nmt.layers.recurrent import StackMasks
-from nmt.models.decoder import ChooseInput, RecurrentDecoder
+from nmt.models.decoder import ChooseInput, RecurrentDecoder, state_after
 from nmt.models.state import DecoderState, Memory, Step
 
 MOST_BYTES = 1 << 28
@@ -90,12 +90,17 @@ class FastDecoder(RecurrentDecoder):
         return self._shared_extra.multiply(extra)
 
     def decode_stepwise(
-        self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        mask: Tensor | None,
+        choose: ChooseInput | None,
+        truncation: int = 0,
     ) -> list[Step]:
         """See `RecurrentDecoder`."""
         with self._loop(memory):
             if choose is not None:
-                return super().decode_stepwise(memory, target_in, mask, choose)
+                return super().decode_stepwise(memory, target_in, mask, choose, truncation)
             state = self.start(memory)
             masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
             embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
@@ -104,7 +109,7 @@ class FastDecoder(RecurrentDecoder):
             for position, read in enumerate(embedded.unbind(dim=1)):
                 at = masks.at(position)
                 steps.append(self.advance_from(read, shares[position], state, memory, at))
-                state = steps[-1].state
+                state = state_after(steps, truncation)
             return steps
 
     @contextlib.contextmanager

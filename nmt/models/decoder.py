@@ -14,7 +14,7 @@ If the cell's own state is all that one step passes to the next, the whole targe
 once; otherwise step by step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -62,6 +62,12 @@ def cell_input_size(
     if shape.input_feeding:
         size += readout
     return size + (memory if shape.reads_summary else 0)
+
+
+def state_after(steps: Sequence[Step], truncation: int) -> DecoderState:
+    """Return the state after the last step, cut from the gradient every `truncation` steps."""
+    state = steps[-1].state
+    return state.detach() if truncation and len(steps) % truncation == 0 else state
 
 
 class RecurrentDecoder(nn.Module):
@@ -152,6 +158,7 @@ class RecurrentDecoder(nn.Module):
         choose: ChooseInput | None = None,
         *,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Decode `target_in` [batch, tgt_len].
 
@@ -161,12 +168,14 @@ class RecurrentDecoder(nn.Module):
             choose: returns the ids to read instead, from the features of the previous step and
                 the ids in `target_in`; None = always read `target_in`.
             keep_attention: also return the attention.
+            truncation: steps after which no gradient flows back through the state; 0 = it always
+                flows.
         """
         mask = self.embedding.draw_mask(target_in)
-        if self.decodes_at_once and choose is None:
+        if self.decodes_at_once and choose is None and not truncation:
             decoded = self.decode_at_once(memory, target_in, mask)
         else:
-            steps = self.decode_stepwise(memory, target_in, mask, choose)
+            steps = self.decode_stepwise(memory, target_in, mask, choose, truncation)
             decoded = stack_steps(steps, keep_attention=keep_attention)
         features = drop(decoded.features, self.dropout, training=self.training)
         return Decoded(features, decoded.attention if keep_attention else None)
@@ -193,7 +202,12 @@ class RecurrentDecoder(nn.Module):
         return Decoded(self.read_out(hidden, context, summary, embedded), weights)
 
     def decode_stepwise(
-        self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        mask: Tensor | None,
+        choose: ChooseInput | None,
+        truncation: int = 0,
     ) -> list[Step]:
         """Decode one position after the other; see `forward`. `mask` as in `decode_at_once`."""
         state = self.start(memory)
@@ -206,7 +220,7 @@ class RecurrentDecoder(nn.Module):
             if mask is not None:
                 embedded = embedded * mask[:, position]
             steps.append(self.advance(embedded, state, memory, masks.at(position)))
-            state = steps[-1].state
+            state = state_after(steps, truncation)
         return steps
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:

@@ -71,6 +71,7 @@ class EncoderDecoder(nn.Module):
         *,
         sampling: ScheduledSampling | None = None,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of every position of a target, for the output layer.
 
@@ -80,6 +81,8 @@ class EncoderDecoder(nn.Module):
             sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
                 bit-identical results.
             keep_attention: return the attention as well.
+            truncation: steps after which no gradient flows back through the decoder's state; 0 = it
+                always flows.
         """
         if not isinstance(self.output, OutputLayer):
             target_in = self.output.known(target_in, UNK)
@@ -87,7 +90,9 @@ class EncoderDecoder(nn.Module):
         choose = None
         if sampling is not None and sampling.probability < 1.0:
             choose = partial(self._choose_input, sampling)
-        decoded: Decoded = self.decoder(memory, target_in, choose, keep_attention=keep_attention)
+        decoded: Decoded = self.decoder(
+            memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
+        )
         return decoded
 
     def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:

@@ -109,6 +109,11 @@ class DecoderState:
         layers = tuple(tuple(p.index_select(0, rows) for p in state) for state in self.layers)
         return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
 
+    def detach(self) -> "DecoderState":
+        """Return the same state, through which no gradient flows."""
+        layers = tuple(tuple(part.detach() for part in state) for state in self.layers)
+        return DecoderState(layers, None if self.feed is None else self.feed.detach())
+
     def concat(self, other: "DecoderState") -> "DecoderState":
         """Append the rows of `other`."""
         layers = tuple(
