@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
-from nmt.errors import UsageError, explain_lack_of_memory
+from nmt.errors import DataError, UsageError, explain_lack_of_memory
 from nmt.machine import (
     MOST_THREADS,
     Precision,
@@ -40,12 +41,17 @@ from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
+from nmt.text.vectors import Vectors, read_vectors
 from nmt.text.vocabulary import EOS, PAD
+from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
 from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
+
+Source: TypeAlias = list[int] | Vectors
+"""A source sentence: ids with EOS, or numbers [positions, features]."""
 
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
@@ -97,6 +103,10 @@ class Translator:
         self.scorer = scorer_of(self.models)
         self.pieces = tuple(target.pieces(range(target.vocab_size)))
         """Target pieces by id."""
+        self.features = self.models[0].features
+        """Numbers at each source position; 0 if the source is text."""
+        self.target_lines = self.models[0].decoder.target_lines
+        """What the models write: "text"; or else a "label", or words "aligned" with the source."""
 
     @property
     def has_source(self) -> bool:
@@ -258,14 +268,14 @@ class Translator:
             options = options.model_copy(update={"n_best": options.beam})
         beginnings = None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer)
 
-        def plan(sources: Mapping[int, list[int]]) -> list[SentenceBatch]:
+        def plan(sources: Mapping[int, Source]) -> list[SentenceBatch]:
             if exact:
                 return plan_blocks(sources, batch_size=batch_size)
             lengths = {number: len(ids) for number, ids in sources.items()}
             return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
 
         def search_batch(
-            batch: SentenceBatch, sources: Mapping[int, list[int]], given: Mapping[int, str]
+            batch: SentenceBatch, sources: Mapping[int, Source], given: Mapping[int, str]
         ) -> dict[int, list[Hypothesis]]:
             with self._computing(batch, ", --max-source or --beam"):
                 source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
@@ -293,6 +303,7 @@ class Translator:
             search=requested,
             align=align,
             score_words=score_words,
+            is_translation=self.target_lines == "text" and not self.features,
         )
 
         def translations() -> Iterator[Translation]:
@@ -310,12 +321,12 @@ class Translator:
                         )
                     if prefix.given:
                         read[number] = whole.read(texts[number], number)
-                sources: dict[int, list[int]] = {}
+                sources: dict[int, Source] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
                         if not segment.is_copied:
                             name = f"line {number:,}"
-                            sources[key] = _limit(segment.ids, max_source, name, cut)
+                            sources[key] = self._source(segment, max_source, name, cut)
                 found: dict[int, list[Hypothesis]] = {}
                 required = {number: prefix.read for number, prefix in given.items()}
                 for batch in plan(sources):
@@ -383,8 +394,8 @@ class Translator:
         for window in full_windows(pairs, WINDOW):
             numbers = range(first, first + len(window))
             texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
-            sources = self._read(self.source, texts[0], most, "source line", cut)
-            targets = self._read(self.target, texts[1], most, "target line", cut)
+            sources = self._read_sources(texts[0], most, cut)
+            targets = self._read(self._encode_targets, texts[1], most, "target line", cut)
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, tuple[list[float], Tensor | None]] = {}
@@ -410,7 +421,7 @@ class Translator:
     def _describe_pair(
         self,
         given: tuple[str, str],
-        ids: tuple[list[int], list[int]],
+        ids: tuple[Source, list[int]],
         log_probs: list[float],
         attention: Tensor | None,
         *,
@@ -418,7 +429,7 @@ class Translator:
     ) -> ScoredPair:
         """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
         source = target = None
-        if attention is not None:
+        if attention is not None and isinstance(ids[0], list):
             source = read_text(given[0], self.normalizer, self.source, ids[0])
         if attention is not None or score_words:
             target = read_text(given[1], self.normalizer, self.target, ids[1])
@@ -435,7 +446,7 @@ class Translator:
     def _score_batch(
         self,
         batch: SentenceBatch,
-        sources: Mapping[int, list[int]],
+        sources: Mapping[int, Source],
         targets: Mapping[int, list[int]],
         *,
         align: bool,
@@ -455,7 +466,7 @@ class Translator:
 
     def _read(
         self,
-        subword: Subword,
+        encode_all: Callable[[Sequence[str]], list[list[int]]],
         texts: Mapping[int, str],
         most: int,
         side: str,
@@ -464,20 +475,69 @@ class Translator:
         """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
 
         Args:
-            subword: subword model of the side.
+            encode_all: returns the ids of normalised lines.
             texts: lines by number.
             most: maximum number of pieces kept, EOS included; longer lines cause a warning.
             side: name of a line in the warning.
             cut: warnings about truncated lines.
         """
         normalised = [self.normalizer.normalize(line) for line in texts.values()]
-        encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
+        encoded = encode_all(["" if text.isspace() else text for text in normalised])
         return {
             number: _limit(ids, most, f"{side} {number:,}", cut, "scored")
             for number, ids in zip(texts, encoded, strict=True)
         }
 
-    def _reader(self, split: Split, max_source: int) -> LineReader:
+    def _read_sources(
+        self, texts: Mapping[int, str], most: int, cut: FirstWarnings
+    ) -> dict[int, Source]:
+        """Return the ids or numbers of each source line by line number; see `_read`."""
+        if not self.features:
+            ids = self._read(self._encode_sources, texts, most, "source line", cut)
+            return dict(ids)
+        normalised = {number: self.normalizer.normalize(line) for number, line in texts.items()}
+        return {
+            number: self._numbers(line, most, f"source line {number:,}", cut)
+            for number, line in normalised.items()
+        }
+
+    def _source(self, segment: Segment, most: int, name: str, cut: FirstWarnings) -> Source:
+        """Return the ids of a segment with EOS, or its numbers, truncated to `most`."""
+        if self.features:
+            return self._numbers(segment.text, most, name, cut)
+        return _limit(segment.ids, most, name, cut)
+
+    def _numbers(self, text: str, most: int, name: str, cut: FirstWarnings) -> Vectors:
+        """Return the numbers of a normalised line, truncated to `most` positions.
+
+        Raises:
+            DataError: it has something else.
+        """
+        try:
+            numbers = read_vectors(text, self.features)
+        except ValueError as error:
+            raise DataError(f"{name}: {error}; correct the line.") from None
+        if len(numbers) > most:
+            cut.warn(f"{name}: has {len(numbers):,} positions, only the first {most:,} are read")
+        return numbers[:most]
+
+    def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
+        if self.target_lines == "aligned":
+            return [encode_words(self.source, text) for text in texts]
+        return self.source.encode_all(texts)
+
+    def _encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        if self.target_lines == "text":
+            return self.target.encode_all(texts)
+        return [encode_words(self.target, text) for text in texts]
+
+    def _reader(self, split: Split, max_source: int) -> LineReader | WholeLineReader:
+        if self.features:
+            return WholeLineReader(self.normalizer, encode_positions)
+        if self.target_lines == "aligned":
+            return WholeLineReader(self.normalizer, partial(encode_words, self.source))
+        if self.target_lines == "label":
+            return WholeLineReader(self.normalizer, self.source.encode)
         return LineReader(
             self.source,
             self.normalizer,
@@ -506,13 +566,21 @@ class Translator:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
         return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
-    def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
-        """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
+    def _pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
+        """Return ids padded to `width` or the longest, and their mask, [batch, width].
+
+        Numbers are [batch, width, features].
+        """
         width = width or max(map(len, sentences))
-        ids = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
         lengths = torch.tensor([len(line) for line in sentences])
         mask = torch.arange(width) < lengths.unsqueeze(1)
-        return ids.to(self.device), mask.to(self.device)
+        if self.features:
+            padded = torch.zeros(*mask.shape, self.features)
+            for row, line in enumerate(sentences):
+                padded[row, : len(line)] = torch.from_numpy(np.asarray(line))
+        else:
+            padded = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
+        return padded.to(self.device), mask.to(self.device)
 
     @contextlib.contextmanager
     def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
@@ -546,11 +614,15 @@ class Translator:
         """Refuse alignments of a model without attention.
 
         Raises:
-            UsageError: no model has any.
+            UsageError: no model has any, or the source is no text.
         """
         if all(model.decoder.attention is None for model in self.models):
             raise UsageError(
                 "the model has no attention, so words cannot be aligned; leave alignments out."
+            )
+        if self.features:
+            raise UsageError(
+                "the model reads numbers, so there are no words to align; leave alignments out."
             )
 
 

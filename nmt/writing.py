@@ -104,6 +104,7 @@ class LineWriter:
         search: search options, for the number of translations.
         align: whether to add alignments.
         score_words: whether to add the log-probability of each word.
+        is_translation: whether numbers should stay, and loops are faults; not so of tags.
     """
 
     def __init__(
@@ -116,7 +117,9 @@ class LineWriter:
         search: SearchConfig,
         align: bool,
         score_words: bool,
+        is_translation: bool = True,
     ) -> None:
+        self._is_translation = is_translation
         self._source, self._target, self._language = source, target, language
         self._search, self._align, self._score_words = search, align, score_words
         self._longest = math.inf if training_text is None else training_text.longest
@@ -153,7 +156,9 @@ class LineWriter:
         ]
         spans = [segment.span for segment in segments]
         joined = join_segments(line, spans, translated, indent=not prefix.given)
-        lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
+        lost: Sequence[str] = ()
+        if self._is_translation:
+            lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
         return Translation(
             line,
             tuple(joined),
@@ -232,7 +237,7 @@ class LineWriter:
             hypothesis.score,
             hypothesis.finished,
             alignment.words,
-            repeats=is_loop(hypothesis.tokens, segment.ids),
+            repeats=self._is_translation and is_loop(hypothesis.tokens, segment.ids),
             piece_alignment=alignment.pieces,
             word_scores=words,
             source_words=len(read.words) if read is not None else 0,

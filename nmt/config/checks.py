@@ -8,7 +8,8 @@ from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
-from nmt.config.model import ModelConfig, NoEncoderConfig
+from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
+from nmt.config.model import DecoderConfig, EncoderConfig, ModelConfig, NoEncoderConfig
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
 
@@ -19,6 +20,7 @@ def disagreements(experiment: Experiment) -> Iterator[Fault]:
     """Yield each value of a well-formed configuration that contradicts another one."""
     yield from _data(experiment)
     yield from model_disagreements(experiment.model, experiment.tokenizer)
+    yield from kind_disagreements_of_data(experiment)
     yield from _training(experiment)
 
 
@@ -112,7 +114,10 @@ def _file_pairs(data: DataConfig) -> list[tuple[str, tuple[str, str]]]:
 
 def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
     """Yield contradictions within a model, or between it and its pieces."""
+    yield from kind_disagreements(model, tokenizer)
     embedding, encoder, decoder = model.embedding, model.encoder, model.decoder
+    if not isinstance(decoder, DecoderConfig):
+        return
     if embedding.tied == "all" and not tokenizer.joint:
         yield _fault(
             "model.embedding.tied",
@@ -160,9 +165,10 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
                     "model.encoder",
                 )
         return
-    encoder_size = encoder.output_size
+    encoder_size = model.memory_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
-        both = " (2 directions)" if encoder.bidirectional else ""
+        is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
+        both = " (2 directions)" if is_double else ""
         yield _fault(
             "model.decoder.attention",
             '"dot" needs states of one size, but the encoder yields '
@@ -186,7 +192,9 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
                 f"must be less than {key}, got {schedule.warmup} and {end}",
                 key,
             )
-    if experiment.model.decoder.input == "none" and training.scheduled_sampling.kind != "none":
+    decoder = experiment.model.decoder
+    reads_nothing = isinstance(decoder, DecoderConfig) and decoder.input == "none"
+    if reads_nothing and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
             'must be "none" when model.decoder.input is "none": '

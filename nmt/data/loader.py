@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmt.data.batch import Batch, make_batch
+from nmt.data.batch import Batch, Source, make_batch
 from nmt.data.corpus import Corpus, Ids
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
 from nmt.text.subword import Subword
@@ -38,7 +38,7 @@ class Loader:
     sampler runs ahead of training, whose position is `Update.position_after`.
 
     Args:
-        corpus: the pairs.
+        corpus: the pairs, of ids or with numbers as their sources.
         sampler: selects the pairs of each update; must not be used elsewhere meanwhile.
         rank: number of this process among `world_size`, from 0.
         world_size: number of processes that share each update.
@@ -102,7 +102,7 @@ def batches_once(corpus: Corpus, *, batch_tokens: int) -> Iterator[Batch]:
     """
     plan = plan_once(corpus.source_lengths, corpus.target_lengths, batch_tokens=batch_tokens)
     for indices in plan:
-        yield make_batch([corpus.pair(int(i)) for i in indices], indices.tolist())
+        yield make_batch([corpus.example(int(i)) for i in indices], indices.tolist())
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class _Maker:
         if self.subwords is not None and self.alpha > 0:
             pairs = self._segment(self.subwords, indices, position)
         else:
-            pairs = [self.corpus.pair(int(i)) for i in indices]
+            pairs = [self.corpus.example(int(i)) for i in indices]
         parts = split_update(np.arange(len(indices)), self.parts)
         return Update(
             micro_batches=[
@@ -149,7 +149,7 @@ class _Maker:
 
     def _segment(
         self, subwords: tuple[Subword, Subword], indices: Indices, position: Position
-    ) -> list[tuple[Ids, Ids]]:
+    ) -> list[tuple[Source, Ids]]:
         """Re-segment the texts of pairs for the update at `position`."""
         entropy = [self.seed, position.epoch, position.update_in_epoch]
         seeds = np.random.SeedSequence(entropy).generate_state(2, np.uint64)

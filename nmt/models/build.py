@@ -6,17 +6,24 @@ from functools import partial
 
 from nmt.config.model import (
     AdditiveAttentionConfig,
+    AlignedDecoderConfig,
+    AnyReaderConfig,
     AttentionConfig,
+    BagEncoderConfig,
     CellConfig,
+    ConvolutionalEncoderConfig,
     DecoderConfig,
     DotAttentionConfig,
     EncoderConfig,
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
+    LabelDecoderConfig,
     LayerNormLstmCellConfig,
     LstmCellConfig,
     ModelConfig,
+    NoEncoderConfig,
+    NumbersEncoderConfig,
     OrthogonalInitConfig,
     RnnCellConfig,
     SparseInitConfig,
@@ -26,13 +33,20 @@ from nmt.config.model import (
 from nmt.layers import initialization
 from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
 from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.layers.convolution import ConvolutionalStack
 from nmt.layers.embedding import Embedding
+from nmt.layers.known_end import KnownEndOutput
 from nmt.layers.linear import Linear
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
+from nmt.models.aligned import AlignedDecoder
+from nmt.models.bag import BagEncoder
+from nmt.models.convolutional import ConvolutionalEncoder
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.models.encoder_decoder import Encoder, EncoderDecoder
+from nmt.models.label import LabelDecoder
 
 
 def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> EncoderDecoder:
@@ -73,24 +87,68 @@ def assemble(
             embedding.reset_parameters()
         return embedding
 
-    encoder: RecurrentEncoder | NoEncoder = NoEncoder()
-    if isinstance(config.encoder, EncoderConfig):
-        source_embedding = make_embedding(source_vocab, dropout.source_words)
-        encoder = build_encoder(config, config.encoder, source_embedding)
+    encoder = _encoder_of(config, partial(make_embedding, source_vocab, dropout.source_words))
+    if isinstance(config.decoder, LabelDecoderConfig | AlignedDecoderConfig):
+        flat = _flat_decoder(config, config.decoder, encoder.output_size)
+        known_end = KnownEndOutput(Linear(flat.readout_size, target_vocab))
+        return EncoderDecoder(encoder, flat, known_end)
     target_embedding = make_embedding(target_vocab, dropout.target_words)
-    if config.embedding.tied == "all" and isinstance(encoder, RecurrentEncoder):
+    if config.embedding.tied == "all" and not isinstance(encoder, NoEncoder):
         encoder.embedding.weight = target_embedding.weight
-    decoder = build_decoder(config, target_embedding, encoder.output_size)
+    decoder = build_decoder(config, config.decoder, target_embedding, encoder.output_size)
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
         project.weight = target_embedding.weight
     return EncoderDecoder(encoder, decoder, OutputLayer(project))
 
 
+def _encoder_of(config: ModelConfig, make_embedding: Callable[[], Embedding]) -> Encoder:
+    """Build the encoder; `make_embedding` makes its input layer if it reads text."""
+    encoder = config.encoder
+    if isinstance(encoder, NoEncoderConfig):
+        return NoEncoder()
+    if isinstance(encoder, NumbersEncoderConfig):
+        return build_reader(config, encoder.reader, NumbersInput(encoder.features))
+    return build_reader(config, encoder, make_embedding())
+
+
+def build_reader(
+    config: ModelConfig, reader: AnyReaderConfig, inputs: Embedding | NumbersInput
+) -> RecurrentEncoder | ConvolutionalEncoder | BagEncoder:
+    """Build an encoder of any source, with `inputs` as its input layer."""
+    dropout = config.dropout
+    if isinstance(reader, BagEncoderConfig):
+        return BagEncoder(
+            inputs, pool=reader.pool, dropout=dropout.layers, variational=dropout.variational
+        )
+    if isinstance(reader, ConvolutionalEncoderConfig):
+        levels = ConvolutionalStack(
+            inputs.size,
+            reader.hidden_size,
+            levels=reader.layers,
+            kernel_size=reader.kernel_size,
+            causal=reader.causal,
+            dropout=dropout.layers,
+            variational=dropout.variational,
+        )
+        return ConvolutionalEncoder(inputs, levels)
+    return build_encoder(config, reader, inputs)
+
+
+def _flat_decoder(
+    config: ModelConfig, decoder: LabelDecoderConfig | AlignedDecoderConfig, memory_size: int
+) -> LabelDecoder | AlignedDecoder:
+    """Build a decoder that reads nothing of the target."""
+    size, dropout = decoder.hidden_size, config.dropout.readout
+    if isinstance(decoder, AlignedDecoderConfig):
+        return AlignedDecoder(memory_size, hidden_size=size, dropout=dropout)
+    return LabelDecoder(memory_size, summary=decoder.summary, hidden_size=size, dropout=dropout)
+
+
 def build_encoder(
-    config: ModelConfig, encoder: EncoderConfig, embedding: Embedding
+    config: ModelConfig, encoder: EncoderConfig, embedding: Embedding | NumbersInput
 ) -> RecurrentEncoder:
-    """Build the encoder, with `embedding` as its input layer."""
+    """Build a recurrent encoder, with `embedding` as its input layer."""
     dropout = config.dropout
 
     def make_layer(input_size: int) -> RecurrentLayer:
@@ -115,9 +173,12 @@ def build_encoder(
     )
 
 
-def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> RecurrentDecoder:
-    """Build the decoder, with `embedding` as its input layer, for states of size `memory_size`."""
-    decoder, dropout = config.decoder, config.dropout
+def build_decoder(
+    config: ModelConfig, decoder: DecoderConfig, embedding: Embedding, memory_size: int
+) -> RecurrentDecoder:
+    """Build a recurrent decoder, with `embedding` as its input layer, for states of size
+    `memory_size`."""
+    dropout = config.dropout
     attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
     shape = decoder_shape(decoder, attends=attention is not None)
     readout_size = decoder.readout_size or decoder.hidden_size

@@ -72,6 +72,8 @@ class RecurrentDecoder(nn.Module):
         dropout: dropout rate of the features.
     """
 
+    target_lines = "text"
+
     def __init__(
         self,
         embedding: Embedding,
@@ -94,6 +96,11 @@ class RecurrentDecoder(nn.Module):
         self.bridge = (
             None if shape.bridge == "zero" else nn.Linear(memory_size, sum(self.state_sizes))
         )
+
+    @property
+    def reads_mean(self) -> bool:
+        """Whether the initial state is made from the mean of the source states."""
+        return self.shape.bridge == "mean"
 
     @property
     def attends_before(self) -> bool:

@@ -6,15 +6,25 @@ which advance one target position at a time. A test checks that both give equal 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
+from nmt.models.aligned import AlignedDecoder
+from nmt.models.bag import BagEncoder
+from nmt.models.convolutional import ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
+from nmt.models.label import LabelDecoder
 from nmt.models.state import Decoded, DecoderState, Memory, Step
+
+Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEncoder
+"""Any encoder: from a source and its mask to states and their summary."""
+Decoder: TypeAlias = RecurrentDecoder | LabelDecoder | AlignedDecoder
+"""Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +46,29 @@ class EncoderDecoder(nn.Module):
         output: turns features into a distribution over pieces.
     """
 
-    def __init__(
-        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: OutputLayer
-    ) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: OutputLayer) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
+    @property
+    def features(self) -> int:
+        """Numbers at each source position; 0 if the source is text, or there is none."""
+        if isinstance(self.encoder, NoEncoder):
+            return 0
+        reads = self.encoder.embedding
+        return reads.size if isinstance(reads, NumbersInput) else 0
+
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
-        """Encode `source` [batch, src_len]; `source_mask`, same shape, is True at real tokens."""
+        """Encode `source`; `source_mask` [batch, src_len] is True at real positions.
+
+        Args:
+            source: ids [batch, src_len], or numbers [batch, src_len, features].
+            source_mask: [batch, src_len].
+        """
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
-        mean = self.decoder.shape.bridge == "mean"
+        mean = self.decoder.reads_mean
         summary = masked_mean(read.outputs, source_mask) if mean else read.last
         return Memory(read.outputs, keys, source_mask, summary)
 

@@ -20,6 +20,7 @@ from nmt.config.training import ValidationConfig
 from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
+from nmt.data.shape import Shape
 from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
@@ -127,7 +128,9 @@ class Validator:
         subwords: tuple[Subword, Subword],
         device: torch.device,
     ) -> None:
-        self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
+        features = Shape.of(experiment.model).features
+        self.corpus = Corpus(run / DATA, VALID, features=features)
+        self.run, self.device = run, device
         self.source, self.target = subwords
         self.batch_tokens = experiment.training.batch_tokens
         self.search = validation_search(experiment)
