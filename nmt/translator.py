@@ -109,6 +109,11 @@ class Translator:
         """What the models write: "text"; or else a "label", or words "aligned" with the source."""
 
     @property
+    def is_translation(self) -> bool:
+        """Whether both sides are text: neither numbers nor labels nor tags."""
+        return self.target_lines == "text" and not self.features
+
+    @property
     def has_source(self) -> bool:
         """Whether the models translate; language models read no source."""
         return all(model.encoder.reads_source for model in self.models)
@@ -303,7 +308,7 @@ class Translator:
             search=requested,
             align=align,
             score_words=score_words,
-            is_translation=self.target_lines == "text" and not self.features,
+            is_translation=self.is_translation,
         )
 
         def translations() -> Iterator[Translation]:

@@ -78,7 +78,9 @@ class Convolution(nn.Module):
             inputs: [rows, input].
             past: the inputs before, [rows, (K - 1) d, input].
         """
-        window = torch.cat([past.to(inputs), inputs.unsqueeze(1)], dim=1)  # [rows, reach + 1, input]
+        window = torch.cat(
+            [past.to(inputs), inputs.unsqueeze(1)], dim=1
+        )  # [rows, reach + 1, input]
         return self.project(window[:, :: self.dilation].flatten(1)), window[:, 1:]
 
 

@@ -128,8 +128,9 @@ class Validator:
         subwords: tuple[Subword, Subword],
         device: torch.device,
     ) -> None:
-        features = Shape.of(experiment.model).features
-        self.corpus = Corpus(run / DATA, VALID, features=features)
+        shape = Shape.of(experiment.model)
+        self.corpus = Corpus(run / DATA, VALID, features=shape.features)
+        self.is_translation = shape.is_text
         self.run, self.device = run, device
         self.source, self.target = subwords
         self.batch_tokens = experiment.training.batch_tokens
@@ -234,7 +235,8 @@ class Validator:
     def _translate_and_score(self, model: Model, update: int | None) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
         hypotheses = self._translate(model, self.texts, update)
-        self.collapse = find_collapse(hypotheses, references, sources)
+        if self.is_translation:  # tags may well repeat themselves
+            self.collapse = find_collapse(hypotheses, references, sources)
         if self.collapse and not self.is_collapse_explained:
             self.is_collapse_explained = True  # once: later lines of the log name it in short
             logger.warning(

@@ -114,7 +114,9 @@ def test_losses_by_hand_with_smoothing_over_the_words_alone(decoder):
 
 
 @pytest.mark.parametrize("decoder", [LABEL, ALIGNED, {}], ids=["label", "aligned", "recurrent"])
-@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda config: "-".join(map(str, config.values())))
+@pytest.mark.parametrize(
+    "encoder", ENCODERS, ids=lambda config: "-".join(map(str, config.values()))
+)
 def test_a_batch_is_its_sentences_alone(encoder, decoder):
     model = build({"encoder": encoder}, decoder)
     source, mask = batch((5, 3, 2))
