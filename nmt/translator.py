@@ -579,10 +579,9 @@ class Translator:
         width = width or max(map(len, sentences))
         lengths = torch.tensor([len(line) for line in sentences])
         mask = torch.arange(width) < lengths.unsqueeze(1)
-        if self.features:
+        if isinstance(sentences[0], np.ndarray):
             padded = torch.zeros(*mask.shape, self.features)
-            for row, line in enumerate(sentences):
-                padded[row, : len(line)] = torch.from_numpy(np.asarray(line))
+            padded[mask] = torch.from_numpy(np.concatenate(sentences))
         else:
             padded = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
         return padded.to(self.device), mask.to(self.device)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 """Numbers of a line, [positions, features]."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def read_vectors(line: str, features: int) -> Vectors:
     """Return the numbers of a line such as "0.53,1 0.2,0", [positions, features].
@@ -37,7 +39,7 @@ def _number(token: str) -> float:
         value = float(token) if "_" not in token else math.nan  # Python reads 1_000
     except ValueError:
         value = math.nan
-    if not math.isfinite(np.float32(value)):
+    if not abs(value) <= _LARGEST:  # NaN is not, either
         raise ValueError(f'"{token}" is not a finite number; write numbers such as 0.5 or -1e-3')
     return value
 
