@@ -41,8 +41,8 @@ from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
-from nmt.text.vectors import Vectors, read_vectors
-from nmt.text.vocabulary import EOS, PAD
+from nmt.text.vectors import Vectors, read_vectors, write_numbers
+from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
@@ -105,8 +105,8 @@ class Translator:
         """Target pieces by id."""
         self.features = self.models[0].features
         """Numbers at each source position; 0 if the source is text."""
-        self.target_lines = self.models[0].decoder.target_lines
-        """What the models write: "text"; or else a "label", or words "aligned" with the source."""
+        self.target_lines = self.models[0].target_lines
+        """What the models write; see `EncoderDecoder.target_lines`."""
 
     @property
     def is_translation(self) -> bool:
@@ -265,9 +265,18 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
-        scorer = self._scorer_for(options, exact=exact)
         if align:
             self._require_attention()
+        windows = prompt_windows if prompt else full_windows
+        if self.target_lines == "numbers":
+            if options.n_best > 1 or options.sample or prefixes is not None:
+                raise UsageError(
+                    "this model predicts numbers, one prediction a line; set n_best to 1, and "
+                    "leave samples and prefixes out."
+                )
+            each_window = windows(_require_lines(lines), WINDOW)
+            return self._predictions(each_window, max_source, batch_size, batch_tokens)
+        scorer = self._scorer_for(options, exact=exact)
         requested = options
         if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
             options = options.model_copy(update={"n_best": options.beam})
@@ -313,7 +322,6 @@ class Translator:
 
         def translations() -> Iterator[Translation]:
             first, cut, joined = 1, FirstWarnings(), FirstWarnings()
-            windows = prompt_windows if prompt else full_windows
             for window in windows(_require_lines(lines), WINDOW):
                 texts = dict(enumerate(window, first))  # keyed by line number
                 given = beginnings.take(list(texts)) if beginnings else {}
@@ -375,6 +383,11 @@ class Translator:
                 alignments are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
+        if self.target_lines == "numbers":
+            raise UsageError(
+                "this model predicts numbers, which have no probabilities; translate the source "
+                "and compare the numbers."
+            )
         if align:
             self._require_attention()
         return self._score(
@@ -536,12 +549,44 @@ class Translator:
             return self.target.encode_all(texts)
         return [encode_words(self.target, text) for text in texts]
 
+    def _predictions(
+        self, windows: Iterable[Sequence[str]], most: int, batch_size: int, batch_tokens: int
+    ) -> Iterator[Translation]:
+        """Yield the numbers that are predicted for each line, the mean of all models.
+
+        There is nothing to search among: log-probabilities are 0.
+
+        Args:
+            windows: lines that are read together.
+            most: source pieces or positions that are read of a line.
+            batch_size: see `translate`.
+            batch_tokens: see `translate`.
+        """
+        reader, cut, first = self._reader("never", most), FirstWarnings(), 1
+        for window in windows:
+            sources: dict[int, Source] = {}
+            for number, line in enumerate(window, first):
+                for segment in reader.read(line, number):
+                    sources[number] = self._source(segment, most, f"line {number:,}", cut)
+            lengths = {number: len(source) for number, source in sources.items()}
+            found: dict[int, str] = {}
+            for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
+                with self._computing(batch, " or --max-source"):
+                    source, mask = self._pad([sources[number] for number in batch.rows])
+                    predicted = predict(self.models, source, mask).tolist()
+                found |= dict(zip(batch.rows, map(write_numbers, predicted), strict=True))
+            for number, line in enumerate(window, first):
+                text = TranslatedText(found.get(number, line), 0.0, 0.0, True, None)
+                yield Translation(line, (text,), sentences=int(number in found))
+            first += len(window)
+        cut.report("lines are too long; split them")
+
     def _reader(self, split: Split, max_source: int) -> LineReader | WholeLineReader:
         if self.features:
             return WholeLineReader(self.normalizer, encode_positions)
         if self.target_lines == "aligned":
             return WholeLineReader(self.normalizer, partial(encode_words, self.source))
-        if self.target_lines == "label":
+        if self.target_lines in ("label", "numbers"):
             return WholeLineReader(self.normalizer, self.source.encode)
         return LineReader(
             self.source,
@@ -636,6 +681,22 @@ def scorer_of(
     """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
     scorers = [ModelScorer(model, choose) for model in models]
     return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+
+
+def predict(models: Sequence[EncoderDecoder], source: Tensor, mask: Tensor) -> Tensor:
+    """Return the numbers [batch, values] that models predict, their mean.
+
+    Args:
+        models: at least one, that predict numbers.
+        source: ids or numbers, [batch, src_len, ...].
+        mask: [batch, src_len].
+    """
+    begin = torch.full((len(mask), 1), BOS, device=mask.device)
+    predicted = []
+    for model in models:
+        features = model.decode(model.encode(source, mask), begin).features[:, 0]
+        predicted.append(model.output.scores(features).float())
+    return torch.stack(predicted).mean(dim=0)
 
 
 _NEXT_SEGMENT = 1 << 40

@@ -7,7 +7,7 @@ import torch
 from tiny import CONFIG, tiny, write_corpus
 
 from nmt.config.experiment import Experiment
-from nmt.models.folder import load_model_folder
+from nmt.models.folder import load_model
 from nmt.models.weights import weights_of
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
@@ -48,7 +48,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, encoder
     run_training(half, tmp_path / "parts", RunOptions())
     run_training(translation(tmp_path, encoder), tmp_path / "parts", RunOptions())
     whole, parts = (
-        weights_of(load_model_folder(tmp_path / name).model) for name in ("whole", "parts")
+        weights_of(load_model(tmp_path / name, "last").model) for name in ("whole", "parts")
     )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 

@@ -13,7 +13,7 @@ from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.errors import ConfigError, DataError, UsageError
-from nmt.models.folder import load_model_folder
+from nmt.models.folder import load_model, load_model_folder
 from nmt.models.weights import weights_of
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
@@ -176,7 +176,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, make):
     run_training(make(tmp_path, "training.max_updates=4"), tmp_path / "parts", RunOptions())
     run_training(make(tmp_path), tmp_path / "parts", RunOptions())
     whole, parts = (
-        weights_of(load_model_folder(tmp_path / name).model) for name in ("whole", "parts")
+        weights_of(load_model(tmp_path / name, "last").model) for name in ("whole", "parts")
     )
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)

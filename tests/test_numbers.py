@@ -15,7 +15,7 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import make_batch
 from nmt.errors import ConfigError, DataError, UsageError
 from nmt.models.build import build_model
-from nmt.models.folder import load_model_folder
+from nmt.models.folder import load_model, load_model_folder
 from nmt.models.weights import weights_of
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
@@ -123,7 +123,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     run_training(described(tmp_path, "training.max_updates=4"), tmp_path / "parts", RunOptions())
     run_training(described(tmp_path), tmp_path / "parts", RunOptions())
     whole, parts = (
-        weights_of(load_model_folder(tmp_path / name).model) for name in ("whole", "parts")
+        weights_of(load_model(tmp_path / name, "last").model) for name in ("whole", "parts")
     )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 

@@ -19,6 +19,12 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
     """Yield contradictions between the kinds of a model, or between them and its pieces."""
     yield from _encoder(model, tokenizer)
     decoder = model.decoder
+    if model.output.kind == "numbers" and decoder.kind != "label":
+        yield _fault(
+            "model.output.kind",
+            f'"numbers" needs model.decoder.kind "label", got "{decoder.kind}"',
+            "model.decoder.kind",
+        )
     if isinstance(decoder, DecoderConfig):
         return
     if isinstance(model.encoder, NoEncoderConfig):
@@ -95,7 +101,22 @@ def kind_disagreements_of_data(experiment: Experiment) -> Iterator[Fault]:
             "that could be replaced",
             "model.decoder.kind",
         )
-    if decoder.kind == "label" and experiment.validation.metric == "bleu":
+    metric = experiment.validation.metric
+    if experiment.model.output.kind == "numbers":
+        if metric != "loss":
+            yield _fault(
+                "validation.metric",
+                f'must be "loss" with model.output.kind "numbers", got "{metric}"; the loss is the '
+                "mean squared error",
+                "model.output.kind",
+            )
+        if training.label_smoothing > 0:
+            yield _fault(
+                "training.label_smoothing",
+                'must be 0 with model.output.kind "numbers", which has no probabilities',
+                "model.output.kind",
+            )
+    elif decoder.kind == "label" and metric == "bleu":
         yield _fault(
             "validation.metric",
             'must be "loss" or "chrf" with model.decoder.kind "label": BLEU compares sequences of '

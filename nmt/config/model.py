@@ -9,8 +9,8 @@ from nmt.config.section import MAY_CHANGE, SHORT_FORM, Section
 
 SourceLines = Literal["none", "text", "words", "numbers"]
 """What a source line is: text that may be cut into any pieces, words, or vectors of numbers."""
-TargetLines = Literal["text", "label", "aligned"]
-"""What a target line is: text, one word, or a word for each source word."""
+TargetLines = Literal["text", "label", "aligned", "numbers"]
+"""What a target line is: text, one word, a word for each source word, or a vector of numbers."""
 
 
 class RnnCellConfig(Section):
@@ -337,6 +337,12 @@ AnyDecoderConfig = Annotated[
 ]
 
 
+def _softmax_by_default(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"kind": value}
+    return {"kind": "softmax", **value} if isinstance(value, dict) else value
+
+
 class OutputConfig(Section):
     """Assigns a probability to the next piece."""
 
@@ -346,6 +352,26 @@ class OutputConfig(Section):
     def describe(self) -> str:
         """Return a description, such as "softmax"."""
         return self.kind
+
+
+class NumbersOutputConfig(Section):
+    """Predicts numbers."""
+
+    kind: Literal["numbers"] = "numbers"
+    """Numbers instead of a label, trained by their squared error: target lines are numbers between
+    commas, such as "0.53,1". Needs decoder.kind "label"."""
+    values: int = Field(default=1, ge=1, le=limits.MOST_UNITS)
+    """Numbers in each target line."""
+
+    def describe(self) -> str:
+        """Return a description, such as "2 numbers, squared error"."""
+        return f"{self.values} number{'s' * (self.values > 1)}, squared error"
+
+
+AnyOutputConfig = Annotated[
+    Annotated[OutputConfig | NumbersOutputConfig, Field(discriminator="kind")],
+    BeforeValidator(_softmax_by_default),
+]
 
 
 class DropoutConfig(Section):
@@ -438,7 +464,7 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: AnyDecoderConfig = DecoderConfig()
-    output: OutputConfig = OutputConfig()
+    output: AnyOutputConfig = OutputConfig()
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
@@ -456,7 +482,8 @@ class ModelConfig(Section):
     @property
     def target_lines(self) -> TargetLines:
         """What a target line is."""
-        return self.decoder.target_lines
+        is_numbers = isinstance(self.output, NumbersOutputConfig)
+        return "numbers" if is_numbers else self.decoder.target_lines
 
     @property
     def memory_size(self) -> int:

@@ -14,8 +14,8 @@ from nmt.text.vocabulary import BOS, EOS, PAD
 
 Ids = Sequence[int] | npt.NDArray[np.int64]
 """Ids of one sentence, ending in EOS."""
-Source = Ids | Vectors
-"""A source sentence: ids, or numbers [positions, features]."""
+Side = Ids | Vectors
+"""A source or target: ids, or numbers [positions, features]."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Batch:
             zeros, float32 [batch, src_len, features].
         source_mask: True at real tokens, [batch, src_len].
         target_in: BOS and all ids but EOS, padded, int64 [batch, tgt_len].
-        target_out: ids ending in EOS, padded, int64 [batch, tgt_len].
+        target_out: ids ending in EOS, padded, int64 [batch, tgt_len]; or numbers, float32 [batch,
+            1, values].
         target_mask: True at real tokens of `target_in` and `target_out`, [batch, tgt_len].
         indices: number of each pair in its corpus.
     """
@@ -62,7 +63,7 @@ class Batch:
 
 
 def make_batch(
-    pairs: Sequence[tuple[Source, Ids]],
+    pairs: Sequence[tuple[Side, Side]],
     indices: Sequence[int],
     *,
     round_rows: Callable[[int], int] | None = None,
@@ -76,17 +77,24 @@ def make_batch(
             EOS, or a position of zeros, as their source and no target tokens.
     """
     if round_rows is not None:
-        first = np.asarray(pairs[0][0])
-        least = np.zeros_like(first[:1]) if first.ndim == 2 else np.array([EOS])
-        empty = least, np.array([], dtype=np.int64)
+        left, right = (np.asarray(side) for side in pairs[0])
+        least = np.zeros_like(left[:1]) if left.ndim == 2 else np.array([EOS])
+        empty = least, right[:0]
         pairs = [*pairs, *[empty] * (round_rows(len(pairs)) - len(pairs))]
     source, source_mask = _pad([source for source, _ in pairs])
     target_out, target_mask = _pad([target for _, target in pairs])
-    target_in, _ = _pad([np.concatenate(([BOS], target[:-1])) for _, target in pairs])
+    target_in, _ = _pad([_inputs_for(target) for _, target in pairs])
     return Batch(source, source_mask, target_in, target_out, target_mask, tuple(map(int, indices)))
 
 
-def _pad(sentences: Sequence[Source]) -> tuple[Tensor, Tensor]:
+def _inputs_for(target: Side) -> Ids:
+    """Return what a decoder reads to predict `target`: BOS, and all ids but the last."""
+    if isinstance(target, np.ndarray) and target.ndim == 2:
+        return np.array([BOS])
+    return np.concatenate(([BOS], target[:-1])).astype(np.int64)
+
+
+def _pad(sentences: Sequence[Side]) -> tuple[Tensor, Tensor]:
     """Return ids [batch, longest] or numbers [batch, longest, features], and their mask."""
     lengths = np.array([len(sentence) for sentence in sentences])
     mask = np.arange(lengths.max()) < lengths[:, None]

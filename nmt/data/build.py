@@ -207,7 +207,7 @@ class Preparation:
         if options.pieces_from:
             return self._take_pieces(Path(options.pieces_from))
         shape = self._shape
-        is_joint = options.joint and shape.source != "numbers" and shape.target != "label"
+        is_joint = options.joint and shape.is_parallel
         count = "one model" if is_joint or not shape.has_source_pieces else "two models"
         self._report(f"training {count} of {options.vocab_size:,} pieces ({options.kind})")
         stride = -(-clean * 2 // _SUBWORD_LINES)  # rounded up
@@ -235,6 +235,12 @@ class Preparation:
                 vocab_size=len(SPECIAL_PIECES) + len(labels),
             )
 
+        if shape.target == "numbers":
+            if shape.has_source_pieces:
+                source = train(JOINT_FILE, lambda pair: (pair.source,))
+            else:  # a folder has some pieces, even if a model uses none
+                source = Subword.train(["0"], self._folder / JOINT_FILE, kind="word", vocab_size=5)
+            return source, source
         if not shape.has_source_pieces:
             target = train_target(JOINT_FILE)
             return target, target
@@ -300,7 +306,7 @@ class Preparation:
     def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
         """Write the kept pairs as a corpus, list the others, and return the number kept."""
         self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
-        max_ratio = self._data.max_ratio if self._shape.ratio_counts else 0.0
+        max_ratio = self._data.max_ratio if self._shape.is_parallel else 0.0
         length_filter = LengthFilter(self._data.max_length, max_ratio)
 
         def kept() -> Iterator[EncodedPair]:

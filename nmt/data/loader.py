@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmt.data.batch import Batch, Source, make_batch
-from nmt.data.corpus import Corpus, Ids
+from nmt.data.batch import Batch, Side, make_batch
+from nmt.data.corpus import Corpus
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
@@ -149,7 +149,7 @@ class _Maker:
 
     def _segment(
         self, subwords: tuple[Subword, Subword], indices: Indices, position: Position
-    ) -> list[tuple[Source, Ids]]:
+    ) -> list[tuple[Side, Side]]:
         """Re-segment the texts of pairs for the update at `position`."""
         entropy = [self.seed, position.epoch, position.update_in_epoch]
         seeds = np.random.SeedSequence(entropy).generate_state(2, np.uint64)

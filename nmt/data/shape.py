@@ -4,7 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nmt.config.model import ModelConfig, NumbersEncoderConfig, SourceLines, TargetLines
+from nmt.config.model import (
+    ModelConfig,
+    NumbersEncoderConfig,
+    NumbersOutputConfig,
+    SourceLines,
+    TargetLines,
+)
 from nmt.data.corpus import EncodedPair
 from nmt.errors import DataError
 from nmt.text.subword import Subword
@@ -20,13 +26,16 @@ class Shape:
     target: TargetLines
     features: int = 0
     """Numbers at each source position; 0 if the source is text."""
+    values: int = 0
+    """Numbers in a target line; 0 if it is text."""
 
     @classmethod
     def of(cls, model: ModelConfig) -> "Shape":
         """Return the shape that a model reads and writes."""
         encoder = model.encoder
         features = encoder.features if isinstance(encoder, NumbersEncoderConfig) else 0
-        return cls(model.source_lines, model.target_lines, features)
+        values = model.output.values if isinstance(model.output, NumbersOutputConfig) else 0
+        return cls(model.source_lines, model.target_lines, features, values)
 
     @property
     def is_text(self) -> bool:
@@ -39,9 +48,9 @@ class Shape:
         return self.source in ("text", "words")
 
     @property
-    def ratio_counts(self) -> bool:
-        """Whether a large ratio of the lengths of a pair is suspicious."""
-        return self.target != "label" and self.source != "numbers"
+    def is_parallel(self) -> bool:
+        """Whether source and target are about as long, and may share their pieces."""
+        return self.target in ("text", "aligned") and self.source != "numbers"
 
     def encode(
         self, pairs: Sequence[tuple[str, str]], source: Subword, target: Subword
@@ -56,6 +65,8 @@ class Shape:
             source_ids = source.encode_all(sources)
         if self.target == "text":
             target_ids = target.encode_all(targets)
+        elif self.target == "numbers":
+            target_ids = [[] for _ in targets]
         else:
             target_ids = [encode_words(target, text) for text in targets]
         for pair, left, right in zip(pairs, source_ids, target_ids, strict=True):
@@ -69,11 +80,12 @@ class Shape:
             target: normalised line.
         """
         words = len(target.split())
-        if self.source == "numbers":
-            try:
-                read_vectors(source, self.features)
-            except ValueError as error:
-                yield "source", f"{error}; model.encoder.features is {self.features:,}"
+        if self.source == "numbers" and (fault := _fault_of_numbers(source, self.features)):
+            yield "source", f"{fault}; model.encoder.features is {self.features:,}"
+        if self.target == "numbers":
+            fault = f"has {words:,} words" if words != 1 else ""
+            if fault := fault or _fault_of_numbers(target, self.values):
+                yield "target", f"{fault}; model.output.values is {self.values:,}, between commas"
         if self.target == "label" and words != 1:
             yield "target", f'has {words:,} words, but model.decoder.kind "label" needs one a line'
         if self.target == "aligned" and words != len(source.split()):
@@ -82,6 +94,15 @@ class Shape:
                 f"has {words:,} words and its source {len(source.split()):,}, but "
                 'model.decoder.kind "aligned" needs as many on both sides',
             )
+
+
+def _fault_of_numbers(line: str, features: int) -> str:
+    """Return what is wrong with a line of numbers; "" if nothing is."""
+    try:
+        read_vectors(line, features)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @dataclass

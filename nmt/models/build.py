@@ -24,6 +24,7 @@ from nmt.config.model import (
     ModelConfig,
     NoEncoderConfig,
     NumbersEncoderConfig,
+    NumbersOutputConfig,
     OrthogonalInitConfig,
     RnnCellConfig,
     SparseInitConfig,
@@ -40,6 +41,7 @@ from nmt.layers.linear import Linear
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
+from nmt.layers.regression import NumbersOutput
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
 from nmt.models.convolutional import ConvolutionalEncoder
@@ -90,6 +92,9 @@ def assemble(
     encoder = _encoder_of(config, partial(make_embedding, source_vocab, dropout.source_words))
     if isinstance(config.decoder, LabelDecoderConfig | AlignedDecoderConfig):
         flat = _flat_decoder(config, config.decoder, encoder.output_size)
+        if isinstance(config.output, NumbersOutputConfig):
+            numbers = NumbersOutput(Linear(flat.readout_size, config.output.values))
+            return EncoderDecoder(encoder, flat, numbers)
         known_end = KnownEndOutput(Linear(flat.readout_size, target_vocab))
         return EncoderDecoder(encoder, flat, known_end)
     target_embedding = make_embedding(target_vocab, dropout.target_words)

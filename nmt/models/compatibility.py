@@ -64,4 +64,4 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
 
 def _reads_and_writes(loaded: LoadedModel) -> tuple[int, str]:
     """Return the numbers at each source position, and what a target line is."""
-    return loaded.model.features, loaded.model.decoder.target_lines
+    return loaded.model.features, loaded.model.target_lines

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
+from nmt.layers.regression import NumbersOutput
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
 from nmt.models.convolutional import ConvolutionalEncoder
@@ -57,6 +58,13 @@ class EncoderDecoder(nn.Module):
             return 0
         reads = self.encoder.embedding
         return reads.size if isinstance(reads, NumbersInput) else 0
+
+    @property
+    def target_lines(self) -> str:
+        """What a target line is: "text", a "label", words "aligned" with the source, "numbers"."""
+        if isinstance(self.output, NumbersOutput):
+            return "numbers"
+        return self.decoder.target_lines
 
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
         """Encode `source`; `source_mask` [batch, src_len] is True at real positions.

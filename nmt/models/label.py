@@ -8,6 +8,8 @@ of one piece followed by the end symbol. Which of the two comes next is seen fro
 BOS or a label: there is no state. The end symbol is certain (`KnownEndOutput`) and adds nothing to
 the loss, but counts as a token: the mean loss per token is half of that per label, and the
 perplexity that a log shows is the square root of that per label.
+
+With `NumbersOutput`, the same features predict numbers instead, y = W f + b.
 """
 
 from typing import Literal

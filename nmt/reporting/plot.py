@@ -81,8 +81,9 @@ def plot(curves: Curves, path: Path) -> None:
 def _panels(curves: Curves) -> dict[str, list[_Curve]]:
     """Return the curves of each panel, by the label of its axis."""
     updates, validations = curves.updates, curves.validations
+    loss = "loss per token (nats)" if curves.loss_name == "nll" else f"mean {curves.loss_name}"
     return {
-        "loss per token (nats)": [
+        loss: [
             _Curve("training", updates, "loss"),
             _Curve("validation", validations, "loss"),
         ],

@@ -66,7 +66,8 @@ def assemble(
         start_from: model folder whose weights the run begins with; None = new ones.
     """
     config = experiment.training
-    corpus = Corpus(run / DATA, TRAIN, features=Shape.of(experiment.model).features)
+    shape = Shape.of(experiment.model)
+    corpus = Corpus(run / DATA, TRAIN, features=shape.features, values=shape.values)
     source, target = subwords = load_subwords(run / DATA)
     torch.manual_seed(config.seed)
     model = build_model(

@@ -5,6 +5,7 @@ with the original references: the score that selects the model is the one users 
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Scores:
     """The result of a validation."""
 
     loss: float
-    """Mean negative log-likelihood per target token, in nats."""
+    """Mean negative log-likelihood per target token, in nats; or mean squared error."""
     bleu: float | None
     """BLEU of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
@@ -60,6 +61,13 @@ class Scores:
     the same sentence"; the most frequent first."""
     seconds: float
     """Duration."""
+    loss_name: str = "nll"
+    """What the loss is: "nll" or "squared error"."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the loss, or its perplexity, is not finite."""
+        return is_hopeless(self.loss, self.loss_name)
 
     def as_best(self, metric: Metric, update: int) -> Best:
         """Return what early stopping compares."""
@@ -73,7 +81,8 @@ class Scores:
 
 @torch.inference_mode()
 def mean_loss(model: Model, corpus: Corpus, *, batch_tokens: int, device: torch.device) -> float:
-    """Return the mean negative log-likelihood per target token over a corpus, in nats."""
+    """Return the mean negative log-likelihood per target token over a corpus, in nats; of a model
+    that predicts numbers, the mean squared error."""
     was_training = model.training
     model.eval()
     objective, nll, tokens = Likelihood(), 0.0, 0
@@ -129,7 +138,7 @@ class Validator:
         device: torch.device,
     ) -> None:
         shape = Shape.of(experiment.model)
-        self.corpus = Corpus(run / DATA, VALID, features=shape.features)
+        self.corpus = Corpus(run / DATA, VALID, features=shape.features, values=shape.values)
         self.is_translation = shape.is_text
         self.run, self.device = run, device
         self.source, self.target = subwords
@@ -179,19 +188,22 @@ class Validator:
             self.is_first = False
         loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
         bleu = chrf = None
+        loss_name = model.output.loss_name
+        can_translate = not is_hopeless(loss, loss_name)
         self.collapse, self.hypotheses = [], []
-        if self.texts and not is_hopeless(loss):
+        if self.texts and can_translate:
             bleu, chrf = self._translate_and_score(model, update)
-        elif self.samples and not is_hopeless(loss):
+        elif self.samples and can_translate:
             self._translate(model, _sides(self.samples), update)
         return Scores(
             loss=loss,
             bleu=bleu.value if bleu else None,
             chrf=chrf.value if chrf else None,
-            loss_per_word=loss * self.pieces_per_word,
+            loss_per_word=loss * self.pieces_per_word if loss_name == "nll" else math.nan,
             tokenizer=bleu.tokenizer if bleu else "",
             collapse=tuple(map(str, self.collapse)),
             seconds=time.monotonic() - begin,
+            loss_name=loss_name,
         )
 
     @cached_property
