@@ -7,6 +7,7 @@ from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
 from nmt.config.model import (
     AnyReaderConfig,
+    ConvolutionalDecoderConfig,
     ConvolutionalEncoderConfig,
     DecoderConfig,
     ModelConfig,
@@ -25,7 +26,9 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
             f'"numbers" needs model.decoder.kind "label", got "{decoder.kind}"',
             "model.decoder.kind",
         )
-    if isinstance(decoder, DecoderConfig):
+    if isinstance(decoder, ConvolutionalDecoderConfig):
+        yield from _language_model(model, decoder)
+    if isinstance(decoder, DecoderConfig | ConvolutionalDecoderConfig):
         return
     if isinstance(model.encoder, NoEncoderConfig):
         yield _fault(
@@ -47,6 +50,24 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
             'must be "word" with model.decoder.kind "aligned", which writes a word for each '
             f'source word, got "{tokenizer.kind}"',
             "model.decoder.kind",
+        )
+
+
+def _language_model(model: ModelConfig, decoder: ConvolutionalDecoderConfig) -> Iterator[Fault]:
+    if not isinstance(model.encoder, NoEncoderConfig):
+        yield _fault(
+            "model.encoder.kind",
+            'must be "none" with model.decoder.kind "convolutional", a language model, got '
+            f'"{model.encoder.kind}"; or set model.decoder.kind to "recurrent"',
+            "model.decoder.kind",
+        )
+    if model.embedding.tied != "none" and decoder.hidden_size != model.embedding.size:
+        yield _fault(
+            "model.embedding.tied",
+            f'"{model.embedding.tied}" needs model.decoder.hidden_size = model.embedding.size, got '
+            f"{decoder.hidden_size} and {model.embedding.size}; make them equal",
+            "model.decoder.hidden_size",
+            "model.embedding.size",
         )
 
 
@@ -97,8 +118,8 @@ def kind_disagreements_of_data(experiment: Experiment) -> Iterator[Fault]:
     if training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
-            f'must be "none" with model.decoder.kind "{decoder.kind}": it reads no previous piece '
-            "that could be replaced",
+            f'must be "none" with model.decoder.kind "{decoder.kind}": it has no steps in training '
+            "whose input could be replaced",
             "model.decoder.kind",
         )
     metric = experiment.validation.metric

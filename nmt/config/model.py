@@ -292,6 +292,26 @@ class DecoderConfig(Section):
         return f"{self.layers} × {self.cell.kind}, {size}"
 
 
+class ConvolutionalDecoderConfig(Section):
+    """A language model of convolutions."""
+
+    target_lines: ClassVar[TargetLines] = "text"
+    kind: Literal["convolutional"] = "convolutional"
+    """Levels of causal dilated convolutions (Bai et al., 2018); a language model, which needs
+    encoder.kind "none"."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Channels of each level."""
+    layers: int = Field(default=4, ge=1, le=limits.MOST_LEVELS)
+    """Number of levels; in level l, counted from 0, the inputs are 2^l positions apart."""
+    kernel_size: int = Field(default=3, ge=2, le=limits.MOST_KERNEL)
+    """Inputs of a convolution. All levels see 1 + 2 (kernel_size - 1) (2^layers - 1) pieces."""
+
+    def describe(self) -> str:
+        """Return a description, such as "4 × causal convolution of 3, 256 units"."""
+        what = f"causal convolution of {self.kernel_size}"
+        return f"{self.layers} × {what}, {self.hidden_size} units"
+
+
 class LabelDecoderConfig(Section):
     """Labels the source line."""
 
@@ -330,7 +350,7 @@ def _layer(hidden_size: int) -> str:
 
 AnyDecoderConfig = Annotated[
     Annotated[
-        DecoderConfig | LabelDecoderConfig | AlignedDecoderConfig,
+        DecoderConfig | ConvolutionalDecoderConfig | LabelDecoderConfig | AlignedDecoderConfig,
         Field(discriminator="kind"),
     ],
     BeforeValidator(_recurrent_by_default),

@@ -11,6 +11,7 @@ from nmt.config.model import (
     AttentionConfig,
     BagEncoderConfig,
     CellConfig,
+    ConvolutionalDecoderConfig,
     ConvolutionalEncoderConfig,
     DecoderConfig,
     DotAttentionConfig,
@@ -44,7 +45,7 @@ from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.layers.regression import NumbersOutput
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
-from nmt.models.convolutional import ConvolutionalEncoder
+from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
 from nmt.models.encoder_decoder import Encoder, EncoderDecoder
@@ -100,7 +101,12 @@ def assemble(
     target_embedding = make_embedding(target_vocab, dropout.target_words)
     if config.embedding.tied == "all" and not isinstance(encoder, NoEncoder):
         encoder.embedding.weight = target_embedding.weight
-    decoder = build_decoder(config, config.decoder, target_embedding, encoder.output_size)
+    decoder: RecurrentDecoder | ConvolutionalDecoder
+    if isinstance(config.decoder, ConvolutionalDecoderConfig):
+        levels = _levels(config, config.decoder, target_embedding.size, causal=True)
+        decoder = ConvolutionalDecoder(target_embedding, levels, dropout=dropout.readout)
+    else:
+        decoder = build_decoder(config, config.decoder, target_embedding, encoder.output_size)
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
         project.weight = target_embedding.weight
@@ -127,17 +133,28 @@ def build_reader(
             inputs, pool=reader.pool, dropout=dropout.layers, variational=dropout.variational
         )
     if isinstance(reader, ConvolutionalEncoderConfig):
-        levels = ConvolutionalStack(
-            inputs.size,
-            reader.hidden_size,
-            levels=reader.layers,
-            kernel_size=reader.kernel_size,
-            causal=reader.causal,
-            dropout=dropout.layers,
-            variational=dropout.variational,
-        )
+        levels = _levels(config, reader, inputs.size, causal=reader.causal)
         return ConvolutionalEncoder(inputs, levels)
     return build_encoder(config, reader, inputs)
+
+
+def _levels(
+    config: ModelConfig,
+    sizes: ConvolutionalEncoderConfig | ConvolutionalDecoderConfig,
+    input_size: int,
+    *,
+    causal: bool,
+) -> ConvolutionalStack:
+    """Build the levels of an encoder or decoder."""
+    return ConvolutionalStack(
+        input_size,
+        sizes.hidden_size,
+        levels=sizes.layers,
+        kernel_size=sizes.kernel_size,
+        causal=causal,
+        dropout=config.dropout.layers,
+        variational=config.dropout.variational,
+    )
 
 
 def _flat_decoder(

@@ -16,7 +16,7 @@ from nmt.layers.output import OutputLayer
 from nmt.layers.regression import NumbersOutput
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
-from nmt.models.convolutional import ConvolutionalEncoder
+from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
 from nmt.models.label import LabelDecoder
@@ -24,7 +24,7 @@ from nmt.models.state import Decoded, DecoderState, Memory, Step
 
 Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEncoder
 """Any encoder: from a source and its mask to states and their summary."""
-Decoder: TypeAlias = RecurrentDecoder | LabelDecoder | AlignedDecoder
+Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
 """Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
 
 

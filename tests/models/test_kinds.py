@@ -198,3 +198,47 @@ def test_the_last_state_of_a_convolution_is_that_of_the_last_token():
     memory = model.encode(source, mask)
     torch.testing.assert_close(memory.summary[1], memory.states[1, 2])
     assert (memory.states[1, 3:] == 0).all()
+
+
+CONVOLUTIONAL_LM = {
+    "encoder": {"kind": "none"},
+    "decoder": {"kind": "convolutional", "hidden_size": 5, "layers": 3, "kernel_size": 2},
+}
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_convolutional_language_model_computes_whole_texts_as_a_loop_of_steps(copies):
+    model = build(CONVOLUTIONAL_LM)
+    target_in = torch.randint(4, VOCAB, (2, 20))
+    memory = model.encode(torch.full((2, 1), EOS), torch.ones(2, 1, dtype=torch.bool))
+    at_once = model.decode(memory, target_in).features.repeat_interleave(copies, dim=0)
+    state, found = model.start(memory, copies=copies), []
+    for tokens in target_in.repeat_interleave(copies, dim=0).unbind(dim=1):
+        step = model.step(tokens, state, memory)
+        state = step.state
+        found.append(step.features)
+    torch.testing.assert_close(torch.stack(found, dim=1), at_once, rtol=0, atol=1e-12)
+
+
+def test_a_convolutional_language_model_sees_its_receptive_field_and_nothing_later():
+    model = build(CONVOLUTIONAL_LM)
+    assert model.decoder.stack.receptive_field == 15
+    memory = model.encode(torch.full((1, 1), EOS), torch.ones(1, 1, dtype=torch.bool))
+    pieces = torch.randint(5, VOCAB, (1, 40))
+    changed = pieces.clone()
+    changed[0, 10] = 4
+    before, after = (model.decode(memory, ids).features[0] for ids in (pieces, changed))
+    differs = (before != after).any(dim=-1).nonzero().squeeze(1)
+    assert differs.min() >= 10
+    assert differs.max() <= 24
+
+
+def test_rows_of_a_convolutional_language_model_can_be_chosen_and_joined():
+    model = build(CONVOLUTIONAL_LM)
+    memory = model.encode(torch.full((2, 1), EOS), torch.ones(2, 1, dtype=torch.bool))
+    first, second = torch.tensor([4, 5]), torch.tensor([6, 7])
+    one = model.step(first, model.start(memory), memory).state
+    swapped = one.select(torch.tensor([1])).concat(one.select(torch.tensor([0])))
+    found = model.step(second, swapped, memory).features
+    expected = model.step(second.flip(0), one, memory).features.flip(0)
+    torch.testing.assert_close(found, expected)
