@@ -234,8 +234,21 @@ def test_models_of_different_kinds_are_no_ensemble(tmp_path):
     run_training(tagged(tmp_path), tmp_path / "tags", RunOptions())
     translation = tiny(tmp_path, "training.max_updates=2")
     run_training(translation, tmp_path / "translation", RunOptions())
-    with pytest.raises(UsageError, match="are models of different kinds, whose lines are not the"):
+    text = "models of different kinds, whose lines are not the same; name models of one kind.$"
+    with pytest.raises(UsageError, match=text):
         Translator.load([tmp_path / "tags", tmp_path / "translation"])
+
+
+def test_labels_cannot_be_pieces_of_text(tmp_path):
+    translation = labelled(tmp_path, "model.decoder=recurrent", "tokenizer.kind=bpe")
+    run_training(translation, tmp_path / "translation", RunOptions())
+    text = (
+        f"tokenizer.from: {tmp_path}/translation has target pieces of kind bpe, but "
+        'model.decoder.kind "label" needs whole words; leave it out.'
+    )
+    with pytest.raises(ConfigError) as caught:
+        run_training(labelled(tmp_path, "tokenizer.from=translation"), tmp_path / "r", RunOptions())
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize(

@@ -184,10 +184,21 @@ def test_bad_references_are_refused_with_their_line(tmp_path, line, fault):
 def test_what_needs_probabilities_is_refused(tmp_path):
     run_training(adding(tmp_path), tmp_path / "run", RunOptions())
     translator = Translator.load(tmp_path / "run")
-    with pytest.raises(UsageError, match="this model predicts numbers, which have no probabiliti"):
+    text = (
+        "this model predicts numbers, which have no probabilities; translate the source and "
+        r"compare the numbers\.$"
+    )
+    with pytest.raises(UsageError, match=text):
         translator.score([("1,1", "1")])
-    with pytest.raises(UsageError, match="this model predicts numbers, one prediction a line; set"):
-        translator.translate(["1,1"], search={"n_best": 2, "beam": 2})
+    text = (
+        "this model predicts numbers, one prediction a line; set n_best to 1, and leave samples "
+        r"and prefixes out\.$"
+    )
+    for options in ({"search": {"n_best": 2, "beam": 2}}, {"prefixes": ["1"]}):
+        with pytest.raises(UsageError, match=text):
+            translator.translate(["1,1"], **options)
+    with pytest.raises(UsageError, match="the model has no attention"):
+        translator.translate(["1,1"], align=True)
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ class Preparation:
             if (folder / name).exists():
                 write_bytes(self._folder / own, (folder / name).read_bytes())
         source, target = load_subwords(self._folder)
-        if self._shape.target != "text" and target.kind != "word":
+        if self._shape.target in ("label", "aligned") and target.kind != "word":
             raise ConfigError(
                 f"tokenizer.from: {run} has target pieces of kind {target.kind}, but "
                 f'model.decoder.kind "{self._shape.target}" needs whole words; leave it out.'
