@@ -71,7 +71,8 @@ curves: $(INSTALLED) ## plot how time grows: make curves VARIED="length beam" PR
 	@$(MAKE) --no-print-directory -f recipes/curves/Makefile PYTHON=$(abspath $(BIN))/python
 
 lecture: $(INSTALLED) ## show a claim of the lectures: make lecture NAME=vanishing QUICK=1
-	@cd recipes && $(abspath $(BIN))/python -m lectures $(NAME) $(if $(QUICK),--quick)
+	@PYTHONPATH=recipes $(BIN)/python -m lectures $(NAME) $(if $(QUICK),--quick) \
+	$(if $(TEXT),--text $(TEXT))
 
 clean: ## remove the environment and caches, but not runs/ and fetched corpora
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage mutants build dist

@@ -18,7 +18,11 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
+from nmt.diagnostics.attention import identity, soft_attention
+from nmt.diagnostics.explanation import Explanation, explain
 from nmt.errors import DataError, UsageError, explain_lack_of_memory
+from nmt.layers.copying import SourceOutput
+from nmt.layers.regression import NumbersOutput
 from nmt.machine import (
     MOST_THREADS,
     Precision,
@@ -37,6 +41,7 @@ from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search as search_sentences
+from nmt.text.copied import CopyIds
 from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
@@ -46,17 +51,27 @@ from nmt.text.vocabulary import BOS, EOS, PAD
 from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
-from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
+from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
 Source: TypeAlias = list[int] | Vectors
 """A source sentence: ids with EOS, or numbers [positions, features]."""
 
+MOST_EXPLAINED = 200
+"""Pieces of the longest sentence that `explain` takes."""
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
-__all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
+__all__ = [
+    "DTYPES",
+    "Explanation",
+    "Precision",
+    "ScoredPair",
+    "TranslatedText",
+    "Translation",
+    "Translator",
+]
 
 
 class Translator:
@@ -107,6 +122,11 @@ class Translator:
         """Numbers at each source position; 0 if the source is text."""
         self.target_lines = self.models[0].target_lines
         """What the models write; see `EncoderDecoder.target_lines`."""
+        self.copy_ids: CopyIds | None = None
+        """Ids of what the models can copy; None if they cannot."""
+        if any(isinstance(model.output, SourceOutput) for model in self.models):
+            self.copy_ids = CopyIds(source, target)
+            self.source, self.target = self.copy_ids.source, self.copy_ids.target
 
     @property
     def is_translation(self) -> bool:
@@ -213,6 +233,7 @@ class Translator:
         max_source: int = 1024,
         split: Split = "auto",
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
         exact: bool = False,
         prompt: bool = False,
@@ -237,6 +258,7 @@ class Translator:
                 cuts those that have more of them, or are longer, than usual in training; "always"
                 or "never".
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
@@ -245,8 +267,8 @@ class Translator:
         Raises:
             UsageError: `lines` is a single string, or holds something else than strings; `split` is
                 unknown; the model is a language model; a search option has a wrong name or value;
-                alignments are requested from a model without attention; or a shortlist is requested
-                that is missing, or together with `exact` or prefixes.
+                alignments or attention are requested from a model without attention; or a shortlist
+                is requested that is missing, or together with `exact` or prefixes.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.
@@ -265,7 +287,8 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
-        if align:
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
             self._require_attention()
         windows = prompt_windows if prompt else full_windows
         if self.target_lines == "numbers":
@@ -276,7 +299,7 @@ class Translator:
                 )
             each_window = windows(_require_lines(lines), WINDOW)
             return self._predictions(each_window, max_source, batch_size, batch_tokens)
-        scorer = self._scorer_for(options, exact=exact)
+        scorer = self.scorer_for(options, exact=exact)
         requested = options
         if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
             options = options.model_copy(update={"n_best": options.beam})
@@ -289,24 +312,31 @@ class Translator:
             return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
 
         def search_batch(
-            batch: SentenceBatch, sources: Mapping[int, Source], given: Mapping[int, str]
+            batch: SentenceBatch,
+            sources: Mapping[int, Source],
+            texts: Mapping[int, str],
+            given: Mapping[int, str],
         ) -> dict[int, list[Hypothesis]]:
-            with self._computing(batch, ", --max-source or --beam"):
-                source, mask = self._pad([sources[number] for number in batch.rows], batch.width)
+            with self.computing(batch, ", --max-source or --beam"):
+                read, beyond = self._copyable(batch.rows, sources, texts)
+                source, mask = self.pad(read, batch.width)
                 found = search_sentences(
                     scorer,
                     source,
                     mask,
                     options,
                     streams=batch.rows,
-                    keep_attention=align,
+                    keep_attention=details.keep_attention,
                     fixed_shape=exact,
                     rank=self.rank,
                     pieces=self.pieces,
                     prefixes=[given.get(number, "") for number in batch.rows],
                 )
-            each = zip(batch.members, found, strict=True)
-            return {number: hypotheses for number, hypotheses in each if number is not None}
+            return {
+                number: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
+                for number, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)
+                if number is not None
+            }
 
         reader, whole = (self._reader(each, max_source) for each in (split, "never"))
         writer = LineWriter(
@@ -315,8 +345,8 @@ class Translator:
             self.training_text,
             language=self.languages[1],
             search=requested,
-            align=align,
-            score_words=score_words,
+            details=details,
+            max_source=max_source,
             is_translation=self.is_translation,
         )
 
@@ -335,15 +365,17 @@ class Translator:
                     if prefix.given:
                         read[number] = whole.read(texts[number], number)
                 sources: dict[int, Source] = {}
+                spelled: dict[int, str] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
                         if not segment.is_copied:
                             name = f"line {number:,}"
                             sources[key] = self._source(segment, max_source, name, cut)
+                            spelled[key] = segment.text
                 found: dict[int, list[Hypothesis]] = {}
                 required = {number: prefix.read for number, prefix in given.items()}
                 for batch in plan(sources):
-                    found |= search_batch(batch, sources, required)
+                    found |= search_batch(batch, sources, spelled, required)
                 for number, line in texts.items():
                     each = [found.get(key) for key, _ in _keyed(number, read[number])]
                     yield writer.write(line, read[number], each, given.get(number, Prefix()))
@@ -364,6 +396,7 @@ class Translator:
         batch_tokens: int = 4096,
         max_length: int = 1024,
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
     ) -> Iterator[ScoredPair]:
         """Yield the log-probabilities of each given translation, in order.
@@ -376,36 +409,84 @@ class Translator:
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
 
         Raises:
             UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
-                alignments are requested from a model without attention.
+                alignments or attention are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
+        details = Details(align=align, attention=attention, score_words=score_words)
         if self.target_lines == "numbers":
             raise UsageError(
                 "this model predicts numbers, which have no probabilities; translate the source "
                 "and compare the numbers."
             )
-        if align:
+        if details.keep_attention:
             self._require_attention()
         return self._score(
             _require_pairs(pairs),
             partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
             max_length,
-            align=align,
-            score_words=score_words,
+            details,
         )
+
+    def explain(
+        self,
+        line: str,
+        *,
+        target: str | None = None,
+        search: Mapping[str, object] | None = None,
+        top: int = 8,
+    ) -> Explanation:
+        """Return how the model comes to the translation of a line, which it reads as one sentence.
+
+        Load the model with `fast=False` to see gates and state norms.
+
+        Args:
+            line: the sentence.
+            target: a translation to explain; None = the best that a beam search finds.
+            search: changes of the search options, see `translate`.
+            top: number of alternatives at each step.
+
+        Raises:
+            UsageError: there are several models, or one that does not translate; or the line has
+                nothing to translate; or a search option has a wrong name or value.
+        """
+        if len(self.models) > 1 or not self.has_source or not self.is_translation:
+            raise UsageError("only a single translation model can be explained; name one.")
+        options = change_search(self.options, search or {})
+        segments = self._reader("never", MOST_EXPLAINED).read(line, 1)
+        if not segments or segments[0].is_copied:
+            raise UsageError(
+                f"{reprlib.repr(line)}: has nothing to translate, it is copied as it is; give a "
+                "sentence."
+            )
+        ids = segments[0].ids
+        given = None if target is None else self.target.encode(self.normalizer.normalize(target))
+        longest = max(len(ids), len(given or ()))
+        if longest > MOST_EXPLAINED:
+            raise UsageError(
+                f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
+                "explained; give a shorter one."
+            )
+        with self.computing(SentenceBatch((1,), longest + 1), ""):
+            return explain(
+                self.models[0],
+                (line, ids),
+                (self.source, self.target),
+                options,
+                target=None if given is None else (target or "", given),
+                top=top,
+            )
 
     def _score(
         self,
         pairs: Iterable[tuple[str, str]],
         plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
         most: int,
-        *,
-        align: bool,
-        score_words: bool,
+        details: Details,
     ) -> Iterator[ScoredPair]:
         """Yield what `score` returns."""
         first, cut = 1, FirstWarnings()
@@ -417,20 +498,22 @@ class Translator:
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, tuple[list[float], Tensor | None]] = {}
+            written = self._copied(texts, sources, targets)
             for batch in plan(lengths):
-                found |= self._score_batch(batch, sources, targets, align=align)
+                found |= self._score_batch(batch, *written, keep_attention=details.keep_attention)
             for number in numbers:
                 pair = ScoredPair((), (), 0)
                 if number in found:
                     given = texts[0][number], texts[1][number]
                     ids = sources[number], targets[number]
-                    pair = self._describe_pair(given, ids, *found[number], score_words=score_words)
-                elif align or score_words:
+                    pair = self._describe_pair(given, ids, *found[number], details)
+                else:
                     pair = replace(
                         pair,
-                        alignment=() if align else None,
-                        piece_alignment=() if align else None,
-                        word_scores=() if score_words else None,
+                        alignment=() if details.align else None,
+                        piece_alignment=() if details.align else None,
+                        word_scores=() if details.score_words else None,
+                        attention=identity(()) if details.attention else None,
                     )
                 yield pair
             first += len(window)
@@ -441,24 +524,32 @@ class Translator:
         given: tuple[str, str],
         ids: tuple[Source, list[int]],
         log_probs: list[float],
-        attention: Tensor | None,
-        *,
-        score_words: bool,
+        weights: Tensor | None,
+        details: Details,
     ) -> ScoredPair:
-        """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
-        source = target = None
-        if attention is not None and isinstance(ids[0], list):
+        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
+        source = target = attention = None
+        if weights is not None and isinstance(ids[0], list):
             source = read_text(given[0], self.normalizer, self.source, ids[0])
-        if attention is not None or score_words:
+        if details != Details():
             target = read_text(given[1], self.normalizer, self.target, ids[1])
-        alignment = align_texts(attention, source, target)
+        alignment = align_texts(weights if details.align else None, source, target)
+        if details.attention and not (weights is None or source is None or target is None):
+            attention = soft_attention(
+                weights,
+                source,
+                target,
+                source_pieces=self.source.pieces(ids[0][:-1]),
+                target_pieces=self.target.pieces(ids[1][:-1]),
+            )
         return ScoredPair(
             tuple(self.target.pieces(ids[1])),
             tuple(log_probs),
             len(given[1].split()) + 1,
             alignment.words,
             alignment.pieces,
-            sum_words(target, log_probs) if score_words and target is not None else None,
+            sum_words(target, log_probs) if details.score_words and target is not None else None,
+            attention,
         )
 
     def _score_batch(
@@ -467,20 +558,57 @@ class Translator:
         sources: Mapping[int, Source],
         targets: Mapping[int, list[int]],
         *,
-        align: bool,
+        keep_attention: bool,
     ) -> dict[int, tuple[list[float], Tensor | None]]:
         """Return log-probabilities and attention of each pair's pieces, by pair number."""
-        with self._computing(batch, " or --max-length"):
-            source, source_mask = self._pad([sources[number] for number in batch.rows])
-            target, target_mask = self._pad([targets[number] for number in batch.rows])
+        with self.computing(batch, " or --max-length"):
+            source, source_mask = self.pad([sources[number] for number in batch.rows])
+            target, target_mask = self.pad([targets[number] for number in batch.rows])
             scored = score_targets(
-                self.scorer, source, source_mask, target, target_mask, keep_attention=align
+                self.scorer, source, source_mask, target, target_mask, keep_attention=keep_attention
             )
         found = {}
         for row, number in enumerate(batch.rows):
             attention = None if scored.attention is None else scored.attention[row]
             found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
         return found
+
+    def _copyable(
+        self, numbers: Sequence[int], sources: Mapping[int, Source], texts: Mapping[int, str]
+    ) -> tuple[list[Source], list[tuple[str, ...]]]:
+        """Return the ids of sentences as the models read them, and the spelling of those beyond
+        the target vocabulary; see `CopyIds.read`.
+
+        Args:
+            numbers: of the sentences.
+            sources: ids by number.
+            texts: what the ids spell, or begin to spell, by number.
+        """
+        if self.copy_ids is None:
+            return [sources[number] for number in numbers], [()] * len(numbers)
+        ids = {number: np.asarray(sources[number], dtype=np.int64) for number in numbers}
+        read = [self.copy_ids.read(ids[number], texts[number]) for number in numbers]
+        return [found.tolist() for found, _ in read], [beyond for _, beyond in read]
+
+    def _copied(
+        self,
+        texts: Sequence[Mapping[int, str]],
+        sources: Mapping[int, Source],
+        targets: Mapping[int, list[int]],
+    ) -> tuple[Mapping[int, Source], Mapping[int, list[int]]]:
+        """Return ids of sources and targets by number, as the models read and write them."""
+        if self.copy_ids is None:
+            return sources, targets
+        source_texts, target_texts = (
+            {number: self.normalizer.normalize(text) for number, text in side.items()}
+            for side in texts
+        )
+        read, beyond = self._copyable(list(sources), sources, source_texts)
+        written = {
+            number: self.copy_ids.write(targets[number], target_texts[number], spelled).tolist()
+            for number, spelled in zip(sources, beyond, strict=True)
+        }
+        return dict(zip(sources, read, strict=True)), written
 
     def _read(
         self,
@@ -571,8 +699,8 @@ class Translator:
             lengths = {number: len(source) for number, source in sources.items()}
             found: dict[int, str] = {}
             for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
-                with self._computing(batch, " or --max-source"):
-                    source, mask = self._pad([sources[number] for number in batch.rows])
+                with self.computing(batch, " or --max-source"):
+                    source, mask = self.pad([sources[number] for number in batch.rows])
                     predicted = predict(self.models, source, mask).tolist()
                 found |= dict(zip(batch.rows, map(write_numbers, predicted), strict=True))
             for number, line in enumerate(window, first):
@@ -597,9 +725,14 @@ class Translator:
             language=self.languages[0],
         )
 
-    def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
+    def scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
         """Return the scorer of a search: models, shortlist and language model, as configured."""
         scorer = self._narrow_scorer(options, exact=exact)
+        if self.language_model is not None and self.copy_ids is not None:
+            raise UsageError(
+                "--lm: a language model cannot be fused with a model that copies from the source, "
+                "whose words it may not know; leave it out."
+            )
         if self.language_model is None or options.lm_weight == 0.0:
             return scorer
         return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
@@ -612,11 +745,16 @@ class Translator:
             raise UsageError(
                 "exact: a shortlist has another size in each batch; set it to 0 for exact results."
             )
+        if self.copy_ids is not None:
+            raise UsageError(
+                "shortlist: the model copies from the source, which a shortlist may lack; set it "
+                "to 0."
+            )
         if self.shortlist is None:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
         return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
-    def _pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
+    def pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width].
 
         Numbers are [batch, width, features].
@@ -632,7 +770,7 @@ class Translator:
         return padded.to(self.device), mask.to(self.device)
 
     @contextlib.contextmanager
-    def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
+    def computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
         """Use the threads and evaluation mode for the block, and explain out-of-memory errors.
 
         Args:
@@ -694,6 +832,8 @@ def predict(models: Sequence[EncoderDecoder], source: Tensor, mask: Tensor) -> T
     begin = torch.full((len(mask), 1), BOS, device=mask.device)
     predicted = []
     for model in models:
+        if not isinstance(model.output, NumbersOutput):
+            raise TypeError("this model predicts no numbers")
         features = model.decode(model.encode(source, mask), begin).features[:, 0]
         predicted.append(model.output.scores(features).float())
     return torch.stack(predicted).mean(dim=0)

@@ -5,11 +5,25 @@ import unicodedata
 from collections.abc import Iterator
 
 from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.config.dump import toml_value
+from nmt.config.dump import choice, toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
 from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
-from nmt.config.model import DecoderConfig, EncoderConfig, ModelConfig, NoEncoderConfig
+from nmt.config.model import (
+    AnyDecoderConfig,
+    AnyEncoderConfig,
+    CellConfig,
+    ClockworkCellConfig,
+    DecoderConfig,
+    DelaysCellConfig,
+    DropoutConfig,
+    EncoderConfig,
+    LayerNormLstmCellConfig,
+    LstmCellConfig,
+    ModelConfig,
+    NoEncoderConfig,
+    NumbersEncoderConfig,
+)
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
 
@@ -32,6 +46,17 @@ def _fault(where: str, message: str, *involves: str) -> Fault:
 def _data(experiment: Experiment) -> Iterator[Fault]:
     data, tokenizer = experiment.data, experiment.tokenizer
     yield from _source(experiment)
+    if data.join_lines and data.has_source:
+        yield _fault(
+            "data.join_lines", "is for language models, which have no source; leave it out"
+        )
+    if data.join_lines and tokenizer.sampling:
+        yield _fault(
+            "data.join_lines",
+            "joins the pieces of lines, which tokenizer.sampling would draw anew; set one of them "
+            "to 0",
+            "tokenizer.sampling",
+        )
     for key, pair in _file_pairs(data):
         # Without a source, as for a language model, the first name is empty.
         if any("\0" in name for name in pair) or not pair[1]:
@@ -116,6 +141,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
     """Yield contradictions within a model, or between it and its pieces."""
     yield from kind_disagreements(model, tokenizer)
     embedding, encoder, decoder = model.embedding, model.encoder, model.decoder
+    yield from _cells(encoder, decoder, model.dropout)
     if not isinstance(decoder, DecoderConfig):
         return
     if embedding.tied == "all" and not tokenizer.joint:
@@ -153,18 +179,34 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
+    reads_something = decoder.input == "previous" or decoder.summary == "each_step"
+    if decoder.input_attention.kind != "none" and not (
+        reads_something or decoder.attend == "before" or decoder.input_feeding
+    ):
+        yield _fault(
+            "model.decoder.input_attention",
+            'needs an input, but model.decoder.input is "none"; set model.decoder.summary to '
+            '"each_step", or leave it out',
+            "model.decoder.input",
+            "model.decoder.summary",
+        )
+    yield from _vectors(model)
+    yield from _output(model, decoder)
     if isinstance(encoder, NoEncoderConfig):
-        for key, value, needed in (
-            ("attention", decoder.attention.kind, "none"),
-            ("bridge", decoder.bridge, "zero"),
+        for key, value, allowed in (
+            ("attention", decoder.attention.kind, ("none",)),
+            ("bridge", decoder.bridge, ("zero", "learned")),
+            ("summary", decoder.summary, ("start",)),
         ):
-            if value != needed:
+            if value not in allowed:
                 yield _fault(
                     f"model.decoder.{key}",
-                    f'must be "{needed}" without an encoder, got "{value}"',
+                    f'must be {choice(allowed)} without an encoder, got "{value}"',
                     "model.encoder",
                 )
         return
+    if decoder.bridge == "copy":
+        yield from _copied_states(encoder, decoder)
     encoder_size = model.memory_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
@@ -177,6 +219,138 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.hidden_size",
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
+        )
+
+
+def _cells(
+    encoder: AnyEncoderConfig, decoder: AnyDecoderConfig, dropout: DropoutConfig
+) -> Iterator[Fault]:
+    """Yield options that a recurrent cell of either side does not have."""
+    sides: list[tuple[str, EncoderConfig | DecoderConfig]] = []
+    if isinstance(encoder, EncoderConfig):
+        sides.append(("encoder", encoder))
+    elif isinstance(encoder, NumbersEncoderConfig) and isinstance(encoder.reader, EncoderConfig):
+        sides.append(("encoder.reader", encoder.reader))
+    if isinstance(decoder, DecoderConfig):
+        sides.append(("decoder", decoder))
+    for name, side in sides:
+        cell = side.cell
+        if isinstance(cell, ClockworkCellConfig) and len(cell.periods) > side.hidden_size:
+            yield _fault(
+                f"model.{name}.cell.periods",
+                f"needs a unit for each of its {len(cell.periods)} periods, but model.{name}."
+                f"hidden_size is {side.hidden_size}; leave periods out or add units",
+                f"model.{name}.hidden_size",
+            )
+        if isinstance(cell, DelaysCellConfig) and dropout.recurrent > 0.0:
+            yield _fault(
+                "model.dropout.recurrent",
+                f'must be 0 since model.{name}.cell is "delays": it would drop the last state '
+                "alone, not those of longer delays; use zoneout_hidden instead",
+                f"model.{name}.cell",
+            )
+    if dropout.zoneout_cell > 0.0 and not any(_has_cell_state(side.cell) for _, side in sides):
+        yield _fault(
+            "model.dropout.zoneout_cell",
+            'needs a cell with a cell state, "lstm" or "lnlstm", on either side; '
+            "set it to 0 and use zoneout_hidden",
+            *(f"model.{name}.cell" for name, _ in sides),
+        )
+
+
+def _has_cell_state(cell: CellConfig) -> bool:
+    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig)
+
+
+def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:
+    """Yield why the decoder cannot start from a copy of the encoder's last states."""
+    remedy = 'change it or use model.decoder.bridge = "last"'
+    if not isinstance(encoder, EncoderConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            f'"copy" needs the states of a recurrent encoder, got model.encoder.kind '
+            f'"{encoder.kind}"; {remedy}',
+            "model.encoder",
+        )
+        return
+    both = " (2 directions)" if encoder.bidirectional else ""
+    for key, found, needed in (
+        ("cell", f'"{decoder.cell.kind}"', f'"{encoder.cell.kind}"'),
+        ("layers", f"{decoder.layers}", f"{encoder.layers}"),
+        ("hidden_size", f"{decoder.hidden_size}", f"{encoder.output_size}{both}"),
+    ):
+        if found != needed.removesuffix(both):
+            yield _fault(
+                f"model.decoder.{key}",
+                f'must be that of the encoder, {needed}, since model.decoder.bridge is "copy", '
+                f"got {found}; {remedy}",
+                "model.decoder.bridge",
+                "model.encoder",
+            )
+    if isinstance(decoder.cell, DelaysCellConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            '"copy" needs cells with a single last state, but model.decoder.cell is "delays"; '
+            f"{remedy}",
+            "model.decoder.cell",
+        )
+
+
+def _vectors(model: ModelConfig) -> Iterator[Fault]:
+    """Yield contradictions between pretrained vectors and the model."""
+    embedding = model.embedding
+    for key in ("source_vectors", "target_vectors"):
+        vectors = getattr(embedding, key)
+        if vectors.freeze and not vectors.file:
+            yield _fault(
+                f"model.embedding.{key}.freeze",
+                "there is nothing to keep, since no file is named; "
+                f"set model.embedding.{key}.file, or set it to false",
+                f"model.embedding.{key}",
+            )
+    if not embedding.source_vectors.file:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'must be left out, since model.encoder.kind is "none"',
+            "model.encoder",
+        )
+    elif embedding.tied == "all" and embedding.target_vectors.file:
+        yield _fault(
+            "model.embedding.source_vectors",
+            'both sides share one matrix with model.embedding.tied "all"; '
+            "name only target_vectors, with a file of both languages",
+            "model.embedding.tied",
+            "model.embedding.target_vectors",
+        )
+
+
+def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
+    """Yield contradictions between an output that writes pieces of the source and the model."""
+    kind = model.output.kind
+    if not model.output.writes_source:
+        return
+    if not model.encoder.reads_source:
+        yield _fault(
+            "model.output",
+            f'"{kind}" writes pieces of the source, but model.encoder.kind is "none"; '
+            'use "softmax"',
+            "model.encoder",
+        )
+    elif kind == "copy" and decoder.attention.kind == "none":
+        yield _fault(
+            "model.output",
+            '"copy" copies what is attended to, but model.decoder.attention is "none"; '
+            "choose an attention",
+            "model.decoder.attention",
+        )
+    if kind == "pointer" and model.embedding.tied == "target":
+        yield _fault(
+            "model.embedding.tied",
+            '"target" shares a matrix with the output layer, which model.output "pointer" has '
+            'none of; use "none" or "all"',
+            "model.output",
         )
 
 
@@ -200,6 +374,33 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             'must be "none" when model.decoder.input is "none": '
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
+        )
+    if training.activation_l1 and not experiment.model.encoder.reads_source:
+        yield _fault(
+            "training.activation_l1",
+            'is a penalty on the encoder\'s states, but model.encoder.kind is "none"; set it to 0',
+            "model.encoder",
+        )
+    output = experiment.model.output
+    if output.writes_source and training.scheduled_sampling.kind != "none":
+        yield _fault(
+            "training.scheduled_sampling",
+            f'must be "none" with model.output "{output.kind}": what is copied from the source is '
+            "not drawn while a sentence is decoded in training",
+            "model.output",
+        )
+    if output.writes_source and experiment.search.shortlist:
+        yield _fault(
+            "search.shortlist",
+            f'must be 0 with model.output "{output.kind}": a shortlist may lack what is copied',
+            "model.output",
+        )
+    if output.writes_source and experiment.tokenizer.sampling > 0:
+        yield _fault(
+            "tokenizer.sampling",
+            f'must be 0 with model.output "{output.kind}": what is copied must be spelled alike '
+            "on both sides",
+            "model.output",
         )
     if validation.average > training.keep_best:
         yield _fault(

@@ -26,6 +26,13 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
             f'"numbers" needs model.decoder.kind "label", got "{decoder.kind}"',
             "model.decoder.kind",
         )
+    if not isinstance(decoder, DecoderConfig) and model.output.writes_source:
+        yield _fault(
+            "model.output.kind",
+            f'"{model.output.kind}" needs model.decoder.kind "recurrent", got "{decoder.kind}"; '
+            'use "softmax"',
+            "model.decoder.kind",
+        )
     if isinstance(decoder, ConvolutionalDecoderConfig):
         yield from _language_model(model, decoder)
     if isinstance(decoder, DecoderConfig | ConvolutionalDecoderConfig):
@@ -89,6 +96,13 @@ def _encoder(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
                 '"target"',
                 "model.encoder.kind",
             )
+        if model.output.writes_source:
+            yield _fault(
+                "model.output.kind",
+                f'"{model.output.kind}" writes source pieces, but model.encoder.kind is "numbers"; '
+                'use "softmax"',
+                "model.encoder.kind",
+            )
         if tokenizer.sampling > 0:
             yield _fault(
                 "tokenizer.sampling",
@@ -120,6 +134,13 @@ def kind_disagreements_of_data(experiment: Experiment) -> Iterator[Fault]:
             "training.scheduled_sampling",
             f'must be "none" with model.decoder.kind "{decoder.kind}": it has no steps in training '
             "whose input could be replaced",
+            "model.decoder.kind",
+        )
+    if training.truncation > 0:
+        yield _fault(
+            "training.truncation",
+            f'must be 0 with model.decoder.kind "{decoder.kind}", which has no state to cut '
+            "gradients at",
             "model.decoder.kind",
         )
     metric = experiment.validation.metric

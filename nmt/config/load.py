@@ -16,6 +16,7 @@ from nmt.config.checks import disagreements
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault, faults_of
+from nmt.config.model import EmbeddingConfig, VectorsConfig
 from nmt.config.schema import kinds, long_form, table
 from nmt.config.section import Section
 from nmt.errors import ConfigError
@@ -67,6 +68,9 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
     if run := experiment.tokenizer.pieces_from:
         absolute = {"pieces_from": _absolute("tokenizer.from", run, base)}
         changes["tokenizer"] = experiment.tokenizer.model_copy(update=absolute)
+    if vectors := _resolved_vectors(experiment.model.embedding, base):
+        embedding = experiment.model.embedding.model_copy(update=vectors)
+        changes["model"] = experiment.model.model_copy(update={"embedding": embedding})
     tokenize = experiment.validation.tokenize
     if tokenize.startswith(SPM):
         model = _absolute("validation.tokenize", tokenize.removeprefix(SPM), base)
@@ -74,6 +78,17 @@ def resolve_paths(experiment: Experiment, base: Path) -> Experiment:
             update={"tokenize": f"{SPM}{model}"}
         )
     return experiment.model_copy(update=changes)
+
+
+def _resolved_vectors(embedding: EmbeddingConfig, base: Path) -> dict[str, VectorsConfig]:
+    """Return the tables of pretrained vectors whose files are named, with absolute paths."""
+    return {
+        key: vectors.model_copy(
+            update={"file": _absolute(f"model.embedding.{key}", vectors.file, base)}
+        )
+        for key, vectors in embedding
+        if isinstance(vectors, VectorsConfig) and vectors.file
+    }
 
 
 def _absolute(name: str, file: str, base: Path) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from nmt.config import limits
 from nmt.config.section import MAY_CHANGE, SHORT_FORM, Section
@@ -38,6 +38,22 @@ class LstmCellConfig(Section):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; Gers et al., 2000)."""
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
     """Initial bias of the forget gate: above 0, the cell state is kept early in training."""
+    forget_gate: bool = True
+    """false: the cell state only ever adds up, as in the form of 1997; forget_bias then has no
+    effect. Uses the slower step-by-step path."""
+
+
+def _ascending(steps: tuple[int, ...]) -> tuple[int, ...]:
+    if not steps or sorted({*steps}) != [*steps] or steps[0] < 1 or steps[-1] > limits.MOST_STEPS:
+        raise ValueError(
+            f"must be whole numbers of steps from 1 to {limits.MOST_STEPS:,}, each larger than the "
+            f"one before, such as [1, 4], got {[*steps]}"
+        )
+    return steps
+
+
+Steps = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_ascending)]
+"""Different numbers of steps, in ascending order."""
 
 
 class LayerNormLstmCellConfig(Section):
@@ -49,13 +65,80 @@ class LayerNormLstmCellConfig(Section):
     """Initial shift of the forget gate: above 0, the cell state is kept early in training."""
 
 
+class DelaysCellConfig(Section):
+    """Elman RNN with delays."""
+
+    kind: Literal["delays"] = "delays"
+    """Elman RNN that reads its state of several former steps (Lin et al., 1996)."""
+    delays: Steps = (1, 4)
+    """How many steps back the states are that it reads, in ascending order."""
+    activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
+    """Activation function of the new state."""
+
+
+class ClockworkCellConfig(Section):
+    """Clockwork RNN."""
+
+    kind: Literal["clockwork"] = "clockwork"
+    """Elman RNN whose groups of units move at different intervals (Koutník et al., 2014)."""
+    periods: Steps = (1, 2, 4)
+    """Steps between two updates of each group, in ascending order; units are divided evenly."""
+    activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
+    """Activation function of the new state."""
+
+
 CellConfig = Annotated[
     Annotated[
-        RnnCellConfig | GruCellConfig | LstmCellConfig | LayerNormLstmCellConfig,
+        RnnCellConfig
+        | GruCellConfig
+        | LstmCellConfig
+        | LayerNormLstmCellConfig
+        | DelaysCellConfig
+        | ClockworkCellConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
 ]
+
+
+class NoInputAttentionConfig(Section):
+    """No input attention."""
+
+    kind: Literal["none"] = "none"
+    """The first layer reads its input whole."""
+
+
+class SoftmaxInputAttentionConfig(Section):
+    """Input attention."""
+
+    kind: Literal["softmax"] = "softmax"
+    """The first layer reads its input times a softmax gate, which is computed at each step from the
+    input and the previous state (Qin et al., 2017). Uses the slower step-by-step path."""
+    sharpness: float = Field(default=1.0, ge=0.0, le=limits.MOST_WEIGHT)
+    """Multiplies the scores before the softmax: 0 = all values alike, large = a single one."""
+    rescale: bool = True
+    """Multiply the gate by the number of values, so that an even gate changes nothing."""
+
+
+InputAttentionConfig = Annotated[
+    Annotated[NoInputAttentionConfig | SoftmaxInputAttentionConfig, Field(discriminator="kind")],
+    SHORT_FORM,
+]
+
+
+class VectorsConfig(Section):
+    """Pretrained embeddings of one side; a single text names the file."""
+
+    file: str = ""
+    """Vectors in the text format of word2vec or GloVe, one word and its numbers a line, plain or
+    packed; "" = none. It is read once, when a run begins; pieces it lacks are drawn at random.
+    A piece that begins a word has the vector of that word."""
+    freeze: bool = False
+    """Keep these vectors as they are; pieces that the file lacks still learn."""
+
+
+def _file_only(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
 
 
 class EmbeddingConfig(Section):
@@ -67,6 +150,17 @@ class EmbeddingConfig(Section):
     """Share weights: "target" = target embedding and output layer (Press and Wolf, 2017),
     "all" = source embedding too (needs a joint vocabulary). Needs decoder.hidden_size or
     decoder.readout_size equal to the embedding size."""
+    source_vectors: Annotated[VectorsConfig, BeforeValidator(_file_only)] = VectorsConfig()
+    """A file of pretrained vectors of the source side, or a table."""
+    target_vectors: Annotated[VectorsConfig, BeforeValidator(_file_only)] = VectorsConfig()
+    """A file of pretrained vectors of the target side, or a table. With tied weights, they are
+    those of all sides that share them."""
+
+    @property
+    def vectors(self) -> dict[str, VectorsConfig]:
+        """Pretrained vectors by side, where a file is named."""
+        sides = {"source": self.source_vectors, "target": self.target_vectors}
+        return {side: vectors for side, vectors in sides.items() if vectors.file}
 
     @property
     def shares_vocabulary(self) -> bool:
@@ -87,7 +181,7 @@ class EncoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units per layer and direction: the output of a bidirectional layer is twice as large."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -100,6 +194,8 @@ class EncoderConfig(Section):
     """Output of a layer: its state, or a linear map of it."""
     init_state: Literal["zero", "learned"] = "zero"
     """Initial state."""
+    input_attention: InputAttentionConfig = NoInputAttentionConfig()
+    """"none" or "softmax", or a table with that kind and its options."""
 
     @property
     def output_size(self) -> int:
@@ -245,9 +341,27 @@ class AdditiveAttentionConfig(Section):
     """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
 
 
+class LocalAttentionConfig(Section):
+    """Local attention."""
+
+    kind: Literal["local"] = "local"
+    """"general" attention times a window around a predicted position (Luong et al., 2015, local-p).
+    Its weights sum to less than 1."""
+    sigma: float = Field(default=5.0, gt=0.0, le=limits.MOST_WEIGHT)
+    """Standard deviation of the window, in pieces; 5 = D / 2 of the paper."""
+    content: Literal["general", "none"] = "general"
+    """"none": weigh by the position alone; the weights then sum to 1."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """Divides the scores of the content before the softmax; 0 = automatic, as for "general"."""
+
+
 AttentionConfig = Annotated[
     Annotated[
-        NoAttentionConfig | DotAttentionConfig | GeneralAttentionConfig | AdditiveAttentionConfig,
+        NoAttentionConfig
+        | DotAttentionConfig
+        | GeneralAttentionConfig
+        | AdditiveAttentionConfig
+        | LocalAttentionConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
@@ -261,7 +375,7 @@ class DecoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm" or "lnlstm", or a table with that kind and its options."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -272,10 +386,19 @@ class DecoderConfig(Section):
     """Output of a layer: its state, or a linear map of it."""
     input: Literal["previous", "none"] = "previous"
     """Input of each step: the previous piece, or nothing."""
-    bridge: Literal["zero", "last", "mean"] = "last"
-    """Initial state: zeros, or a layer over the encoder's last states or their mean."""
+    bridge: Literal["zero", "learned", "last", "mean", "copy"] = "last"
+    """Initial state: zeros, learned alike for all sentences, a layer over the encoder's last state
+    or over the mean of its states, or a copy of the encoder's last state, layer by layer, with the
+    cell state of an LSTM (Sutskever et al., 2014). The last state of two directions is both, side
+    by side."""
+    summary: Literal["start", "each_step"] = "start"
+    """Where the decoder reads the encoder's last state (or mean, by the bridge): in its initial
+    state; or also at each step, in the cell and in the readout (Cho et al., 2014)."""
+    input_attention: InputAttentionConfig = NoInputAttentionConfig()
+    """"none" or "softmax", or a table with that kind and its options."""
     attention: AttentionConfig = GeneralAttentionConfig()
-    """"none", "dot", "general" or "additive", or a table with that kind and its options."""
+    """"none", "dot", "general", "additive" or "local", or a table with that kind and its
+    options."""
     attend: Literal["after", "before"] = "after"
     """Attend with the new state (Luong et al., 2015), or with the previous one, so that the cell
     reads the context (Bahdanau et al., 2015)."""
@@ -357,15 +480,10 @@ AnyDecoderConfig = Annotated[
 ]
 
 
-def _softmax_by_default(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"kind": value}
-    return {"kind": "softmax", **value} if isinstance(value, dict) else value
+class SoftmaxOutputConfig(Section):
+    """Softmax over the vocabulary."""
 
-
-class OutputConfig(Section):
-    """Assigns a probability to the next piece."""
-
+    writes_source: ClassVar[bool] = False
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
 
@@ -374,9 +492,40 @@ class OutputConfig(Section):
         return self.kind
 
 
+class CopyOutputConfig(Section):
+    """Generates a piece, or copies one of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["copy"] = "copy"
+    """Mixture of the softmax and of the attention to source pieces of the same spelling (Gulcehre
+    et al., 2016; See et al., 2017): names and numbers are copied. Text that is unknown, as with
+    tokenizer.kind "word" or without tokenizer.byte_fallback, is copied as well, but neither to
+    complete a prefix nor while words are banned. Needs an attention."""
+
+    def describe(self) -> str:
+        """Return a description, such as "copy"."""
+        return self.kind
+
+
+class PointerOutputConfig(Section):
+    """Points at a piece of the source."""
+
+    writes_source: ClassVar[bool] = True
+    kind: Literal["pointer"] = "pointer"
+    """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
+    symbol ends the target. A word that occurs twice has the sum of both probabilities."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Units of the network that compares decoder and source states."""
+
+    def describe(self) -> str:
+        """Return a description, such as "pointer"."""
+        return self.kind
+
+
 class NumbersOutputConfig(Section):
     """Predicts numbers."""
 
+    writes_source: ClassVar[bool] = False
     kind: Literal["numbers"] = "numbers"
     """Numbers instead of a label, trained by their squared error: target lines are numbers between
     commas, such as "0.53,1". Needs decoder.kind "label"."""
@@ -388,9 +537,12 @@ class NumbersOutputConfig(Section):
         return f"{self.values} number{'s' * (self.values > 1)}, squared error"
 
 
-AnyOutputConfig = Annotated[
-    Annotated[OutputConfig | NumbersOutputConfig, Field(discriminator="kind")],
-    BeforeValidator(_softmax_by_default),
+OutputConfig = Annotated[
+    Annotated[
+        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig | NumbersOutputConfig,
+        Field(discriminator="kind"),
+    ],
+    SHORT_FORM,
 ]
 
 
@@ -406,6 +558,11 @@ class DropoutConfig(Section):
     recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of the hidden state in recurrent products; one mask per sentence (Gal and Ghahramani,
     2016). Uses the slower step-by-step path."""
+    zoneout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Zoneout: probability with which a hidden unit keeps its previous value (Krueger et al., 2017:
+    0.05). Uses the slower step-by-step path, also in translation."""
+    zoneout_cell: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """The same for the cell state of an LSTM (Krueger et al., 2017: 0.5)."""
     variational: bool = False
     """One mask per sentence instead of one per position, for the first two."""
     source_words: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -450,7 +607,8 @@ class SpectralInitConfig(Section):
     """As "xavier", but each recurrent block is scaled to spectral radius c / gamma, gamma being
     the largest slope of its activation (Pascanu et al., 2013)."""
     c: float = Field(default=1.1, gt=0.0, le=limits.MOST_WEIGHT)
-    """Slightly above 1: signals neither vanish nor explode at the start."""
+    """A radius of at least 1 / gamma, so c of at least 1, is necessary for gradients not to vanish,
+    but guarantees nothing: saturated units shrink them all the same."""
 
 
 class SparseInitConfig(Section):
@@ -484,7 +642,8 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: AnyDecoderConfig = DecoderConfig()
-    output: AnyOutputConfig = OutputConfig()
+    output: OutputConfig = SoftmaxOutputConfig()
+    """"softmax", "copy", "pointer" or "numbers", or a table with that kind and its options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()

@@ -19,6 +19,7 @@ Pick = Annotated[
     Literal["sample", "argmax"],
     Field(description="The model's own piece is sampled, or its most likely one."),
 ]
+RateFactor = Annotated[float, Field(ge=0.0)]
 Minimum = Annotated[float, Field(ge=0.0, le=1.0, description="Lower bound of the probability.")]
 
 
@@ -222,16 +223,28 @@ class TrainingConfig(Section):
     """"sgd", "adam" or "adamw", or a table with that kind and its options."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Peak learning rate."""
+    learning_rates: dict[str, RateFactor] = Field(default={})
+    """Factors of the learning rate by name of the weights, such as { "encoder.*" = 0.5,
+    "*.embedding.*" = 0.1 }; of several patterns, the first that matches counts. 0 keeps weights as
+    they are. Tied weights have the first of their names, that of the encoder if it has one."""
     schedule: ScheduleConfig = ConstantScheduleConfig()
     """"constant", "inverse_sqrt", "cosine", "exponential" or "plateau", or a table."""
     clip_norm: float = Field(default=1.0, ge=0.0)
     """Maximum norm of the gradient of the mean loss per token (Pascanu et al., 2013); 0 = off."""
+    truncation: int = Field(default=0, ge=0)
+    """Cut the gradient of the decoder's states every this many pieces, while the states are carried
+    on (truncated backpropagation through time, Williams and Peng, 1990); 0 = never. Uses the slower
+    step-by-step path."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Probability mass spread evenly over the vocabulary (Szegedy et al., 2016)."""
     l1: float = Field(default=0.0, ge=0.0)
     """Adds l1 x sum |w| to the mean loss per token."""
     l2: float = Field(default=0.0, ge=0.0)
     """Adds l2 / 2 x sum w^2 to the mean loss per token."""
+    activation_l1: float = Field(default=0.0, ge=0.0)
+    """Adds activation_l1 x sum |h| over the encoder's outputs to the loss of a batch, so that an
+    encoder with cell = { kind = "rnn", activation = "relu" } has sparse states and gradients
+    (Bengio et al., 2013). Needs an encoder."""
     scheduled_sampling: ScheduledSamplingConfig = NoSamplingConfig()
     """Let the decoder read its own output (Bengio et al., 2015). The objective is not
     consistent (Huszar, 2015): measure its effect."""

@@ -26,7 +26,8 @@ class Batch:
         source: ids ending in EOS, padded with PAD, int64 [batch, src_len]; or numbers, padded with
             zeros, float32 [batch, src_len, features].
         source_mask: True at real tokens, [batch, src_len].
-        target_in: BOS and all ids but EOS, padded, int64 [batch, tgt_len].
+        target_in: BOS and all ids but the last EOS, others being BOS, padded, int64
+            [batch, tgt_len].
         target_out: ids ending in EOS, padded, int64 [batch, tgt_len]; or numbers, float32 [batch,
             1, values].
         target_mask: True at real tokens of `target_in` and `target_out`, [batch, tgt_len].
@@ -84,6 +85,7 @@ def make_batch(
     source, source_mask = _pad([source for source, _ in pairs])
     target_out, target_mask = _pad([target for _, target in pairs])
     target_in, _ = _pad([_inputs_for(target) for _, target in pairs])
+    target_in = target_in.masked_fill(target_in == EOS, BOS)  # a further line of a sequence begins
     return Batch(source, source_mask, target_in, target_out, target_mask, tuple(map(int, indices)))
 
 

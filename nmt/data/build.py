@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+import numpy as np
+
 from nmt.config.dump import toml_value
 from nmt.config.experiment import Experiment
 from nmt.data.corpus import Corpus, EncodedPair, write_corpus
@@ -23,10 +25,12 @@ from nmt.data.folder import (
 from nmt.data.held_out import KnownTexts
 from nmt.data.lexicon import learn_lexicon
 from nmt.data.shape import Misfits, Shape
+from nmt.data.stream import join_lines
 from nmt.data.valid_choice import ValidChoice
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes, write_text
+from nmt.text.copied import CopyIds
 from nmt.text.filters import LengthFilter, Reason, TextFilter, digest_of, is_empty
 from nmt.text.lines import BadLines, read_lines, read_numbered_pairs
 from nmt.text.normalize import Normalizer
@@ -34,13 +38,14 @@ from nmt.text.pruning import UsedPieces, prune
 from nmt.text.subword import (
     JOINT_FILE,
     SOURCE_FILE,
+    SPACE,
     TARGET_FILE,
     Subword,
     find_pieces,
     load_subwords,
 )
 from nmt.text.training_text import TrainingTextSurvey
-from nmt.text.vocabulary import SPECIAL_PIECES, UNK
+from nmt.text.vocabulary import EOS, SPECIAL_PIECES, UNK
 
 _CHUNK = 4096  # pairs encoded at once
 _SUBWORD_LINES = 4_000_000  # maximum number of lines, evenly spread, to train a subword model on
@@ -86,6 +91,7 @@ class Preparation:
         self._tokenizer = experiment.tokenizer
         self._is_shared = experiment.model.embedding.shares_vocabulary
         self._shape = Shape.of(experiment.model)
+        self._points = experiment.model.output.kind == "pointer"
         self._normalization = experiment.normalization
         self._normalizer = Normalizer(
             unicode=experiment.normalization.unicode,
@@ -308,6 +314,7 @@ class Preparation:
         self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
         max_ratio = self._data.max_ratio if self._shape.is_parallel else 0.0
         length_filter = LengthFilter(self._data.max_length, max_ratio)
+        require_held = self._require_held(self._data.train, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._normalized_pairs()):
@@ -319,6 +326,7 @@ class Preparation:
                         lengths = self._sides(len(pair.source), len(pair.target))
                         reason = length_filter.reason(*lengths)
                         if reason is None:
+                            require_held(texts.number, pair)
                             self._count(pair)
                             yield pair
                             continue
@@ -330,7 +338,10 @@ class Preparation:
 
         with _create(self._folder / DROPPED) as dropped:
             dropped.write("line\treason\tsource\ttarget\n")
-            written = self._write(TRAIN, kept(), source, target)
+            lines = kept()
+            if self._data.join_lines:
+                lines = join_lines(lines, self._data.join_lines)
+            written = self._write(TRAIN, lines, source, target)
         (self._folder / _NORMALIZED).unlink()
         if not written:
             raise self._nothing_left()
@@ -391,6 +402,7 @@ class Preparation:
         longest = max(_LONGEST_VALID, self._data.max_length)
         length_filter = LengthFilter(longest)
         flaws, misfits = Counter[str](), Misfits(self._shape, self._valid)
+        require_held = self._require_held(self._valid, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._read(self._valid)):
@@ -399,9 +411,11 @@ class Preparation:
                 for texts in filled:
                     misfits.meet(texts.number, texts.source, texts.target)
                 misfits.refuse()
-                for pair in self._encode(filled, source, target):
+                encoded = self._encode(filled, source, target)
+                for texts, pair in zip(filled, encoded, strict=True):
                     lengths = self._sides(len(pair.source), len(pair.target))
                     if length_filter.reason(*lengths) is None:
+                        require_held(texts.number, pair)
                         yield pair
                     else:
                         flaws[f"more than {longest:,} pieces on a side"] += 1
@@ -420,6 +434,29 @@ class Preparation:
                     f"pairs have {flaw} and do not count in the loss"
                 )
         return everything, written
+
+    def _require_held(
+        self, files: tuple[str, str], source: Subword, target: Subword
+    ) -> Callable[[int, EncodedPair], None]:
+        """Return a function that refuses a pair, by its line number, that a pointer cannot write.
+
+        Raises:
+            DataError: the target has a piece that is not in the source.
+        """
+        if not self._points:
+            return lambda number, pair: None
+        copies = CopyIds(source, target)
+
+        def require(number: int, pair: EncodedPair) -> None:
+            ids = np.array([*pair.source, EOS]), np.array([*pair.target, EOS])
+            if piece := copies.lacking(ids, (pair.source_text, pair.target_text)):
+                raise DataError(
+                    f'{files[1]}:{number}: "{piece.replace(SPACE, " ").strip()}" is not in the '
+                    'source line, and model.output "pointer" writes pieces of the source alone; '
+                    'remove the pair, or use "copy".'
+                )
+
+        return require
 
     def _write(
         self, name: str, pairs: Iterable[EncodedPair], source: Subword, target: Subword

@@ -10,6 +10,7 @@ import numpy as np
 from nmt.data.batch import Batch, Side, make_batch
 from nmt.data.corpus import Corpus
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
+from nmt.text.copied import CopyIds
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
 
@@ -48,6 +49,7 @@ class Loader:
             same on all ranks and after a restart; token counts are those of this segmentation.
         seed: seed of the segmentations.
         round_rows: see `make_batch`.
+        copy_ids: for outputs that write pieces of the source; None = ids as they are.
     """
 
     def __init__(
@@ -62,12 +64,15 @@ class Loader:
         alpha: float = 0.0,
         seed: int = 0,
         round_rows: Callable[[int], int] | None = None,
+        copy_ids: CopyIds | None = None,
     ) -> None:
         if alpha > 0 and subwords is None:
             raise ValueError("alpha above 0 needs the subword models")
         parts = world_size * accumulate
         own = range(rank, parts, world_size)
-        self._maker = _Maker(corpus, sampler, parts, own, subwords, alpha, seed, round_rows)
+        self._maker = _Maker(
+            corpus, sampler, parts, own, subwords, alpha, seed, round_rows, copy_ids
+        )
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="nmt-loader")
         self._ahead: deque[Future[Update]] = deque()
 
@@ -93,16 +98,28 @@ class Loader:
         self._executor.shutdown(cancel_futures=True)
 
 
-def batches_once(corpus: Corpus, *, batch_tokens: int) -> Iterator[Batch]:
+def batches_once(
+    corpus: Corpus, *, batch_tokens: int, copy_ids: CopyIds | None = None
+) -> Iterator[Batch]:
     """Yield every pair of a corpus once, from short to long: for the loss on validation data.
 
     Args:
         corpus: the pairs.
         batch_tokens: approximate number of target tokens per batch.
+        copy_ids: see `Loader`.
     """
     plan = plan_once(corpus.source_lengths, corpus.target_lengths, batch_tokens=batch_tokens)
     for indices in plan:
-        yield make_batch([corpus.example(int(i)) for i in indices], indices.tolist())
+        pairs = [pair_of(corpus, int(i), copy_ids) for i in indices]
+        yield make_batch(pairs, indices.tolist())
+
+
+def pair_of(corpus: Corpus, index: int, copy_ids: CopyIds | None) -> tuple[Side, Side]:
+    """Return source and target of a pair as ids ending in EOS, or as numbers, for the configured
+    model."""
+    if copy_ids is None:
+        return corpus.example(index)
+    return copy_ids.pair(corpus.pair(index), corpus.texts(index))
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,7 @@ class _Maker:
     alpha: float
     seed: int
     round_rows: Callable[[int], int] | None
+    copy_ids: CopyIds | None
 
     def make(self) -> Update:
         """Return this rank's part of the update at the sampler's position."""
@@ -130,7 +148,7 @@ class _Maker:
         if self.subwords is not None and self.alpha > 0:
             pairs = self._segment(self.subwords, indices, position)
         else:
-            pairs = [self.corpus.example(int(i)) for i in indices]
+            pairs = [pair_of(self.corpus, int(i), self.copy_ids) for i in indices]
         parts = split_update(np.arange(len(indices)), self.parts)
         return Update(
             micro_batches=[

@@ -181,7 +181,9 @@ def _key(
             test,
         ],
         "data": data.model_dump(include=_FILTER_OPTIONS)
-        | ({"drop_held_out": True} if data.drop_held_out else {}),  # data of older runs have no key
+        # Data of older runs do not have these keys.
+        | ({"drop_held_out": True} if data.drop_held_out else {})
+        | ({"join_lines": data.join_lines} if data.join_lines else {}),
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude=_tokenizer_keys_left_out(experiment)),
         "pieces": pieces,
@@ -190,6 +192,8 @@ def _key(
     }
     if not (shape := Shape.of(experiment.model)).is_text:
         parts["shape"] = asdict(shape)
+    if experiment.model.output.kind == "pointer":  # refuses some pairs
+        parts["pointer"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

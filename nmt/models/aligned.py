@@ -29,6 +29,7 @@ class AlignedDecoder(nn.Module):
 
     target_lines = "aligned"
     attention = None
+    copies_states = False
     reads_mean = False
 
     def __init__(self, memory_size: int, *, hidden_size: int = 0, dropout: float = 0.0) -> None:
@@ -49,6 +50,7 @@ class AlignedDecoder(nn.Module):
         choose: ChooseInput | None = None,
         *,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of all positions of `target_in` [batch, tgt_len]."""
         length = target_in.shape[1]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from nmt.config.model import (
     AdditiveAttentionConfig,
@@ -11,44 +12,70 @@ from nmt.config.model import (
     AttentionConfig,
     BagEncoderConfig,
     CellConfig,
+    ClockworkCellConfig,
     ConvolutionalDecoderConfig,
     ConvolutionalEncoderConfig,
+    CopyOutputConfig,
     DecoderConfig,
+    DelaysCellConfig,
     DotAttentionConfig,
+    DropoutConfig,
     EncoderConfig,
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
+    InputAttentionConfig,
     LabelDecoderConfig,
     LayerNormLstmCellConfig,
+    LocalAttentionConfig,
     LstmCellConfig,
     ModelConfig,
     NoEncoderConfig,
     NumbersEncoderConfig,
     NumbersOutputConfig,
     OrthogonalInitConfig,
+    PointerOutputConfig,
     RnnCellConfig,
+    SoftmaxInputAttentionConfig,
     SparseInitConfig,
     SpectralInitConfig,
     UniformInitConfig,
 )
 from nmt.layers import initialization
-from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+    LocalAttention,
+)
+from nmt.layers.cells import (
+    GruCell,
+    InputGatedCell,
+    LayerNormLstmCell,
+    LstmCell,
+    PlainCell,
+    RnnCell,
+)
+from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.convolution import ConvolutionalStack
+from nmt.layers.copying import CopyOutput, PointerOutput
+from nmt.layers.delays import DelaysCell
 from nmt.layers.embedding import Embedding
+from nmt.layers.input_attention import InputAttention
 from nmt.layers.known_end import KnownEndOutput
 from nmt.layers.linear import Linear
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
 from nmt.layers.regression import NumbersOutput
+from nmt.layers.zoneout import Zoneout
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
 from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.encoder_decoder import Encoder, EncoderDecoder
+from nmt.models.encoder_decoder import Encoder, EncoderDecoder, Output
 from nmt.models.label import LabelDecoder
 
 
@@ -107,10 +134,35 @@ def assemble(
         decoder = ConvolutionalDecoder(target_embedding, levels, dropout=dropout.readout)
     else:
         decoder = build_decoder(config, config.decoder, target_embedding, encoder.output_size)
+    output = build_output(
+        config, decoder, encoder.output_size, source_vocab=source_vocab, target_vocab=target_vocab
+    )
+    return EncoderDecoder(encoder, decoder, output)
+
+
+def build_output(
+    config: ModelConfig,
+    decoder: RecurrentDecoder | ConvolutionalDecoder,
+    memory_size: int,
+    *,
+    source_vocab: int,
+    target_vocab: int,
+) -> Output:
+    """Build the output for the features of `decoder` and source states of size `memory_size`."""
+    if isinstance(config.output, PointerOutputConfig):
+        return PointerOutput(
+            decoder.readout_size,
+            memory_size,
+            hidden_size=config.output.hidden_size,
+            source_vocab=source_vocab,
+            target_vocab=target_vocab,
+        )
     project = Linear(decoder.readout_size, target_vocab)
     if config.embedding.tied != "none":
-        project.weight = target_embedding.weight
-    return EncoderDecoder(encoder, decoder, OutputLayer(project))
+        project.weight = decoder.embedding.weight
+    if isinstance(config.output, CopyOutputConfig):
+        return CopyOutput(project, source_vocab=source_vocab)
+    return OutputLayer(project)
 
 
 def _encoder_of(config: ModelConfig, make_embedding: Callable[[], Embedding]) -> Encoder:
@@ -171,7 +223,7 @@ def build_encoder(
     config: ModelConfig, encoder: EncoderConfig, embedding: Embedding | NumbersInput
 ) -> RecurrentEncoder:
     """Build a recurrent encoder, with `embedding` as its input layer."""
-    dropout = config.dropout
+    dropout, decoder = config.dropout, config.decoder
 
     def make_layer(input_size: int) -> RecurrentLayer:
         return RecurrentLayer(
@@ -179,6 +231,8 @@ def build_encoder(
             bidirectional=encoder.bidirectional,
             learned_state=encoder.init_state == "learned",
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
+            keeps_state=isinstance(decoder, DecoderConfig) and decoder.bridge == "copy",
         )
 
     stack = RecurrentStack(
@@ -190,6 +244,7 @@ def build_encoder(
         residual=encoder.residual,
         linear_output=encoder.layer_output == "linear",
     )
+    gate_input(encoder.input_attention, stack.first, embedding.size)
     return RecurrentEncoder(
         embedding, stack, dropout=dropout.layers, variational=dropout.variational
     )
@@ -209,23 +264,26 @@ def build_decoder(
         return RecurrentLayer(
             make_cell(decoder.cell, input_size, decoder.hidden_size),
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
         )
 
+    input_size = cell_input_size(
+        shape,
+        embedding=embedding.size,
+        memory=memory_size,
+        readout=readout_size,
+        attends=attention is not None,
+    )
     stack = RecurrentStack(
         make_layer,
-        cell_input_size(
-            shape,
-            embedding=embedding.size,
-            memory=memory_size,
-            readout=readout_size,
-            attends=attention is not None,
-        ),
+        input_size,
         layers=decoder.layers,
         dropout=dropout.layers,
         variational=dropout.variational,
         residual=decoder.residual,
         linear_output=decoder.layer_output == "linear",
     )
+    gate_input(decoder.input_attention, stack.first, input_size)
     return RecurrentDecoder(
         embedding,
         stack,
@@ -245,10 +303,26 @@ def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
         input_feeding=config.input_feeding and attends and config.attend == "after",
         deep_readout=config.readout == "deep",
         bridge=config.bridge,
+        reads_summary=config.summary == "each_step",
     )
 
 
-def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], Cell]:
+def make_zoneout(config: DropoutConfig) -> Zoneout:
+    """Return the rates of zoneout."""
+    return Zoneout(hidden=config.zoneout_hidden, cell=config.zoneout_cell)
+
+
+def gate_input(config: InputAttentionConfig, layer: RecurrentLayer, input_size: int) -> None:
+    """Let the cells of a layer read their input through the configured attention, if any."""
+    if isinstance(config, SoftmaxInputAttentionConfig):
+        for direction, cell in enumerate(layer.cells):
+            gate = InputAttention(input_size, layer.cell.hidden_size, sharpness=config.sharpness)
+            layer.cells[direction] = InputGatedCell(
+                cast(PlainCell, cell), gate, rescale=config.rescale
+            )
+
+
+def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], PlainCell]:
     """Return a function that makes a new cell of the configured kind at each call."""
     match config:
         case RnnCellConfig():
@@ -256,10 +330,32 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
         case GruCellConfig():
             return partial(GruCell, input_size, hidden_size, reset=config.reset)
         case LstmCellConfig():
-            return partial(LstmCell, input_size, hidden_size, forget_bias=config.forget_bias)
+            return partial(
+                LstmCell,
+                input_size,
+                hidden_size,
+                forget_bias=config.forget_bias,
+                forget_gate=config.forget_gate,
+            )
         case LayerNormLstmCellConfig():
             return partial(
                 LayerNormLstmCell, input_size, hidden_size, forget_bias=config.forget_bias
+            )
+        case DelaysCellConfig():
+            return partial(
+                DelaysCell,
+                input_size,
+                hidden_size,
+                delays=config.delays,
+                activation=config.activation,
+            )
+        case ClockworkCellConfig():
+            return partial(
+                ClockworkCell,
+                input_size,
+                hidden_size,
+                periods=config.periods,
+                activation=config.activation,
             )
 
 
@@ -278,6 +374,14 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
                 memory_size,
                 hidden_size=config.hidden_size,
                 temperature=config.temperature,
+            )
+        case LocalAttentionConfig():
+            return LocalAttention(
+                query_size,
+                memory_size,
+                sigma=config.sigma,
+                temperature=config.temperature or math.sqrt(query_size),
+                reads_content=config.content == "general",
             )
         case _:
             return None

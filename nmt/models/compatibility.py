@@ -33,7 +33,7 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
     """Refuse an ensemble whose members do not share one vocabulary, or do not all read a source.
 
     Raises:
-        UsageError: some read a source and some do not.
+        UsageError: some read a source, or write pieces of it, and some do not.
         ModelError: subword models or normalisation differ.
     """
     first = loaded[0]
@@ -47,6 +47,11 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
             raise UsageError(
                 f"{folders[0]} and {folder}: are models of different kinds, whose lines are not "
                 "the same; name models of one kind."
+            )
+        if other.config.model.output.writes_source != first.config.model.output.writes_source:
+            raise UsageError(
+                f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
+                "which cannot be an ensemble; use models with the same model.output."
             )
         what = ""
         if other.target.fingerprint != first.target.fingerprint:

@@ -56,6 +56,7 @@ class ConvolutionalDecoder(nn.Module):
 
     target_lines = "text"
     attention = None
+    copies_states = False
     reads_mean = False
 
     def __init__(
@@ -73,6 +74,7 @@ class ConvolutionalDecoder(nn.Module):
         choose: ChooseInput | None = None,
         *,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of all positions of `target_in` [batch, tgt_len].
 

@@ -16,7 +16,7 @@ from nmt.config.checks import model_disagreements
 from nmt.config.data import NormalizationConfig, TokenizerConfig
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
-from nmt.config.model import ModelConfig
+from nmt.config.model import ModelConfig, VectorsConfig
 from nmt.config.schema import locate
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section
@@ -83,12 +83,19 @@ class FolderConfig(Section):
             target_language=experiment.data.target,
             source_vocab=source.vocab_size,
             target_vocab=target.vocab_size,
-            model=experiment.model,
+            model=_without_vectors(experiment.model),
             normalization=experiment.normalization,
             tokenizer=experiment.tokenizer.model_copy(update={"pieces_from": ""}),
             search=experiment.search,
             training_text=training_text,
         )
+
+
+def _without_vectors(model: ModelConfig) -> ModelConfig:
+    """Return a model that does not name the files its embeddings began with."""
+    none = {"source_vectors": VectorsConfig(), "target_vectors": VectorsConfig()}
+    embedding = model.embedding.model_copy(update=none)
+    return model.model_copy(update={"embedding": embedding})
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.copying import CopyOutput, Pointed, PointerOutput
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.regression import NumbersOutput
@@ -20,8 +21,11 @@ from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
 from nmt.models.label import LabelDecoder
-from nmt.models.state import Decoded, DecoderState, Memory, Step
+from nmt.models.state import Copyable, Decoded, DecoderState, Memory, Step
+from nmt.text.vocabulary import UNK
 
+Output: TypeAlias = OutputLayer | CopyOutput | PointerOutput
+"""Any output: a distribution over pieces from features; or numbers."""
 Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEncoder
 """Any encoder: from a source and its mask to states and their summary."""
 Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
@@ -47,7 +51,7 @@ class EncoderDecoder(nn.Module):
         output: turns features into a distribution over pieces.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, output: OutputLayer) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: Output) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
@@ -73,12 +77,21 @@ class EncoderDecoder(nn.Module):
             source: ids [batch, src_len], or numbers [batch, src_len, features].
             source_mask: [batch, src_len].
         """
+        written = None
+        if not isinstance(self.output, OutputLayer):
+            source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
         mean = self.decoder.reads_mean
         summary = masked_mean(read.outputs, source_mask) if mean else read.last
-        return Memory(read.outputs, keys, source_mask, summary)
+        last_states = None
+        if self.decoder.copies_states:
+            last_states = torch.cat([part for state in read.states for part in state], dim=-1)
+        copyable = None
+        if written is not None and not isinstance(self.output, OutputLayer):
+            copyable = Copyable(written, self.output.keys(read.outputs))
+        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
 
     def decode(
         self,
@@ -87,6 +100,7 @@ class EncoderDecoder(nn.Module):
         *,
         sampling: ScheduledSampling | None = None,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of every position of a target, for the output layer.
 
@@ -96,11 +110,18 @@ class EncoderDecoder(nn.Module):
             sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
                 bit-identical results.
             keep_attention: return the attention as well.
+            truncation: steps after which no gradient flows back through the decoder's state; 0 = it
+                always flows.
         """
+        if not isinstance(self.output, OutputLayer):
+            target_in = self.output.known(target_in, UNK)
+            keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
             choose = partial(self._choose_input, sampling)
-        decoded: Decoded = self.decoder(memory, target_in, choose, keep_attention=keep_attention)
+        decoded: Decoded = self.decoder(
+            memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
+        )
         return decoded
 
     def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:
@@ -112,6 +133,8 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
         """Return the model's own next piece, [rows]; no gradient flows through it."""
+        if not isinstance(self.output, OutputLayer):
+            raise TypeError("scheduled sampling needs an output that sees the features alone")
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
             return log_probs.argmax(dim=-1)
@@ -123,4 +146,64 @@ class EncoderDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
         """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
+        if not isinstance(self.output, OutputLayer):
+            tokens = self.output.known(tokens, UNK)
         return self.decoder.step(tokens, state, memory)
+
+    def scores(self, step: Step, memory: Memory) -> Tensor:
+        """Return the scores of the next piece after a step, [rows, vocab]; see the output."""
+        if isinstance(self.output, OutputLayer):
+            return self.output.scores(step.features)
+        rows = len(step.features)
+        features = step.features.view(memory.batch, -1, step.features.shape[-1])
+        attention = step.attention
+        if attention is not None:
+            attention = attention.view(memory.batch, -1, attention.shape[-1])
+        every = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        pointed = self._pointed(features, attention, memory, every)
+        return self.output.log_probs(features.reshape(rows, -1), pointed)
+
+    def losses(
+        self,
+        memory: Memory,
+        decoded: Decoded,
+        target: Tensor,
+        mask: Tensor,
+        *,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of each real target token, and without smoothing; see `OutputLayer`.
+
+        Args:
+            memory: the source sentences.
+            decoded: what `decode` returned.
+            target: reference ids, [batch, tgt_len].
+            mask: True at real tokens, [batch, tgt_len].
+            smoothing: rate of label smoothing.
+        """
+        features, gold = decoded.features[mask], target[mask]
+        if isinstance(self.output, OutputLayer):
+            return self.output.losses(features, gold, smoothing=smoothing)
+        pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
+        return self.output.losses(features, pointed, gold, smoothing=smoothing)
+
+    def _pointed(
+        self, features: Tensor, attention: Tensor | None, memory: Memory, mask: Tensor
+    ) -> Pointed:
+        """Return where the output points at the target positions in `mask` [batch, tgt_len].
+
+        Args:
+            features: [batch, tgt_len, readout].
+            attention: [batch, tgt_len, src_len].
+            memory: the source sentences.
+            mask: the target positions.
+        """
+        copyable, weights = memory.copyable, attention
+        if copyable is not None and copyable.keys is not None:
+            if not isinstance(self.output, PointerOutput):
+                raise TypeError("only a pointer has keys")
+            weights = self.output.attention(features, copyable.keys, memory.mask)
+        if copyable is None or weights is None:
+            raise ValueError("this output writes pieces of the source, and needs an attention")
+        ids = copyable.ids.unsqueeze(1).expand(weights.shape)
+        return Pointed(weights[mask], ids[mask])

@@ -40,6 +40,7 @@ class LabelDecoder(nn.Module):
 
     target_lines = "label"
     attention = None
+    copies_states = False
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class LabelDecoder(nn.Module):
         choose: ChooseInput | None = None,
         *,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of `target_in` [batch, tgt_len]: BOS and a label."""
         features = self.read_out(memory.summary).unsqueeze(1)  # [batch, 1, readout]

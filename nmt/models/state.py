@@ -22,6 +22,11 @@ class Memory:
     """True at real tokens, [batch, src_len]."""
     summary: Tensor
     """One vector per sentence, from which the decoder starts, [batch, enc]."""
+    last_states: Tensor | None = None
+    """Last state of every encoder layer, side by side, [batch, all states]; None unless the decoder
+    starts from it."""
+    copyable: "Copyable | None" = None
+    """What an output needs that writes pieces of the source; None for all others."""
 
     @property
     def batch(self) -> int:
@@ -35,6 +40,8 @@ class Memory:
             None if self.keys is None else self.keys.index_select(0, sentences),
             self.mask.index_select(0, sentences),
             self.summary.index_select(0, sentences),
+            None if self.last_states is None else self.last_states.index_select(0, sentences),
+            None if self.copyable is None else self.copyable.select(sentences),
         )
 
     def concat(self, other: "Memory") -> "Memory":
@@ -42,12 +49,42 @@ class Memory:
         keys = None
         if self.keys is not None and other.keys is not None:
             keys = concat_padded(self.keys, other.keys)
+        last_states = None
+        if self.last_states is not None and other.last_states is not None:
+            last_states = torch.cat([self.last_states, other.last_states])
+        copyable = None
+        if self.copyable is not None and other.copyable is not None:
+            copyable = self.copyable.concat(other.copyable)
         return Memory(
             states=concat_padded(self.states, other.states),
             keys=keys,
             mask=concat_padded(self.mask, other.mask),
             summary=torch.cat([self.summary, other.summary]),
+            last_states=last_states,
+            copyable=copyable,
         )
+
+
+@dataclass(frozen=True)
+class Copyable:
+    """What an output needs to write pieces of the source; see `nmt.layers.copying`."""
+
+    ids: Tensor
+    """Target id at each source position, [batch, src_len]."""
+    keys: Tensor | None
+    """Source states as a pointer compares them, [batch, src_len, key]; None for other outputs."""
+
+    def select(self, sentences: Tensor) -> "Copyable":
+        """Keep, reorder or repeat sentences by index [new_batch]."""
+        keys = None if self.keys is None else self.keys.index_select(0, sentences)
+        return Copyable(self.ids.index_select(0, sentences), keys)
+
+    def concat(self, other: "Copyable") -> "Copyable":
+        """Append the sentences of `other`, padded to the longer src_len."""
+        keys = None
+        if self.keys is not None and other.keys is not None:
+            keys = concat_padded(self.keys, other.keys)
+        return Copyable(concat_padded(self.ids, other.ids), keys)
 
 
 def concat_padded(*parts: Tensor) -> Tensor:
@@ -71,6 +108,11 @@ class DecoderState:
         """Keep, reorder or repeat rows by index [new_rows]."""
         layers = tuple(tuple(p.index_select(0, rows) for p in state) for state in self.layers)
         return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
+
+    def detach(self) -> "DecoderState":
+        """Return the same state, through which no gradient flows."""
+        layers = tuple(tuple(part.detach() for part in state) for state in self.layers)
+        return DecoderState(layers, None if self.feed is None else self.feed.detach())
 
     def concat(self, other: "DecoderState") -> "DecoderState":
         """Append the rows of `other`."""

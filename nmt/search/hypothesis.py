@@ -36,6 +36,8 @@ class Hypothesis:
     `log_prob`."""
     attention: Tensor | None = field(default=None, compare=False, repr=False)
     """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
+    beyond: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Spelling of the ids beyond the vocabulary, which were copied; see `nmt.text.copied`."""
 
 
 @dataclass(frozen=True)

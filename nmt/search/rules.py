@@ -20,7 +20,7 @@ from nmt.search.hypothesis import BoolArray, FloatArray, History, IntArray
 from nmt.search.lengths import shortest
 from nmt.search.prefix import Beginning, Spellings, spellings_of
 from nmt.search.scorers import ScorerStep
-from nmt.text.vocabulary import EOS
+from nmt.text.vocabulary import EOS, UNK
 
 FLOOR = 1e-9
 """Attention assumed for a source position that received none: keeps its logarithm finite."""
@@ -143,12 +143,16 @@ class ShortestLength(Rule):
 
 @dataclass(frozen=True)
 class Banned(Rule):
-    """Forbid pieces that complete a banned word; one may remain at the end if truncated there."""
+    """Forbid pieces that complete a banned word; one may remain at the end if truncated there.
+
+    Whatever is beyond the vocabulary, and might be such a word, is forbidden as well.
+    """
 
     banned: BannedPieces
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`."""
+        _close_beyond(scored, slice(None), len(self.banned.always))
         if self.banned.always.any():
             self._close(scored, slice(None), self.banned.always)
         for row, written in enumerate(history.pieces[:, -self.banned.most_pieces :].tolist()):
@@ -160,7 +164,7 @@ class Banned(Rule):
         mask = torch.from_numpy(pieces).to(scored.scores.device)
         if scored.pieces is not None:
             mask = mask[scored.pieces]
-        scored.scores[rows, mask] = -torch.inf
+        scored.scores[rows, : len(mask)].masked_fill_(mask, -torch.inf)
 
 
 @dataclass(frozen=True)
@@ -192,11 +196,13 @@ class Prefix(Rule):
             allowed = allowed.to(scored.scores.device)
             if scored.pieces is not None:
                 allowed = allowed[scored.pieces]
-            scored.scores[row].masked_fill_(~allowed, -torch.inf)
+            scored.scores[row, : len(allowed)].masked_fill_(~allowed, -torch.inf)
+            _close_beyond(scored, row, len(allowed))
 
     def advance(self, rows: IntArray, pieces: IntArray, attention: Tensor | None) -> Self:
         """See `Rule`."""
         moved = self.select(rows)
+        pieces = np.where(pieces < len(self.spellings.lengths), pieces, UNK)  # after the prefix
         lacks_space = (moved.place == 0) & ~self.spellings.drops_space[pieces]
         place = moved.place + lacks_space + self.spellings.lengths[pieces]
         return replace(moved, place=np.minimum(place, moved.total))
@@ -218,6 +224,12 @@ class Prefix(Rule):
             total=np.concatenate([self.total, other.total]),
             place=np.concatenate([self.place, other.place]),
         )
+
+
+def _close_beyond(scored: ScorerStep, rows: int | slice, vocab: int) -> None:
+    """Forbid what can be copied from the source though it is no piece of the vocabulary."""
+    if scored.pieces is None and scored.scores.shape[1] > vocab:
+        scored.scores[rows, vocab:] = -torch.inf
 
 
 @dataclass(frozen=True)

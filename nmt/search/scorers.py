@@ -179,6 +179,8 @@ class ModelScorer:
         memory = self.model.encode(source, source_mask)
         narrow = None
         if self.choose is not None:
+            if not isinstance(self.model.output, OutputLayer):
+                raise TypeError("a shortlist needs a softmax over the vocabulary")
             narrow = NarrowOutput.of(self.model.output, self.choose(source))
         return ModelState(memory, self.model.start(memory, copies=copies), narrow)
 
@@ -189,7 +191,7 @@ class ModelScorer:
         step = self.model.step(tokens, state.decoder, state.memory)
         narrow = state.narrow
         if narrow is None:
-            scores = self.model.output.scores(step.features)
+            scores = self.model.scores(step, state.memory)
         else:
             scores = narrow.scores(step.features)
         return ScorerStep(

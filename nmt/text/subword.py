@@ -5,6 +5,7 @@ sentencepiece itself leaves text unchanged, so that `decode(encode(text)) == tex
 exception is "▁" (U+2581), sentencepiece's symbol for a space, which is decoded as a space.
 """
 
+import copy
 import hashlib
 import io
 import logging
@@ -51,7 +52,9 @@ PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256
 _UNKNOWN_SIGN = "⁇"
-_SPACE = "▁"  # how sentencepiece writes a space
+SPACE = "▁"
+"""How sentencepiece writes a space."""
+_WORD = re.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
 _RESERVED = "▅"  # sentencepiece skips lines with it (U+2585)
 _NO_LIMIT = 1 << 30  # bytes of a line; by default sentencepiece skips lines above 4,192
 _ERRORS_ONLY = 2
@@ -95,6 +98,8 @@ class Subword:
         """SHA-256 of the model file."""
         self.kind: SubwordKind = kind
         """The segmentation algorithm."""
+        self.parts_unknown = False
+        """Whether unknown words side by side are one piece each, rather than one in all."""
 
     @classmethod
     def load(cls, path: Path) -> "Subword":
@@ -207,7 +212,7 @@ class Subword:
         sampler = self._sampler(alpha) if alpha > 0 else None
         if sampler is None:  # a list of one would start a thread
             ids: list[int] = self._processor.encode(_repair(text))
-            return ids
+            return self._parted(text, ids)
         generator = generator or random.Random()
         return sample_segmentation(_repair(text), sampler, generator, self.symbols)
 
@@ -217,7 +222,7 @@ class Subword:
             ids: list[list[int]] = self._processor.encode(list(texts), num_threads=1)
         except (RuntimeError, TypeError, UnicodeEncodeError):  # a lone surrogate
             ids = self._processor.encode([_repair(text) for text in texts], num_threads=1)
-        return ids
+        return [self._parted(text, each) for text, each in zip(texts, ids, strict=True)]
 
     def encode_sampled(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
         """Return a random segmentation of each line; see `encode` for `alpha`.
@@ -232,40 +237,86 @@ class Subword:
             sample_segmentation(_repair(text), sampler, generator, self.symbols) for text in texts
         ]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int], beyond: Sequence[str] = ()) -> str:
         """Return the text of ids: always one line.
 
         PAD, BOS and EOS are skipped, UNK becomes "⁇", and bytes that form no character become
         U+FFFD. A line feed, carriage return or NUL, which byte pieces can spell, becomes a space.
+
+        Args:
+            ids: those from `vocab_size` on stand for the texts of `beyond`, in order.
+            beyond: as `spell` returns them.
         """
         spoken = [int(piece) for piece in ids if piece not in _UNSPOKEN]
         if not spoken:
             return ""
-        text: str = self._processor.decode(spoken)
-        if spoken[0] == UNK:
+        text: str
+        if max(spoken) < self.vocab_size:
+            text = self._processor.decode(spoken)
+        else:
+            text = self._processor.decode([self._name(piece, beyond) for piece in spoken])
+            text = text.replace(SPACE, " ")
+        if spoken[0] == UNK or spoken[0] >= self.vocab_size:
             text = text.removeprefix(" ")  # an unknown word includes the space before it
         return text.translate(_ONE_LINE)
 
+    def spell(self, text: str) -> list[str]:
+        """Return the spelling of each piece of `encode`, with "▁" for a space; of unknown text,
+        that text."""
+        spelled: list[str] = self._processor.encode(_repair(text), out_type=str)
+        if not self.parts_unknown:
+            return spelled
+        return [part for name in spelled for part in self._parts(name)]
+
+    def parting_unknown(self) -> "Subword":
+        """Return the same model with a piece for each unknown word, so that each can be copied."""
+        other = copy.copy(self)
+        other.parts_unknown = True
+        return other
+
+    def _parted(self, text: str, ids: list[int]) -> list[int]:
+        """Return the ids of a text, with as many UNK as `spell` says."""
+        if not self.parts_unknown or UNK not in ids:
+            return ids
+        spelled = self._processor.encode(_repair(text), out_type=str)
+        return [
+            piece
+            for each, name in zip(ids, spelled, strict=True)
+            for piece in [each] * (len(self._parts(name)) if each == UNK else 1)
+        ]
+
+    @staticmethod
+    def _parts(name: str) -> list[str]:
+        """Return the words of a piece, each with the space before it; sentencepiece joins unknown
+        ones."""
+        return _WORD.findall(name)
+
+    def _name(self, piece: int, beyond: Sequence[str]) -> str:
+        """Return the name of a piece, or the text of `beyond`."""
+        if piece >= self.vocab_size:
+            return beyond[piece - self.vocab_size]
+        name: str = self._processor.id_to_piece(piece)
+        return name
+
     def encode_spans(self, text: str) -> list[Span]:
         """Return the part of a normalised line that each piece of `encode` spells."""
-        surfaces: list[str] = self._processor.encode(_repair(text), out_type=str)
         parts = [
             self._byte(piece, surface)
-            for piece, surface in zip(self.encode(text), surfaces, strict=True)
+            for piece, surface in zip(self.encode(text), self.spell(text), strict=True)
         ]
         if parts and isinstance(parts[0], str):
-            parts[0] = parts[0].removeprefix(_SPACE)  # sentencepiece adds it to every line
+            parts[0] = parts[0].removeprefix(SPACE)  # sentencepiece adds it to every line
         return spans_of_pieces(parts)[1]
 
-    def decode_spans(self, ids: Iterable[int]) -> list[Span]:
-        """Return the part of `decode(ids)` that each piece spells; nothing for PAD, BOS and EOS."""
+    def decode_spans(self, ids: Iterable[int], beyond: Sequence[str] = ()) -> list[Span]:
+        """Return the part of `decode` that each piece spells; nothing for PAD, BOS and EOS."""
         unknown = f" {_UNKNOWN_SIGN}" if self.kind == "word" else _UNKNOWN_SIGN
         parts: list[str | int] = []
         pieces = list(map(int, ids))
         for piece in pieces:
             if piece not in _UNSPOKEN:
-                name = unknown if piece == UNK else self._processor.id_to_piece(piece)
-                part = self._byte(piece, name.replace(_SPACE, " "))
+                name = unknown if piece == UNK else self._name(piece, beyond)
+                part = self._byte(piece, name.replace(SPACE, " "))
                 if not parts and isinstance(part, str):
                     part = part.removeprefix(" ")
                 parts.append(part)
@@ -278,17 +329,18 @@ class Subword:
 
     def _byte(self, piece: int, name: str) -> str | int:
         """Return the value of a byte piece; `name` for all others."""
-        is_byte = self._processor.is_byte(piece)
+        is_byte = piece < self.vocab_size and self._processor.is_byte(piece)
         return int(self._processor.id_to_piece(piece)[3:5], 16) if is_byte else name
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Return the name of each piece."""
-        return [self._processor.id_to_piece(int(piece)) for piece in ids]
+        """Return the name of each piece; ids beyond the vocabulary are unknown."""
+        known = (piece if piece < self.vocab_size else UNK for piece in map(int, ids))
+        return [self._processor.id_to_piece(piece) for piece in known]
 
     def characters(self) -> frozenset[str]:
         """Return the characters that pieces spell, besides those that bytes would."""
         spelled = self.piece_table().ids
-        return frozenset(" ").union(*spelled) - {_SPACE}
+        return frozenset(" ").union(*spelled) - {SPACE}
 
     def id_of(self, piece: str) -> int | None:
         """Return the id of a piece; None if there is none."""

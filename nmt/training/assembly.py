@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nmt.config.experiment import Experiment
 from nmt.config.training import (
@@ -29,17 +30,19 @@ from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
 from nmt.models.weights import set_weights
 from nmt.storage.tensors import load_tensors
+from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
 from nmt.training.in_progress import TrainingRun
 from nmt.training.journal import Journal
 from nmt.training.objectives import build_objective, reference_probability
-from nmt.training.optimizer import MovingAverage, build_optimizer
+from nmt.training.optimizer import MovingAverage, build_optimizer, divide_by_rate
 from nmt.training.run_folder import DATA
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states
 from nmt.training.validator import Validator, measure_of
+from nmt.training.vectors import freeze, load_frozen, read_pretrained, save_frozen
 
 logger = logging.getLogger("nmt.training")
 
@@ -73,8 +76,15 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
-    if checkpoint is None and start_from is not None:
+    frozen: dict[str, Tensor] = {}
+    if checkpoint is not None:
+        frozen = load_frozen(run, experiment.model.embedding)
+    elif start_from is not None:
         set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
+    else:
+        frozen = read_pretrained(model, experiment.model.embedding, subwords)
+        if world.is_main:
+            save_frozen(run, frozen)
     precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
     if config.fast:
         from nmt.fast.accelerate import accelerate, row_rounding
@@ -108,6 +118,7 @@ def assemble(
             alpha=experiment.tokenizer.sampling,
             seed=config.seed,
             round_rows=round_rows,
+            copy_ids=CopyIds(*subwords) if experiment.model.output.writes_source else None,
         ),
         objective=build_objective(config),
         precision=precision,
@@ -116,6 +127,11 @@ def assemble(
         world=world,
         journal=journal,
     )
+    freeze(model, assembled.optimizer, frozen)
+    if config.learning_rates:
+        divided = divide_by_rate(assembled.optimizer, model, config.learning_rates)
+        for factor, names in divided.items():
+            logger.info("learning rate x %g: %d of the weights, %s", factor, len(names), names[0])
     if checkpoint is None:
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
     else:

@@ -25,6 +25,7 @@ from nmt.data.batch import Batch
 from nmt.errors import explain_lack_of_memory
 from nmt.layers.regularization import l1_penalty, l2_penalty
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
+from nmt.models.state import Memory
 
 Model: TypeAlias = EncoderDecoder
 """Any model that can be trained: it has `encode`, `decode` and `output`."""
@@ -52,6 +53,10 @@ class Likelihood:
     """Weight of the sum of |w|."""
     l2: float = 0.0
     """Weight of half the sum of w^2."""
+    activation_l1: float = 0.0
+    """Weight of the sum of |h| over the encoder's outputs, per target token like the loss."""
+    truncation: int = 0
+    """Pieces after which the gradient of the decoder's states is cut; 0 = never."""
     sampling: ScheduledSamplingConfig | None = None
     """How often the decoder reads its own output in training; None = teacher forcing."""
 
@@ -63,24 +68,35 @@ class Likelihood:
             batch: on the model's device.
             updates: updates made so far, for scheduled sampling; None = teacher forcing.
         """
-        losses, nll = self._token_losses(model, batch, updates)
-        return LossSum(losses.sum(), nll.sum(), len(nll))
+        memory = model.encode(batch.source, batch.source_mask)
+        losses, nll = self._token_losses(model, batch, memory, updates)
+        total = losses.sum()
+        if self.activation_l1:
+            total = total + self.activation_l1 * memory.states[: len(batch)].abs().sum()
+        return LossSum(total, nll.sum(), len(nll))
 
     def losses_per_pair(self, model: Model, batch: Batch) -> Tensor:
-        """Return the summed loss of each pair under teacher forcing, differentiable, [batch]."""
-        losses, _ = self._token_losses(model, batch, None)
+        """Return the summed loss of each pair under teacher forcing, differentiable, [batch].
+
+        Penalties are left out.
+        """
+        memory = model.encode(batch.source, batch.source_mask)
+        losses, _ = self._token_losses(model, batch, memory, None)
         padded = losses.new_zeros(batch.target_mask.shape)
         return padded.masked_scatter(batch.target_mask, losses).sum(dim=1)[: len(batch)]
 
     def _token_losses(
-        self, model: Model, batch: Batch, updates: int | None
+        self, model: Model, batch: Batch, memory: Memory, updates: int | None
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of each real target token, and its part without smoothing, [tokens]."""
-        memory = model.encode(batch.source, batch.source_mask)
-        decoded = model.decode(memory, batch.target_in, sampling=self._sampling_after(updates))
+        decoded = model.decode(
+            memory,
+            batch.target_in,
+            sampling=self._sampling_after(updates),
+            truncation=0 if updates is None else self.truncation,
+        )
         real = batch.target_mask
-        features = decoded.features[real]  # [tokens, readout]
-        return model.output.losses(features, batch.target_out[real], smoothing=self.smoothing)
+        return model.losses(memory, decoded, batch.target_out, real, smoothing=self.smoothing)
 
     def reference_probability(self, updates: int) -> float | None:
         """Return the probability that the decoder reads the reference after `updates` updates;
@@ -112,6 +128,8 @@ def build_objective(config: TrainingConfig) -> Objective:
         smoothing=config.label_smoothing,
         l1=config.l1,
         l2=config.l2,
+        activation_l1=config.activation_l1,
+        truncation=config.truncation,
         sampling=config.scheduled_sampling,
     )
 

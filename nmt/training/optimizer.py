@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -11,12 +12,13 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nmt.config.training import OptimizerConfig, SgdConfig
-from nmt.errors import ModelError
+from nmt.errors import ConfigError, ModelError
 
 logger = logging.getLogger("nmt.training")
 
 _KEPT_BY_ADAM = {"exp_avg", "exp_avg_sq", "step"}
 _KEPT_BY_SGD = {"momentum_buffer"}
+_FACTOR = "factor"
 
 
 def build_optimizer(
@@ -24,8 +26,8 @@ def build_optimizer(
 ) -> Optimizer:
     """Return the optimizer, with torch's fused update where the device supports it.
 
-    All parameters form one group. Weight decay applies to each of them, biases and embeddings
-    included, so that SGD's decay is exactly the `l2` penalty.
+    All parameters form one group, which `divide_by_rate` may divide. Weight decay applies to each
+    of them, biases and embeddings included, so that SGD's decay is exactly the `l2` penalty.
 
     Args:
         config: kind and options.
@@ -51,9 +53,48 @@ def _build(
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Set the learning rate of the next step."""
+    """Set the learning rate of the next step, for weights without a factor of their own."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(_FACTOR, 1.0)
+
+
+def divide_by_rate(
+    optimizer: Optimizer, model: nn.Module, factors: Mapping[str, float]
+) -> dict[float, list[str]]:
+    """Give weights learning rates of their own: `factor` times that of `set_learning_rate`.
+
+    State is kept by name, so factors may change when a run resumes.
+
+    Args:
+        optimizer: of one group, as `build_optimizer` returns it.
+        model: names the weights.
+        factors: by pattern of shell wildcards; the first that matches a name counts.
+
+    Returns:
+        The names of the weights that each factor is for, 1 included.
+
+    Raises:
+        ConfigError: a pattern matches no name.
+    """
+    names = _names(optimizer, model)
+    for pattern in factors:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f'training.learning_rates: "{pattern}" matches no weights; they are:\n  '
+                + "\n  ".join(names)
+            )
+    (group,) = optimizer.param_groups
+    weights = dict(zip(names, group["params"], strict=True))
+    divided: dict[float, list[str]] = {}
+    for name in names:
+        matching = (factor for pattern, factor in factors.items() if fnmatchcase(name, pattern))
+        divided.setdefault(next(matching, 1.0), []).append(name)
+    optimizer.param_groups[:] = [
+        {**group, "params": [weights[name] for name in members], _FACTOR: factor}
+        for factor, members in divided.items()
+    ]
+    set_learning_rate(optimizer, group["lr"])
+    return divided
 
 
 # --- state by name: torch numbers the parameters, but only names survive a change of order ---

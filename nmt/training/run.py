@@ -7,6 +7,7 @@ runs/toy/
   checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
   model/          the folder to share: see nmt.models.folder
   metrics.jsonl  train.log  valid/update-002000.hyp
+  frozen.safetensors  with frozen embeddings, see nmt.training.vectors
 """
 
 import contextlib
@@ -48,6 +49,7 @@ from nmt.training.run_folder import (
 from nmt.training.schedule import Deadline
 from nmt.training.shipping import ship_average
 from nmt.training.signals import GracefulStop
+from nmt.training.vectors import require_vectors
 
 logger = logging.getLogger("nmt.training")
 
@@ -261,6 +263,8 @@ def prepare_run(start: _Start, run: Path) -> PreparedSummary:
         DataError: the text files cannot be used, or are not those that the run was started with.
     """
     experiment, checkpoint = start.experiment, start.checkpoint
+    if checkpoint is None:
+        require_vectors(experiment.model.embedding)
     expected_key = None if checkpoint is None else data_key_of(checkpoint)
     summary = prepare(
         experiment, Path.cwd(), run / DATA, report=logger.info, expected_key=expected_key

@@ -32,8 +32,10 @@ DATA, MODEL = "data", "model"
 """Folders that are replaced as a whole; see `nmt.data.prepare` and `nmt.models.folder`."""
 VALIDATIONS = "valid"
 """Folder of translations, one file per validation."""
+FROZEN = "frozen.safetensors"
+"""Which rows of the embeddings stay as they are; see `nmt.training.vectors`."""
 
-_FILES = (CONFIG, STARTS, METRICS, LOG)
+_FILES = (CONFIG, STARTS, METRICS, LOG, FROZEN)
 _SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
 
 

@@ -27,6 +27,7 @@ from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
 from nmt.evaluation.tokenizers import choose_tokenizer, require_available
 from nmt.search.ranking import Rank, rank_plainly
+from nmt.text.copied import CopyIds
 from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
@@ -80,13 +81,20 @@ class Scores:
 
 
 @torch.inference_mode()
-def mean_loss(model: Model, corpus: Corpus, *, batch_tokens: int, device: torch.device) -> float:
+def mean_loss(
+    model: Model,
+    corpus: Corpus,
+    *,
+    batch_tokens: int,
+    device: torch.device,
+    copy_ids: CopyIds | None = None,
+) -> float:
     """Return the mean negative log-likelihood per target token over a corpus, in nats; of a model
     that predicts numbers, the mean squared error."""
     was_training = model.training
     model.eval()
     objective, nll, tokens = Likelihood(), 0.0, 0
-    for batch in batches_once(corpus, batch_tokens=batch_tokens):
+    for batch in batches_once(corpus, batch_tokens=batch_tokens, copy_ids=copy_ids):
         with explain_large_batch(batch):
             loss = objective.loss(model, batch.to(device))
             nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
@@ -142,6 +150,7 @@ class Validator:
         self.is_translation = shape.is_text
         self.run, self.device = run, device
         self.source, self.target = subwords
+        self.copy_ids = CopyIds(*subwords) if experiment.model.output.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
         self.search = validation_search(experiment)
         self.normalizer = Normalizer(
@@ -186,7 +195,13 @@ class Validator:
             pairs = len(self.corpus)
             logger.info("validating on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
             self.is_first = False
-        loss = mean_loss(model, self.corpus, batch_tokens=self.batch_tokens, device=self.device)
+        loss = mean_loss(
+            model,
+            self.corpus,
+            batch_tokens=self.batch_tokens,
+            device=self.device,
+            copy_ids=self.copy_ids,
+        )
         bleu = chrf = None
         loss_name = model.output.loss_name
         can_translate = not is_hopeless(loss, loss_name)

@@ -43,7 +43,10 @@ DECODERS = [
     {"cell": cell, "attention": attention, "attend": attend, "input_feeding": feed, **rest}
     for cell, attention, attend, feed, rest in itertools.product(
         ["lstm", {"kind": "gru", "reset": "before"}],
-        ["none", "dot", "general", {"kind": "additive", "hidden_size": 5, "temperature": 0.5}],
+        [
+            *("none", "dot", "general", {"kind": "local", "sigma": 2.0}),
+            {"kind": "additive", "hidden_size": 5, "temperature": 0.5},
+        ],
         ["after", "before"],
         [True, False],
         [{}, {"readout": "deep", "bridge": "mean", "residual": True, "layer_output": "linear"}],
@@ -263,6 +266,26 @@ def test_sparse_initialization_applies_only_to_recurrent_weights():
             assert ((weight != 0).sum(dim=1) == nonzeros).all(), name
     for block, _ in recurrent_blocks(model):
         assert spectral_radius(block) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_spectral_initialization_gives_every_gate_of_a_model_its_radius():
+    """c / gamma: 1.1 for a tanh, 4.4 for the sigmoid of a gate."""
+    for cell, radii in (("rnn", [1.1]), ("gru", [4.4, 4.4, 1.1]), ("lstm", [4.4, 4.4, 1.1, 4.4])):
+        torch.set_default_dtype(torch.float64)
+        try:
+            model = build(
+                {
+                    **BASE,
+                    "encoder": {**BASE["encoder"], "cell": cell},
+                    "decoder": {**BASE["decoder"], "cell": cell},
+                    "initialization": {"kind": "spectral", "c": 1.1},
+                }
+            )
+        finally:
+            torch.set_default_dtype(torch.float32)
+        found = [spectral_radius(block) for block, _ in recurrent_blocks(model)]
+        assert len(found) == 6 * len(radii)  # two layers in two directions, and two of the decoder
+        assert found == pytest.approx(radii * 6, abs=1e-10)
 
 
 def test_dropout_acts_in_training_only_and_on_both_paths():

@@ -3,8 +3,15 @@ import torch
 from torch import nn
 
 from nmt.config.training import AdamConfig, SgdConfig
+from nmt.errors import ConfigError
 from nmt.layers.regularization import l2_penalty
-from nmt.training.optimizer import build_optimizer, set_learning_rate
+from nmt.training.optimizer import (
+    build_optimizer,
+    divide_by_rate,
+    optimizer_tensors,
+    restore_optimizer,
+    set_learning_rate,
+)
 
 
 def parameter(*values):
@@ -88,3 +95,82 @@ def test_the_learning_rate_of_the_next_step_is_set():
     weight.grad = torch.ones(1, dtype=torch.float64)
     optimizer.step()
     assert weight.item() == pytest.approx(0.5)
+
+
+def two_layers() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.ModuleDict({"first": nn.Linear(2, 2), "second": nn.Linear(2, 1)}).double()
+
+
+def test_weights_learn_at_rates_of_their_own():
+    """Of several patterns the first that matches counts; SGD steps by rate times factor."""
+    model = two_layers()
+    optimizer = build_optimizer(SgdConfig(), model.parameters(), 0.1)
+    divided = divide_by_rate(optimizer, model, {"*.bias": 2.0, "first.*": 0.5})
+    set_learning_rate(optimizer, 0.2)  # as a schedule does
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+
+    steps = {"first.weight": 0.1, "first.bias": 0.4, "second.weight": 0.2, "second.bias": 0.4}
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(before[name] - weight, torch.full_like(weight, steps[name]))
+    assert divided == {
+        0.5: ["first.weight"],
+        2.0: ["first.bias", "second.bias"],
+        1.0: ["second.weight"],
+    }
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SgdConfig(momentum=0.5, weight_decay=0.1),
+        AdamConfig(weight_decay=0.1),
+        AdamConfig(kind="adamw", weight_decay=0.1),
+    ],
+)
+def test_a_factor_of_zero_keeps_weights_bit_for_bit(config):
+    model = two_layers()
+    optimizer = build_optimizer(config, model.parameters(), 0.1)
+    divide_by_rate(optimizer, model, {"first.*": 0.0})
+    before = [weight.detach().clone() for weight in model.parameters()]
+    for _ in range(3):
+        for weight in model.parameters():
+            weight.grad = torch.randn_like(weight)
+        optimizer.step()
+
+    same = [torch.equal(*each) for each in zip(before, model.parameters(), strict=True)]
+    assert same == [True, True, False, False]
+
+
+def test_the_state_of_divided_weights_resumes_whatever_their_factors():
+    models = [two_layers(), two_layers()]
+    for number, model in enumerate(models):
+        optimizer = build_optimizer(AdamConfig(), model.parameters(), 0.1)
+        divide_by_rate(optimizer, model, {"second.*": 0.5})
+        for step in range(4):
+            if number and step == 2:
+                tensors = optimizer_tensors(optimizer, model)
+                optimizer = build_optimizer(AdamConfig(), model.parameters(), 0.1)
+                divide_by_rate(optimizer, model, {"first.weight": 1.0, "second.*": 0.5})
+                restore_optimizer(optimizer, model, tensors)
+                set_learning_rate(optimizer, 0.1)
+            for weight in model.parameters():
+                weight.grad = torch.full_like(weight, step + 1.0)
+            optimizer.step()
+
+    assert all(torch.equal(*each) for each in zip(*map(nn.Module.parameters, models), strict=True))
+
+
+def test_a_pattern_without_weights_is_refused_with_their_names():
+    model = two_layers()
+    optimizer = build_optimizer(SgdConfig(), model.parameters(), 0.1)
+
+    with pytest.raises(ConfigError) as error:
+        divide_by_rate(optimizer, model, {"first.*": 0.5, "third.*": 0.1})
+    assert str(error.value) == (
+        'training.learning_rates: "third.*" matches no weights; they are:\n'
+        "  first.weight\n  first.bias\n  second.weight\n  second.bias"
+    )

@@ -1,0 +1,1 @@
+"""What only the lectures need: unusual networks and learning rules."""
