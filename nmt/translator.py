@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
 from nmt.diagnostics.attention import identity, soft_attention
 from nmt.diagnostics.explanation import Explanation, explain
-from nmt.errors import UsageError, explain_lack_of_memory
+from nmt.errors import DataError, UsageError, explain_lack_of_memory
 from nmt.layers.copying import SourceOutput
+from nmt.layers.regression import NumbersOutput
 from nmt.machine import (
     MOST_THREADS,
     Precision,
@@ -44,12 +46,17 @@ from nmt.text.normalize import Normalizer
 from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
-from nmt.text.vocabulary import EOS, PAD
+from nmt.text.vectors import Vectors, read_vectors, write_numbers
+from nmt.text.vocabulary import BOS, EOS, PAD
+from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 from nmt.text.windows import full_windows, prompt_windows
 from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
 from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read_text
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
+
+Source: TypeAlias = list[int] | Vectors
+"""A source sentence: ids with EOS, or numbers [positions, features]."""
 
 MOST_EXPLAINED = 200
 """Pieces of the longest sentence that `explain` takes."""
@@ -111,11 +118,20 @@ class Translator:
         self.scorer = scorer_of(self.models)
         self.pieces = tuple(target.pieces(range(target.vocab_size)))
         """Target pieces by id."""
+        self.features = self.models[0].features
+        """Numbers at each source position; 0 if the source is text."""
+        self.target_lines = self.models[0].target_lines
+        """What the models write; see `EncoderDecoder.target_lines`."""
         self.copy_ids: CopyIds | None = None
         """Ids of what the models can copy; None if they cannot."""
         if any(isinstance(model.output, SourceOutput) for model in self.models):
             self.copy_ids = CopyIds(source, target)
             self.source, self.target = self.copy_ids.source, self.copy_ids.target
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether both sides are text: neither numbers nor labels nor tags."""
+        return self.target_lines == "text" and not self.features
 
     @property
     def has_source(self) -> bool:
@@ -271,16 +287,25 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
-        scorer = self.scorer_for(options, exact=exact)
         details = Details(align=align, attention=attention, score_words=score_words)
         if details.keep_attention:
             self._require_attention()
+        windows = prompt_windows if prompt else full_windows
+        if self.target_lines == "numbers":
+            if options.n_best > 1 or options.sample or prefixes is not None:
+                raise UsageError(
+                    "this model predicts numbers, one prediction a line; set n_best to 1, and "
+                    "leave samples and prefixes out."
+                )
+            each_window = windows(_require_lines(lines), WINDOW)
+            return self._predictions(each_window, max_source, batch_size, batch_tokens)
+        scorer = self.scorer_for(options, exact=exact)
         requested = options
         if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
             options = options.model_copy(update={"n_best": options.beam})
         beginnings = None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer)
 
-        def plan(sources: Mapping[int, list[int]]) -> list[SentenceBatch]:
+        def plan(sources: Mapping[int, Source]) -> list[SentenceBatch]:
             if exact:
                 return plan_blocks(sources, batch_size=batch_size)
             lengths = {number: len(ids) for number, ids in sources.items()}
@@ -288,7 +313,7 @@ class Translator:
 
         def search_batch(
             batch: SentenceBatch,
-            sources: Mapping[int, list[int]],
+            sources: Mapping[int, Source],
             texts: Mapping[int, str],
             given: Mapping[int, str],
         ) -> dict[int, list[Hypothesis]]:
@@ -322,11 +347,11 @@ class Translator:
             search=requested,
             details=details,
             max_source=max_source,
+            is_translation=self.is_translation,
         )
 
         def translations() -> Iterator[Translation]:
             first, cut, joined = 1, FirstWarnings(), FirstWarnings()
-            windows = prompt_windows if prompt else full_windows
             for window in windows(_require_lines(lines), WINDOW):
                 texts = dict(enumerate(window, first))  # keyed by line number
                 given = beginnings.take(list(texts)) if beginnings else {}
@@ -339,13 +364,13 @@ class Translator:
                         )
                     if prefix.given:
                         read[number] = whole.read(texts[number], number)
-                sources: dict[int, list[int]] = {}
+                sources: dict[int, Source] = {}
                 spelled: dict[int, str] = {}
                 for number, segments in read.items():
                     for key, segment in _keyed(number, segments):
                         if not segment.is_copied:
                             name = f"line {number:,}"
-                            sources[key] = _limit(segment.ids, max_source, name, cut)
+                            sources[key] = self._source(segment, max_source, name, cut)
                             spelled[key] = segment.text
                 found: dict[int, list[Hypothesis]] = {}
                 required = {number: prefix.read for number, prefix in given.items()}
@@ -393,6 +418,11 @@ class Translator:
         """
         _refuse_text(pairs, "pairs")
         details = Details(align=align, attention=attention, score_words=score_words)
+        if self.target_lines == "numbers":
+            raise UsageError(
+                "this model predicts numbers, which have no probabilities; translate the source "
+                "and compare the numbers."
+            )
         if details.keep_attention:
             self._require_attention()
         return self._score(
@@ -421,10 +451,10 @@ class Translator:
             top: number of alternatives at each step.
 
         Raises:
-            UsageError: there are several models, or only a language model; or the line has nothing
-                to translate; or a search option has a wrong name or value.
+            UsageError: there are several models, or one that does not translate; or the line has
+                nothing to translate; or a search option has a wrong name or value.
         """
-        if len(self.models) > 1 or not self.has_source:
+        if len(self.models) > 1 or not self.has_source or not self.is_translation:
             raise UsageError("only a single translation model can be explained; name one.")
         options = change_search(self.options, search or {})
         segments = self._reader("never", MOST_EXPLAINED).read(line, 1)
@@ -463,8 +493,8 @@ class Translator:
         for window in full_windows(pairs, WINDOW):
             numbers = range(first, first + len(window))
             texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
-            sources = self._read(self.source, texts[0], most, "source line", cut)
-            targets = self._read(self.target, texts[1], most, "target line", cut)
+            sources = self._read_sources(texts[0], most, cut)
+            targets = self._read(self._encode_targets, texts[1], most, "target line", cut)
             lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
             lengths = {number: length for number, length in lengths.items() if length > 1}
             found: dict[int, tuple[list[float], Tensor | None]] = {}
@@ -492,14 +522,14 @@ class Translator:
     def _describe_pair(
         self,
         given: tuple[str, str],
-        ids: tuple[list[int], list[int]],
+        ids: tuple[Source, list[int]],
         log_probs: list[float],
         weights: Tensor | None,
         details: Details,
     ) -> ScoredPair:
         """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
         source = target = attention = None
-        if weights is not None:
+        if weights is not None and isinstance(ids[0], list):
             source = read_text(given[0], self.normalizer, self.source, ids[0])
         if details != Details():
             target = read_text(given[1], self.normalizer, self.target, ids[1])
@@ -525,7 +555,7 @@ class Translator:
     def _score_batch(
         self,
         batch: SentenceBatch,
-        sources: Mapping[int, list[int]],
+        sources: Mapping[int, Source],
         targets: Mapping[int, list[int]],
         *,
         keep_attention: bool,
@@ -544,8 +574,8 @@ class Translator:
         return found
 
     def _copyable(
-        self, numbers: Sequence[int], sources: Mapping[int, list[int]], texts: Mapping[int, str]
-    ) -> tuple[list[list[int]], list[tuple[str, ...]]]:
+        self, numbers: Sequence[int], sources: Mapping[int, Source], texts: Mapping[int, str]
+    ) -> tuple[list[Source], list[tuple[str, ...]]]:
         """Return the ids of sentences as the models read them, and the spelling of those beyond
         the target vocabulary; see `CopyIds.read`.
 
@@ -556,15 +586,16 @@ class Translator:
         """
         if self.copy_ids is None:
             return [sources[number] for number in numbers], [()] * len(numbers)
-        read = [self.copy_ids.read(sources[number], texts[number]) for number in numbers]
-        return [ids.tolist() for ids, _ in read], [beyond for _, beyond in read]
+        ids = {number: np.asarray(sources[number], dtype=np.int64) for number in numbers}
+        read = [self.copy_ids.read(ids[number], texts[number]) for number in numbers]
+        return [found.tolist() for found, _ in read], [beyond for _, beyond in read]
 
     def _copied(
         self,
         texts: Sequence[Mapping[int, str]],
-        sources: Mapping[int, list[int]],
+        sources: Mapping[int, Source],
         targets: Mapping[int, list[int]],
-    ) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
+    ) -> tuple[Mapping[int, Source], Mapping[int, list[int]]]:
         """Return ids of sources and targets by number, as the models read and write them."""
         if self.copy_ids is None:
             return sources, targets
@@ -581,7 +612,7 @@ class Translator:
 
     def _read(
         self,
-        subword: Subword,
+        encode_all: Callable[[Sequence[str]], list[list[int]]],
         texts: Mapping[int, str],
         most: int,
         side: str,
@@ -590,20 +621,101 @@ class Translator:
         """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
 
         Args:
-            subword: subword model of the side.
+            encode_all: returns the ids of normalised lines.
             texts: lines by number.
             most: maximum number of pieces kept, EOS included; longer lines cause a warning.
             side: name of a line in the warning.
             cut: warnings about truncated lines.
         """
         normalised = [self.normalizer.normalize(line) for line in texts.values()]
-        encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
+        encoded = encode_all(["" if text.isspace() else text for text in normalised])
         return {
             number: _limit(ids, most, f"{side} {number:,}", cut, "scored")
             for number, ids in zip(texts, encoded, strict=True)
         }
 
-    def _reader(self, split: Split, max_source: int) -> LineReader:
+    def _read_sources(
+        self, texts: Mapping[int, str], most: int, cut: FirstWarnings
+    ) -> dict[int, Source]:
+        """Return the ids or numbers of each source line by line number; see `_read`."""
+        if not self.features:
+            ids = self._read(self._encode_sources, texts, most, "source line", cut)
+            return dict(ids)
+        normalised = {number: self.normalizer.normalize(line) for number, line in texts.items()}
+        return {
+            number: self._numbers(line, most, f"source line {number:,}", cut)
+            for number, line in normalised.items()
+        }
+
+    def _source(self, segment: Segment, most: int, name: str, cut: FirstWarnings) -> Source:
+        """Return the ids of a segment with EOS, or its numbers, truncated to `most`."""
+        if self.features:
+            return self._numbers(segment.text, most, name, cut)
+        return _limit(segment.ids, most, name, cut)
+
+    def _numbers(self, text: str, most: int, name: str, cut: FirstWarnings) -> Vectors:
+        """Return the numbers of a normalised line, truncated to `most` positions.
+
+        Raises:
+            DataError: it has something else.
+        """
+        try:
+            numbers = read_vectors(text, self.features)
+        except ValueError as error:
+            raise DataError(f"{name}: {error}; correct the line.") from None
+        if len(numbers) > most:
+            cut.warn(f"{name}: has {len(numbers):,} positions, only the first {most:,} are read")
+        return numbers[:most]
+
+    def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
+        if self.target_lines == "aligned":
+            return [encode_words(self.source, text) for text in texts]
+        return self.source.encode_all(texts)
+
+    def _encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
+        if self.target_lines == "text":
+            return self.target.encode_all(texts)
+        return [encode_words(self.target, text) for text in texts]
+
+    def _predictions(
+        self, windows: Iterable[Sequence[str]], most: int, batch_size: int, batch_tokens: int
+    ) -> Iterator[Translation]:
+        """Yield the numbers that are predicted for each line, the mean of all models.
+
+        There is nothing to search among: log-probabilities are 0.
+
+        Args:
+            windows: lines that are read together.
+            most: source pieces or positions that are read of a line.
+            batch_size: see `translate`.
+            batch_tokens: see `translate`.
+        """
+        reader, cut, first = self._reader("never", most), FirstWarnings(), 1
+        for window in windows:
+            sources: dict[int, Source] = {}
+            for number, line in enumerate(window, first):
+                for segment in reader.read(line, number):
+                    sources[number] = self._source(segment, most, f"line {number:,}", cut)
+            lengths = {number: len(source) for number, source in sources.items()}
+            found: dict[int, str] = {}
+            for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
+                with self.computing(batch, " or --max-source"):
+                    source, mask = self.pad([sources[number] for number in batch.rows])
+                    predicted = predict(self.models, source, mask).tolist()
+                found |= dict(zip(batch.rows, map(write_numbers, predicted), strict=True))
+            for number, line in enumerate(window, first):
+                text = TranslatedText(found.get(number, line), 0.0, 0.0, True, None)
+                yield Translation(line, (text,), sentences=int(number in found))
+            first += len(window)
+        cut.report("lines are too long; split them")
+
+    def _reader(self, split: Split, max_source: int) -> LineReader | WholeLineReader:
+        if self.features:
+            return WholeLineReader(self.normalizer, encode_positions)
+        if self.target_lines == "aligned":
+            return WholeLineReader(self.normalizer, partial(encode_words, self.source))
+        if self.target_lines in ("label", "numbers"):
+            return WholeLineReader(self.normalizer, self.source.encode)
         return LineReader(
             self.source,
             self.normalizer,
@@ -642,13 +754,20 @@ class Translator:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
         return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
 
-    def pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
-        """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
+    def pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
+        """Return ids padded to `width` or the longest, and their mask, [batch, width].
+
+        Numbers are [batch, width, features].
+        """
         width = width or max(map(len, sentences))
-        ids = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
         lengths = torch.tensor([len(line) for line in sentences])
         mask = torch.arange(width) < lengths.unsqueeze(1)
-        return ids.to(self.device), mask.to(self.device)
+        if isinstance(sentences[0], np.ndarray):
+            padded = torch.zeros(*mask.shape, self.features)
+            padded[mask] = torch.from_numpy(np.concatenate(sentences))
+        else:
+            padded = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
+        return padded.to(self.device), mask.to(self.device)
 
     @contextlib.contextmanager
     def computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
@@ -682,11 +801,15 @@ class Translator:
         """Refuse alignments of a model without attention.
 
         Raises:
-            UsageError: no model has any.
+            UsageError: no model has any, or the source is no text.
         """
         if all(model.decoder.attention is None for model in self.models):
             raise UsageError(
                 "the model has no attention, so words cannot be aligned; leave alignments out."
+            )
+        if self.features:
+            raise UsageError(
+                "the model reads numbers, so there are no words to align; leave alignments out."
             )
 
 
@@ -696,6 +819,24 @@ def scorer_of(
     """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
     scorers = [ModelScorer(model, choose) for model in models]
     return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+
+
+def predict(models: Sequence[EncoderDecoder], source: Tensor, mask: Tensor) -> Tensor:
+    """Return the numbers [batch, values] that models predict, their mean.
+
+    Args:
+        models: at least one, that predict numbers.
+        source: ids or numbers, [batch, src_len, ...].
+        mask: [batch, src_len].
+    """
+    begin = torch.full((len(mask), 1), BOS, device=mask.device)
+    predicted = []
+    for model in models:
+        if not isinstance(model.output, NumbersOutput):
+            raise TypeError("this model predicts no numbers")
+        features = model.decode(model.encode(source, mask), begin).features[:, 0]
+        predicted.append(model.output.scores(features).float())
+    return torch.stack(predicted).mean(dim=0)
 
 
 _NEXT_SEGMENT = 1 << 40

@@ -122,6 +122,7 @@ class LineWriter:
         search: search options, for the number of translations.
         details: what is requested besides texts.
         max_source: most pieces of a segment that the model reads, end symbol included.
+        is_translation: whether numbers should stay, and loops are faults; not so of tags.
     """
 
     def __init__(
@@ -134,7 +135,9 @@ class LineWriter:
         search: SearchConfig,
         details: Details,
         max_source: int,
+        is_translation: bool = True,
     ) -> None:
+        self._is_translation = is_translation
         self._source, self._target, self._language = source, target, language
         self._search, self._details, self._max_source = search, details, max_source
         self._longest = math.inf if training_text is None else training_text.longest
@@ -171,7 +174,9 @@ class LineWriter:
         ]
         spans = [segment.span for segment in segments]
         joined = join_segments(line, spans, translated, indent=not prefix.given)
-        lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
+        lost: Sequence[str] = ()
+        if self._is_translation:
+            lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
         return Translation(
             line,
             tuple(joined),
@@ -268,7 +273,7 @@ class LineWriter:
             hypothesis.score,
             hypothesis.finished,
             alignment.words,
-            repeats=is_loop(hypothesis.tokens, segment.ids),
+            repeats=self._is_translation and is_loop(hypothesis.tokens, segment.ids),
             piece_alignment=alignment.pieces,
             word_scores=words,
             source_words=len(read.words) if read is not None else 0,

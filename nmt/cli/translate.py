@@ -167,7 +167,7 @@ def translate(
     )
     if (input is None or str(input) == "-") and sys.stdin.isatty():
         log.info("type a sentence and press Enter; Ctrl-D ends")
-    remarks = Remarks(options)
+    remarks = Remarks(options, is_translation=translator.is_translation)
     with line_writer(output) as write:
         for number, translation in enumerate(translations):
             remarks.add(translation)

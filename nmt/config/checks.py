@@ -8,7 +8,9 @@ from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.dump import choice, toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
+from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
 from nmt.config.model import (
+    AnyDecoderConfig,
     AnyEncoderConfig,
     CellConfig,
     ClockworkCellConfig,
@@ -20,6 +22,7 @@ from nmt.config.model import (
     LstmCellConfig,
     ModelConfig,
     NoEncoderConfig,
+    NumbersEncoderConfig,
 )
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
@@ -31,6 +34,7 @@ def disagreements(experiment: Experiment) -> Iterator[Fault]:
     """Yield each value of a well-formed configuration that contradicts another one."""
     yield from _data(experiment)
     yield from model_disagreements(experiment.model, experiment.tokenizer)
+    yield from kind_disagreements_of_data(experiment)
     yield from _training(experiment)
 
 
@@ -135,7 +139,11 @@ def _file_pairs(data: DataConfig) -> list[tuple[str, tuple[str, str]]]:
 
 def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
     """Yield contradictions within a model, or between it and its pieces."""
+    yield from kind_disagreements(model, tokenizer)
     embedding, encoder, decoder = model.embedding, model.encoder, model.decoder
+    yield from _cells(encoder, decoder, model.dropout)
+    if not isinstance(decoder, DecoderConfig):
+        return
     if embedding.tied == "all" and not tokenizer.joint:
         yield _fault(
             "model.embedding.tied",
@@ -171,7 +179,6 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
-    yield from _cells(encoder, decoder, model.dropout)
     reads_something = decoder.input == "previous" or decoder.summary == "each_step"
     if decoder.input_attention.kind != "none" and not (
         reads_something or decoder.attend == "before" or decoder.input_feeding
@@ -184,7 +191,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.summary",
         )
     yield from _vectors(model)
-    yield from _output(model)
+    yield from _output(model, decoder)
     if isinstance(encoder, NoEncoderConfig):
         for key, value, allowed in (
             ("attention", decoder.attention.kind, ("none",)),
@@ -200,9 +207,10 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
         return
     if decoder.bridge == "copy":
         yield from _copied_states(encoder, decoder)
-    encoder_size = encoder.output_size
+    encoder_size = model.memory_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
-        both = " (2 directions)" if encoder.bidirectional else ""
+        is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
+        both = " (2 directions)" if is_double else ""
         yield _fault(
             "model.decoder.attention",
             '"dot" needs states of one size, but the encoder yields '
@@ -215,12 +223,16 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
 
 
 def _cells(
-    encoder: AnyEncoderConfig, decoder: DecoderConfig, dropout: DropoutConfig
+    encoder: AnyEncoderConfig, decoder: AnyDecoderConfig, dropout: DropoutConfig
 ) -> Iterator[Fault]:
     """Yield options that a recurrent cell of either side does not have."""
-    sides: list[tuple[str, EncoderConfig | DecoderConfig]] = [("decoder", decoder)]
+    sides: list[tuple[str, EncoderConfig | DecoderConfig]] = []
     if isinstance(encoder, EncoderConfig):
-        sides.insert(0, ("encoder", encoder))
+        sides.append(("encoder", encoder))
+    elif isinstance(encoder, NumbersEncoderConfig) and isinstance(encoder.reader, EncoderConfig):
+        sides.append(("encoder.reader", encoder.reader))
+    if isinstance(decoder, DecoderConfig):
+        sides.append(("decoder", decoder))
     for name, side in sides:
         cell = side.cell
         if isinstance(cell, ClockworkCellConfig) and len(cell.periods) > side.hidden_size:
@@ -314,7 +326,7 @@ def _vectors(model: ModelConfig) -> Iterator[Fault]:
         )
 
 
-def _output(model: ModelConfig) -> Iterator[Fault]:
+def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
     """Yield contradictions between an output that writes pieces of the source and the model."""
     kind = model.output.kind
     if not model.output.writes_source:
@@ -326,7 +338,7 @@ def _output(model: ModelConfig) -> Iterator[Fault]:
             'use "softmax"',
             "model.encoder",
         )
-    elif kind == "copy" and model.decoder.attention.kind == "none":
+    elif kind == "copy" and decoder.attention.kind == "none":
         yield _fault(
             "model.output",
             '"copy" copies what is attended to, but model.decoder.attention is "none"; '
@@ -354,7 +366,9 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
                 f"must be less than {key}, got {schedule.warmup} and {end}",
                 key,
             )
-    if experiment.model.decoder.input == "none" and training.scheduled_sampling.kind != "none":
+    decoder = experiment.model.decoder
+    reads_nothing = isinstance(decoder, DecoderConfig) and decoder.input == "none"
+    if reads_nothing and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
             'must be "none" when model.decoder.input is "none": '

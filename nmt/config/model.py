@@ -7,6 +7,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from nmt.config import limits
 from nmt.config.section import MAY_CHANGE, SHORT_FORM, Section
 
+SourceLines = Literal["none", "text", "words", "numbers"]
+"""What a source line is: text that may be cut into any pieces, words, or vectors of numbers."""
+TargetLines = Literal["text", "label", "aligned", "numbers"]
+"""What a target line is: text, one word, a word for each source word, or a vector of numbers."""
+
 
 class RnnCellConfig(Section):
     """Elman RNN."""
@@ -203,18 +208,82 @@ class EncoderConfig(Section):
         return f"{self.layers} × {direction}{self.cell.kind}, {self.hidden_size} units"
 
 
+class ConvolutionalEncoderConfig(Section):
+    """Reads the source sentence by convolutions."""
+
+    reads_source: ClassVar[bool] = True
+    kind: Literal["convolutional"] = "convolutional"
+    """Levels of dilated convolutions (TCN; Bai et al., 2018), without weight normalisation."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Channels of each level."""
+    layers: int = Field(default=4, ge=1, le=limits.MOST_LEVELS)
+    """Number of levels; in level l, counted from 0, the inputs are 2^l positions apart."""
+    kernel_size: int = Field(default=3, ge=2, le=limits.MOST_KERNEL)
+    """Inputs of a convolution. All levels see 1 + 2 (kernel_size - 1) (2^layers - 1) positions."""
+    causal: bool = False
+    """See only what stands before a position; otherwise as much on both sides of it, which needs an
+    odd kernel_size."""
+
+    @property
+    def output_size(self) -> int:
+        """Size of a source state."""
+        return self.hidden_size
+
+    def describe(self) -> str:
+        """Return a description, such as "4 × causal convolution of 3, 256 units"."""
+        causal = "causal " if self.causal else ""
+        what = f"{causal}convolution of {self.kernel_size}"
+        return f"{self.layers} × {what}, {self.hidden_size} units"
+
+
+class BagEncoderConfig(Section):
+    """Reads the source as a bag of words."""
+
+    reads_source: ClassVar[bool] = True
+    kind: Literal["bag"] = "bag"
+    """Bag of words: the embeddings themselves, whose order does not matter."""
+    pool: Literal["mean", "sum"] = "mean"
+    """What summarises a sentence: the mean or the sum of its embeddings."""
+
+    def describe(self) -> str:
+        """Return a description, such as "bag of words, mean"."""
+        return f"bag of words, {self.pool}"
+
+
+AnyReaderConfig = Annotated[
+    Annotated[
+        EncoderConfig | ConvolutionalEncoderConfig | BagEncoderConfig,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_recurrent_by_default),
+]
+
+
+class NumbersEncoderConfig(Section):
+    """Reads numbers instead of words."""
+
+    reads_source: ClassVar[bool] = True
+    kind: Literal["numbers"] = "numbers"
+    """Source lines are numbers, which are read as they are: positions between spaces, the features
+    of a position between commas, such as "0.53,1 0.2,0". A single position is a vector."""
+    features: int = Field(default=1, ge=1, le=limits.MOST_UNITS)
+    """Numbers at each position."""
+    reader: AnyReaderConfig = EncoderConfig()
+    """Encoder of these vectors: "recurrent", "convolutional" or "bag", or a table with that kind
+    and its options."""
+
+    def describe(self) -> str:
+        """Return a description, such as "2 numbers a position, 1 × lstm, 32 units"."""
+        return f"{self.features} numbers a position, {self.reader.describe()}"
+
+
 class NoEncoderConfig(Section):
     """No encoder: the decoder is a language model."""
 
     reads_source: ClassVar[bool] = False
     kind: Literal["none"] = "none"
-    """No source: a recurrent language model (Mikolov et al., 2010). Needs decoder.attention "none"
-    and decoder.bridge "zero"."""
-
-    @property
-    def output_size(self) -> int:
-        """Size of a source state: 0."""
-        return 0
+    """No source: a language model (Mikolov et al., 2010). Needs decoder.attention "none" and
+    decoder.bridge "zero", or decoder.kind "convolutional"."""
 
     def describe(self) -> str:
         """Return "none"."""
@@ -222,7 +291,14 @@ class NoEncoderConfig(Section):
 
 
 AnyEncoderConfig = Annotated[
-    Annotated[EncoderConfig | NoEncoderConfig, Field(discriminator="kind")],
+    Annotated[
+        EncoderConfig
+        | ConvolutionalEncoderConfig
+        | BagEncoderConfig
+        | NumbersEncoderConfig
+        | NoEncoderConfig,
+        Field(discriminator="kind"),
+    ],
     BeforeValidator(_recurrent_by_default),
 ]
 
@@ -295,6 +371,7 @@ AttentionConfig = Annotated[
 class DecoderConfig(Section):
     """Generates the target sentence."""
 
+    target_lines: ClassVar[TargetLines] = "text"
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
@@ -336,6 +413,71 @@ class DecoderConfig(Section):
         """Return a description, such as "1 × lstm, 512 units, attention general"."""
         size = f"{self.hidden_size} units, attention {self.attention.kind}"
         return f"{self.layers} × {self.cell.kind}, {size}"
+
+
+class ConvolutionalDecoderConfig(Section):
+    """A language model of convolutions."""
+
+    target_lines: ClassVar[TargetLines] = "text"
+    kind: Literal["convolutional"] = "convolutional"
+    """Levels of causal dilated convolutions (Bai et al., 2018); a language model, which needs
+    encoder.kind "none"."""
+    hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
+    """Channels of each level."""
+    layers: int = Field(default=4, ge=1, le=limits.MOST_LEVELS)
+    """Number of levels; in level l, counted from 0, the inputs are 2^l positions apart."""
+    kernel_size: int = Field(default=3, ge=2, le=limits.MOST_KERNEL)
+    """Inputs of a convolution. All levels see 1 + 2 (kernel_size - 1) (2^layers - 1) pieces."""
+
+    def describe(self) -> str:
+        """Return a description, such as "4 × causal convolution of 3, 256 units"."""
+        what = f"causal convolution of {self.kernel_size}"
+        return f"{self.layers} × {what}, {self.hidden_size} units"
+
+
+class LabelDecoderConfig(Section):
+    """Labels the source line."""
+
+    target_lines: ClassVar[TargetLines] = "label"
+    kind: Literal["label"] = "label"
+    """One label for a source line: each target line is a single word, and the labels are pieces of
+    their own, whatever [tokenizer] says. Without a ratio limit on the lengths of a pair."""
+    summary: Literal["last", "mean"] = "last"
+    """What the label is read from: the encoder's last states, or the mean of all."""
+    hidden_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
+    """Units of a tanh layer before the softmax; 0 = none, only a matrix."""
+
+    def describe(self) -> str:
+        """Return a description, such as "label, from the last states, 64 tanh units"."""
+        return f"label, from the {self.summary} states{_layer(self.hidden_size)}"
+
+
+class AlignedDecoderConfig(Section):
+    """Tags each source word."""
+
+    target_lines: ClassVar[TargetLines] = "aligned"
+    kind: Literal["aligned"] = "aligned"
+    """One target word for each source word, both sides having as many; needs tokenizer.kind
+    "word"."""
+    hidden_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
+    """Units of a tanh layer before the softmax; 0 = none, only a matrix."""
+
+    def describe(self) -> str:
+        """Return a description, such as "aligned, a word for each source word"."""
+        return f"aligned, a word for each source word{_layer(self.hidden_size)}"
+
+
+def _layer(hidden_size: int) -> str:
+    return f", {hidden_size} tanh units" if hidden_size else ""
+
+
+AnyDecoderConfig = Annotated[
+    Annotated[
+        DecoderConfig | ConvolutionalDecoderConfig | LabelDecoderConfig | AlignedDecoderConfig,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_recurrent_by_default),
+]
 
 
 class SoftmaxOutputConfig(Section):
@@ -380,9 +522,24 @@ class PointerOutputConfig(Section):
         return self.kind
 
 
+class NumbersOutputConfig(Section):
+    """Predicts numbers."""
+
+    writes_source: ClassVar[bool] = False
+    kind: Literal["numbers"] = "numbers"
+    """Numbers instead of a label, trained by their squared error: target lines are numbers between
+    commas, such as "0.53,1". Needs decoder.kind "label"."""
+    values: int = Field(default=1, ge=1, le=limits.MOST_UNITS)
+    """Numbers in each target line."""
+
+    def describe(self) -> str:
+        """Return a description, such as "2 numbers, squared error"."""
+        return f"{self.values} number{'s' * (self.values > 1)}, squared error"
+
+
 OutputConfig = Annotated[
     Annotated[
-        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig,
+        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig | NumbersOutputConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
@@ -484,10 +641,37 @@ class ModelConfig(Section):
 
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: AnyDecoderConfig = DecoderConfig()
     output: OutputConfig = SoftmaxOutputConfig()
-    """"softmax", "copy" or "pointer", or a table with that kind and its options."""
+    """"softmax", "copy", "pointer" or "numbers", or a table with that kind and its options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
     """"uniform", "xavier", "orthogonal", "spectral" or "sparse", or a table with that kind."""
+
+    @property
+    def source_lines(self) -> SourceLines:
+        """What a source line is."""
+        if isinstance(self.encoder, NumbersEncoderConfig):
+            return "numbers"
+        if not self.encoder.reads_source:
+            return "none"
+        return "words" if self.target_lines == "aligned" else "text"
+
+    @property
+    def target_lines(self) -> TargetLines:
+        """What a target line is."""
+        is_numbers = isinstance(self.output, NumbersOutputConfig)
+        return "numbers" if is_numbers else self.decoder.target_lines
+
+    @property
+    def memory_size(self) -> int:
+        """Size of a source state; 0 without a source."""
+        encoder = self.encoder
+        if isinstance(encoder, NoEncoderConfig):
+            return 0
+        if isinstance(encoder, NumbersEncoderConfig):
+            reader, size = encoder.reader, encoder.features
+        else:
+            reader, size = encoder, self.embedding.size
+        return size if isinstance(reader, BagEncoderConfig) else reader.output_size

@@ -84,6 +84,8 @@ class RecurrentDecoder(nn.Module):
         dropout: dropout rate of the features.
     """
 
+    target_lines = "text"
+
     def __init__(
         self,
         embedding: Embedding,
@@ -109,6 +111,16 @@ class RecurrentDecoder(nn.Module):
         self.initial_state = (
             nn.Parameter(torch.zeros(states)) if shape.bridge == "learned" else None
         )
+
+    @property
+    def reads_mean(self) -> bool:
+        """Whether the initial state is made from the mean of the source states."""
+        return self.shape.bridge == "mean"
+
+    @property
+    def copies_states(self) -> bool:
+        """Whether the initial state is that of the encoder itself."""
+        return self.shape.bridge == "copy"
 
     @property
     def attends_before(self) -> bool:

@@ -12,13 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.copying import CopyOutput, Pointed, PointerOutput
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
+from nmt.layers.regression import NumbersOutput
+from nmt.models.aligned import AlignedDecoder
+from nmt.models.bag import BagEncoder
+from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
+from nmt.models.label import LabelDecoder
 from nmt.models.state import Copyable, Decoded, DecoderState, Memory, Step
 from nmt.text.vocabulary import UNK
 
 Output: TypeAlias = OutputLayer | CopyOutput | PointerOutput
+"""Any output: a distribution over pieces from features; or numbers."""
+Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEncoder
+"""Any encoder: from a source and its mask to states and their summary."""
+Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
+"""Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +51,42 @@ class EncoderDecoder(nn.Module):
         output: turns features into a distribution over pieces.
     """
 
-    def __init__(
-        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: Output
-    ) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: Output) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
+    @property
+    def features(self) -> int:
+        """Numbers at each source position; 0 if the source is text, or there is none."""
+        if isinstance(self.encoder, NoEncoder):
+            return 0
+        reads = self.encoder.embedding
+        return reads.size if isinstance(reads, NumbersInput) else 0
+
+    @property
+    def target_lines(self) -> str:
+        """What a target line is: "text", a "label", words "aligned" with the source, "numbers"."""
+        if isinstance(self.output, NumbersOutput):
+            return "numbers"
+        return self.decoder.target_lines
+
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
-        """Encode `source` [batch, src_len]; `source_mask`, same shape, is True at real tokens."""
+        """Encode `source`; `source_mask` [batch, src_len] is True at real positions.
+
+        Args:
+            source: ids [batch, src_len], or numbers [batch, src_len, features].
+            source_mask: [batch, src_len].
+        """
         written = None
         if not isinstance(self.output, OutputLayer):
             source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
-        mean = self.decoder.shape.bridge == "mean"
+        mean = self.decoder.reads_mean
         summary = masked_mean(read.outputs, source_mask) if mean else read.last
         last_states = None
-        if self.decoder.shape.bridge == "copy":
+        if self.decoder.copies_states:
             last_states = torch.cat([part for state in read.states for part in state], dim=-1)
         copyable = None
         if written is not None and not isinstance(self.output, OutputLayer):

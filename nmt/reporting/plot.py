@@ -92,8 +92,9 @@ def _panels(runs: Mapping[str, Curves]) -> dict[str, dict[str, list[_Curve]]]:
 def _curves_of(curves: Curves) -> dict[str, list[_Curve]]:
     """Return the curves of each panel, by the label of its axis."""
     updates, validations = curves.updates, curves.validations
+    loss = "loss per token (nats)" if curves.loss_name == "nll" else f"mean {curves.loss_name}"
     return {
-        "loss per token (nats)": [
+        loss: [
             _Curve("training", updates, "loss"),
             _Curve("validation", validations, "loss", style="--"),
         ],
