@@ -57,7 +57,7 @@ def test_with_periods_of_1_it_is_an_elman_network(periods):
 
 
 def test_with_periods_of_1_two_groups_are_two_layers_a_step_apart():
-    """The second group is the lower layer, and the first one the upper one, which reads it alone."""
+    """The second group is the lower layer; the first one is the upper one, and reads it alone."""
     cell = make([1, 1])
     nn.init.zeros_(cell.input.weight[:3])
     nn.init.zeros_(cell.recurrent.weight[3:, :3])  # equal periods would read one another
