@@ -23,6 +23,7 @@ LEVELS = (
     {"translator"},
     {"training"},
     {"library"},
+    {"laboratory"},
     {"benchmark", "reporting"},
     {"cli"},
 )
@@ -80,6 +81,12 @@ def test_a_module_imports_from_lower_levels_or_its_own_package(module):
 @pytest.mark.parametrize("module", [name for name in PLACED if package(name) in WITHOUT_CONFIG])
 def test_layers_and_text_get_plain_arguments_not_configuration(module):
     assert not [name for name in imports(module) if name.startswith("nmt.config")]
+
+
+def test_only_commands_and_recipes_import_the_laboratory():
+    others = [module for module in PLACED if package(module) not in ("laboratory", "cli")]
+    for module in others:
+        assert not [name for name in imports(module) if name.startswith("nmt.laboratory")], module
 
 
 def test_light_modules_do_not_import_torch():
