@@ -241,10 +241,15 @@ class DecoderConfig(Section):
         return f"{self.layers} × {self.cell.kind}, {size}"
 
 
-class SoftmaxOutputConfig(Section):
-    """Softmax over the vocabulary."""
+def _softmax_by_default(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"kind": value}
+    return {"kind": "softmax", **value} if isinstance(value, dict) else value
 
-    writes_source: ClassVar[bool] = False
+
+class OutputConfig(Section):
+    """Assigns a probability to the next piece."""
+
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
 
@@ -256,7 +261,6 @@ class SoftmaxOutputConfig(Section):
 class CopyOutputConfig(Section):
     """Generates a piece, or copies one of the source."""
 
-    writes_source: ClassVar[bool] = True
     kind: Literal["copy"] = "copy"
     """Mixture of the softmax and of the attention to source pieces of the same spelling (Gulcehre
     et al., 2016; See et al., 2017): names and numbers are copied. Text that is unknown, as with
@@ -271,7 +275,6 @@ class CopyOutputConfig(Section):
 class PointerOutputConfig(Section):
     """Points at a piece of the source."""
 
-    writes_source: ClassVar[bool] = True
     kind: Literal["pointer"] = "pointer"
     """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
     symbol ends the target. A word that occurs twice has the sum of both probabilities."""
@@ -283,12 +286,9 @@ class PointerOutputConfig(Section):
         return self.kind
 
 
-OutputConfig = Annotated[
-    Annotated[
-        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig,
-        Field(discriminator="kind"),
-    ],
-    SHORT_FORM,
+AnyOutputConfig = Annotated[
+    Annotated[OutputConfig | CopyOutputConfig | PointerOutputConfig, Field(discriminator="kind")],
+    BeforeValidator(_softmax_by_default),
 ]
 
 
@@ -382,9 +382,14 @@ class ModelConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
-    output: OutputConfig = SoftmaxOutputConfig()
+    output: AnyOutputConfig = OutputConfig()
     """"softmax", "copy" or "pointer", or a table with that kind and its options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
     """"uniform", "xavier", "orthogonal", "spectral" or "sparse", or a table with that kind."""
+
+    @property
+    def writes_source(self) -> bool:
+        """Whether the output writes pieces of the source."""
+        return isinstance(self.output, CopyOutputConfig | PointerOutputConfig)

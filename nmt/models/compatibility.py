@@ -43,7 +43,7 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder}: one translates and one is a language model, which "
                 "cannot be an ensemble; add the language model by --lm."
             )
-        if other.config.model.output.writes_source != first.config.model.output.writes_source:
+        if other.config.model.writes_source != first.config.model.writes_source:
             raise UsageError(
                 f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
                 "which cannot be an ensemble; use models with the same model.output."

@@ -137,7 +137,7 @@ class Validator:
     ) -> None:
         self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
         self.source, self.target = subwords
-        self.copy_ids = CopyIds(*subwords) if experiment.model.output.writes_source else None
+        self.copy_ids = CopyIds(*subwords) if experiment.model.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
         self.search = validation_search(experiment)
         self.normalizer = Normalizer(
