@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.copying import CopyOutput, Pointed, PointerOutput
+from nmt.layers.copying import CopyOutput, Pointed, PointerOutput, SourceOutput
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.regression import NumbersOutput
@@ -78,7 +78,7 @@ class EncoderDecoder(nn.Module):
             source_mask: [batch, src_len].
         """
         written = None
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
@@ -89,7 +89,7 @@ class EncoderDecoder(nn.Module):
         if self.decoder.copies_states:
             last_states = torch.cat([part for state in read.states for part in state], dim=-1)
         copyable = None
-        if written is not None and not isinstance(self.output, OutputLayer):
+        if written is not None and isinstance(self.output, SourceOutput):
             copyable = Copyable(written, self.output.keys(read.outputs))
         return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
 
@@ -113,7 +113,7 @@ class EncoderDecoder(nn.Module):
             truncation: steps after which no gradient flows back through the decoder's state; 0 = it
                 always flows.
         """
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             target_in = self.output.known(target_in, UNK)
             keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
@@ -133,7 +133,7 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
         """Return the model's own next piece, [rows]; no gradient flows through it."""
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             raise TypeError("scheduled sampling needs an output that sees the features alone")
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
@@ -146,13 +146,13 @@ class EncoderDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
         """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             tokens = self.output.known(tokens, UNK)
         return self.decoder.step(tokens, state, memory)
 
     def scores(self, step: Step, memory: Memory) -> Tensor:
         """Return the scores of the next piece after a step, [rows, vocab]; see the output."""
-        if isinstance(self.output, OutputLayer):
+        if not isinstance(self.output, SourceOutput):
             return self.output.scores(step.features)
         rows = len(step.features)
         features = step.features.view(memory.batch, -1, step.features.shape[-1])
@@ -182,7 +182,7 @@ class EncoderDecoder(nn.Module):
             smoothing: rate of label smoothing.
         """
         features, gold = decoded.features[mask], target[mask]
-        if isinstance(self.output, OutputLayer):
+        if not isinstance(self.output, SourceOutput):
             return self.output.losses(features, gold, smoothing=smoothing)
         pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
         return self.output.losses(features, pointed, gold, smoothing=smoothing)
