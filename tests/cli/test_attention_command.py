@@ -100,11 +100,28 @@ def test_gold_links_give_error_rates_and_the_worst_sentences(nmt, model_folder, 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["a cat", "--gold", "gold"], 2, "--gold: holds links of given translations; name their"),
-        (["a cat", "-i", "text.en"], 2, "--input text.en: a sentence is given, too; leave one"),
-        (["--target", "text.it"], 2, "--target: needs the sentences it translates; name them"),
+        (
+            ["a cat", "--gold", "gold"],
+            2,
+            "--gold: holds links of given translations; name their file with --target.",
+        ),
+        (
+            ["a cat", "-i", "text.en"],
+            2,
+            "--input text.en: a sentence is given, too; leave one of them out.",
+        ),
+        (
+            ["--target", "text.it"],
+            2,
+            "--target: needs the sentences it translates; name them with --input, or give one "
+            "SENTENCE, of which --target is the translation.",
+        ),
         (["a cat", "-o", "cat.jpg"], 2, "cat.jpg: cannot draw this kind of file"),
-        (["-i", "text.it"], 2, "text.it: is named `it`, but this model translates en to it; name"),
+        (
+            ["-i", "text.it"],
+            2,
+            "text.it: is named `it`, but this model translates en to it; name the en file there.",
+        ),
         (["-i", "text.en", "--target", "one.it"], 3, "text.en has 2 lines"),
         (
             ["-i", "text.en", "--target", "text.it", "--gold", "one.it"],
