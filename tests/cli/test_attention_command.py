@@ -1,5 +1,6 @@
 """`nmt attention`: links, pictures, and the error rate against links by hand."""
 
+import gzip
 import io
 import sys
 
@@ -141,11 +142,14 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_text_of_another_language_is_pointed_out(nmt, model_folder, files, tmp_path):
-    other = tmp_path / "text.de"
+    other, packed = tmp_path / "text.de", tmp_path / "text.en.gz"
     other.write_text("eine katze\n")
+    packed.write_bytes(gzip.compress(b"a cat\n"))
     code, _, log = nmt("attention", model_folder, "-i", other)
     assert code == 0
     assert "text.de: is named `de`, but this model translates en to it" in log
+    code, _, log = nmt("attention", model_folder, "-i", packed)
+    assert (code, log) == (0, "")
 
 
 def test_a_model_without_attention_is_refused(nmt, make_model_folder):
