@@ -159,9 +159,15 @@ def test_attention_without_a_place_to_go_or_come_from_is_refused(
     model_folder, make_model_folder, capsys
 ):
     assert run(["translate", str(model_folder), "--attention"]) == 2
-    assert "--attention: has an effect only with --format jsonl; add" in capsys.readouterr().err
+    assert (
+        "--attention: has an effect only with --format jsonl; add that, or draw it: "
+        "nmt attention RUN -o FILE.svg."
+    ) in capsys.readouterr().err
     assert run(["score", str(model_folder), "--target", "a", "--attention"]) == 2
-    assert "--attention: has an effect only with --json; add" in capsys.readouterr().err
+    assert (
+        "--attention: has an effect only with --json; add that, or draw it: "
+        "nmt attention RUN -i SOURCE --target TARGET -o FILE.svg."
+    ) in capsys.readouterr().err
     blind = Translator.load(make_model_folder(model={"decoder": {"attention": "none"}}))
     for refused in (blind.translate, lambda lines, **extra: blind.score([("a", "b")], **extra)):
         with pytest.raises(UsageError, match="the model has no attention"):
