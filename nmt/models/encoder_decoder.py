@@ -118,7 +118,7 @@ class EncoderDecoder(nn.Module):
         first: Decoded = self.decoder(memory, target_in[:, :-1])
         own = [
             self._own_choice(features, sampling.pick)
-            for features in first.features.flatten(0, 1).split(_ROWS)
+            for features in torch.split(first.features.flatten(0, 1), _ROWS)
         ]
         read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
         mixed = torch.where(read_gold, gold, torch.cat(own).view_as(gold))
