@@ -95,6 +95,16 @@ def test_a_language_model_has_a_decoder_only(folder, capsys):
     )
 
 
+def test_an_output_that_copies_reads_ids_of_its_own(folder, capsys):
+    experiment = tiny(folder, "training.max_updates=1", "model.output=copy")
+    assert run_training(experiment, folder / "copy", RunOptions()) == 0
+    default = printed(capsys, "exposure", folder / "copy")
+    pair = (folder / "valid.xx", folder / "valid.yy")
+    assert printed(capsys, "exposure", folder / "copy", *pair) == default
+    config = (folder / "tiny.toml", "--set", "model.output=copy", "--lines", 3)
+    assert "decoder 1: a gradient" in printed(capsys, "gradients", *config)
+
+
 @pytest.mark.parametrize("command", ["gradients", "spectrum", "exposure"])
 def test_a_picture_is_written(folder, tmp_path, capsys, command):
     pytest.importorskip("matplotlib")

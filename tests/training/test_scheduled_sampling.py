@@ -70,10 +70,10 @@ def test_each_update_decodes_with_the_probability_of_that_update(tmp_path, monke
     used = []
     decode = EncoderDecoder.decode
 
-    def note(self, memory, target_in, *, sampling=None, keep_attention=False):
+    def note(self, memory, target_in, *, sampling=None, **others):
         if sampling is not None:
             used.append((sampling.probability, sampling.form))
-        return decode(self, memory, target_in, sampling=sampling, keep_attention=keep_attention)
+        return decode(self, memory, target_in, sampling=sampling, **others)
 
     monkeypatch.setattr(EncoderDecoder, "decode", note)
     schedule = f"{{kind = 'linear', k = 0.9, c = 0.2, form = '{form}'}}"
