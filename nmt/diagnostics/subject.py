@@ -13,12 +13,14 @@ from nmt.config.load import load, resolve_paths
 from nmt.data.batch import Batch, make_batch
 from nmt.data.corpus import Corpus, Ids
 from nmt.data.folder import VALID
+from nmt.data.loader import pair_of
 from nmt.data.prepare import prepare
 from nmt.errors import DataError, UsageError
 from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import LoadedModel, load_model
+from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
@@ -100,7 +102,8 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
-        pairs = _chosen_pairs(Corpus(data, VALID), lines)
+        copy_ids = CopyIds(source, target) if experiment.model.output.writes_source else None
+        pairs = _chosen_pairs(Corpus(data, VALID), lines, copy_ids)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -120,12 +123,18 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
             f"{data}: was prepared with other pieces than those of the model; name the files of a "
             "text."
         )
-    return _chosen_pairs(corpus, lines)
+    return _chosen_pairs(corpus, lines, _copy_ids(loaded))
 
 
-def _chosen_pairs(corpus: Corpus, lines: int) -> list[Pair]:
+def _copy_ids(loaded: LoadedModel) -> CopyIds | None:
+    if not loaded.config.model.output.writes_source:
+        return None
+    return CopyIds(loaded.source, loaded.target)
+
+
+def _chosen_pairs(corpus: Corpus, lines: int, copy_ids: CopyIds | None) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    return _usable([corpus.pair(index) for index in chosen], str(corpus.folder))
+    return _usable([pair_of(corpus, index, copy_ids) for index in chosen], str(corpus.folder))
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -148,12 +157,13 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    pairs = []
+    copy_ids, pairs = _copy_ids(loaded), []
     for index in _spread(len(texts), lines):
-        given = (normalizer.normalize(text) for text in texts[index])
-        ids = zip((loaded.source, loaded.target), given, strict=True)
-        sides = [[*subword.encode(text), EOS] for subword, text in ids]
-        pairs.append((np.array(sides[0]), np.array(sides[1])))
+        given = [normalizer.normalize(text) for text in texts[index]]
+        subwords = zip((loaded.source, loaded.target), given, strict=True)
+        ids, written = (np.array([*subword.encode(text), EOS]) for subword, text in subwords)
+        pair = ids, written
+        pairs.append(pair if copy_ids is None else copy_ids.pair(pair, (given[0], given[1])))
     return _usable(pairs, str(target))
 
 

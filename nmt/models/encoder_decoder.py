@@ -31,6 +31,9 @@ Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEn
 Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
 """Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
 
+_ROWS = 2048
+"""Positions whose distributions over the vocabulary are in memory at once."""
+
 
 @dataclass(frozen=True)
 class ScheduledSampling:
@@ -40,6 +43,10 @@ class ScheduledSampling:
     """Probability of reading the reference, drawn independently for every token."""
     pick: Literal["sample", "argmax"] = "sample"
     """How to choose the model's prediction: draw it from its distribution, or take the best."""
+    form: Literal["steps", "two_pass"] = "steps"
+    """Predict each piece from the prefix that the decoder read, step by step; or all of them at
+    once from the reference's prefix, in a pass of its own without gradient (Mihaylova and Martins,
+    2019; Duckworth et al., 2019)."""
 
 
 class EncoderDecoder(nn.Module):
@@ -118,11 +125,33 @@ class EncoderDecoder(nn.Module):
             keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
-            choose = partial(self._choose_input, sampling)
+            if sampling.form == "two_pass":
+                target_in = self._mix_inputs(sampling, memory, target_in)
+            else:
+                choose = partial(self._choose_input, sampling)
         decoded: Decoded = self.decoder(
             memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
         )
         return decoded
+
+    @torch.no_grad()
+    def _mix_inputs(self, sampling: ScheduledSampling, memory: Memory, target_in: Tensor) -> Tensor:
+        """Return what the decoder reads in the second of two passes, [batch, tgt_len].
+
+        The first pass reads the reference and predicts every piece; the second reads the begin
+        symbol, and then reference or prediction at random.
+        """
+        if target_in.shape[1] == 1:
+            return target_in
+        gold = target_in[:, 1:]  # [batch, tgt_len - 1]
+        first: Decoded = self.decoder(memory, target_in[:, :-1])
+        own = [
+            self._own_choice(features, sampling.pick)
+            for features in torch.split(first.features.flatten(0, 1), _ROWS)
+        ]
+        read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
+        mixed = torch.where(read_gold, gold, torch.cat(own).view_as(gold))
+        return torch.cat([target_in[:, :1], mixed], dim=1)
 
     def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:
         """Return what the decoder reads next, [rows]: a reference piece of `gold`, or its own."""
