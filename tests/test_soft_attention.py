@@ -86,7 +86,7 @@ def test_attention_of_a_translation_is_that_of_forced_decoding(translator, beam)
         assert pieces.source == tuple(translator.source.pieces(source))
         ids, given = torch.tensor([source]), torch.tensor([target])
         scored = score_targets(
-            translator.scorer, ids, ids >= 0, given, given >= 0, keep_attention=True
+            translator.engine.scorer, ids, ids >= 0, given, given >= 0, keep_attention=True
         )
         weights = torch.tensor(pieces.weights, dtype=torch.float32)
         torch.testing.assert_close(weights, scored.attention[0], atol=1e-6, rtol=1e-4)

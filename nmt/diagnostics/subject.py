@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from nmt.config.load import load, resolve_paths
+from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.data.corpus import Corpus, Ids
 from nmt.data.folder import VALID
-from nmt.data.loader import pair_of
 from nmt.data.prepare import prepare
+from nmt.data.shape import Shape
 from nmt.errors import DataError, UsageError
 from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
@@ -80,6 +81,7 @@ def trained_subject(
         DataError: no line is left.
     """
     loaded = load_model(path, checkpoint)
+    _require_text(path, loaded.config.model)
     if files is None:
         pairs = _validation_pairs(run_of(path) or path, loaded, lines)
     else:
@@ -98,17 +100,31 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         lines: see `trained_subject`.
     """
     experiment = resolve_paths(load(config, overrides), config.parent)
+    _require_text(config, experiment.model)
     with tempfile.TemporaryDirectory(prefix="nmt-") as folder:
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
-        copy_ids = CopyIds(source, target) if experiment.model.output.writes_source else None
+        copy_ids = CopyIds(source, target) if experiment.model.writes_source else None
         pairs = _chosen_pairs(Corpus(data, VALID), lines, copy_ids)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     )
     return Subject(model.eval(), pairs, target, is_trained=False)
+
+
+def _require_text(path: Path, model: ModelConfig) -> None:
+    """Refuse models of other lines than text.
+
+    Raises:
+        UsageError: it reads numbers, or writes labels, tags or numbers.
+    """
+    if not Shape.of(model).is_text:
+        raise UsageError(
+            f"{path}: reads {model.source_lines} and writes {model.target_lines} lines; only "
+            "models of text can be examined, such as translation and language models."
+        )
 
 
 def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
@@ -127,14 +143,18 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
 
 
 def _copy_ids(loaded: LoadedModel) -> CopyIds | None:
-    if not loaded.config.model.output.writes_source:
+    if not loaded.config.model.writes_source:
         return None
     return CopyIds(loaded.source, loaded.target)
 
 
 def _chosen_pairs(corpus: Corpus, lines: int, copy_ids: CopyIds | None) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    return _usable([pair_of(corpus, index, copy_ids) for index in chosen], str(corpus.folder))
+    pairs = [corpus.pair(index) for index in chosen]
+    if copy_ids is not None:
+        texts = map(corpus.texts, chosen)
+        pairs = [copy_ids.pair(pair, text) for pair, text in zip(pairs, texts, strict=True)]
+    return _usable(pairs, str(corpus.folder))
 
 
 def _spread(count: int, wanted: int) -> list[int]:

@@ -13,7 +13,15 @@ def generator(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-TASKS = [TemporalOrder(30), Adding(20), Recall(5), Recall(0, 3), Recall(4, alike=True), Copy(6), Copy(4, is_reversed=True)]
+TASKS = [
+    TemporalOrder(30),
+    Adding(20),
+    Recall(5),
+    Recall(0, 3),
+    Recall(4, alike=True),
+    Copy(6),
+    Copy(4, is_reversed=True),
+]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
