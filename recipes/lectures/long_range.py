@@ -31,7 +31,7 @@ class Scale:
     adding_updates: int
 
 
-FULL = Scale(30, 8000, range(1, 6), 50, 1500)
+FULL = Scale(30, 5000, range(1, 4), 50, 1000)
 QUICK = Scale(10, 200, range(1, 2), 10, 150)
 
 METHODS = {

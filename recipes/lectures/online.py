@@ -38,7 +38,7 @@ class Scale:
     """Steps before and after the rule of the stream changes."""
 
 
-FULL, QUICK = Scale(10, 5, 500, 400), Scale(3, 2, 20, 50)
+FULL, QUICK = Scale(10, 5, 300, 250), Scale(3, 2, 20, 50)
 
 Rules = dict[str, Callable[[], Rule]]
 
@@ -198,9 +198,9 @@ def draw(recalled: dict[str, list[float]], streams: dict[str, list[float]], scal
             window = max(len(values) // 40, 1)
             panel.plot(*smooth(values, window), style, label=name)
         panel.axhline(CHANCE, color="0.6", linewidth=1)
-        panel.legend(loc="lower right")
+        panel.legend(loc="lower right", fontsize="small")
     left.set(title=f"recall after {scale.lag} symbols", xlabel="updates", ylabel="right answers")
-    right.set(title="a stream whose rule changes", xlabel="steps")
+    right.set(title="a stream whose rule changes", xlabel="steps", ylim=(0.15, 1.03))
     right.axvline(scale.phase, color="0.6", linewidth=1)
     return figure
 
