@@ -27,7 +27,9 @@ from nmt.data.batch import Batch
 from nmt.diagnostics.gradients import Flow, gradient_flow
 from nmt.diagnostics.trace import Call, Measure, Walk, trace
 from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell, State
-from nmt.layers.initialization import spectral_radius
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.delays import DelaysCell
+from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.text.columns import align_columns
 
@@ -41,7 +43,7 @@ _LARGEST = 1024
 
 @dataclass(frozen=True)
 class Block:
-    """The recurrent weights of one gate."""
+    """The recurrent weights of one gate, one delay, or the units of one period."""
 
     gate: str
     """Such as "forget"; "state" in an Elman layer."""
@@ -117,19 +119,22 @@ def _spectrum(seen: _Found, flow: Flow) -> Spectrum:
     jacobians = [_step_jacobian(cell, call) for call in _some_calls(seen.walk)]
     radii = [spectral_radius(jacobian) for jacobian in jacobians]
     sigmas = [largest_singular_value(jacobian) for jacobian in jacobians]
-    names = gate_names(cell)
-    blocks = cell.recurrent.weight.detach().chunk(len(cell.slopes))
     return Spectrum(
         name=flow.name,
         is_elman=isinstance(cell, RnnCell),
         blocks=tuple(
             _block(name, block, gamma, seen.slopes.get(name))
-            for name, block, gamma in zip(names, blocks, cell.slopes, strict=True)
+            for name, (block, gamma) in _named_blocks(cell).items()
         ),
         step_radius=_mean(radii),
         step_sigma=_mean(sigmas),
         factor=flow.factor,
     )
+
+
+def _named_blocks(cell: Cell) -> dict[str, tuple[Tensor, float]]:
+    """Return each square block of recurrent weights, and gamma, by name."""
+    return dict(zip(gate_names(cell), recurrent_blocks(cell), strict=True))
 
 
 def _block(name: str, weights: Tensor, gamma: float, slopes: _Slopes | None) -> Block:
@@ -173,15 +178,19 @@ def _row(state: State, row: int) -> State:
 
 
 def _step_jacobian(cell: Cell, call: Call) -> Tensor:
-    """Return ds'/ds of one step of a cell with a given input, [state, state]."""
-    sizes = [part.shape[1] for part in call.before]
+    """Return ds'/ds of one step of a cell with a given input, [state, state].
+
+    A counter of steps at the end of a state has no derivative.
+    """
+    values = [part for part in call.before if part.is_floating_point()]
+    counters, sizes = call.before[len(values) :], [part.shape[1] for part in values]
     projected = call.projected.detach()
 
     def step(flat: Tensor) -> Tensor:
         state = tuple(part.unsqueeze(0) for part in torch.split(flat, sizes))
-        return torch.cat(cell(projected, state), dim=1).squeeze(0)
+        return torch.cat(cell(projected, (*state, *counters))[: len(sizes)], dim=1).squeeze(0)
 
-    flat = torch.cat(call.before, dim=1).squeeze(0)
+    flat = torch.cat(values, dim=1).squeeze(0)
     jacobian: Tensor = torch.func.jacrev(step)(flat)
     return jacobian.detach()
 
@@ -190,14 +199,20 @@ def _step_jacobian(cell: Cell, call: Call) -> Tensor:
 
 
 def gate_names(cell: Cell) -> tuple[str, ...]:
-    """Return the names of a cell's gates, in the order of their blocks."""
+    """Return the names of a cell's gates, or of other parts that have a block of their own."""
     match cell:
         case RnnCell():
             return ("state",)
         case GruCell():
             return ("reset", "update", "candidate")
+        case LstmCell(forget_gate=False):
+            return ("input", "candidate", "output")
         case LstmCell() | LayerNormLstmCell():
             return ("input", "forget", "candidate", "output")
+        case DelaysCell():
+            return tuple(f"delay {delay}" for delay in cell.delays)
+        case ClockworkCell():
+            return tuple(f"period {period}" for period in cell.periods)
         case _:
             return tuple(f"gate {number + 1}" for number in range(len(cell.slopes)))
 
@@ -221,9 +236,11 @@ def gate_slopes(cell: Cell, call: Call) -> dict[str, Tensor]:
             gates = cell.normalize_input(projected) + recurrent
         case _:
             return {}
-    i, f, g, o = gates.chunk(4, dim=-1)
-    slopes = (_sigmoid_slope(i), _sigmoid_slope(f), _tanh_slope(g), _sigmoid_slope(o))
-    return dict(zip(gate_names(cell), slopes, strict=True))
+    names = gate_names(cell)
+    return {
+        name: _tanh_slope(gate) if name == "candidate" else _sigmoid_slope(gate)
+        for name, gate in zip(names, gates.chunk(len(names), dim=-1), strict=True)
+    }
 
 
 def _gru_slopes(cell: GruCell, projected: Tensor, hidden: Tensor) -> dict[str, Tensor]:
@@ -262,7 +279,7 @@ _SLOPE_AT: dict[str, Callable[[Tensor], Tensor]] = {
 @torch.no_grad()
 def _add_slopes(sums: dict[str, _Slopes], walk: Walk) -> None:
     """Add the slopes at all real tokens of a batch."""
-    gammas = dict(zip(gate_names(walk.cell), walk.cell.slopes, strict=True))
+    gammas = {name: gamma for name, (_, gamma) in _named_blocks(walk.cell).items()}
     for step, call in enumerate(walk.calls):
         real = walk.real(step)
         for name, slopes in gate_slopes(walk.cell, call).items():

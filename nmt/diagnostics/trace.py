@@ -3,7 +3,7 @@
 A model computes its loss by the plain steps while hooks note what goes into each cell and what
 comes out, so the equations in `nmt.layers` need not know of it. Each direction of each layer then
 is a `Walk`: a state after every step, in the order in which the cell read. The state s is all that
-a cell hands to its next step: h, and c in an LSTM.
+a cell hands to its next step: h, and c in an LSTM. The gate of a gated input is part of a step.
 
 The gradient that reaches a state has two parts: what the state does to the loss at once, and what
 it does through the next state (backpropagation through time; Werbos, 1990):
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batch import Batch
-from nmt.layers.cells import Cell, State
+from nmt.layers.cells import Cell, InputGatedCell, State
 from nmt.models.encoder_decoder import EncoderDecoder
 
 Measure = Callable[[EncoderDecoder, Batch], Tensor]
@@ -190,7 +190,13 @@ class _Calls:
 def _recording(model: nn.Module) -> Iterator[dict[str, list[Call]]]:
     """Yield the calls of each cell inside the block, by the name of the cell in the model."""
     calls = _Calls()
-    cells = [(path, module) for path, module in model.named_modules() if isinstance(module, Cell)]
+    modules = dict(model.named_modules())
+    inner = {each.cell for each in modules.values() if isinstance(each, InputGatedCell)}
+    cells = [
+        (path, module)
+        for path, module in modules.items()
+        if isinstance(module, Cell) and module not in inner
+    ]
     hooks = [cell.register_forward_hook(partial(calls.note, path)) for path, cell in cells]
     try:
         yield calls.by_path
