@@ -17,6 +17,7 @@ from nmt.config.model import (
     DropoutConfig,
     EncoderConfig,
     LayerNormLstmCellConfig,
+    LocalAttentionConfig,
     LstmCellConfig,
     ModelConfig,
     NoEncoderConfig,
@@ -333,6 +334,15 @@ def _output(model: ModelConfig) -> Iterator[Fault]:
             "choose an attention",
             "model.decoder.attention",
         )
+    attention = model.decoder.attention
+    if kind == "copy" and isinstance(attention, LocalAttentionConfig):
+        if attention.content != "none":
+            yield _fault(
+                "model.output",
+                '"copy" needs attention that sums to 1, but the window of model.decoder.attention '
+                '"local" takes from it; set its content to "none", or choose another',
+                "model.decoder.attention",
+            )
     if kind == "pointer" and model.embedding.tied == "target":
         yield _fault(
             "model.embedding.tied",
