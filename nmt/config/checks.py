@@ -335,14 +335,14 @@ def _output(model: ModelConfig) -> Iterator[Fault]:
             "model.decoder.attention",
         )
     attention = model.decoder.attention
-    if kind == "copy" and isinstance(attention, LocalAttentionConfig):
-        if attention.content != "none":
-            yield _fault(
-                "model.output",
-                '"copy" needs attention that sums to 1, but the window of model.decoder.attention '
-                '"local" takes from it; set its content to "none", or choose another',
-                "model.decoder.attention",
-            )
+    by_content = isinstance(attention, LocalAttentionConfig) and attention.content != "none"
+    if kind == "copy" and by_content:
+        yield _fault(
+            "model.output",
+            '"copy" needs attention that sums to 1, but the window of model.decoder.attention '
+            '"local" takes from it; set its content to "none", or choose another',
+            "model.decoder.attention",
+        )
     if kind == "pointer" and model.embedding.tied == "target":
         yield _fault(
             "model.embedding.tied",
