@@ -13,7 +13,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, State
+from nmt.layers.cells import (
+    Cell,
+    GruCell,
+    InputGatedCell,
+    LayerNormLstmCell,
+    LstmCell,
+    State,
+)
 
 
 def gates_of(cell: Cell, projected: Tensor, state: State) -> dict[str, Tensor]:
@@ -29,7 +36,11 @@ def gates_of(cell: Cell, projected: Tensor, state: State) -> dict[str, Tensor]:
         if isinstance(cell, LayerNormLstmCell):
             projected = cell.normalize_input(projected)
             recurrent = cell.normalize_recurrent(recurrent)
-        i, f, _, o = (projected + recurrent).sigmoid().chunk(4, dim=-1)
+        gates = (projected + recurrent).sigmoid()
+        if isinstance(cell, LstmCell) and not cell.forget_gate:
+            i, _, o = gates.chunk(3, dim=-1)
+            return {"input gate": i, "output gate": o}
+        i, f, _, o = gates.chunk(4, dim=-1)
         return {"input gate": i, "forget gate": f, "output gate": o}
     if isinstance(cell, GruCell):
         size = 2 * cell.hidden_size
@@ -80,7 +91,7 @@ def watch_cells(model: nn.Module) -> Iterator[dict[str, _Steps]]:
         steps.add(cell, args[0], args[1], after)
 
     for name, module in model.named_modules():
-        if isinstance(module, Cell):
+        if isinstance(module, Cell) and not isinstance(module, InputGatedCell):
             steps = seen.setdefault(name, _Steps())
             handles.append(module.register_forward_hook(partial(note, steps)))
     try:
