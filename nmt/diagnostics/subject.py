@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from nmt.config.load import load, resolve_paths
-from nmt.data.batch import Batch, make_batch
-from nmt.data.corpus import Corpus, Ids
+from nmt.config.model import ModelConfig
+from nmt.data.batch import Batch, Side, make_batch
+from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID
 from nmt.data.prepare import prepare
+from nmt.data.shape import Shape
 from nmt.errors import DataError, UsageError
 from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
@@ -22,7 +24,6 @@ from nmt.models.folder import LoadedModel, load_model
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
-from nmt.text.vocabulary import EOS
 
 _logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ _ROWS = 32
 _MOST_PIECES = 400
 """Longer lines are left out: every step of a batch is kept in memory."""
 
-Pair = tuple[Ids, Ids]
-"""Source and target ids, both ending in EOS."""
+Pair = tuple[Side, Side]
+"""Source and target: ids ending in EOS, or numbers."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
-        pairs = _chosen_pairs(Corpus(data, VALID), lines)
+        pairs = _chosen_pairs(_open(data, experiment.model), lines)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -114,7 +115,7 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
         raise UsageError(
             f"{run}: has no prepared data to read; name the files of a text, or a run folder."
         )
-    corpus = Corpus(data, VALID)
+    corpus = _open(data, loaded.config.model)
     if corpus.fingerprints != (loaded.source.fingerprint, loaded.target.fingerprint):
         raise UsageError(
             f"{data}: was prepared with other pieces than those of the model; name the files of a "
@@ -123,9 +124,15 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
     return _chosen_pairs(corpus, lines)
 
 
+def _open(data: Path, model: ModelConfig) -> Corpus:
+    """Open the validation corpus in prepared `data` as a model reads it."""
+    shape = Shape.of(model)
+    return Corpus(data, VALID, features=shape.features, values=shape.values)
+
+
 def _chosen_pairs(corpus: Corpus, lines: int) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    return _usable([corpus.pair(index) for index in chosen], str(corpus.folder))
+    return _usable([corpus.example(index) for index in chosen], str(corpus.folder))
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -148,12 +155,10 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    pairs = []
+    shape, pairs = Shape.of(loaded.config.model), []
     for index in _spread(len(texts), lines):
-        given = (normalizer.normalize(text) for text in texts[index])
-        ids = zip((loaded.source, loaded.target), given, strict=True)
-        sides = [[*subword.encode(text), EOS] for subword, text in ids]
-        pairs.append((np.array(sides[0]), np.array(sides[1])))
+        left, right = (normalizer.normalize(text) for text in texts[index])
+        pairs.append(shape.read(left, right, (loaded.source, loaded.target)))
     return _usable(pairs, str(target))
 
 
@@ -166,7 +171,7 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
     kept = [
         pair
         for pair in pairs
-        if len(pair[1]) > 1 and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
+        if _has_content(pair[1]) and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
     ]
     if not kept:
         raise DataError(
@@ -181,6 +186,11 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
             len(pairs),
         )
     return kept
+
+
+def _has_content(target: Side) -> bool:
+    """Whether a target is more than an end symbol: text, or numbers."""
+    return len(target) > 1 or np.ndim(target) == 2
 
 
 def _reads_source(loaded: LoadedModel) -> bool:
