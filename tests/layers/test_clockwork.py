@@ -56,6 +56,25 @@ def test_with_periods_of_1_it_is_an_elman_network(periods):
     assert torch.equal(unroll_cell(cell, INPUTS, zero_state(cell, 2)), expected)
 
 
+def test_with_periods_of_1_two_groups_are_two_layers_a_step_apart():
+    """The second group is the lower layer; the first one is the upper one, and reads it alone."""
+    cell = make([1, 1])
+    nn.init.zeros_(cell.input.weight[:3])
+    nn.init.zeros_(cell.recurrent.weight[3:, :3])  # equal periods would read one another
+    u, b = cell.recurrent.weight, cell.input.bias
+    lower, upper = RnnCell(3, 3).double(), RnnCell(3, 3).double()
+    with torch.no_grad():
+        for layer, (own, read) in ((lower, (3, cell.input.weight[3:])), (upper, (0, u[:3, 3:]))):
+            layer.input.weight.copy_(read)
+            layer.input.bias.copy_(b[own : own + 3])
+            layer.recurrent.weight.copy_(u[own : own + 3, own : own + 3])
+    below = unroll_cell(lower, INPUTS, zero_state(lower, 2))
+    earlier = nn.functional.pad(below[:, :-1], (0, 0, 1, 0))
+    above = unroll_cell(upper, earlier, zero_state(upper, 2))
+    found = unroll_cell(cell, INPUTS, zero_state(cell, 2))
+    torch.testing.assert_close(found, torch.cat([above, below], dim=2), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("split", range(1, 8))
 def test_a_sequence_can_be_continued_in_the_middle_of_a_period(split):
     """The clock is part of the state, so nothing depends on where a sequence is cut."""

@@ -23,12 +23,3 @@ def test_learned_first_states_survive_a_checkpoint_and_a_model_folder(tmp_path):
     for name in ("encoder.stack.layers.0.initial_state", "decoder.initial_state"):
         assert (shipped[name] != 0).all()
         assert torch.equal(shipped[name], saved[name])
-
-    again = tmp_path / "again"
-    longer = experiment.training.model_copy(update={"max_updates": 6})
-    longer_experiment = experiment.model_copy(update={"training": longer})
-    assert run_training(longer_experiment, run, RunOptions()) == 0
-    assert run_training(longer_experiment, again, RunOptions()) == 0
-    resumed, whole = (dict(load_model(path).model.named_parameters()) for path in (run, again))
-    for name, weight in whole.items():
-        assert torch.equal(resumed[name], weight), name
