@@ -198,6 +198,11 @@ def exposure(
             f"{run}: is a language model, whose own text has no reference; name a translation "
             "model."
         )
+    if subject.model.target_lines != "text":
+        raise UsageError(
+            f"{run}: does not read what it writes, so there is nothing to compare; name a "
+            "translation model."
+        )
     found = measure_exposure(ModelScorer(subject.model), subject.batches())
     if output is not None:
         save_figure(draw_exposure(found), output)

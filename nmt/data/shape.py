@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nmt.config.model import (
     ModelConfig,
     NumbersEncoderConfig,
@@ -11,10 +13,11 @@ from nmt.config.model import (
     SourceLines,
     TargetLines,
 )
-from nmt.data.corpus import EncodedPair
+from nmt.data.corpus import EncodedPair, Ids
 from nmt.errors import DataError
 from nmt.text.subword import Subword
-from nmt.text.vectors import read_vectors
+from nmt.text.vectors import Vectors, read_vectors
+from nmt.text.vocabulary import EOS
 from nmt.text.whole_lines import encode_positions, encode_words
 
 
@@ -71,6 +74,26 @@ class Shape:
             target_ids = [encode_words(target, text) for text in targets]
         for pair, left, right in zip(pairs, source_ids, target_ids, strict=True):
             yield EncodedPair(left, right, *pair)
+
+    def read(
+        self, source: str, target: str, subwords: tuple[Subword, Subword]
+    ) -> tuple[Ids | Vectors, Ids | Vectors]:
+        """Return what a model reads and writes of two normalised lines, as `Corpus.example`.
+
+        Raises:
+            DataError: a line does not fit.
+        """
+        for side, fault in self.faults(source, target):
+            raise DataError(f"the {side} `{source if side == 'source' else target}`: {fault}.")
+        (pair,) = self.encode([(source, target)], *subwords)
+        return (
+            read_vectors(source, self.features)
+            if self.features
+            else np.array([*pair.source, EOS], np.int64),
+            read_vectors(target, self.values)
+            if self.values
+            else np.array([*pair.target, EOS], np.int64),
+        )
 
     def faults(self, source: str, target: str) -> Iterator[tuple[str, str]]:
         """Yield the side, "source" or "target", and the fault of each line that does not fit.

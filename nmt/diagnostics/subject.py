@@ -11,9 +11,10 @@ import torch
 
 from nmt.config.load import load, resolve_paths
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch, make_batch
-from nmt.data.corpus import Corpus, Ids
+from nmt.data.batch import Batch, Side, make_batch
+from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID
+from nmt.data.loader import pair_of
 from nmt.data.prepare import prepare
 from nmt.data.shape import Shape
 from nmt.errors import DataError, UsageError
@@ -25,7 +26,6 @@ from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
-from nmt.text.vocabulary import EOS
 
 _logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ _ROWS = 32
 _MOST_PIECES = 400
 """Longer lines are left out: every step of a batch is kept in memory."""
 
-Pair = tuple[Ids, Ids]
-"""Source and target ids, both ending in EOS."""
+Pair = tuple[Side, Side]
+"""Source and target: ids ending in EOS, or numbers."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ def trained_subject(
         DataError: no line is left.
     """
     loaded = load_model(path, checkpoint)
-    _require_text(path, loaded.config.model)
     if files is None:
         pairs = _validation_pairs(run_of(path) or path, loaded, lines)
     else:
@@ -100,31 +99,17 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         lines: see `trained_subject`.
     """
     experiment = resolve_paths(load(config, overrides), config.parent)
-    _require_text(config, experiment.model)
     with tempfile.TemporaryDirectory(prefix="nmt-") as folder:
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
         copy_ids = CopyIds(source, target) if experiment.model.writes_source else None
-        pairs = _chosen_pairs(Corpus(data, VALID), lines, copy_ids)
+        pairs = _chosen_pairs(_open(data, experiment.model), lines, copy_ids)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     )
     return Subject(model.eval(), pairs, target, is_trained=False)
-
-
-def _require_text(path: Path, model: ModelConfig) -> None:
-    """Refuse models of other lines than text.
-
-    Raises:
-        UsageError: it reads numbers, or writes labels, tags or numbers.
-    """
-    if not Shape.of(model).is_text:
-        raise UsageError(
-            f"{path}: reads {model.source_lines} and writes {model.target_lines} lines; only "
-            "models of text can be examined, such as translation and language models."
-        )
 
 
 def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
@@ -133,7 +118,7 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
         raise UsageError(
             f"{run}: has no prepared data to read; name the files of a text, or a run folder."
         )
-    corpus = Corpus(data, VALID)
+    corpus = _open(data, loaded.config.model)
     if corpus.fingerprints != (loaded.source.fingerprint, loaded.target.fingerprint):
         raise UsageError(
             f"{data}: was prepared with other pieces than those of the model; name the files of a "
@@ -148,13 +133,15 @@ def _copy_ids(loaded: LoadedModel) -> CopyIds | None:
     return CopyIds(loaded.source, loaded.target)
 
 
+def _open(data: Path, model: ModelConfig) -> Corpus:
+    """Open the validation corpus in prepared `data` as a model reads it."""
+    shape = Shape.of(model)
+    return Corpus(data, VALID, features=shape.features, values=shape.values)
+
+
 def _chosen_pairs(corpus: Corpus, lines: int, copy_ids: CopyIds | None) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    pairs = [corpus.pair(index) for index in chosen]
-    if copy_ids is not None:
-        texts = map(corpus.texts, chosen)
-        pairs = [copy_ids.pair(pair, text) for pair, text in zip(pairs, texts, strict=True)]
-    return _usable(pairs, str(corpus.folder))
+    return _usable([pair_of(corpus, index, copy_ids) for index in chosen], str(corpus.folder))
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -177,13 +164,14 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    copy_ids, pairs = _copy_ids(loaded), []
+    shape, copy_ids, pairs = Shape.of(loaded.config.model), _copy_ids(loaded), []
     for index in _spread(len(texts), lines):
-        given = [normalizer.normalize(text) for text in texts[index]]
-        subwords = zip((loaded.source, loaded.target), given, strict=True)
-        ids, written = (np.array([*subword.encode(text), EOS]) for subword, text in subwords)
-        pair = ids, written
-        pairs.append(pair if copy_ids is None else copy_ids.pair(pair, (given[0], given[1])))
+        left, right = (normalizer.normalize(text) for text in texts[index])
+        read = shape.read(left, right, (loaded.source, loaded.target))
+        if copy_ids is not None:
+            ids, written = (np.asarray(side, dtype=np.int64) for side in read)
+            read = copy_ids.pair((ids, written), (left, right))
+        pairs.append(read)
     return _usable(pairs, str(target))
 
 
@@ -196,7 +184,7 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
     kept = [
         pair
         for pair in pairs
-        if len(pair[1]) > 1 and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
+        if _has_content(pair[1]) and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
     ]
     if not kept:
         raise DataError(
@@ -211,6 +199,11 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
             len(pairs),
         )
     return kept
+
+
+def _has_content(target: Side) -> bool:
+    """Whether a target is more than an end symbol: text, or numbers."""
+    return len(target) > 1 or np.ndim(target) == 2
 
 
 def _reads_source(loaded: LoadedModel) -> bool:
