@@ -31,8 +31,8 @@ class Scale:
     adding_updates: int
 
 
-FULL = Scale(30, 5000, range(1, 4), 50, 1000)
-QUICK = Scale(10, 200, range(1, 2), 10, 150)
+FULL = Scale(30, 4000, range(1, 4), 50, 1000)
+QUICK = Scale(10, 120, range(1, 2), 10, 60)
 
 METHODS = {
     "gradient descent": Settings(0),
