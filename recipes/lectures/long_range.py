@@ -33,7 +33,7 @@ class Scale:
 
 
 FULL = Scale(30, 4000, range(1, 4), 50, 1000)
-QUICK = Scale(10, 120, range(1, 2), 10, 60)
+QUICK = Scale(10, 80, range(1, 2), 10, 30)
 
 METHODS = {
     "gradient descent": Settings(0),
