@@ -232,7 +232,8 @@ def test_ensembles_and_endless_lines_are_refused(translator, model_folder):
         both.explain(LINES[0])
     with pytest.raises(
         UsageError,
-        match=r"has \d+ pieces, and at most 200 can be explained; give a shorter one\.",
+        match=r"the sentence has \d+ pieces, and at most 200 can be explained; "
+        r"give a shorter one\.",
     ):
         translator.explain("a cat " * 150)
 
