@@ -198,6 +198,11 @@ def exposure(
             f"{run}: is a language model, whose own text has no reference; name a translation "
             "model."
         )
+    if not subject.shape.is_text:
+        raise UsageError(
+            f"{run}: writes {subject.shape.target} lines, and reads nothing that it wrote; name a "
+            "translation model."
+        )
     found = measure_exposure(ModelScorer(subject.model), subject.batches())
     if output is not None:
         save_figure(draw_exposure(found), output)

@@ -11,11 +11,12 @@ import torch
 
 from nmt.config.load import load, resolve_paths
 from nmt.config.model import ModelConfig
-from nmt.data.batch import Batch, make_batch
-from nmt.data.corpus import Corpus, Ids
+from nmt.data.batch import Batch, Side, make_batch
+from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID
+from nmt.data.loader import pair_of
 from nmt.data.prepare import prepare
-from nmt.data.shape import Shape
+from nmt.data.shape import Misfits, Shape
 from nmt.errors import DataError, UsageError
 from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
@@ -25,6 +26,7 @@ from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
+from nmt.text.vectors import read_vectors
 from nmt.text.vocabulary import EOS
 
 _logger = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ _ROWS = 32
 _MOST_PIECES = 400
 """Longer lines are left out: every step of a batch is kept in memory."""
 
-Pair = tuple[Ids, Ids]
-"""Source and target ids, both ending in EOS."""
+Pair = tuple[Side, Side]
+"""Source and target: ids ending in EOS, or numbers."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Subject:
     """Of plain modules, in evaluation mode, on the CPU."""
     pairs: Sequence[Pair]
     """At least one."""
-    target: Subword
-    """The target pieces."""
+    shape: Shape
+    """What its lines are."""
     is_trained: bool
     """False if the weights are new."""
 
@@ -81,12 +83,12 @@ def trained_subject(
         DataError: no line is left.
     """
     loaded = load_model(path, checkpoint)
-    _require_text(path, loaded.config.model)
+    reading = Reading.of(loaded.config.model, loaded.source, loaded.target)
     if files is None:
-        pairs = _validation_pairs(run_of(path) or path, loaded, lines)
+        pairs = _validation_pairs(run_of(path) or path, reading, lines)
     else:
-        pairs = _read_pairs(path, loaded, files, lines)
-    return Subject(loaded.model, pairs, loaded.target, is_trained=True)
+        pairs = _read_pairs(path, loaded, files, lines, reading)
+    return Subject(loaded.model, pairs, reading.shape, is_trained=True)
 
 
 def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int) -> Subject:
@@ -100,60 +102,69 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         lines: see `trained_subject`.
     """
     experiment = resolve_paths(load(config, overrides), config.parent)
-    _require_text(config, experiment.model)
     with tempfile.TemporaryDirectory(prefix="nmt-") as folder:
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
-        copy_ids = CopyIds(source, target) if experiment.model.writes_source else None
-        pairs = _chosen_pairs(Corpus(data, VALID), lines, copy_ids)
+        reading = Reading.of(experiment.model, source, target)
+        pairs = _chosen_pairs(reading.open(data), lines, reading)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     )
-    return Subject(model.eval(), pairs, target, is_trained=False)
+    return Subject(model.eval(), pairs, reading.shape, is_trained=False)
 
 
-def _require_text(path: Path, model: ModelConfig) -> None:
-    """Refuse models of other lines than text.
+@dataclass(frozen=True)
+class Reading:
+    """How lines become what a model reads and writes."""
 
-    Raises:
-        UsageError: it reads numbers, or writes labels, tags or numbers.
-    """
-    if not Shape.of(model).is_text:
-        raise UsageError(
-            f"{path}: reads {model.source_lines} and writes {model.target_lines} lines; only "
-            "models of text can be examined, such as translation and language models."
+    shape: Shape
+    source: Subword
+    target: Subword
+    copy_ids: CopyIds | None
+    """None unless the model writes pieces of the source."""
+
+    @classmethod
+    def of(cls, model: ModelConfig, source: Subword, target: Subword) -> "Reading":
+        """Return how a model reads, with its subword models."""
+        copy_ids = CopyIds(source, target) if model.writes_source else None
+        return cls(Shape.of(model), source, target, copy_ids)
+
+    def open(self, data: Path) -> Corpus:
+        """Open the validation pairs of prepared data."""
+        return Corpus(data, VALID, features=self.shape.features, values=self.shape.values)
+
+    def encode(self, source: str, target: str) -> Pair:
+        """Return the ids of normalised lines, or their numbers."""
+        (found,) = self.shape.encode([(source, target)], self.source, self.target)
+        left, right = (np.array([*ids, EOS]) for ids in (found.source, found.target))
+        if self.copy_ids is not None:
+            return self.copy_ids.pair((left, right), (source, target))
+        return (
+            read_vectors(source, self.shape.features) if self.shape.features else left,
+            read_vectors(target, self.shape.values) if self.shape.values else right,
         )
 
 
-def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
+def _validation_pairs(run: Path, reading: Reading, lines: int) -> list[Pair]:
     data = run / _DATA
     if not (data / VALID).is_dir():
         raise UsageError(
             f"{run}: has no prepared data to read; name the files of a text, or a run folder."
         )
-    corpus = Corpus(data, VALID)
-    if corpus.fingerprints != (loaded.source.fingerprint, loaded.target.fingerprint):
+    corpus = reading.open(data)
+    if corpus.fingerprints != (reading.source.fingerprint, reading.target.fingerprint):
         raise UsageError(
             f"{data}: was prepared with other pieces than those of the model; name the files of a "
             "text."
         )
-    return _chosen_pairs(corpus, lines, _copy_ids(loaded))
+    return _chosen_pairs(corpus, lines, reading)
 
 
-def _copy_ids(loaded: LoadedModel) -> CopyIds | None:
-    if not loaded.config.model.writes_source:
-        return None
-    return CopyIds(loaded.source, loaded.target)
-
-
-def _chosen_pairs(corpus: Corpus, lines: int, copy_ids: CopyIds | None) -> list[Pair]:
+def _chosen_pairs(corpus: Corpus, lines: int, reading: Reading) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    pairs = [corpus.pair(index) for index in chosen]
-    if copy_ids is not None:
-        texts = map(corpus.texts, chosen)
-        pairs = [copy_ids.pair(pair, text) for pair, text in zip(pairs, texts, strict=True)]
+    pairs = [pair_of(corpus, index, reading.copy_ids) for index in chosen]
     return _usable(pairs, str(corpus.folder))
 
 
@@ -164,12 +175,17 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 
 def _read_pairs(
-    path: Path, loaded: LoadedModel, files: tuple[Path | None, Path], lines: int
+    path: Path,
+    loaded: LoadedModel,
+    files: tuple[Path | None, Path],
+    lines: int,
+    reading: Reading,
 ) -> list[Pair]:
     source, target = files
-    if _reads_source(loaded) != (source is not None):
+    reads_source = loaded.model.encoder.reads_source
+    if reads_source != (source is not None):
         needed = "add --source FILE" if source is None else "leave --source out"
-        kind = "translation" if _reads_source(loaded) else "language"
+        kind = "translation" if reads_source else "language"
         raise UsageError(f"{path}: holds a {kind} model; {needed}.")
     if source is None:
         texts = [("", line) for line in read_lines(target)]
@@ -177,13 +193,14 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    copy_ids, pairs = _copy_ids(loaded), []
+    misfits = Misfits(reading.shape, (str(source), str(target)))
+    pairs = []
     for index in _spread(len(texts), lines):
         given = [normalizer.normalize(text) for text in texts[index]]
-        subwords = zip((loaded.source, loaded.target), given, strict=True)
-        ids, written = (np.array([*subword.encode(text), EOS]) for subword, text in subwords)
-        pair = ids, written
-        pairs.append(pair if copy_ids is None else copy_ids.pair(pair, (given[0], given[1])))
+        misfits.meet(index + 1, given[0], given[1])
+        if not misfits.first:
+            pairs.append(reading.encode(given[0], given[1]))
+    misfits.refuse()
     return _usable(pairs, str(target))
 
 
@@ -196,7 +213,7 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
     kept = [
         pair
         for pair in pairs
-        if len(pair[1]) > 1 and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
+        if not _is_blank(pair[1]) and max(len(pair[0]), len(pair[1])) <= _MOST_PIECES
     ]
     if not kept:
         raise DataError(
@@ -213,5 +230,6 @@ def _usable(pairs: Sequence[Pair], name: str) -> list[Pair]:
     return kept
 
 
-def _reads_source(loaded: LoadedModel) -> bool:
-    return loaded.model.encoder.reads_source
+def _is_blank(target: Side) -> bool:
+    """Whether a target has its end symbol alone."""
+    return np.ndim(target) == 1 and len(target) <= 1
