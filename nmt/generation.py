@@ -97,31 +97,33 @@ def next_pieces(model: Translator, prefix: str = "", *, count: int = 10) -> list
     """
     _require_language_model(model)
     read = model.target.encode(model.normalizer.normalize(prefix)) if prefix.strip() else []
-    with model.computing(SentenceBatch((1,), len(read) + 1), ""):
-        source, mask = model.pad([[EOS]])
-        state = model.scorer.start(source, mask, copies=1)
+    with model.engine.computing(SentenceBatch((1,), len(read) + 1)):
+        source, mask = model.engine.pad([[EOS]])
+        state = model.engine.scorer.start(source, mask, copies=1)
         for piece in (BOS, *read):
-            scored = model.scorer.step(torch.tensor([piece], device=model.device), state)
+            scored = model.engine.scorer.step(
+                torch.tensor([piece], device=model.engine.device), state
+            )
             state = scored.state
         best = scored.log_probs[0].topk(min(count, scored.log_probs.shape[1]))
     found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [NextPiece(model.pieces[piece], log_prob) for piece, log_prob in found]
+    return [NextPiece(model.engine.pieces[piece], log_prob) for piece, log_prob in found]
 
 
 def _search(
     model: Translator, lines: tuple[int, ...], options: SearchConfig, prefix: str
 ) -> list[list[Hypothesis]]:
     """Return the hypotheses of each line, whose number is that of its random stream."""
-    with model.computing(SentenceBatch(lines, 1), ""):
-        source, mask = model.pad([[EOS]] * len(lines))
+    with model.engine.computing(SentenceBatch(lines, 1)):
+        source, mask = model.engine.pad([[EOS]] * len(lines))
         return search_sentences(
-            model.scorer_for(options, exact=False),
+            model.engine.scorer_for(options, exact=False),
             source,
             mask,
             options,
             streams=lines,
-            rank=model.rank,
-            pieces=model.pieces,
+            rank=model.engine.rank,
+            pieces=model.engine.pieces,
             prefixes=[prefix] * len(lines),
         )
 

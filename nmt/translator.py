@@ -5,58 +5,43 @@ for translation in translator.translate(["Ein Mann schläft."]):
     print(translation.text)
 """
 
-import contextlib
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, get_args
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
-from nmt.diagnostics.attention import identity, soft_attention
 from nmt.diagnostics.explanation import Explanation, explain
-from nmt.errors import DataError, UsageError, explain_lack_of_memory
-from nmt.layers.copying import SourceOutput
-from nmt.layers.regression import NumbersOutput
+from nmt.errors import UsageError
+from nmt.inference.engine import Engine
+from nmt.inference.reading import Reading
+from nmt.inference.scoring import Scoring
+from nmt.inference.translating import Batches, Translating, predictions
 from nmt.machine import (
     MOST_THREADS,
     Precision,
     choose_device,
     choose_precision,
     require_int8,
-    using_threads,
 )
 from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model
-from nmt.models.shortlist import Choice, Shortlist
-from nmt.search.forced import score_targets
-from nmt.search.hypothesis import Hypothesis
-from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
+from nmt.models.shortlist import Shortlist
+from nmt.search.plan import SentenceBatch
 from nmt.search.ranking import Rank, rank_plainly
-from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
-from nmt.search.search import search as search_sentences
 from nmt.text.copied import CopyIds
 from nmt.text.normalize import Normalizer
-from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
+from nmt.text.reading import Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
-from nmt.text.vectors import Vectors, read_vectors, write_numbers
-from nmt.text.vocabulary import BOS, EOS, PAD
-from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 from nmt.text.windows import full_windows, prompt_windows
-from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
-from nmt.writing import Details, LineWriter, Prefix, Prefixes, align_texts, read_text
+from nmt.translation import ScoredPair, TranslatedText, Translation
+from nmt.writing import Details, LineWriter, Prefixes
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
-
-Source: TypeAlias = list[int] | Vectors
-"""A source sentence: ids with EOS, or numbers [positions, features]."""
 
 MOST_EXPLAINED = 200
 """Pieces of the longest sentence that `explain` takes."""
@@ -106,37 +91,48 @@ class Translator:
         training_text: TrainingText | None = None,
         languages: tuple[str, str] = ("", ""),
     ) -> None:
-        self.models, self.language_model = tuple(models), language_model
+        pieces = target.pieces(range(target.vocab_size))
+        self.engine = Engine(
+            models,
+            pieces=pieces,
+            shortlist=shortlist,
+            device=device,
+            rank=rank,
+            language_model=language_model,
+        )
+        """The models, and how a batch is computed with them."""
+        copy_ids = CopyIds(source, target) if self.engine.copies else None
+        if copy_ids is not None:
+            source, target = copy_ids.source, copy_ids.target
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchConfig() if search is None else search
-        self.shortlist, self.device, self.rank = shortlist, torch.device(device), rank
         self.training_text, self.languages = training_text, languages
-        self.autocast = False
-        """Compute products in bfloat16, with weights in float32."""
-        self.threads = 0
-        """CPU threads to compute with; 0 = as many as torch uses."""
-        self.scorer = scorer_of(self.models)
-        self.pieces = tuple(target.pieces(range(target.vocab_size)))
-        """Target pieces by id."""
-        self.features = self.models[0].features
-        """Numbers at each source position; 0 if the source is text."""
-        self.target_lines = self.models[0].target_lines
-        """What the models write; see `EncoderDecoder.target_lines`."""
-        self.copy_ids: CopyIds | None = None
-        """Ids of what the models can copy; None if they cannot."""
-        if any(isinstance(model.output, SourceOutput) for model in self.models):
-            self.copy_ids = CopyIds(source, target)
-            self.source, self.target = self.copy_ids.source, self.copy_ids.target
+        self.reading = Reading(
+            source,
+            target,
+            normalizer,
+            training_text,
+            language=languages[0],
+            features=self.engine.features,
+            target_lines=self.engine.target_lines,
+            copy_ids=copy_ids,
+        )
+        """How lines are read."""
 
     @property
-    def is_translation(self) -> bool:
-        """Whether both sides are text: neither numbers nor labels nor tags."""
-        return self.target_lines == "text" and not self.features
+    def models(self) -> tuple[EncoderDecoder, ...]:
+        """One model, or those of an ensemble."""
+        return self.engine.models
 
     @property
     def has_source(self) -> bool:
         """Whether the models translate; language models read no source."""
-        return all(model.encoder.reads_source for model in self.models)
+        return self.engine.has_source
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether both sides are text: neither numbers nor labels nor tags."""
+        return self.engine.is_translation
 
     @classmethod
     def load(
@@ -217,8 +213,8 @@ class Translator:
             training_text=first.config.training_text,
             languages=(first.config.source_language, first.config.target_language),
         )
-        translator.autocast = precision == "bf16" and not fast
-        translator.threads = threads
+        translator.engine.autocast = precision == "bf16" and not fast
+        translator.engine.threads = threads
         return translator
 
     def translate(
@@ -289,104 +285,41 @@ class Translator:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
         details = Details(align=align, attention=attention, score_words=score_words)
         if details.keep_attention:
-            self._require_attention()
-        windows = prompt_windows if prompt else full_windows
-        if self.target_lines == "numbers":
+            self.engine.require_attention()
+        windows = (prompt_windows if prompt else full_windows)(_require_lines(lines), WINDOW)
+        batches = Batches(size=batch_size, tokens=batch_tokens, exact=exact)
+        if self.engine.target_lines == "numbers":
             if options.n_best > 1 or options.sample or prefixes is not None:
                 raise UsageError(
                     "this model predicts numbers, one prediction a line; set n_best to 1, and "
                     "leave samples and prefixes out."
                 )
-            each_window = windows(_require_lines(lines), WINDOW)
-            return self._predictions(each_window, max_source, batch_size, batch_tokens)
-        scorer = self.scorer_for(options, exact=exact)
-        requested = options
-        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
-            options = options.model_copy(update={"n_best": options.beam})
-        beginnings = None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer)
-
-        def plan(sources: Mapping[int, Source]) -> list[SentenceBatch]:
-            if exact:
-                return plan_blocks(sources, batch_size=batch_size)
-            lengths = {number: len(ids) for number, ids in sources.items()}
-            return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
-
-        def search_batch(
-            batch: SentenceBatch,
-            sources: Mapping[int, Source],
-            texts: Mapping[int, str],
-            given: Mapping[int, str],
-        ) -> dict[int, list[Hypothesis]]:
-            with self.computing(batch, ", --max-source or --beam"):
-                read, beyond = self._copyable(batch.rows, sources, texts)
-                source, mask = self.pad(read, batch.width)
-                found = search_sentences(
-                    scorer,
-                    source,
-                    mask,
-                    options,
-                    streams=batch.rows,
-                    keep_attention=details.keep_attention,
-                    fixed_shape=exact,
-                    rank=self.rank,
-                    pieces=self.pieces,
-                    prefixes=[given.get(number, "") for number in batch.rows],
-                )
-            return {
-                number: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
-                for number, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)
-                if number is not None
-            }
-
-        reader, whole = (self._reader(each, max_source) for each in (split, "never"))
+            return predictions(self.engine, self.reading, windows, batches, max_source)
+        scorer = self.engine.scorer_for(options, exact=exact)
         writer = LineWriter(
             self.source,
             self.target,
             self.training_text,
             language=self.languages[1],
-            search=requested,
+            search=options,
             details=details,
             max_source=max_source,
             is_translation=self.is_translation,
         )
-
-        def translations() -> Iterator[Translation]:
-            first, cut, joined = 1, FirstWarnings(), FirstWarnings()
-            for window in windows(_require_lines(lines), WINDOW):
-                texts = dict(enumerate(window, first))  # keyed by line number
-                given = beginnings.take(list(texts)) if beginnings else {}
-                read = {number: reader.read(line, number) for number, line in texts.items()}
-                for number, prefix in given.items():
-                    if prefix.given and len(read[number]) > 1:
-                        joined.warn(
-                            f"line {number:,}: has several parts, which are translated as one "
-                            "because of its prefix; give each a line of its own"
-                        )
-                    if prefix.given:
-                        read[number] = whole.read(texts[number], number)
-                sources: dict[int, Source] = {}
-                spelled: dict[int, str] = {}
-                for number, segments in read.items():
-                    for key, segment in _keyed(number, segments):
-                        if not segment.is_copied:
-                            name = f"line {number:,}"
-                            sources[key] = self._source(segment, max_source, name, cut)
-                            spelled[key] = segment.text
-                found: dict[int, list[Hypothesis]] = {}
-                required = {number: prefix.read for number, prefix in given.items()}
-                for batch in plan(sources):
-                    found |= search_batch(batch, sources, spelled, required)
-                for number, line in texts.items():
-                    each = [found.get(key) for key, _ in _keyed(number, read[number])]
-                    yield writer.write(line, read[number], each, given.get(number, Prefix()))
-                first += len(window)
-            if beginnings:
-                beginnings.end(first - 1)
-            reader.report()
-            cut.report("lines are too long; split them")
-            joined.report("lines with a prefix have several parts")
-
-        return translations()
+        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
+            options = options.model_copy(update={"n_best": options.beam})
+        return Translating(
+            engine=self.engine,
+            reading=self.reading,
+            writer=writer,
+            scorer=scorer,
+            options=options,
+            batches=batches,
+            max_source=max_source,
+            split=split,
+            prefixes=None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer),
+            keep_attention=details.keep_attention,
+        ).run(windows)
 
     def score(
         self,
@@ -418,19 +351,20 @@ class Translator:
         """
         _refuse_text(pairs, "pairs")
         details = Details(align=align, attention=attention, score_words=score_words)
-        if self.target_lines == "numbers":
+        if self.engine.target_lines == "numbers":
             raise UsageError(
                 "this model predicts numbers, which have no probabilities; translate the source "
                 "and compare the numbers."
             )
         if details.keep_attention:
-            self._require_attention()
-        return self._score(
-            _require_pairs(pairs),
-            partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
-            max_length,
-            details,
-        )
+            self.engine.require_attention()
+        return Scoring(
+            engine=self.engine,
+            reading=self.reading,
+            batches=Batches(size=batch_size, tokens=batch_tokens),
+            max_length=max_length,
+            details=details,
+        ).run(full_windows(_require_pairs(pairs), WINDOW))
 
     def explain(
         self,
@@ -457,7 +391,7 @@ class Translator:
         if len(self.models) > 1 or not self.has_source or not self.is_translation:
             raise UsageError("only a single translation model can be explained; name one.")
         options = change_search(self.options, search or {})
-        segments = self._reader("never", MOST_EXPLAINED).read(line, 1)
+        segments = self.reading.reader("never", MOST_EXPLAINED).read(line, 1)
         if not segments or segments[0].is_copied:
             raise UsageError(
                 f"{reprlib.repr(line)}: has nothing to translate, it is copied as it is; give a "
@@ -471,7 +405,7 @@ class Translator:
                 f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
                 "explained; give a shorter one."
             )
-        with self.computing(SentenceBatch((1,), longest + 1), ""):
+        with self.engine.computing(SentenceBatch((1,), longest + 1)):
             return explain(
                 self.models[0],
                 (line, ids),
@@ -480,384 +414,6 @@ class Translator:
                 target=None if given is None else (target or "", given),
                 top=top,
             )
-
-    def _score(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
-        most: int,
-        details: Details,
-    ) -> Iterator[ScoredPair]:
-        """Yield what `score` returns."""
-        first, cut = 1, FirstWarnings()
-        for window in full_windows(pairs, WINDOW):
-            numbers = range(first, first + len(window))
-            texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
-            sources = self._read_sources(texts[0], most, cut)
-            targets = self._read(self._encode_targets, texts[1], most, "target line", cut)
-            lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
-            lengths = {number: length for number, length in lengths.items() if length > 1}
-            found: dict[int, tuple[list[float], Tensor | None]] = {}
-            written = self._copied(texts, sources, targets)
-            for batch in plan(lengths):
-                found |= self._score_batch(batch, *written, keep_attention=details.keep_attention)
-            for number in numbers:
-                pair = ScoredPair((), (), 0)
-                if number in found:
-                    given = texts[0][number], texts[1][number]
-                    ids = sources[number], targets[number]
-                    pair = self._describe_pair(given, ids, *found[number], details)
-                else:
-                    pair = replace(
-                        pair,
-                        alignment=() if details.align else None,
-                        piece_alignment=() if details.align else None,
-                        word_scores=() if details.score_words else None,
-                        attention=identity(()) if details.attention else None,
-                    )
-                yield pair
-            first += len(window)
-        cut.report("lines are too long; split them")
-
-    def _describe_pair(
-        self,
-        given: tuple[str, str],
-        ids: tuple[Source, list[int]],
-        log_probs: list[float],
-        weights: Tensor | None,
-        details: Details,
-    ) -> ScoredPair:
-        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
-        source = target = attention = None
-        if weights is not None and isinstance(ids[0], list):
-            source = read_text(given[0], self.normalizer, self.source, ids[0])
-        if details != Details():
-            target = read_text(given[1], self.normalizer, self.target, ids[1])
-        alignment = align_texts(weights if details.align else None, source, target)
-        if details.attention and not (weights is None or source is None or target is None):
-            attention = soft_attention(
-                weights,
-                source,
-                target,
-                source_pieces=self.source.pieces(ids[0][:-1]),
-                target_pieces=self.target.pieces(ids[1][:-1]),
-            )
-        return ScoredPair(
-            tuple(self.target.pieces(ids[1])),
-            tuple(log_probs),
-            len(given[1].split()) + 1,
-            alignment.words,
-            alignment.pieces,
-            sum_words(target, log_probs) if details.score_words and target is not None else None,
-            attention,
-        )
-
-    def _score_batch(
-        self,
-        batch: SentenceBatch,
-        sources: Mapping[int, Source],
-        targets: Mapping[int, list[int]],
-        *,
-        keep_attention: bool,
-    ) -> dict[int, tuple[list[float], Tensor | None]]:
-        """Return log-probabilities and attention of each pair's pieces, by pair number."""
-        with self.computing(batch, " or --max-length"):
-            source, source_mask = self.pad([sources[number] for number in batch.rows])
-            target, target_mask = self.pad([targets[number] for number in batch.rows])
-            scored = score_targets(
-                self.scorer, source, source_mask, target, target_mask, keep_attention=keep_attention
-            )
-        found = {}
-        for row, number in enumerate(batch.rows):
-            attention = None if scored.attention is None else scored.attention[row]
-            found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
-        return found
-
-    def _copyable(
-        self, numbers: Sequence[int], sources: Mapping[int, Source], texts: Mapping[int, str]
-    ) -> tuple[list[Source], list[tuple[str, ...]]]:
-        """Return the ids of sentences as the models read them, and the spelling of those beyond
-        the target vocabulary; see `CopyIds.read`.
-
-        Args:
-            numbers: of the sentences.
-            sources: ids by number.
-            texts: what the ids spell, or begin to spell, by number.
-        """
-        if self.copy_ids is None:
-            return [sources[number] for number in numbers], [()] * len(numbers)
-        ids = {number: np.asarray(sources[number], dtype=np.int64) for number in numbers}
-        read = [self.copy_ids.read(ids[number], texts[number]) for number in numbers]
-        return [found.tolist() for found, _ in read], [beyond for _, beyond in read]
-
-    def _copied(
-        self,
-        texts: Sequence[Mapping[int, str]],
-        sources: Mapping[int, Source],
-        targets: Mapping[int, list[int]],
-    ) -> tuple[Mapping[int, Source], Mapping[int, list[int]]]:
-        """Return ids of sources and targets by number, as the models read and write them."""
-        if self.copy_ids is None:
-            return sources, targets
-        source_texts, target_texts = (
-            {number: self.normalizer.normalize(text) for number, text in side.items()}
-            for side in texts
-        )
-        read, beyond = self._copyable(list(sources), sources, source_texts)
-        written = {
-            number: self.copy_ids.write(targets[number], target_texts[number], spelled).tolist()
-            for number, spelled in zip(sources, beyond, strict=True)
-        }
-        return dict(zip(sources, read, strict=True)), written
-
-    def _read(
-        self,
-        encode_all: Callable[[Sequence[str]], list[list[int]]],
-        texts: Mapping[int, str],
-        most: int,
-        side: str,
-        cut: FirstWarnings,
-    ) -> dict[int, list[int]]:
-        """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
-
-        Args:
-            encode_all: returns the ids of normalised lines.
-            texts: lines by number.
-            most: maximum number of pieces kept, EOS included; longer lines cause a warning.
-            side: name of a line in the warning.
-            cut: warnings about truncated lines.
-        """
-        normalised = [self.normalizer.normalize(line) for line in texts.values()]
-        encoded = encode_all(["" if text.isspace() else text for text in normalised])
-        return {
-            number: _limit(ids, most, f"{side} {number:,}", cut, "scored")
-            for number, ids in zip(texts, encoded, strict=True)
-        }
-
-    def _read_sources(
-        self, texts: Mapping[int, str], most: int, cut: FirstWarnings
-    ) -> dict[int, Source]:
-        """Return the ids or numbers of each source line by line number; see `_read`."""
-        if not self.features:
-            ids = self._read(self._encode_sources, texts, most, "source line", cut)
-            return dict(ids)
-        normalised = {number: self.normalizer.normalize(line) for number, line in texts.items()}
-        return {
-            number: self._numbers(line, most, f"source line {number:,}", cut)
-            for number, line in normalised.items()
-        }
-
-    def _source(self, segment: Segment, most: int, name: str, cut: FirstWarnings) -> Source:
-        """Return the ids of a segment with EOS, or its numbers, truncated to `most`."""
-        if self.features:
-            return self._numbers(segment.text, most, name, cut)
-        return _limit(segment.ids, most, name, cut)
-
-    def _numbers(self, text: str, most: int, name: str, cut: FirstWarnings) -> Vectors:
-        """Return the numbers of a normalised line, truncated to `most` positions.
-
-        Raises:
-            DataError: it has something else.
-        """
-        try:
-            numbers = read_vectors(text, self.features)
-        except ValueError as error:
-            raise DataError(f"{name}: {error}; correct the line.") from None
-        if len(numbers) > most:
-            cut.warn(f"{name}: has {len(numbers):,} positions, only the first {most:,} are read")
-        return numbers[:most]
-
-    def _encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
-        if self.target_lines == "aligned":
-            return [encode_words(self.source, text) for text in texts]
-        return self.source.encode_all(texts)
-
-    def _encode_targets(self, texts: Sequence[str]) -> list[list[int]]:
-        if self.target_lines == "text":
-            return self.target.encode_all(texts)
-        return [encode_words(self.target, text) for text in texts]
-
-    def _predictions(
-        self, windows: Iterable[Sequence[str]], most: int, batch_size: int, batch_tokens: int
-    ) -> Iterator[Translation]:
-        """Yield the numbers that are predicted for each line, the mean of all models.
-
-        There is nothing to search among: log-probabilities are 0.
-
-        Args:
-            windows: lines that are read together.
-            most: source pieces or positions that are read of a line.
-            batch_size: see `translate`.
-            batch_tokens: see `translate`.
-        """
-        reader, cut, first = self._reader("never", most), FirstWarnings(), 1
-        for window in windows:
-            sources: dict[int, Source] = {}
-            for number, line in enumerate(window, first):
-                for segment in reader.read(line, number):
-                    sources[number] = self._source(segment, most, f"line {number:,}", cut)
-            lengths = {number: len(source) for number, source in sources.items()}
-            found: dict[int, str] = {}
-            for batch in plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens):
-                with self.computing(batch, " or --max-source"):
-                    source, mask = self.pad([sources[number] for number in batch.rows])
-                    predicted = predict(self.models, source, mask).tolist()
-                found |= dict(zip(batch.rows, map(write_numbers, predicted), strict=True))
-            for number, line in enumerate(window, first):
-                text = TranslatedText(found.get(number, line), 0.0, 0.0, True, None)
-                yield Translation(line, (text,), sentences=int(number in found))
-            first += len(window)
-        cut.report("lines are too long; split them")
-
-    def _reader(self, split: Split, max_source: int) -> LineReader | WholeLineReader:
-        if self.features:
-            return WholeLineReader(self.normalizer, encode_positions)
-        if self.target_lines == "aligned":
-            return WholeLineReader(self.normalizer, partial(encode_words, self.source))
-        if self.target_lines in ("label", "numbers"):
-            return WholeLineReader(self.normalizer, self.source.encode)
-        return LineReader(
-            self.source,
-            self.normalizer,
-            self.training_text,
-            split=split,
-            most=max_source - 1,
-            language=self.languages[0],
-        )
-
-    def scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return the scorer of a search: models, shortlist and language model, as configured."""
-        scorer = self._narrow_scorer(options, exact=exact)
-        if self.language_model is not None and self.copy_ids is not None:
-            raise UsageError(
-                "--lm: a language model cannot be fused with a model that copies from the source, "
-                "whose words it may not know; leave it out."
-            )
-        if self.language_model is None or options.lm_weight == 0.0:
-            return scorer
-        return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
-
-    def _narrow_scorer(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return the translation models as a scorer, with the shortlist if one is configured."""
-        if not options.shortlist:
-            return self.scorer
-        if exact:
-            raise UsageError(
-                "exact: a shortlist has another size in each batch; set it to 0 for exact results."
-            )
-        if self.copy_ids is not None:
-            raise UsageError(
-                "shortlist: the model copies from the source, which a shortlist may lack; set it "
-                "to 0."
-            )
-        if self.shortlist is None:
-            raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
-        return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
-
-    def pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
-        """Return ids padded to `width` or the longest, and their mask, [batch, width].
-
-        Numbers are [batch, width, features].
-        """
-        width = width or max(map(len, sentences))
-        lengths = torch.tensor([len(line) for line in sentences])
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        if isinstance(sentences[0], np.ndarray):
-            padded = torch.zeros(*mask.shape, self.features)
-            padded[mask] = torch.from_numpy(np.concatenate(sentences))
-        else:
-            padded = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
-        return padded.to(self.device), mask.to(self.device)
-
-    @contextlib.contextmanager
-    def computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
-        """Use the threads and evaluation mode for the block, and explain out-of-memory errors.
-
-        Args:
-            batch: what is computed.
-            remedy: the options to lower where memory is too small.
-        """
-
-        def explain() -> str:
-            count = len(batch.members)
-            return (
-                f"{count:,} sentences with {count * batch.width:,} pieces, padding included, the "
-                f"longest of them with {batch.width:,}; lower --batch-tokens, --batch-size{remedy}."
-            )
-
-        in_training = [model for model in self.models if model.training]
-        try:
-            for model in in_training:
-                model.eval()
-            low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
-            threads = using_threads(self.threads)
-            with torch.inference_mode(), low, threads, explain_lack_of_memory(explain):
-                yield
-        finally:
-            for model in in_training:
-                model.train()
-
-    def _require_attention(self) -> None:
-        """Refuse alignments of a model without attention.
-
-        Raises:
-            UsageError: no model has any, or the source is no text.
-        """
-        if all(model.decoder.attention is None for model in self.models):
-            raise UsageError(
-                "the model has no attention, so words cannot be aligned; leave alignments out."
-            )
-        if self.features:
-            raise UsageError(
-                "the model reads numbers, so there are no words to align; leave alignments out."
-            )
-
-
-def scorer_of(
-    models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
-) -> Scorer:
-    """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
-    scorers = [ModelScorer(model, choose) for model in models]
-    return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
-
-
-def predict(models: Sequence[EncoderDecoder], source: Tensor, mask: Tensor) -> Tensor:
-    """Return the numbers [batch, values] that models predict, their mean.
-
-    Args:
-        models: at least one, that predict numbers.
-        source: ids or numbers, [batch, src_len, ...].
-        mask: [batch, src_len].
-    """
-    begin = torch.full((len(mask), 1), BOS, device=mask.device)
-    predicted = []
-    for model in models:
-        if not isinstance(model.output, NumbersOutput):
-            raise TypeError("this model predicts no numbers")
-        features = model.decode(model.encode(source, mask), begin).features[:, 0]
-        predicted.append(model.output.scores(features).float())
-    return torch.stack(predicted).mean(dim=0)
-
-
-_NEXT_SEGMENT = 1 << 40
-
-
-def _keyed(number: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
-    """Yield each segment of a line with a number of its own; the first has that of the line."""
-    for place, segment in enumerate(segments):
-        yield number + place * _NEXT_SEGMENT, segment
-
-
-def _limit(
-    ids: Sequence[int], most: int, name: str, cut: FirstWarnings, done: str = "translated"
-) -> list[int]:
-    """Return ids with EOS, truncated to `most`, with a warning that names the line."""
-    if len(ids) >= most:
-        cut.warn(
-            f"{name}: has {len(ids) + 1:,} pieces, only the first {most:,} are {done}; "
-            "split the line"
-        )
-    return [*ids[: most - 1], EOS]
 
 
 def _refuse_text(lines: object, name: str) -> None:

@@ -165,7 +165,8 @@ class LineWriter:
             UsageError: no hypothesis begins with the prefix, since the search forbids it.
         """
         if not segments:
-            return Translation(line, (self._requested(copy_of(prefix.given)),), sentences=0)
+            alone = replace(copy_of(prefix.given), attention=identity(()))
+            return Translation(line, (self._requested(alone),), sentences=0)
         translated = [
             self._copy(line, segment, prefix)
             if hypotheses is None

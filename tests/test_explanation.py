@@ -90,8 +90,11 @@ def test_an_unfinished_search_is_recorded_to_its_limit(translator):
     options = {"max_length_factor": 0.0, "max_length_offset": 2, "min_length_factor": 9.0}
     config = change_search(translator.options, options)
     ids = torch.tensor([[*translator.source.encode(LINES[0]), EOS]])
-    recorded = record_search(translator.scorer, ids, config, pieces=translator.pieces)
-    ((expected,),) = search(translator.scorer, ids, ids > 0, config, pieces=translator.pieces)
+    engine = translator.engine
+    recorded = record_search(engine.scorer, ids, config, pieces=engine.pieces)
+    ((expected,),) = search(
+        translator.engine.scorer, ids, ids > 0, config, pieces=translator.engine.pieces
+    )
     assert recorded.hypotheses == (expected,)
     assert not expected.finished
     end = [node for node in recorded.nodes if node.fate == "best"][-1]
@@ -209,9 +212,14 @@ def test_a_line_without_anything_to_translate_is_refused(translator, line):
 
 def test_ensembles_and_endless_lines_are_refused(translator, model_folder):
     both = Translator.load([model_folder, model_folder])
-    with pytest.raises(UsageError, match="only a single translation model can be explained"):
+    with pytest.raises(
+        UsageError, match=r"only a single translation model can be explained; name one\."
+    ):
         both.explain(LINES[0])
-    with pytest.raises(UsageError, match=r"has [\d,]+ pieces, and at most 200 can be explained"):
+    with pytest.raises(
+        UsageError,
+        match=r"has \d+ pieces, and at most 200 can be explained; give a shorter one\.",
+    ):
         translator.explain("a cat " * 150)
 
 

@@ -38,18 +38,18 @@ def test_next_pieces_are_a_distribution_in_falling_order(model):
     assert sum(math.exp(piece.log_prob) for piece in found) == pytest.approx(1.0)
     log_probs = [piece.log_prob for piece in found]
     assert log_probs == sorted(log_probs, reverse=True)
-    assert {piece.text for piece in found} == set(model.pieces)
+    assert {piece.text for piece in found} == set(model.engine.pieces)
 
 
 def test_next_pieces_follow_the_text(model):
     """The log-probability of a line is the sum over its pieces, each given those before."""
     [line] = texts(model, 1, search={"temperature": 0.5, "seed": 3})
-    ids = [*model.target.encode(line), model.pieces.index("</s>")]
+    ids = [*model.target.encode(line), model.engine.pieces.index("</s>")]
     total = 0.0
     for place, piece in enumerate(ids):
         before = model.target.decode(ids[:place])
         chances = {each.text: each.log_prob for each in next_pieces(model, before, count=10_000)}
-        total += chances[model.pieces[piece]]
+        total += chances[model.engine.pieces[piece]]
     [scored] = model.score([("", line)])
     assert total == pytest.approx(scored.log_prob, abs=1e-4)
 

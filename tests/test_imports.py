@@ -21,6 +21,7 @@ LEVELS = (
     {"diagnostics"},
     {"translation"},
     {"writing"},
+    {"inference"},
     {"translator"},
     {"generation"},
     {"training"},

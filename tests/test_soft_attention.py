@@ -86,7 +86,7 @@ def test_attention_of_a_translation_is_that_of_forced_decoding(translator, beam)
         assert pieces.source == tuple(translator.source.pieces(source))
         ids, given = torch.tensor([source]), torch.tensor([target])
         scored = score_targets(
-            translator.scorer, ids, ids >= 0, given, given >= 0, keep_attention=True
+            translator.engine.scorer, ids, ids >= 0, given, given >= 0, keep_attention=True
         )
         weights = torch.tensor(pieces.weights, dtype=torch.float32)
         torch.testing.assert_close(weights, scored.attention[0], atol=1e-6, rtol=1e-4)
@@ -159,9 +159,15 @@ def test_attention_without_a_place_to_go_or_come_from_is_refused(
     model_folder, make_model_folder, capsys
 ):
     assert run(["translate", str(model_folder), "--attention"]) == 2
-    assert "--attention: has an effect only with --format jsonl; add" in capsys.readouterr().err
+    assert (
+        "--attention: has an effect only with --format jsonl; add that, or draw it: "
+        "nmt attention RUN -o FILE.svg."
+    ) in capsys.readouterr().err
     assert run(["score", str(model_folder), "--target", "a", "--attention"]) == 2
-    assert "--attention: has an effect only with --json; add" in capsys.readouterr().err
+    assert (
+        "--attention: has an effect only with --json; add that, or draw it: "
+        "nmt attention RUN -i SOURCE --target TARGET -o FILE.svg."
+    ) in capsys.readouterr().err
     blind = Translator.load(make_model_folder(model={"decoder": {"attention": "none"}}))
     for refused in (blind.translate, lambda lines, **extra: blind.score([("a", "b")], **extra)):
         with pytest.raises(UsageError, match="the model has no attention"):

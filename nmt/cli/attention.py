@@ -1,6 +1,7 @@
 """`nmt attention`: what each word of a translation attends to, as links and as pictures."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # the translator imports torch
 log = logging.getLogger(__name__)
 
 _WORST = 5  # sentences that are named
+_PACKED = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 
 
 def attention(
@@ -141,7 +143,7 @@ def _require_languages(translator: "Translator", source: Path, target: Path | No
     """
     expected = translator.languages
     for number, file in enumerate([source, target]):
-        named = "" if file is None else file.suffix.removeprefix(".")
+        named = "" if file is None else _PACKED.sub("", file.name).rpartition(".")[2]
         if not named or named == expected[number] or expected[0] == expected[1]:
             continue
         if named == expected[1 - number]:

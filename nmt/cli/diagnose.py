@@ -213,6 +213,55 @@ def exposure(
         typer.echo(f"{as_table(found)}\n\n{explain(found)}")
 
 
+@diagnose.command(short_help="Where gradient and curvature explode together.")
+def surface(output: Picture = None, as_json: AsJson = False) -> None:
+    """Measure the error of one recurrent unit over its two parameters: a plain with a cliff.
+
+    The unit is x <- w sigmoid(x) + b, 50 times, and its error (sigmoid(x) - 0.7)^2 (Pascanu et al.,
+    2013, figure 6). It needs no model. At the cliff, gradient and curvature explode together, and
+    the gradient points along the direction of the largest curvature, so that a step against it,
+    clipped to a length, leads across.
+    """
+    from nmt.laboratory.surface import measure_surface
+    from nmt.reporting.diagnosis_pictures import draw_surface
+    from nmt.reporting.picture import require_plottable, save_figure
+
+    if output is not None:
+        require_plottable(output)
+    found = measure_surface()
+    slope, curvature = found.slope, found.curvature
+    record: dict[str, float] = {
+        "points": slope.numel(),
+        "rank_correlation": found.rank_correlation(),
+        "alignment": found.alignment(_STEEPEST),
+        "largest_gradient": float(slope.max()),
+        "median_gradient": float(slope.median()),
+        "largest_curvature": float(curvature.max()),
+        "median_curvature": float(curvature.median()),
+    }
+    if output is not None:
+        axes = found.w.tolist(), found.b.tolist()
+        save_figure(draw_surface(*axes, slope.tolist(), curvature.tolist()), output)
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+        return
+    rows = [f"{name.replace('_', ' '):<18}{value:.4g}" for name, value in record.items()]
+    said = (
+        f"How to read it: the largest gradient is "
+        f"{record['largest_gradient'] / record['median_gradient']:.0f} times the median, and where "
+        "gradients are large, curvature is, too: their ranks correlate by "
+        f"{record['rank_correlation']:.2f}. At the {_STEEPEST} steepest points, the cosine between "
+        "the gradient and the direction of the largest curvature is "
+        f"{record['alignment']:.2f} on average: the cliff is a wall, and its gradient points "
+        "across it."
+    )
+    typer.echo("\n".join([*rows, "", said]))
+
+
+_STEEPEST = 20
+"""Points at which the direction of the gradient is compared with that of the curvature."""
+
+
 def require_recurrence(run: Path, found: "Sequence[object]") -> None:
     """Refuse a model in which nothing was found.
 

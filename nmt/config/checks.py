@@ -329,7 +329,7 @@ def _vectors(model: ModelConfig) -> Iterator[Fault]:
 def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
     """Yield contradictions between an output that writes pieces of the source and the model."""
     kind = model.output.kind
-    if not model.output.writes_source:
+    if not model.writes_source:
         return
     if not model.encoder.reads_source:
         yield _fault(
@@ -381,21 +381,21 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             'is a penalty on the encoder\'s states, but model.encoder.kind is "none"; set it to 0',
             "model.encoder",
         )
-    output = experiment.model.output
-    if output.writes_source and training.scheduled_sampling.kind != "none":
+    output, writes_source = experiment.model.output, experiment.model.writes_source
+    if writes_source and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
             f'must be "none" with model.output "{output.kind}": what is copied from the source is '
             "not drawn while a sentence is decoded in training",
             "model.output",
         )
-    if output.writes_source and experiment.search.shortlist:
+    if writes_source and experiment.search.shortlist:
         yield _fault(
             "search.shortlist",
             f'must be 0 with model.output "{output.kind}": a shortlist may lack what is copied',
             "model.output",
         )
-    if output.writes_source and experiment.tokenizer.sampling > 0:
+    if writes_source and experiment.tokenizer.sampling > 0:
         yield _fault(
             "tokenizer.sampling",
             f'must be 0 with model.output "{output.kind}": what is copied must be spelled alike '

@@ -483,7 +483,6 @@ AnyDecoderConfig = Annotated[
 class SoftmaxOutputConfig(Section):
     """Softmax over the vocabulary."""
 
-    writes_source: ClassVar[bool] = False
     kind: Literal["softmax"] = "softmax"
     """Softmax of a linear layer over the vocabulary."""
 
@@ -495,7 +494,6 @@ class SoftmaxOutputConfig(Section):
 class CopyOutputConfig(Section):
     """Generates a piece, or copies one of the source."""
 
-    writes_source: ClassVar[bool] = True
     kind: Literal["copy"] = "copy"
     """Mixture of the softmax and of the attention to source pieces of the same spelling (Gulcehre
     et al., 2016; See et al., 2017): names and numbers are copied. Text that is unknown, as with
@@ -510,7 +508,6 @@ class CopyOutputConfig(Section):
 class PointerOutputConfig(Section):
     """Points at a piece of the source."""
 
-    writes_source: ClassVar[bool] = True
     kind: Literal["pointer"] = "pointer"
     """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
     symbol ends the target. A word that occurs twice has the sum of both probabilities."""
@@ -525,7 +522,6 @@ class PointerOutputConfig(Section):
 class NumbersOutputConfig(Section):
     """Predicts numbers."""
 
-    writes_source: ClassVar[bool] = False
     kind: Literal["numbers"] = "numbers"
     """Numbers instead of a label, trained by their squared error: target lines are numbers between
     commas, such as "0.53,1". Needs decoder.kind "label"."""
@@ -650,6 +646,11 @@ class ModelConfig(Section):
     """"uniform", "xavier", "orthogonal", "spectral" or "sparse", or a table with that kind."""
 
     @property
+    def writes_source(self) -> bool:
+        """Whether the output writes pieces of the source."""
+        return isinstance(self.output, CopyOutputConfig | PointerOutputConfig)
+
+    @property
     def source_lines(self) -> SourceLines:
         """What a source line is."""
         if isinstance(self.encoder, NumbersEncoderConfig):
@@ -663,6 +664,12 @@ class ModelConfig(Section):
         """What a target line is."""
         is_numbers = isinstance(self.output, NumbersOutputConfig)
         return "numbers" if is_numbers else self.decoder.target_lines
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether words are read on either side: numbers and labels have no embeddings."""
+        reads_target = isinstance(self.decoder, DecoderConfig | ConvolutionalDecoderConfig)
+        return reads_target or self.source_lines in ("text", "words")
 
     @property
     def memory_size(self) -> int:

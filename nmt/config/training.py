@@ -20,6 +20,14 @@ Pick = Annotated[
     Field(description="The model's own piece is sampled, or its most likely one."),
 ]
 RateFactor = Annotated[float, Field(ge=0.0)]
+Form = Annotated[
+    Literal["steps", "two_pass"],
+    Field(
+        description='"steps": after each step, draw what the next one reads. "two_pass": predict '
+        "all pieces after the reference's prefix, then decode again and read some of them instead "
+        "of the reference; twice the decoder's work, but whole targets at once."
+    ),
+]
 Minimum = Annotated[float, Field(ge=0.0, le=1.0, description="Lower bound of the probability.")]
 
 
@@ -137,6 +145,7 @@ class ConstantSamplingConfig(Section):
     probability: float = Field(default=0.75, ge=0.0, le=1.0)
     """Probability of reading the reference piece rather than the model's own."""
     pick: Pick = "sample"
+    form: Form = "steps"
 
 
 class LinearSamplingConfig(Section):
@@ -150,6 +159,7 @@ class LinearSamplingConfig(Section):
     """Decrease per update."""
     minimum: Minimum = 0.0
     pick: Pick = "sample"
+    form: Form = "steps"
 
 
 class ExponentialSamplingConfig(Section):
@@ -161,6 +171,7 @@ class ExponentialSamplingConfig(Section):
     """Factor per update."""
     minimum: Minimum = 0.0
     pick: Pick = "sample"
+    form: Form = "steps"
 
 
 class InverseSigmoidSamplingConfig(Section):
@@ -172,6 +183,7 @@ class InverseSigmoidSamplingConfig(Section):
     """Scale in updates: the probability is one half at update k ln k."""
     minimum: Minimum = 0.0
     pick: Pick = "sample"
+    form: Form = "steps"
 
 
 ScheduledSamplingConfig = Annotated[
@@ -247,7 +259,9 @@ class TrainingConfig(Section):
     (Bengio et al., 2013). Needs an encoder."""
     scheduled_sampling: ScheduledSamplingConfig = NoSamplingConfig()
     """Let the decoder read its own output (Bengio et al., 2015). The objective is not
-    consistent (Huszar, 2015): measure its effect."""
+    consistent (Huszar, 2015): measure its effect, by `nmt diagnose exposure`. With form =
+    "two_pass" (Mihaylova and Martins, 2019; Duckworth et al., 2019), what it reads is predicted
+    from the reference's prefix, not from its own."""
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""

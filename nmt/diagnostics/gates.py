@@ -50,7 +50,7 @@ class CellTrace:
     gates: dict[str, tuple[float, ...]]
     """Mean over the units of each gate, at each piece: 1 = open, 0 = closed."""
     norms: dict[str, tuple[float, ...]]
-    """Euclidean norm of each part of the state after each piece."""
+    """Euclidean norm of the output h, and of an LSTM's memory c, after each piece."""
 
 
 @dataclass
@@ -64,7 +64,9 @@ class _Steps:
         """Note a step of a single row."""
         for name, gate in gates_of(cell, projected, before).items():
             self.gates.setdefault(name, []).append(gate.mean().item())
-        for name, part in zip(("norm of h", "norm of c"), after, strict=False):
+        has_memory = isinstance(cell, LstmCell | LayerNormLstmCell)
+        names = ("norm of h", "norm of c") if has_memory else ("norm of h",)
+        for name, part in zip(names, after, strict=False):
             self.norms.setdefault(name, []).append(torch.linalg.vector_norm(part.float()).item())
 
 

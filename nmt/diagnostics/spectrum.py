@@ -26,7 +26,17 @@ from torch import Tensor
 from nmt.data.batch import Batch
 from nmt.diagnostics.gradients import Flow, gradient_flow
 from nmt.diagnostics.trace import Call, Measure, Walk, trace
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell, State
+from nmt.layers.cells import (
+    Cell,
+    GruCell,
+    InputGatedCell,
+    LayerNormLstmCell,
+    LstmCell,
+    RnnCell,
+    State,
+)
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.delays import DelaysCell
 from nmt.layers.initialization import spectral_radius
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.text.columns import align_columns
@@ -41,10 +51,10 @@ _LARGEST = 1024
 
 @dataclass(frozen=True)
 class Block:
-    """The recurrent weights of one gate."""
+    """The recurrent weights of one gate, or of one delay."""
 
     gate: str
-    """Such as "forget"; "state" in an Elman layer."""
+    """Such as "forget"; "state" in an Elman layer, "delay 2" in one with delays."""
     gamma: float
     """Largest slope of the gate's activation."""
     radius: float
@@ -117,14 +127,12 @@ def _spectrum(seen: _Found, flow: Flow) -> Spectrum:
     jacobians = [_step_jacobian(cell, call) for call in _some_calls(seen.walk)]
     radii = [spectral_radius(jacobian) for jacobian in jacobians]
     sigmas = [largest_singular_value(jacobian) for jacobian in jacobians]
-    names = gate_names(cell)
-    blocks = cell.recurrent.weight.detach().chunk(len(cell.slopes))
+    blocks = recurrent_matrices(cell)
     return Spectrum(
         name=flow.name,
         is_elman=isinstance(cell, RnnCell),
         blocks=tuple(
-            _block(name, block, gamma, seen.slopes.get(name))
-            for name, block, gamma in zip(names, blocks, cell.slopes, strict=True)
+            _block(name, matrix, gamma, seen.slopes.get(name)) for name, matrix, gamma in blocks
         ),
         step_radius=_mean(radii),
         step_sigma=_mean(sigmas),
@@ -173,33 +181,56 @@ def _row(state: State, row: int) -> State:
 
 
 def _step_jacobian(cell: Cell, call: Call) -> Tensor:
-    """Return ds'/ds of one step of a cell with a given input, [state, state]."""
-    sizes = [part.shape[1] for part in call.before]
+    """Return ds'/ds of one step of a cell with a given input, [state, state].
+
+    The clock of a clockwork cell, an integer, is not differentiated.
+    """
     projected = call.projected.detach()
+    counts = [part for part in call.before if not part.is_floating_point()]
+    parts = [part for part in call.before if part.is_floating_point()]
+    sizes = [part.shape[1] for part in parts]
 
     def step(flat: Tensor) -> Tensor:
         state = tuple(part.unsqueeze(0) for part in torch.split(flat, sizes))
-        return torch.cat(cell(projected, state), dim=1).squeeze(0)
+        after = cell(projected, (*state, *counts))
+        return torch.cat(after[: len(parts)], dim=1).squeeze(0)
 
-    flat = torch.cat(call.before, dim=1).squeeze(0)
-    jacobian: Tensor = torch.func.jacrev(step)(flat)
+    jacobian: Tensor = torch.func.jacrev(step)(torch.cat(parts, dim=1).squeeze(0))
     return jacobian.detach()
 
 
 # --- gates ---------------------------------------------------------------------------------
 
 
+def recurrent_matrices(cell: Cell) -> list[tuple[str, Tensor, float]]:
+    """Return name, weights [hidden, hidden] and gamma of each recurrent product of a cell."""
+    match cell:
+        case InputGatedCell():
+            return recurrent_matrices(cell.cell)
+        case DelaysCell():
+            blocks = cell.recurrent.weight.chunk(len(cell.delays), dim=1)
+            each = zip(cell.delays, blocks, strict=True)
+            return [(f"delay {delay}", block, cell.slopes[0]) for delay, block in each]
+        case ClockworkCell():
+            return [("state", cell.recurrent.weight * cell.is_read, cell.slopes[0])]
+        case _:
+            gates = cell.recurrent.weight.chunk(len(cell.slopes))
+            return list(zip(gate_names(cell), gates, cell.slopes, strict=True))
+
+
 def gate_names(cell: Cell) -> tuple[str, ...]:
     """Return the names of a cell's gates, in the order of their blocks."""
     match cell:
-        case RnnCell():
-            return ("state",)
         case GruCell():
             return ("reset", "update", "candidate")
+        case LstmCell(forget_gate=False):
+            return ("input", "candidate", "output")
         case LstmCell() | LayerNormLstmCell():
             return ("input", "forget", "candidate", "output")
+        case InputGatedCell():
+            return gate_names(cell.cell)
         case _:
-            return tuple(f"gate {number + 1}" for number in range(len(cell.slopes)))
+            return ("state",)
 
 
 def gate_slopes(cell: Cell, call: Call) -> dict[str, Tensor]:
@@ -221,9 +252,11 @@ def gate_slopes(cell: Cell, call: Call) -> dict[str, Tensor]:
             gates = cell.normalize_input(projected) + recurrent
         case _:
             return {}
-    i, f, g, o = gates.chunk(4, dim=-1)
-    slopes = (_sigmoid_slope(i), _sigmoid_slope(f), _tanh_slope(g), _sigmoid_slope(o))
-    return dict(zip(gate_names(cell), slopes, strict=True))
+    names = gate_names(cell)
+    return {
+        name: _tanh_slope(gate) if name == "candidate" else _sigmoid_slope(gate)
+        for name, gate in zip(names, gates.chunk(len(names), dim=-1), strict=True)
+    }
 
 
 def _gru_slopes(cell: GruCell, projected: Tensor, hidden: Tensor) -> dict[str, Tensor]:
@@ -357,6 +390,6 @@ def _say_gated(found: Spectrum) -> str:
             f"stretches a gradient by, and rho {found.step_radius:.3f}"
         )
     return (
-        f"{found.name}: gates add up several paths, so no block bounds a step{step}; measured is "
+        f"{found.name}: several paths add up, so no single block bounds a step{step}; measured is "
         f"x {_number(found.factor)} per step."
     )

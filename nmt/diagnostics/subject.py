@@ -14,6 +14,7 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch, Side, make_batch
 from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID
+from nmt.data.loader import pair_of
 from nmt.data.prepare import prepare
 from nmt.data.shape import Shape
 from nmt.errors import DataError, UsageError
@@ -21,9 +22,11 @@ from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import LoadedModel, load_model
+from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
+from nmt.text.vocabulary import EOS
 
 _logger = logging.getLogger(__name__)
 
@@ -101,7 +104,8 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
         data = Path(folder, _DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
-        pairs = _chosen_pairs(_open(data, experiment.model), lines)
+        copy_ids = CopyIds(source, target) if experiment.model.writes_source else None
+        pairs = _chosen_pairs(_open(data, experiment.model), lines, copy_ids)
     torch.manual_seed(experiment.training.seed)
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
@@ -121,7 +125,13 @@ def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
             f"{data}: was prepared with other pieces than those of the model; name the files of a "
             "text."
         )
-    return _chosen_pairs(corpus, lines)
+    return _chosen_pairs(corpus, lines, _copy_ids(loaded))
+
+
+def _copy_ids(loaded: LoadedModel) -> CopyIds | None:
+    if not loaded.config.model.writes_source:
+        return None
+    return CopyIds(loaded.source, loaded.target)
 
 
 def _open(data: Path, model: ModelConfig) -> Corpus:
@@ -130,9 +140,9 @@ def _open(data: Path, model: ModelConfig) -> Corpus:
     return Corpus(data, VALID, features=shape.features, values=shape.values)
 
 
-def _chosen_pairs(corpus: Corpus, lines: int) -> list[Pair]:
+def _chosen_pairs(corpus: Corpus, lines: int, copy_ids: CopyIds | None) -> list[Pair]:
     chosen = _spread(len(corpus), lines)
-    return _usable([corpus.example(index) for index in chosen], str(corpus.folder))
+    return _usable([pair_of(corpus, index, copy_ids) for index in chosen], str(corpus.folder))
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -155,10 +165,16 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    shape, pairs = Shape.of(loaded.config.model), []
+    copy_ids, shape = _copy_ids(loaded), Shape.of(loaded.config.model)
+    subwords, pairs = (loaded.source, loaded.target), []
     for index in _spread(len(texts), lines):
         left, right = (normalizer.normalize(text) for text in texts[index])
-        pairs.append(shape.read(left, right, (loaded.source, loaded.target)))
+        if copy_ids is None:
+            pairs.append(shape.read(left, right, subwords))
+            continue
+        sides = zip(subwords, (left, right), strict=True)
+        ids, written = (np.array([*subword.encode(text), EOS]) for subword, text in sides)
+        pairs.append(copy_ids.pair((ids, written), (left, right)))
     return _usable(pairs, str(target))
 
 

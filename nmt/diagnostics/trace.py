@@ -181,17 +181,25 @@ def trace(model: EncoderDecoder, batch: Batch, measure: Measure) -> Trace:
 class _Calls:
     by_path: dict[str, list[Call]] = field(default_factory=dict)
 
-    def note(self, path: str, module: nn.Module, arguments: Any, output: State) -> None:
+    def note(self, path: str, module: nn.Module, arguments: Any, output: State) -> State:
+        """Note a call; return its output as tensors of their own.
+
+        A cell with delays hands on a former state as it is: the same tensor would be part of two
+        states.
+        """
         projected, before, *_ = arguments
-        self.by_path.setdefault(path, []).append(Call(projected, before, output))
+        after = tuple(part.view_as(part) for part in output)
+        self.by_path.setdefault(path, []).append(Call(projected, before, after))
+        return after
 
 
 @contextlib.contextmanager
 def _recording(model: nn.Module) -> Iterator[dict[str, list[Call]]]:
     """Yield the calls of each cell inside the block, by the name of the cell in the model."""
     calls = _Calls()
-    cells = [(path, module) for path, module in model.named_modules() if isinstance(module, Cell)]
-    hooks = [cell.register_forward_hook(partial(calls.note, path)) for path, cell in cells]
+    cells = {path: module for path, module in model.named_modules() if isinstance(module, Cell)}
+    outer = [path for path in cells if path.rpartition(".")[0] not in cells]
+    hooks = [cells[path].register_forward_hook(partial(calls.note, path)) for path in outer]
     try:
         yield calls.by_path
     finally:

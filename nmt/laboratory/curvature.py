@@ -32,7 +32,7 @@ def pushforward(pull_back: Callable[..., Any], *outputs: Tensor) -> Callable[[Te
     """
     zeros = tuple(torch.zeros_like(y) for y in outputs)
     at = zeros[0] if len(zeros) == 1 else zeros
-    _, push = vjp(lambda u: pull_back(u)[0], at)
+    push = vjp(lambda u: pull_back(u)[0], at)[1]
     return lambda vector: push(vector)[0]
 
 
@@ -44,7 +44,7 @@ def hessian_product(function: Function, point: Tensor, vector: Tensor) -> Tensor
         point: where the Hessian is taken, of any shape.
         vector: v, in the shape of `point`.
     """
-    _, pull_back = vjp(grad(function), point)
+    pull_back = vjp(grad(function), point)[1]
     product: Tensor = pull_back(vector)[0]  # H is symmetric
     return product
 
@@ -60,7 +60,7 @@ def gauss_newton_product(
         point: the parameters theta.
         vector: v, [parameters].
     """
-    y, pull_back = vjp(outputs, point)
+    y, pull_back = vjp(outputs, point)[:2]
     moved = pushforward(pull_back, y)(vector)  # J v
     product: Tensor = pull_back(hessian_product(loss, y, moved))[0]
     return product

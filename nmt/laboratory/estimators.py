@@ -85,5 +85,8 @@ class RankOne:
 
 def _balance(wide: Tensor, narrow: Tensor) -> Tensor:
     """Return sqrt(|wide| / |narrow|) of each row, [rows, 1]; 1 where both are 0."""
-    norms = [vector.norm(dim=-1, keepdim=True) + _GUARD for vector in (wide, narrow)]
-    return (norms[0] / norms[1]).sqrt()
+    norms = [
+        torch.linalg.vector_norm(vector, dim=-1, keepdim=True) + _GUARD for vector in (wide, narrow)
+    ]
+    ratio: Tensor = norms[0] / norms[1]
+    return ratio.sqrt()

@@ -111,7 +111,7 @@ class HessianFree:
         def forward(parameters: Tensor) -> tuple[Tensor, Tensor]:
             return self.network(parameters, batch.inputs)
 
-        (outputs, states), pull_back = vjp(forward, theta)
+        (outputs, states), pull_back = vjp(forward, theta)[:2]
         push = pushforward(pull_back, outputs, states)
         strength = self.damping * self.structural / outputs.shape[0]  # S is a mean over rows, too
 

@@ -25,7 +25,7 @@ def by_name(module: nn.Module) -> dict[str, Tensor]:
 
 def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the parts of a vector [values] in the shapes of the tensors `like`, by name."""
-    parts = vector.split([tensor.numel() for tensor in like.values()])
+    parts = torch.split(vector, [tensor.numel() for tensor in like.values()])
     return {
         name: part.reshape(tensor.shape)
         for (name, tensor), part in zip(like.items(), parts, strict=True)

@@ -44,7 +44,8 @@ class Surface:
     @property
     def slope(self) -> Tensor:
         """Norm of the gradient."""
-        return self.gradient.norm(dim=-1)
+        slope: Tensor = torch.linalg.vector_norm(self.gradient, dim=-1)
+        return slope
 
     def alignment(self, points: int) -> float:
         """Return the mean |cosine| between gradient and direction of curvature.
@@ -73,18 +74,19 @@ def measure_surface(
         b: first and last value of b.
         points: number of values of w and of b.
     """
-    values = [
+    each_w, each_b = (
         torch.linspace(*ends, count, dtype=torch.float64)
         for ends, count in zip((w, b), points, strict=True)
-    ]
-    grid = torch.cartesian_prod(*values)  # [w * b, 2]
+    )
+    grid = torch.cartesian_prod(each_w, each_b)  # [w * b, 2]
     gradients, errors = vmap(grad_and_value(final_error))(grid)
     hessians = vmap(jacrev(jacrev(final_error)))(grid)
     eigenvalues, eigenvectors = torch.linalg.eigh(hessians)
     largest = eigenvalues.abs().argmax(dim=-1)  # [w * b]
     rows = torch.arange(len(grid))
     return Surface(
-        *values,
+        each_w,
+        each_b,
         error=errors.reshape(points),
         gradient=gradients.reshape(*points, 2),
         curvature=eigenvalues[rows, largest].abs().reshape(points),

@@ -126,16 +126,19 @@ class Recall:
 
     Args:
         lag: number of distractors between the symbol and the end; 0 asks for it at once.
-        symbols: how many symbols there are to remember; distractors are as many others.
+        symbols: how many symbols there are to remember.
+        alike: distractors are the same symbols, so that only its place tells the first from them;
+            by default, they are as many others.
     """
 
     lag: int
     symbols: int = 2
+    alike: bool = False
 
     @property
     def features(self) -> int:
         """Size of an input vector."""
-        return 2 * self.symbols
+        return self.symbols if self.alike else 2 * self.symbols
 
     @property
     def outputs(self) -> int:
@@ -145,16 +148,17 @@ class Recall:
     def draw(self, count: int, generator: Generator) -> Examples:
         """Return `count` examples; the targets are classes, [count]."""
         n = self.symbols
-        symbols = torch.randint(n, 2 * n, (count, 1 + self.lag), generator=generator)
-        symbols[:, 0] = torch.randint(0, n, (count,), generator=generator)
-        return Examples(one_hot(symbols, 2 * n).float(), symbols[:, 0].clone())
+        symbols = torch.randint(0, n, (count, 1 + self.lag), generator=generator)
+        if not self.alike:
+            symbols[:, 1:] += n
+        return Examples(one_hot(symbols, self.features).float(), symbols[:, 0].clone())
 
     def lines(self, examples: Examples) -> list[tuple[str, str]]:
         """Return pairs such as "B c d d c" and "B"."""
         n = self.symbols
-        upper, lower = "ABCDEFGHIJKLM"[:n], "abcdefghijklmnopqrstuvwxyz"[n : 2 * n]
-        sources = _spelled(examples.inputs.argmax(dim=-1), upper + lower)
-        targets = _spelled(examples.targets.unsqueeze(1), upper)
+        alphabet = "ABCDEFGHIJKLM"[:n] + "abcdefghijklmnopqrstuvwxyz"[n : 2 * n]
+        sources = _spelled(examples.inputs.argmax(dim=-1), alphabet)
+        targets = _spelled(examples.targets.unsqueeze(1), alphabet)
         return list(zip(sources, targets, strict=True))
 
 

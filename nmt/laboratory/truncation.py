@@ -4,6 +4,7 @@ Truncated backpropagation through time (Williams and Peng, 1990) cuts a sequence
 steps. Each starts from the last state of the one before, taken as a constant.
 """
 
+import torch
 from torch import Tensor
 
 from nmt.laboratory.network import unroll_states
@@ -22,7 +23,7 @@ def unroll_in_chunks(cell: Cell, inputs: Tensor, steps: int) -> list[State]:
     """
     state = zero_state(cell, inputs.shape[0])
     states: list[State] = []
-    for chunk in inputs.split(steps, dim=1):
+    for chunk in torch.split(inputs, steps, dim=1):
         states += unroll_states(cell, chunk, tuple(part.detach() for part in state))
         state = states[-1]
     return states

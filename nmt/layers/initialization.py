@@ -77,7 +77,9 @@ def initialize_spectral(model: nn.Module, c: float) -> None:
     """Like Xavier, but recurrent weights have spectral radius c / gamma (Pascanu et al., 2013).
 
     gamma is the largest slope of the gate's activation: 1 for tanh and ReLU, 1/4 for sigmoid.
-    A radius above 1 / gamma is necessary, but not sufficient, for gradients not to vanish.
+    The radius decides whether gradients vanish in a linear layer only: with other activations they
+    vanish at any radius where slopes are far below gamma, and can grow at radius 0 where slopes
+    differ between units.
     """
     initialize_xavier(model)
     for block, slope in recurrent_blocks(model):

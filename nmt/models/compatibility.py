@@ -48,7 +48,7 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder}: are models of different kinds, whose lines are not "
                 "the same; name models of one kind."
             )
-        if other.config.model.output.writes_source != first.config.model.output.writes_source:
+        if other.config.model.writes_source != first.config.model.writes_source:
             raise UsageError(
                 f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
                 "which cannot be an ensemble; use models with the same model.output."

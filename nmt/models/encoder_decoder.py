@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.copying import CopyOutput, Pointed, PointerOutput
+from nmt.layers.copying import CopyOutput, Pointed, PointerOutput, SourceOutput
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.regression import NumbersOutput
@@ -31,6 +31,9 @@ Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEn
 Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
 """Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
 
+_ROWS = 2048
+"""Positions whose distributions over the vocabulary are in memory at once."""
+
 
 @dataclass(frozen=True)
 class ScheduledSampling:
@@ -40,6 +43,10 @@ class ScheduledSampling:
     """Probability of reading the reference, drawn independently for every token."""
     pick: Literal["sample", "argmax"] = "sample"
     """How to choose the model's prediction: draw it from its distribution, or take the best."""
+    form: Literal["steps", "two_pass"] = "steps"
+    """Predict each piece from the prefix that the decoder read, step by step; or all of them at
+    once from the reference's prefix, in a pass of its own without gradient (Mihaylova and Martins,
+    2019; Duckworth et al., 2019)."""
 
 
 class EncoderDecoder(nn.Module):
@@ -78,7 +85,7 @@ class EncoderDecoder(nn.Module):
             source_mask: [batch, src_len].
         """
         written = None
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
@@ -89,7 +96,7 @@ class EncoderDecoder(nn.Module):
         if self.decoder.copies_states:
             last_states = torch.cat([part for state in read.states for part in state], dim=-1)
         copyable = None
-        if written is not None and not isinstance(self.output, OutputLayer):
+        if written is not None and isinstance(self.output, SourceOutput):
             copyable = Copyable(written, self.output.keys(read.outputs))
         return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
 
@@ -113,16 +120,38 @@ class EncoderDecoder(nn.Module):
             truncation: steps after which no gradient flows back through the decoder's state; 0 = it
                 always flows.
         """
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             target_in = self.output.known(target_in, UNK)
             keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
-            choose = partial(self._choose_input, sampling)
+            if sampling.form == "two_pass":
+                target_in = self._mix_inputs(sampling, memory, target_in)
+            else:
+                choose = partial(self._choose_input, sampling)
         decoded: Decoded = self.decoder(
             memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
         )
         return decoded
+
+    @torch.no_grad()
+    def _mix_inputs(self, sampling: ScheduledSampling, memory: Memory, target_in: Tensor) -> Tensor:
+        """Return what the decoder reads in the second of two passes, [batch, tgt_len].
+
+        The first pass reads the reference and predicts every piece; the second reads the begin
+        symbol, and then reference or prediction at random.
+        """
+        if target_in.shape[1] == 1:
+            return target_in
+        gold = target_in[:, 1:]  # [batch, tgt_len - 1]
+        first: Decoded = self.decoder(memory, target_in[:, :-1])
+        own = [
+            self._own_choice(features, sampling.pick)
+            for features in torch.split(first.features.flatten(0, 1), _ROWS)
+        ]
+        read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
+        mixed = torch.where(read_gold, gold, torch.cat(own).view_as(gold))
+        return torch.cat([target_in[:, :1], mixed], dim=1)
 
     def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:
         """Return what the decoder reads next, [rows]: a reference piece of `gold`, or its own."""
@@ -133,7 +162,7 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
         """Return the model's own next piece, [rows]; no gradient flows through it."""
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             raise TypeError("scheduled sampling needs an output that sees the features alone")
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
@@ -146,13 +175,13 @@ class EncoderDecoder(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
         """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
-        if not isinstance(self.output, OutputLayer):
+        if isinstance(self.output, SourceOutput):
             tokens = self.output.known(tokens, UNK)
         return self.decoder.step(tokens, state, memory)
 
     def scores(self, step: Step, memory: Memory) -> Tensor:
         """Return the scores of the next piece after a step, [rows, vocab]; see the output."""
-        if isinstance(self.output, OutputLayer):
+        if not isinstance(self.output, SourceOutput):
             return self.output.scores(step.features)
         rows = len(step.features)
         features = step.features.view(memory.batch, -1, step.features.shape[-1])
@@ -182,7 +211,7 @@ class EncoderDecoder(nn.Module):
             smoothing: rate of label smoothing.
         """
         features, gold = decoded.features[mask], target[mask]
-        if isinstance(self.output, OutputLayer):
+        if not isinstance(self.output, SourceOutput):
             return self.output.losses(features, gold, smoothing=smoothing)
         pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
         return self.output.losses(features, pointed, gold, smoothing=smoothing)

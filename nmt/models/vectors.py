@@ -68,7 +68,8 @@ def read_vectors(path: Path, pieces: Sequence[str], size: int) -> Vectors:
             _require_size(path, int(line.split()[1]), size)
             continue
         if len(numbers) != size or (number == 1 and _is_number(word)):
-            _require_size(path, len(line.split()) - 1, size)
+            if line.strip():
+                _require_size(path, len(line.split()) - 1, size)
             raise DataError(
                 f"{path}:{number}: is not a word and {size:,} numbers; repair the file."
             )

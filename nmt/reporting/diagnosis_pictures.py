@@ -147,3 +147,35 @@ def draw_exposure(found: Exposure) -> "Figure":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend()
     return figure
+
+
+def draw_surface(
+    axis_w: Sequence[float],
+    axis_b: Sequence[float],
+    slope: Sequence[Sequence[float]],
+    curvature: Sequence[Sequence[float]],
+) -> "Figure":
+    """Draw the norm of the gradient and the curvature over two parameters, on a log scale.
+
+    Args:
+        axis_w: values of w.
+        axis_b: values of b.
+        slope: norm of the gradient, [w][b].
+        curvature: largest absolute eigenvalue of the Hessian, [w][b].
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    panels = (
+        ("gradient norm |dE/d(w, b)|", slope),
+        ("curvature (largest |eigenvalue|)", curvature),
+    )
+    with large_text():
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        for axes, (name, values) in zip(figure.subplots(1, 2), panels, strict=True):
+            columns = list(zip(*values, strict=True))  # [b][w], as pictures have rows first
+            shades = axes.pcolormesh(axis_w, axis_b, columns, norm=LogNorm(), cmap="Greys")
+            figure.colorbar(shades, ax=axes, label=name)
+            axes.set_xlabel("w (weight)")
+            axes.set_ylabel("b (bias)")
+    return figure

@@ -118,7 +118,7 @@ def assemble(
             alpha=experiment.tokenizer.sampling,
             seed=config.seed,
             round_rows=round_rows,
-            copy_ids=CopyIds(*subwords) if experiment.model.output.writes_source else None,
+            copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
         ),
         objective=build_objective(config),
         precision=precision,

@@ -108,7 +108,9 @@ class Likelihood:
     def _sampling_after(self, updates: int | None) -> ScheduledSampling | None:
         if updates is None or self.sampling is None or self.sampling.kind == "none":
             return None
-        return ScheduledSampling(reference_probability(self.sampling, updates), self.sampling.pick)
+        return ScheduledSampling(
+            reference_probability(self.sampling, updates), self.sampling.pick, self.sampling.form
+        )
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return the penalty added to the mean loss per token of an update; None if unused."""

@@ -150,7 +150,7 @@ class Validator:
         self.is_translation = shape.is_text
         self.run, self.device = run, device
         self.source, self.target = subwords
-        self.copy_ids = CopyIds(*subwords) if experiment.model.output.writes_source else None
+        self.copy_ids = CopyIds(*subwords) if experiment.model.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
         self.search = validation_search(experiment)
         self.normalizer = Normalizer(

@@ -91,4 +91,6 @@ def embedding_of(model: EncoderDecoder, side: str) -> Embedding:
     for child in part.children():
         if isinstance(child, Embedding):
             return child
-    raise ConfigError(f"model.embedding.{side}_vectors: the model embeds no {side} pieces.")
+    raise ConfigError(
+        f"model.embedding.{side}_vectors: the model embeds no {side} pieces; leave it out."
+    )

@@ -1,12 +1,11 @@
 """Norms of dh_t/dh_0 by lag: by activation, initialization, inputs, depth and L2 penalty."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from lectures.decay import ROWS, Curve, back_through, directions, run
 from lectures.shelf import Report
 from nmt.layers.cells import RnnCell
 from nmt.layers.initialization import scale_to_radius, spectral_radius
@@ -19,26 +18,8 @@ if TYPE_CHECKING:
 
 CLAIM = "Gradients through time decay exponentially, and neither layers nor weight decay help."
 
-ROWS = 16
-"""Random sequences and directions v over which a norm is averaged."""
 SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
 INITIALIZATIONS = ("uniform 0.1", "spectral 0.9", "spectral 1.1", "spectral 1.5", "orthogonal")
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Mean norms of v dh_t/dh_{t-l} for random unit vectors v, by lag l from 0."""
-
-    name: str
-    norms: tuple[float, ...]
-
-    @property
-    def factor(self) -> float:
-        """The norm's factor per step, over the last half of the lags; 0 if it underflows."""
-        middle, last = len(self.norms) // 2, len(self.norms) - 1
-        if self.norms[last] == 0.0 or self.norms[middle] == 0.0:
-            return 0.0
-        return (self.norms[last] / self.norms[middle]) ** (1.0 / (last - middle))
 
 
 def show(report: Report) -> None:
@@ -81,29 +62,6 @@ def _explain(
 
 
 # --- measuring -----------------------------------------------------------------------------
-
-
-def back_through(states: Sequence[Tensor], vector: Tensor) -> tuple[float, ...]:
-    """Return mean norms of `vector` [rows, units] carried back from the last state, by lag."""
-    norms = [float(vector.norm(dim=1).mean())]
-    for later, earlier in zip(states[:0:-1], states[-2::-1], strict=True):
-        (vector,) = torch.autograd.grad(later, earlier, vector, retain_graph=True)
-        norms.append(float(vector.norm(dim=1).mean()))
-    return tuple(norms)
-
-
-def run(cell: RnnCell, inputs: Tensor) -> list[Tensor]:
-    """Return h_0, ..., h_T for pre-activation inputs [rows, steps, units]."""
-    states = [torch.zeros(len(inputs), cell.hidden_size).double().requires_grad_()]
-    for projected in inputs.unbind(dim=1):
-        states.append(cell(projected, (states[-1],))[0])
-    return states
-
-
-def directions(units: int) -> Tensor:
-    """Return random unit vectors [rows, units]."""
-    drawn = torch.randn(ROWS, units).double()
-    return drawn / drawn.norm(dim=1, keepdim=True)
 
 
 def cell_of(units: int, activation: str, initialization: str) -> RnnCell:

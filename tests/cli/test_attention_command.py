@@ -1,5 +1,6 @@
 """`nmt attention`: links, pictures, and the error rate against links by hand."""
 
+import gzip
 import io
 import sys
 
@@ -100,11 +101,28 @@ def test_gold_links_give_error_rates_and_the_worst_sentences(nmt, model_folder, 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["a cat", "--gold", "gold"], 2, "--gold: holds links of given translations; name their"),
-        (["a cat", "-i", "text.en"], 2, "--input text.en: a sentence is given, too; leave one"),
-        (["--target", "text.it"], 2, "--target: needs the sentences it translates; name them"),
+        (
+            ["a cat", "--gold", "gold"],
+            2,
+            "--gold: holds links of given translations; name their file with --target.",
+        ),
+        (
+            ["a cat", "-i", "text.en"],
+            2,
+            "--input text.en: a sentence is given, too; leave one of them out.",
+        ),
+        (
+            ["--target", "text.it"],
+            2,
+            "--target: needs the sentences it translates; name them with --input, or give one "
+            "SENTENCE, of which --target is the translation.",
+        ),
         (["a cat", "-o", "cat.jpg"], 2, "cat.jpg: cannot draw this kind of file"),
-        (["-i", "text.it"], 2, "text.it: is named `it`, but this model translates en to it; name"),
+        (
+            ["-i", "text.it"],
+            2,
+            "text.it: is named `it`, but this model translates en to it; name the en file there.",
+        ),
         (["-i", "text.en", "--target", "one.it"], 3, "text.en has 2 lines"),
         (
             ["-i", "text.en", "--target", "text.it", "--gold", "one.it"],
@@ -124,11 +142,14 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_text_of_another_language_is_pointed_out(nmt, model_folder, files, tmp_path):
-    other = tmp_path / "text.de"
+    other, packed = tmp_path / "text.de", tmp_path / "text.en.gz"
     other.write_text("eine katze\n")
+    packed.write_bytes(gzip.compress(b"a cat\n"))
     code, _, log = nmt("attention", model_folder, "-i", other)
     assert code == 0
     assert "text.de: is named `de`, but this model translates en to it" in log
+    code, _, log = nmt("attention", model_folder, "-i", packed)
+    assert (code, log) == (0, "")
 
 
 def test_a_model_without_attention_is_refused(nmt, make_model_folder):

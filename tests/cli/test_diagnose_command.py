@@ -1,6 +1,7 @@
 """`nmt diagnose`: what it prints, draws and refuses."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 from tiny import tiny, write_corpus
@@ -95,6 +96,16 @@ def test_a_language_model_has_a_decoder_only(folder, capsys):
     )
 
 
+def test_an_output_that_copies_reads_ids_of_its_own(folder, capsys):
+    experiment = tiny(folder, "training.max_updates=1", "model.output=copy")
+    assert run_training(experiment, folder / "copy", RunOptions()) == 0
+    default = printed(capsys, "exposure", folder / "copy")
+    pair = (folder / "valid.xx", folder / "valid.yy")
+    assert printed(capsys, "exposure", folder / "copy", *pair) == default
+    config = (folder / "tiny.toml", "--set", "model.output=copy", "--lines", 3)
+    assert "decoder 1: a gradient" in printed(capsys, "gradients", *config)
+
+
 @pytest.mark.parametrize("command", ["gradients", "spectrum", "exposure"])
 def test_a_picture_is_written(folder, tmp_path, capsys, command):
     pytest.importorskip("matplotlib")
@@ -104,6 +115,20 @@ def test_a_picture_is_written(folder, tmp_path, capsys, command):
     assert "end its name in one of .svg, .png, .pdf" in refused(
         capsys, command, folder / "run", "-o", tmp_path / "picture.txt"
     )
+
+
+def test_the_surface_of_a_unit_needs_no_model(tmp_path, capsys):
+    """Gradient and curvature explode together, with the figures of the lectures."""
+    record = json.loads(printed(capsys, "surface", "--json"))
+    assert record["points"] == 41 * 73
+    assert record["rank_correlation"] == pytest.approx(0.964, abs=5e-4)
+    assert record["alignment"] == pytest.approx(0.994, abs=5e-4)
+    assert record["largest_gradient"] == pytest.approx(26, abs=0.5)
+    assert record["median_gradient"] == pytest.approx(0.06, abs=0.005)
+    if find_spec("matplotlib"):
+        out = printed(capsys, "surface", "-o", tmp_path / "cliff.svg")
+        assert "their ranks correlate by 0.96" in out
+        assert "<svg" in (tmp_path / "cliff.svg").read_text()
 
 
 def test_wrong_combinations_are_refused(folder, capsys):

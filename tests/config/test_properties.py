@@ -1,7 +1,7 @@
 """Any valid configuration loads, and is unchanged after being dumped and loaded again."""
 
 import tomllib
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from hypothesis import example, given, reject
@@ -41,6 +41,9 @@ def values(field: FieldInfo) -> st.SearchStrategy[Any]:
         return st.sets(st.integers(1, 1000), min_size=1, max_size=3).map(sorted)
     if annotation == get_args(Interval)[0]:
         return INTERVALS
+    if get_origin(annotation) is dict:
+        factors = st.floats(0.0, allow_nan=False, allow_infinity=False)
+        return st.dictionaries(TEXTS, factors, max_size=3)
     if annotation is bool:
         return st.booleans()
     if annotation is str:

@@ -22,6 +22,12 @@ from nmt.diagnostics.spectrum import (
 from nmt.diagnostics.trace import trace
 from nmt.layers.initialization import scale_to_radius
 
+GATED = [
+    "gru",
+    {"kind": "gru", "reset": "before"},
+    "lstm",
+    {"kind": "lstm", "forget_gate": False},
+]
 LONG = ([4, 5, 6, 7, 8, 9, 10, 3], [7, 8, 9, 10, 4, 5, 6, 3])
 
 
@@ -55,7 +61,7 @@ def test_the_bound_is_never_violated(activation, radius):
                 assert (norms <= bound ** (later - earlier) * (1 + 1e-9)).all()
 
 
-@pytest.mark.parametrize("cell", ["gru", {"kind": "gru", "reset": "before"}, "lstm", "lnlstm"])
+@pytest.mark.parametrize("cell", [*GATED, "lnlstm"])
 def test_slopes_are_those_of_the_gates_that_the_cell_computes(cell, monkeypatch):
     walk = trace(model_of(encoder={"cell": cell}), batch_of(*PAIRS), total_loss).walks[0]
     call = walk.calls[1]
@@ -144,8 +150,21 @@ def test_the_words_tell_necessary_from_sufficient():
 def test_a_gated_cell_is_judged_by_its_whole_step():
     (*_, decoder) = spectra(model_of(cell="gru"), [batch_of(*PAIRS)], total_loss)
     said = explain([decoder])
-    assert "no block bounds a step: the Jacobian of a step has sigma" in said
+    assert "no single block bounds a step: the Jacobian of a step has sigma" in said
     assert [block.gamma for block in decoder.blocks] == [0.25, 0.25, 1.0]
+
+
+def test_other_cells_have_a_matrix_for_each_product_and_no_known_slopes():
+    delays = {"kind": "delays", "delays": [1, 3]}
+    clock = {"kind": "clockwork", "periods": [1, 2]}
+    gated = {"cell": "gru", "input_attention": "softmax"}
+    names = {"delay 1", "delay 3"}, {"state"}, {"reset", "update", "candidate"}
+    for options, expected in zip(({"cell": delays}, {"cell": clock}, gated), names, strict=True):
+        (*_, decoder) = spectra(model_of(**options), [batch_of(*PAIRS)], total_loss)
+        assert {block.gate for block in decoder.blocks} == expected
+        assert all(math.isnan(block.saturated) for block in decoder.blocks)
+        assert not decoder.is_elman
+        assert "no single block bounds a step" in explain([decoder])
 
 
 def test_figures_are_rows_and_records():

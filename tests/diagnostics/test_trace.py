@@ -15,6 +15,9 @@ CELLS = [
     {"kind": "gru", "reset": "before"},
     "lstm",
     "lnlstm",
+    {"kind": "lstm", "forget_gate": False},
+    {"kind": "delays", "delays": [1, 3]},
+    {"kind": "clockwork", "periods": [1, 2]},
 ]
 
 
@@ -63,10 +66,38 @@ def test_gradients_are_those_of_backpropagation_through_time_by_hand():
     ids=["none", "feeding", "before"],
 )
 def test_contributions_of_all_later_steps_sum_to_the_gradient(cell, decoder):
-    model = model_of(encoder={"cell": cell, "layers": 2}, cell=cell, **decoder)
+    require_sums(model_of(encoder={"cell": cell, "layers": 2}, cell=cell, **decoder))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "delays"])
+def test_zoneout_and_input_attention_are_part_of_a_step(cell):
+    options = {"cell": cell, "input_attention": "softmax"}
+    rates = {"zoneout_hidden": 0.3} | ({"zoneout_cell": 0.5} if cell == "lstm" else {})
+    model = model_of(encoder=options, dropout=rates, **options)
+    require_sums(model)
+    found = trace(model, batch_of(*PAIRS), total_loss)
+    assert [walk.name for walk in found.walks] == [
+        "encoder 1 forward",
+        "encoder 1 backward",
+        "decoder 1",
+    ]
+    (forward, *_) = found.walks
+    memory = model.eval().encode(batch_of(*PAIRS).source, batch_of(*PAIRS).source_mask)
+    assert torch.equal(memory.states[0, 1, :4], forward.states[1][0][0])
+
+
+def test_the_cell_state_at_the_end_of_an_lstm_gets_no_gradient():
+    """h_T is made from it within the step; as a state, nothing reads it."""
+    walk = walk_named(model_of(), "decoder 1", PAIRS[1])
+    hidden, memory = walk.gradients[-1]
+    assert (hidden != 0.0).any()
+    assert (memory == 0.0).all()
+
+
+def require_sums(model: EncoderDecoder) -> None:
+    """Assert that d+L/ds_t ds_t/ds_i, summed over all t from i on, is dL/ds_i."""
     for walk in trace(model, batch_of(*PAIRS), total_loss).walks:
-        steps = len(walk.states)
-        batch = len(walk.lengths)
+        steps, batch = len(walk.states), len(walk.lengths)
         sums = [tuple(torch.zeros_like(part) for part in state) for state in walk.states]
         for step in range(steps):
             carried = walk.carry(walk.immediate, torch.full((batch,), step))
@@ -109,9 +140,8 @@ def test_padding_gets_no_gradient():
     model = model_of(encoder={"layers": 2})
     for walk in trace(model, batch_of(*PAIRS), total_loss).walks:
         for step, gradient in enumerate(walk.gradients):
-            for part in gradient:
-                assert (part[~walk.real(step)] == 0.0).all()
-                assert (part[walk.real(step)] != 0.0).any()
+            assert all((part[~walk.real(step)] == 0.0).all() for part in gradient)
+            assert (gradient[0][walk.real(step)] != 0.0).any()
 
 
 def test_layers_and_directions_have_names():

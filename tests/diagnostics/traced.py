@@ -18,7 +18,11 @@ PAIRS = [([4, 5, 6, 8, EOS], [7, EOS]), ([9, EOS], [5, 8, 8, EOS]), ([4, 4, EOS]
 
 
 def model_of(
-    *, encoder: dict[str, Any] | None = None, seed: int = 1, **decoder: Any
+    *,
+    encoder: dict[str, Any] | None = None,
+    dropout: dict[str, float] | None = None,
+    seed: int = 1,
+    **decoder: Any,
 ) -> EncoderDecoder:
     """Return a float64 model with random weights; without `encoder` settings, a default one."""
     torch.manual_seed(seed)
@@ -26,6 +30,7 @@ def model_of(
         "embedding": {"size": 6},
         "encoder": {"hidden_size": 4, **(encoder or {})},
         "decoder": {"hidden_size": 8, **decoder},
+        "dropout": dropout or {},
         "initialization": {"kind": "uniform", "scale": 0.5},
     }
     built = ModelConfig.model_validate(config)

@@ -13,7 +13,15 @@ def generator(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-TASKS = [TemporalOrder(30), Adding(20), Recall(5), Recall(0, 3), Copy(6), Copy(4, is_reversed=True)]
+TASKS = [
+    TemporalOrder(30),
+    Adding(20),
+    Recall(5),
+    Recall(0, 3),
+    Recall(4, alike=True),
+    Copy(6),
+    Copy(4, is_reversed=True),
+]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
@@ -85,6 +93,14 @@ def test_recall_asks_for_the_first_symbol_after_its_lag():
     assert all(source.split()[0] == target for source, target in pairs)
     assert {len(source.split()) for source, _ in pairs} == {4}
     assert {word for source, _ in pairs for word in source.split()[1:]} <= set("efgh")
+
+
+def test_distractors_of_recall_may_be_the_symbols_themselves():
+    task = Recall(3, alike=True)
+    pairs = task.lines(task.draw(30, generator()))
+
+    assert {word for source, _ in pairs for word in source.split()} == {"A", "B"}
+    assert all(source.split()[0] == target for source, target in pairs)
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])

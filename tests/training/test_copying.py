@@ -114,19 +114,30 @@ def test_a_banned_word_is_not_copied_and_a_prefix_is_completed(copying):
 def test_a_shortlist_and_a_language_model_are_refused(copying):
     translator = Translator.load(copying)
 
-    with pytest.raises(UsageError, match="shortlist: the model copies from the source"):
+    with pytest.raises(UsageError) as error:
         list(translator.translate(["call"], search={"shortlist": 5}))
-    translator.language_model = translator.models[0]
-    with pytest.raises(UsageError, match="--lm: a language model cannot be fused with a model"):
+    assert str(error.value) == (
+        "shortlist: the model copies from the source, which a shortlist may lack; set it to 0."
+    )
+    translator.engine.language_model = translator.models[0]
+    with pytest.raises(UsageError) as error:
         list(translator.translate(["call"]))
+    assert str(error.value) == (
+        "--lm: a language model cannot be fused with a model that copies from the source, whose "
+        "words it may not know; leave it out."
+    )
 
 
 def test_a_model_that_copies_and_one_that_does_not_are_no_ensemble(copying, tmp_path):
     experiment = tiny(copying.parent, "training.max_updates=1", "data.drop_copies=false")
     run_training(experiment, tmp_path / "run", RunOptions())
 
-    with pytest.raises(UsageError, match="one writes pieces of the source and one does not"):
+    with pytest.raises(UsageError) as error:
         Translator.load([copying, tmp_path / "run"])
+    assert str(error.value) == (
+        f"{copying} and {tmp_path / 'run'}: one writes pieces of the source and one does not, "
+        "which cannot be an ensemble; use models with the same model.output."
+    )
 
 
 SORTING = (

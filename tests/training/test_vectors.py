@@ -6,14 +6,18 @@ import pytest
 import torch
 from tiny import tiny, write_corpus
 
+from nmt.config.model import ModelConfig
+from nmt.config.training import TrainingConfig
 from nmt.errors import ConfigError, DataError
 from nmt.layers.embedding import Embedding
+from nmt.models.build import build_model
 from nmt.models.checkpoints import list_checkpoints
 from nmt.models.vectors import FrozenRows, read_vectors, write_vectors
 from nmt.storage.tensors import load_tensors
 from nmt.text.subword import Subword
 from nmt.training.optimizer import build_optimizer
 from nmt.training.run import RunOptions, run_training
+from nmt.training.vectors import embedding_of
 from nmt.translator import Translator
 
 PIECES = ("<pad>", "<unk>", "<s>", "</s>", "▁the", "▁cat", "s", "▁")
@@ -56,12 +60,22 @@ def test_words_with_spaces_are_read_as_glove_writes_them(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cat 1 2 3\n", "has vectors of 3 numbers, but model.embedding.size is 2; set model.emb"),
-        ("2 5\ncat 1 2 3 4 5\n", "has vectors of 5 numbers, but model.embedding.size is 2"),
-        ("the 1\n", "has vectors of 1 numbers, but model.embedding.size is 2"),
+        (
+            text,
+            f": has vectors of {found} numbers, but model.embedding.size is 2; set "
+            f"model.embedding.size = {found}, or name another file.",
+        )
+        for text, found in (("cat 1 2 3\n", 3), ("2 5\ncat 1 2 3 4 5\n", 5), ("the 1\n", 1))
+    ]
+    + [
+        ("a 1 2\n\n", ":2: is not a word and 2 numbers; repair the file."),
         ("a 1 2\ncat 1 x\n", ":2: could not convert string to float: 'x'; repair the file."),
         ("a 1 2\ncat 1 nan\n", ":2: has a number that is not finite; repair the file."),
-        ("der 1 2\n", "has a vector for none of 4 pieces; is it of this language"),
+        (
+            "der 1 2\n",
+            ": has a vector for none of 4 pieces; is it of this language, and written in the same "
+            "case? Else leave it out.",
+        ),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, text, message):
@@ -69,7 +83,28 @@ def test_files_that_do_not_fit_are_refused(tmp_path, text, message):
 
     with pytest.raises(DataError) as error:
         read_vectors(tmp_path / "v", PIECES, 2)
-    assert message in str(error.value)
+    assert str(error.value) == f"{tmp_path / 'v'}{message}"
+
+
+def test_a_model_without_embeddings_can_have_no_vectors():
+    model = build_model(
+        ModelConfig.model_validate(
+            {
+                "encoder": {"kind": "none"},
+                "decoder": {"attention": "none", "bridge": "zero", "hidden_size": 4},
+                "embedding": {"size": 3},
+            }
+        ),
+        source_vocab=9,
+        target_vocab=9,
+    )
+
+    assert embedding_of(model, "target") is model.decoder.embedding
+    with pytest.raises(ConfigError) as error:
+        embedding_of(model, "source")
+    assert str(error.value) == (
+        "model.embedding.source_vectors: the model embeds no source pieces; leave it out."
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,8 +117,6 @@ def test_files_that_do_not_fit_are_refused(tmp_path, text, message):
     ids=lambda options: options["kind"],
 )
 def test_frozen_rows_stay_bit_for_bit_and_the_others_learn(optimizer):
-    from nmt.config.training import TrainingConfig
-
     config = TrainingConfig.model_validate({"optimizer": optimizer}).optimizer
     embedding = Embedding(6, 4)
     embedding.reset_parameters()
