@@ -13,9 +13,10 @@ from typing import Literal, get_args
 import torch
 
 from nmt.config.search import SearchConfig, change_search
-from nmt.diagnostics.explanation import Explanation, explain
+from nmt.diagnostics.explanation import Explanation
 from nmt.errors import UsageError
 from nmt.inference.engine import Engine
+from nmt.inference.explaining import Explaining
 from nmt.inference.reading import Reading
 from nmt.inference.scoring import Scoring
 from nmt.inference.translating import Batches, Translating, predictions
@@ -30,7 +31,6 @@ from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model
 from nmt.models.shortlist import Shortlist
-from nmt.search.plan import SentenceBatch
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.text.copied import CopyIds
 from nmt.text.normalize import Normalizer
@@ -43,8 +43,6 @@ from nmt.writing import Details, LineWriter, Prefixes
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
-MOST_EXPLAINED = 200
-"""Pieces of the longest sentence that `explain` takes."""
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
@@ -386,34 +384,10 @@ class Translator:
 
         Raises:
             UsageError: there are several models, or one that does not translate; or the line has
-                nothing to translate; or a search option has a wrong name or value.
+                nothing to translate, or too much; or a search option has a wrong name or value.
         """
-        if len(self.models) > 1 or not self.has_source or not self.is_translation:
-            raise UsageError("only a single translation model can be explained; name one.")
         options = change_search(self.options, search or {})
-        segments = self.reading.reader("never", MOST_EXPLAINED).read(line, 1)
-        if not segments or segments[0].is_copied:
-            raise UsageError(
-                f"{reprlib.repr(line)}: has nothing to translate, it is copied as it is; give a "
-                "sentence."
-            )
-        ids = segments[0].ids
-        given = None if target is None else self.target.encode(self.normalizer.normalize(target))
-        longest = max(len(ids), len(given or ()))
-        if longest > MOST_EXPLAINED:
-            raise UsageError(
-                f"the sentence has {longest:,} pieces, and at most {MOST_EXPLAINED} can be "
-                "explained; give a shorter one."
-            )
-        with self.engine.computing(SentenceBatch((1,), longest + 1)):
-            return explain(
-                self.models[0],
-                (line, ids),
-                (self.source, self.target),
-                options,
-                target=None if given is None else (target or "", given),
-                top=top,
-            )
+        return Explaining(self.engine, self.reading, options, top).run(line, target)
 
 
 def _refuse_text(lines: object, name: str) -> None:

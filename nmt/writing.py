@@ -263,7 +263,7 @@ class LineWriter:
                 read,
                 spoken,
                 source_pieces=self._source.pieces(segment.ids[: self._max_source - 1]),
-                target_pieces=self._target.pieces(hypothesis.tokens),
+                target_pieces=self._target.pieces(hypothesis.tokens, hypothesis.beyond),
             )
         words: tuple[WordScore, ...] | None = None
         if self._details.score_words and spoken is not None:

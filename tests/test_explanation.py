@@ -1,5 +1,6 @@
 """How a model comes to a translation: the recorded beam, alternatives, gates."""
 
+import json
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from nmt.diagnostics.beam_tree import record_search
 from nmt.diagnostics.gates import gates_of, traces_of, watch_cells
 from nmt.errors import UsageError
 from nmt.layers.cells import GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.reporting.page import as_record
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 from nmt.translator import Translator
@@ -149,6 +151,17 @@ def test_gates_explain_the_step_of_a_cell(kind):
     torch.testing.assert_close(gates["forget gate"] * state[1] + gates["input gate"], memory)
 
 
+def test_an_lstm_without_a_forget_gate_has_two_gates():
+    cell = LstmCell(3, 4, forget_gate=False)
+    for parameter in cell.parameters():
+        torch.nn.init.normal_(parameter)
+    state = torch.zeros(2, 4), torch.randn(2, 4)
+    projected = cell.project(torch.randn(2, 3))
+    gates, (hidden, memory) = gates_of(cell, projected, state), cell(projected, state)
+    assert set(gates) == {"input gate", "output gate"}
+    torch.testing.assert_close(gates["output gate"] * memory.tanh(), hidden)
+
+
 def test_a_cell_without_gates_has_none():
     cell = RnnCell(3, 4)
     assert gates_of(cell, torch.zeros(1, 4), (torch.zeros(1, 4),)) == {}
@@ -190,8 +203,9 @@ def test_cells_that_were_not_called_have_no_trace(model_folder):
         {"encoder": {"cell": "gru", "layers": 2}, "decoder": {"cell": "gru", "layers": 2}},
         {"encoder": {"cell": "rnn"}, "decoder": {"cell": "rnn", "attention": "none"}},
         {"decoder": {"attention": "additive", "attend": "before"}},
+        {"encoder": {"input_attention": "softmax"}, "decoder": {"cell": "clockwork"}},
     ],
-    ids=["gru", "rnn", "before"],
+    ids=["gru", "rnn", "before", "gated input"],
 )
 def test_models_of_every_shape_are_explained(model, make_model_folder):
     other = Translator.load(make_model_folder(model=model), fast=False)
@@ -218,7 +232,8 @@ def test_ensembles_and_endless_lines_are_refused(translator, model_folder):
         both.explain(LINES[0])
     with pytest.raises(
         UsageError,
-        match=r"has \d+ pieces, and at most 200 can be explained; give a shorter one\.",
+        match=r"the sentence has \d+ pieces, and at most 200 can be explained; "
+        r"give a shorter one\.",
     ):
         translator.explain("a cat " * 150)
 
@@ -230,3 +245,22 @@ def test_sampling_and_several_translations_of_a_run_do_not_matter(make_model_fol
         LINES[:1], options=SearchConfig(beam=3, max_length_factor=1.0, max_length_offset=6)
     )
     assert found.text == plain.text
+
+
+@pytest.mark.parametrize("output", ["copy", "pointer"])
+def test_a_copied_word_that_the_vocabulary_lacks_is_named(output, make_model_folder):
+    model = {"output": output, "decoder": {"attention": "additive"}}
+    folder = make_model_folder(model=model, kind="word", joint=False)
+    copying, line = Translator.load(folder, fast=False), "a qzx eats a mouse."
+    (expected,) = copying.translate([line])
+    found = copying.explain(line, search={"beam": 4})
+    assert found.found[0].text == found.text
+    assert copying.explain(line).text == expected.text
+    given = copying.explain(line, target="qzx un-heard-of")
+    (pair,) = copying.score([(line, "qzx un-heard-of")])
+    assert [choice.log_prob for choice in given.choices] == pytest.approx(pair.log_probs, abs=1e-5)
+    assert given.choices[0].piece == "▁qzx"
+    assert given.choices[0].log_prob > -math.inf
+    names = [alternative.piece for choice in given.choices for alternative in choice.alternatives]
+    assert "▁qzx" in names
+    assert json.loads(json.dumps(as_record("run", given), allow_nan=False))["text"] == given.text

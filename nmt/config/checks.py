@@ -19,6 +19,7 @@ from nmt.config.model import (
     DropoutConfig,
     EncoderConfig,
     LayerNormLstmCellConfig,
+    LocalAttentionConfig,
     LstmCellConfig,
     ModelConfig,
     NoEncoderConfig,
@@ -343,6 +344,15 @@ def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
             "model.output",
             '"copy" copies what is attended to, but model.decoder.attention is "none"; '
             "choose an attention",
+            "model.decoder.attention",
+        )
+    attention = decoder.attention
+    by_content = isinstance(attention, LocalAttentionConfig) and attention.content != "none"
+    if kind == "copy" and by_content:
+        yield _fault(
+            "model.output",
+            '"copy" needs attention that sums to 1, but the window of model.decoder.attention '
+            '"local" takes from it; set its content to "none", or choose another',
             "model.decoder.attention",
         )
     if kind == "pointer" and model.embedding.tied == "target":

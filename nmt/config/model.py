@@ -603,8 +603,8 @@ class SpectralInitConfig(Section):
     """As "xavier", but each recurrent block is scaled to spectral radius c / gamma, gamma being
     the largest slope of its activation (Pascanu et al., 2013)."""
     c: float = Field(default=1.1, gt=0.0, le=limits.MOST_WEIGHT)
-    """A radius of at least 1 / gamma, so c of at least 1, is necessary for gradients not to vanish,
-    but guarantees nothing: saturated units shrink them all the same."""
+    """Radius times gamma. Only in a linear layer does c decide that gradients vanish (below 1) or
+    grow (above 1); with other activations it is a start that guarantees neither."""
 
 
 class SparseInitConfig(Section):

@@ -63,6 +63,7 @@ def record_search(
     config: SearchConfig,
     *,
     pieces: Sequence[str],
+    beyond: Sequence[str] = (),
     rank: Rank = rank_plainly,
 ) -> RecordedSearch:
     """Search as `nmt.search.search` does, and record the beam after each step.
@@ -72,13 +73,15 @@ def record_search(
         source: ids of a sentence, ending in EOS, [1, src_len].
         config: search options; sampling and `n_best` are left out of account.
         pieces: target pieces by id.
+        beyond: texts of the source that only copying can write, whose ids follow.
         rank: finds the best continuations.
     """
     config = config.model_copy(update={"sample": False, "n_best": 1})
     steps, hypotheses = _search(scorer, source, config, pieces, rank)
     narrow = config.model_copy(update={"beam": 1})
     _, (greedy, *_) = _search(scorer, source, narrow, pieces, rank)
-    return RecordedSearch(_grow(steps, hypotheses, greedy, pieces), tuple(hypotheses), greedy)
+    nodes = _grow(steps, hypotheses, greedy, [*pieces, *beyond])
+    return RecordedSearch(nodes, tuple(hypotheses), greedy)
 
 
 def _search(
@@ -114,7 +117,7 @@ def _grow(
     steps: Sequence[dict[_Path, float]],
     hypotheses: Sequence[Hypothesis],
     greedy: Hypothesis,
-    pieces: Sequence[str],
+    names: Sequence[str],
 ) -> tuple[Node, ...]:
     """Return the tree of all hypotheses that were in the beam, or ended."""
     sums: dict[_Path, float] = {(): 0.0}
@@ -136,7 +139,7 @@ def _grow(
     return tuple(
         Node(
             parent=place[path[:-1]] if path else -1,
-            piece=pieces[path[-1]] if path else "",
+            piece=names[path[-1]] if path else "",
             step=len(path),
             log_prob=sums[path],
             score=ended[path].score if path in ended else None,

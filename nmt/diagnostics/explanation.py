@@ -35,7 +35,7 @@ class Choice:
     piece: str
     """The piece, "</s>" at the end."""
     log_prob: float
-    """Its natural log-probability after the pieces before it."""
+    """Its natural log-probability after the pieces before it; -inf if it cannot be written."""
     rank: int
     """1 if it was the most likely one."""
     alternatives: tuple[Alternative, ...]
@@ -85,10 +85,24 @@ class Explanation:
     """Gates and norms of the cells while they read the source and this translation."""
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as a model reads it."""
+
+    text: str
+    """The sentence."""
+    pieces: tuple[str, ...]
+    """Its pieces, the end symbol last."""
+    ids: Sequence[int]
+    """Their ids; see `nmt.text.copied` for models that copy."""
+    beyond: tuple[str, ...] = ()
+    """Texts that only copying can write, in the order of their target ids."""
+
+
 def explain(
     model: EncoderDecoder,
-    source: tuple[str, Sequence[int]],
-    subwords: tuple[Subword, Subword],
+    source: Sentence,
+    subword: Subword,
     config: SearchConfig,
     *,
     target: tuple[str, Sequence[int]] | None = None,
@@ -98,36 +112,36 @@ def explain(
 
     Args:
         model: in evaluation mode, with plain modules if gates and norms are to be seen.
-        source: the sentence and its pieces, without the end symbol.
-        subwords: subword models of source and target.
+        source: the sentence.
+        subword: subword model of the target side.
         config: search options; sampling, shortlist and `n_best` are left out of account.
-        target: a given translation and its pieces, without the end symbol; None = the best found.
+        target: a given translation and its ids, ending in EOS; None = the best found.
         top: number of alternatives at each step.
 
     Raises:
         ModelError: the model yields NaN.
     """
-    names = tuple(subwords[1].pieces(range(subwords[1].vocab_size)))
-    device = next(model.parameters()).device
-    ids = torch.tensor([[*source[1], EOS]], device=device)
-    searched = record_search(ModelScorer(model), ids, config, pieces=names)
-    found = tuple(_candidate(each, subwords[1]) for each in searched.hypotheses)
+    pieces = tuple(subword.pieces(range(subword.vocab_size)))
+    ids = torch.tensor([list(source.ids)], device=next(model.parameters()).device)
+    scorer, beyond = ModelScorer(model), source.beyond
+    searched = record_search(scorer, ids, config, pieces=pieces, beyond=beyond)
+    found = tuple(_candidate(each, subword, beyond) for each in searched.hypotheses)
     best = searched.hypotheses[0]
-    given = [*target[1], EOS] if target else [*best.tokens, *[EOS] * best.finished]
+    given = target[1] if target else [*best.tokens, *[EOS] * best.finished]
     with watch_cells(model) as seen:
-        choices = follow(ModelScorer(model), ids, given, names, top=top)
+        choices = follow(scorer, ids, given, [*pieces, *beyond], top=top)
     return Explanation(
-        source=source[0],
-        source_pieces=(*subwords[0].pieces(source[1]), names[EOS]),
+        source=source.text,
+        source_pieces=source.pieces,
         text=target[0] if target else found[0].text,
         is_given=target is not None,
         log_prob=sum(choice.log_prob for choice in choices),
         choices=tuple(choices),
         found=found,
-        greedy=_candidate(searched.greedy, subwords[1]),
+        greedy=_candidate(searched.greedy, subword, beyond),
         beam=config.beam,
         tree=searched.nodes,
-        cells=traces_of(seen, source=ids.shape[1], target=len(given)),
+        cells=traces_of(seen, source=len(source.pieces), target=len(given)),
     )
 
 
@@ -141,7 +155,7 @@ def follow(
         scorer: scores the next pieces.
         source: ids of a sentence, ending in EOS, [1, src_len].
         target: ids of the translation.
-        names: target pieces by id.
+        names: target pieces by id, and what only copying can write.
         top: number of alternatives.
     """
     state = scorer.start(source, torch.ones_like(source, dtype=torch.bool), copies=1)
@@ -150,7 +164,7 @@ def follow(
         scored = scorer.step(torch.tensor([previous], device=source.device), state)
         log_probs = scored.log_probs[0].double()  # [vocab]
         log_probs[[PAD, BOS]] = -torch.inf  # never written
-        best = log_probs.topk(min(top, len(names) - 2))
+        best = log_probs.topk(min(top, len(log_probs)))
         attention = None if scored.attention is None else scored.attention[0].tolist()
         choices.append(
             Choice(
@@ -162,6 +176,7 @@ def follow(
                     for index, probability in zip(
                         best.indices.tolist(), best.values.exp().tolist(), strict=True
                     )
+                    if probability > 0.0
                 ),
                 None if attention is None else tuple(attention),
             )
@@ -170,10 +185,10 @@ def follow(
     return choices
 
 
-def _candidate(hypothesis: Hypothesis, target: Subword) -> Candidate:
+def _candidate(hypothesis: Hypothesis, target: Subword, beyond: Sequence[str]) -> Candidate:
     return Candidate(
-        target.decode(hypothesis.tokens),
-        tuple(target.pieces(hypothesis.tokens)),
+        target.decode(hypothesis.tokens, beyond),
+        tuple(target.pieces(hypothesis.tokens, beyond)),
         hypothesis.log_prob,
         hypothesis.score,
         hypothesis.finished,

@@ -13,10 +13,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, State
+from nmt.layers.cells import GruCell, LayerNormLstmCell, LstmCell, PlainCell, State
 
 
-def gates_of(cell: Cell, projected: Tensor, state: State) -> dict[str, Tensor]:
+def gates_of(cell: PlainCell, projected: Tensor, state: State) -> dict[str, Tensor]:
     """Return the gates of a step by name, each [rows, hidden]; none if the cell has no gates.
 
     Args:
@@ -29,8 +29,10 @@ def gates_of(cell: Cell, projected: Tensor, state: State) -> dict[str, Tensor]:
         if isinstance(cell, LayerNormLstmCell):
             projected = cell.normalize_input(projected)
             recurrent = cell.normalize_recurrent(recurrent)
-        i, f, _, o = (projected + recurrent).sigmoid().chunk(4, dim=-1)
-        return {"input gate": i, "forget gate": f, "output gate": o}
+        gates = (projected + recurrent).sigmoid().chunk(len(cell.slopes), dim=-1)
+        if len(gates) == 3:  # without a forget gate
+            return {"input gate": gates[0], "output gate": gates[2]}
+        return {"input gate": gates[0], "forget gate": gates[1], "output gate": gates[3]}
     if isinstance(cell, GruCell):
         size = 2 * cell.hidden_size
         recurrent = state[0] @ cell.recurrent.weight[:size].t()
@@ -60,7 +62,7 @@ class _Steps:
     gates: dict[str, list[float]] = field(default_factory=dict)
     norms: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, cell: Cell, projected: Tensor, before: State, after: State) -> None:
+    def add(self, cell: PlainCell, projected: Tensor, before: State, after: State) -> None:
         """Note a step of a single row."""
         for name, gate in gates_of(cell, projected, before).items():
             self.gates.setdefault(name, []).append(gate.mean().item())
@@ -76,11 +78,11 @@ def watch_cells(model: nn.Module) -> Iterator[dict[str, _Steps]]:
     seen: dict[str, _Steps] = {}
     handles = []
 
-    def note(steps: _Steps, cell: Cell, args: tuple[Tensor, State], after: State) -> None:
+    def note(steps: _Steps, cell: PlainCell, args: tuple[Tensor, State], after: State) -> None:
         steps.add(cell, args[0], args[1], after)
 
     for name, module in model.named_modules():
-        if isinstance(module, Cell):
+        if isinstance(module, PlainCell):
             steps = seen.setdefault(name, _Steps())
             handles.append(module.register_forward_hook(partial(note, steps)))
     try:

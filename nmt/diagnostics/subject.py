@@ -26,7 +26,6 @@ from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword, load_subwords
-from nmt.text.vocabulary import EOS
 
 _logger = logging.getLogger(__name__)
 
@@ -165,16 +164,14 @@ def _read_pairs(
         texts = list(read_parallel(source, target))
     normalization = loaded.config.normalization
     normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-    copy_ids, shape = _copy_ids(loaded), Shape.of(loaded.config.model)
-    subwords, pairs = (loaded.source, loaded.target), []
+    shape, copy_ids, pairs = Shape.of(loaded.config.model), _copy_ids(loaded), []
     for index in _spread(len(texts), lines):
         left, right = (normalizer.normalize(text) for text in texts[index])
-        if copy_ids is None:
-            pairs.append(shape.read(left, right, subwords))
-            continue
-        sides = zip(subwords, (left, right), strict=True)
-        ids, written = (np.array([*subword.encode(text), EOS]) for subword, text in sides)
-        pairs.append(copy_ids.pair((ids, written), (left, right)))
+        read = shape.read(left, right, (loaded.source, loaded.target))
+        if copy_ids is not None:
+            ids, written = (np.asarray(side, dtype=np.int64) for side in read)
+            read = copy_ids.pair((ids, written), (left, right))
+        pairs.append(read)
     return _usable(pairs, str(target))
 
 

@@ -43,7 +43,7 @@ class ClockworkCell(nn.Module):
     ) -> None:
         super().__init__()
         self.hidden_size, self.activation = hidden_size, activation
-        self.slopes = (SLOPES[activation],)
+        self.periods, self.slopes = tuple(periods), (SLOPES[activation],)
         self.input = Linear(input_size, hidden_size)
         self.recurrent = Linear(hidden_size, hidden_size, bias=False)
         ends = [hidden_size * (group + 1) // len(periods) for group in range(len(periods))]

@@ -57,4 +57,5 @@ class DelaysCell(nn.Module):
         former = state if dropped is None else (dropped, *state[1:])
         read = torch.cat([former[delay - 1] for delay in self.delays], dim=-1)
         hidden = ACTIVATIONS[self.activation](projected + self.recurrent(read))
-        return (hidden, *state[:-1])
+        # each step has tensors of its own, so that gradients by the states of two steps differ
+        return (hidden, *(part.view_as(part) for part in state[:-1]))

@@ -44,7 +44,9 @@ def heatmap(matrix: AttentionMatrix, *, unit: str = "piece") -> "Figure":
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         image = axes.imshow(matrix.weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
-        figure.colorbar(image, ax=axes, label="attention weight", shrink=0.9, aspect=12)
+        figure.colorbar(
+            image, ax=axes, label="attention weight", shrink=0.9, aspect=max(10, 3 * height)
+        )
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
         source, target = (

@@ -34,9 +34,9 @@ FIRST = len(SPECIAL_PIECES)
 SHORTEST = 3
 
 GERMAN = """\
-The verb at the end. "A cat ate a mouse" is "Die Katze hat eine Maus gegessen": "ate" becomes "hat",
-in its place, and "gegessen", after everything else. In a heat map of such a pair, the diagonal runs
-up to "mouse", and the last row jumps back to "ate". A model for it: make recipe
+The verb at the end. "A cat ate a mouse" is "Eine Katze hat eine Maus gefressen": "ate" becomes
+"hat", in its place, and "gefressen", after everything else. In a heat map of such a pair, the
+diagonal runs up to "mouse", and the last row jumps back to "ate". A model for it: make recipe
 NAME=tatoeba-en-de, then nmt attention runs/tatoeba-en-de "A cat ate a mouse." -o cat.svg"""
 
 

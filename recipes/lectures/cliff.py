@@ -80,7 +80,12 @@ def _fill(
     ends = values.quantile(0.01), values.max()
     norm = LogNorm(*map(float, ends)) if logarithmic else None
     filled = panel.pcolormesh(
-        surface.b, surface.w, values, norm=norm, cmap="cividis_r", rasterized=True
+        surface.b.numpy(),
+        surface.w.numpy(),
+        values.numpy(),
+        norm=norm,
+        cmap="cividis_r",
+        rasterized=True,
     )
     panel.figure.colorbar(filled, ax=panel, location="bottom", shrink=0.9)
     panel.axhline(WEIGHT, color="white", linestyle="--", linewidth=1)

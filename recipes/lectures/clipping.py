@@ -20,7 +20,7 @@ LENGTH, RADIUS = 20, 2.0
 
 
 def show(report: Report) -> None:
-    updates = 60 if report.quick else 1000
+    updates = 30 if report.quick else 1000
     report.say(
         f"Adding two of {LENGTH} numbers by a ReLU network of 32 units, whose recurrent weights "
         f"have a spectral radius of {RADIUS:g}: about half of the units are on, and everything "

@@ -38,7 +38,7 @@ class Scale:
     """Steps before and after the rule of the stream changes."""
 
 
-FULL, QUICK = Scale(10, 5, 300, 250), Scale(3, 2, 20, 50)
+FULL, QUICK = Scale(10, 5, 300, 250), Scale(3, 2, 10, 30)
 
 Rules = dict[str, Callable[[], Rule]]
 

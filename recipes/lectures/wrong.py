@@ -132,10 +132,11 @@ def guaranteed_not_to_vanish(length: int) -> Row:
 def sufficient_for_vanishing() -> Row:
     weights = 1.8 * torch.tensor([[1.0, -1.0], [1.0, -1.0]]).double()
     step = torch.diag(torch.tensor([1.0, 0.1]).double()) @ weights
+    radii = spectral_radius(weights), spectral_radius(step)
     sigma = float(torch.linalg.matrix_norm(weights, 2))
     return (
         "a spectral radius below 1 (for tanh) is sufficient for gradients to vanish",
-        f"radius of W {spectral_radius(weights):.1g}, of D(phi') W {spectral_radius(step):.2f}",
+        f"radius of W {radii[0]:.1g}, of D(phi') W {radii[1]:.2f}: it can even explode",
         f"sufficient is a largest singular value below 1; here it is {sigma:.2f}",
     )
 

@@ -347,6 +347,12 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             "drop the last state alone, not those of longer delays; use zoneout_hidden instead",
         ),
         (
+            '[model]\noutput = "copy"\ndecoder.attention = "local"',
+            'model.output: "copy" needs attention that sums to 1, but the window of '
+            'model.decoder.attention "local" takes from it; set its content to "none", or choose '
+            "another",
+        ),
+        (
             '[model.decoder]\nhidden_size = 2\ncell = "clockwork"',
             "model.decoder.cell.periods: needs a unit for each of its 3 periods, but "
             "model.decoder.hidden_size is 2; leave periods out or add units",

@@ -4,9 +4,11 @@ import sys
 
 import pytest
 import torch
+from tiny import CONFIG, tiny
 
 from nmt.laboratory.__main__ import main
 from nmt.laboratory.tasks import Adding, Copy, Recall, Task, TemporalOrder, write_pairs
+from nmt.training.run import RunOptions, run_training
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -134,3 +136,30 @@ def test_a_command_writes_a_task(tmp_path, monkeypatch):
 
     assert len((tmp_path / "train.source").read_text().splitlines()) == 10
     assert len((tmp_path / "test.target").read_text().splitlines()) == 1000
+
+
+NUMBERS = 'model.encoder={kind="numbers", features=2, reader={kind="recurrent", hidden_size=8}}'
+"""What reads the lines of adding."""
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides"),
+    [
+        (TemporalOrder(12), ["model.decoder=label"]),
+        (Recall(3), ["model.decoder=label"]),
+        (Adding(6), ["model.decoder=label", "model.output=numbers", NUMBERS]),
+        (Copy(4), []),
+    ],
+    ids=["temporal-order", "recall", "adding", "copy"],
+)
+def test_lines_of_a_task_can_be_trained_on(task, overrides, tmp_path):
+    write_pairs(task, tmp_path, [("train", 40), ("valid", 5)])
+    for part in ("train", "valid"):
+        for ours, theirs in (("source", "xx"), ("target", "yy")):
+            (tmp_path / f"{part}.{ours}").rename(tmp_path / f"{part}.{theirs}")
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    experiment = tiny(
+        tmp_path, "training.max_updates=2", "validation.metric=loss", "model.dropout=0", *overrides
+    )
+
+    assert run_training(experiment, tmp_path / "run", RunOptions()) == 0

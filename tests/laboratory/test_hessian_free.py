@@ -9,9 +9,11 @@ from nmt.laboratory.conjugate_gradients import conjugate_gradients
 from nmt.laboratory.curvature import gauss_newton_matrix
 from nmt.laboratory.hessian_free import Batch, HessianFree, adapted_damping
 from nmt.laboratory.network import ManyToOne
-from nmt.laboratory.parameters import as_function, parameter_vector
+from nmt.laboratory.parameters import as_function, parameter_vector, set_parameters
+from nmt.laboratory.tasks import TemporalOrder
+from nmt.laboratory.training import error_of
 from nmt.layers.cells import RnnCell
-from nmt.layers.initialization import initialize_uniform
+from nmt.layers.initialization import initialize_sparse, initialize_uniform
 
 
 def positive_definite(size: int) -> Tensor:
@@ -127,3 +129,31 @@ def test_no_step_raises_the_loss():
         theta, outcome = optimizer.step(theta, batch)
         assert outcome.after < outcome.before
         assert float(optimizer.value(theta, batch)) == pytest.approx(outcome.after)
+
+
+def solved_after(length: int, rows: int, steps: int, seed: int) -> int | None:
+    """Return the number of steps after which temporal order has less than 1 % errors."""
+    task, generator = TemporalOrder(length), torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    network = ManyToOne(RnnCell(6, 50), 4)
+    initialize_sparse(network, nonzeros=15, radius=0.95)
+    run = as_function(network, ManyToOne.with_states)
+    optimizer = HessianFree(run, cross_entropy, structural=0.1, steps=40)
+    theta = parameter_vector(network)
+    for step in range(1, steps + 1):
+        examples = task.draw(rows, generator)
+        few = Batch(examples.inputs[: rows // 3], examples.targets[: rows // 3])
+        theta, _ = optimizer.step(theta, Batch(examples.inputs, examples.targets), few)
+        set_parameters(network, theta)
+        if error_of(network, task, generator) < 0.01:
+            return step
+    return None
+
+
+def test_temporal_order_is_learned_in_a_few_steps():
+    assert solved_after(10, rows=200, steps=8, seed=1) is not None
+
+
+@pytest.mark.slow
+def test_temporal_order_of_thirty_symbols_is_learned_with_every_seed():
+    assert all(solved_after(30, rows=1000, steps=40, seed=seed) for seed in (1, 2, 3))
