@@ -266,19 +266,20 @@ def _has_cell_state(cell: CellConfig) -> bool:
 def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:
     """Yield why the decoder cannot start from a copy of the encoder's last states."""
     remedy = 'change it or use model.decoder.bridge = "last"'
-    if not isinstance(encoder, EncoderConfig):
+    reader = encoder.reader if isinstance(encoder, NumbersEncoderConfig) else encoder
+    if not isinstance(reader, EncoderConfig):
         yield _fault(
             "model.decoder.bridge",
-            f'"copy" needs the states of a recurrent encoder, got model.encoder.kind '
-            f'"{encoder.kind}"; {remedy}',
+            f'"copy" needs the states of a recurrent encoder, which "{reader.kind}" is not; '
+            f"{remedy}",
             "model.encoder",
         )
         return
-    both = " (2 directions)" if encoder.bidirectional else ""
+    both = " (2 directions)" if reader.bidirectional else ""
     for key, found, needed in (
-        ("cell", f'"{decoder.cell.kind}"', f'"{encoder.cell.kind}"'),
-        ("layers", f"{decoder.layers}", f"{encoder.layers}"),
-        ("hidden_size", f"{decoder.hidden_size}", f"{encoder.output_size}{both}"),
+        ("cell", f'"{decoder.cell.kind}"', f'"{reader.cell.kind}"'),
+        ("layers", f"{decoder.layers}", f"{reader.layers}"),
+        ("hidden_size", f"{decoder.hidden_size}", f"{reader.output_size}{both}"),
     ):
         if found != needed.removesuffix(both):
             yield _fault(

@@ -332,6 +332,11 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '"copy", got 2; change it or use model.decoder.bridge = "last"',
         ),
         (
+            '[model]\nencoder = "bag"\ndecoder.bridge = "copy"',
+            'model.decoder.bridge: "copy" needs the states of a recurrent encoder, which "bag" is '
+            'not; change it or use model.decoder.bridge = "last"',
+        ),
+        (
             '[model.encoder]\ncell = "delays"\n[model.decoder]\ncell = "delays"\nbridge = "copy"',
             'model.decoder.bridge: "copy" needs cells with a single last state, but '
             'model.decoder.cell is "delays"; change it or use model.decoder.bridge = "last"',

@@ -112,11 +112,11 @@ def test_it_finds_the_one_useful_channel_of_ten():
 
 
 def look_again(kind: str = "softmax", sharpness: float = 2.0) -> EncoderDecoder:
-    """Return a one-to-many model whose decoder reads x alone, gated anew at each step."""
+    """Return a one-to-many model whose decoder reads a vector x alone, gated anew at each step."""
     gate = {"kind": kind, "sharpness": sharpness} if kind == "softmax" else kind
     config = {
         "embedding": {"size": 5},
-        "encoder": {"cell": "rnn", "hidden_size": 3, "bidirectional": False},
+        "encoder": {"kind": "numbers", "features": 3, "reader": "bag"},
         "decoder": {
             "cell": "rnn",
             "hidden_size": 4,
@@ -132,7 +132,8 @@ def look_again(kind: str = "softmax", sharpness: float = 2.0) -> EncoderDecoder:
     return model.double().eval()
 
 
-SOURCE, TARGET_IN = torch.tensor([[4, 5], [6, 7]]), torch.tensor([[2, 4, 5, 6], [2, 7, 8, 4]])
+VECTORS, HERE = torch.randn(2, 1, 3, dtype=torch.float64), torch.ones(2, 1, dtype=torch.bool)
+TARGET_IN = torch.tensor([[2, 4, 5, 6], [2, 7, 8, 4]])
 
 
 def states_by_hand(model: EncoderDecoder, x: Tensor) -> list[Tensor]:
@@ -151,8 +152,7 @@ def states_by_hand(model: EncoderDecoder, x: Tensor) -> list[Tensor]:
 @torch.no_grad()
 def test_a_decoder_can_look_at_one_vector_again_at_each_step():
     model = look_again()
-    memory = model.encode(SOURCE, SOURCE != 0)
-    x = memory.summary
+    memory, x = model.encode(VECTORS, HERE), VECTORS[:, 0]
     found = model.decode(memory, TARGET_IN).features
     for position, hidden in enumerate(states_by_hand(model, x)):
         seen = torch.cat([hidden, x], dim=1)
@@ -168,7 +168,7 @@ def test_such_a_decoder_with_an_even_gate_is_the_plain_one_to_many_network():
         name.replace("cells.0.cell.", "cells.0."): w for name, w in even.state_dict().items()
     }
     plain.load_state_dict({name: w for name, w in renamed.items() if ".gate." not in name})
-    features = [m.decode(m.encode(SOURCE, SOURCE != 0), TARGET_IN).features for m in (even, plain)]
+    features = [m.decode(m.encode(VECTORS, HERE), TARGET_IN).features for m in (even, plain)]
     torch.testing.assert_close(*features, rtol=0, atol=1e-12)
 
 

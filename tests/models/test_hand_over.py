@@ -152,3 +152,18 @@ def test_under_autocast_a_copied_state_is_in_the_precision_of_the_weights():
     with torch.autocast("cpu", torch.bfloat16):
         state = model.start(model.encode(SOURCE, MASK))
     assert {part.dtype for layer in state.layers for part in layer} == {torch.float32}
+
+
+@torch.no_grad()
+def test_a_state_is_copied_from_a_reader_of_numbers_too():
+    reader = {"hidden_size": 4, "bidirectional": False}
+    config = {
+        "encoder": {"kind": "numbers", "features": 3, "reader": reader},
+        "decoder": {"hidden_size": 4, "bridge": "copy"},
+    }
+    model = build_model(ModelConfig.model_validate(config), source_vocab=1, target_vocab=VOCAB)
+    numbers = torch.randn(2, 5, 3)
+    memory = model.encode(numbers, MASK)
+    h, c = model.start(memory).layers[0]
+    assert torch.equal(h, memory.summary)
+    assert (c != h).all()
