@@ -96,10 +96,10 @@ def draw_spectra(found: Sequence[Spectrum]) -> "Figure":
     places = range(len(blocks))
     with large_text():
         figure = Figure(figsize=(10, 1.8 + 0.34 * len(blocks)), layout="constrained")
-        sizes, shares = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        sizes, shares = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1.2))
         series = (
-            ("o", "gamma * rho", [block.gamma * block.radius for _, block in blocks]),
-            ("s", "gamma * sigma", [block.bound for _, block in blocks]),
+            ("o", "γρ", [block.gamma * block.radius for _, block in blocks]),
+            ("s", "γσ", [block.bound for _, block in blocks]),
             ("|", "gradient per step", [each.factor for each, _ in blocks]),
         )
         for marker, label, values in series:
@@ -114,10 +114,10 @@ def draw_spectra(found: Sequence[Spectrum]) -> "Figure":
         sizes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)
         saturated = [100.0 * block.saturated for _, block in blocks]
         slopes = [100.0 * block.slope for _, block in blocks]
-        shares.barh(places, saturated, color="lightgrey", edgecolor="grey", label="saturated units")
-        shares.plot(slopes, places, "kx", markersize=7, label="mean slope / gamma")
+        shares.barh(places, saturated, color="lightgrey", edgecolor="grey", label="saturated")
+        shares.plot(slopes, places, "kx", markersize=7, label="slope / γ")
         shares.set_xlim(0.0, 105.0)
-        shares.set_xlabel("share on the text (%)")
+        shares.set_xlabel("units, mean over the text (%)")
         shares.grid(alpha=0.3)
         shares.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
     return figure
