@@ -25,7 +25,7 @@ from nmt.models.folder import LoadedModel, load_model
 from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
-from nmt.text.subword import Subword, load_subwords
+from nmt.text.subword import load_subwords
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +47,6 @@ class Subject:
     """Of plain modules, in evaluation mode, on the CPU."""
     pairs: Sequence[Pair]
     """At least one."""
-    target: Subword
-    """The target pieces."""
     is_trained: bool
     """False if the weights are new."""
 
@@ -85,7 +83,7 @@ def trained_subject(
         pairs = _validation_pairs(run_of(path) or path, loaded, lines)
     else:
         pairs = _read_pairs(path, loaded, files, lines)
-    return Subject(loaded.model, pairs, loaded.target, is_trained=True)
+    return Subject(loaded.model, pairs, is_trained=True)
 
 
 def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int) -> Subject:
@@ -109,7 +107,7 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     )
-    return Subject(model.eval(), pairs, target, is_trained=False)
+    return Subject(model.eval(), pairs, is_trained=False)
 
 
 def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:

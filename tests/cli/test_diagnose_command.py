@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from tiny import tiny, write_corpus
+from tiny import CONFIG, tiny, write_corpus
 
 from nmt.cli.diagnose import require_recurrence
 from nmt.cli.main import run as nmt
@@ -94,6 +94,68 @@ def test_a_language_model_has_a_decoder_only(folder, capsys):
     assert "is a language model, whose own text has no reference; name a translation model." in (
         refused(capsys, "exposure", folder / "lm")
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "layers"),
+    [
+        (("model.decoder=label",), ["encoder 1 forward", "encoder 1 backward"]),
+        (("model.decoder=aligned",), ["encoder 1 forward", "encoder 1 backward"]),
+        (
+            (
+                'model.encoder={kind="numbers", features=2, reader={kind="recurrent"}}',
+                "model.decoder.attention=none",
+            ),
+            ["encoder 1 forward", "encoder 1 backward", "decoder 1"],
+        ),
+        (
+            (
+                'model.encoder={kind="numbers", features=2, reader={kind="recurrent"}}',
+                "model.decoder=label",
+                "model.output={kind='numbers', values=1}",
+            ),
+            ["encoder 1 forward", "encoder 1 backward"],
+        ),
+    ],
+    ids=["label", "tags", "numbers to text", "regression"],
+)
+def test_models_of_labels_tags_and_numbers_are_examined_too(tmp_path, capsys, settings, layers):
+    is_number, is_aligned = "numbers" in settings[0], "aligned" in settings[0]
+    has_values = "values" in settings[-1]
+    line = "0.5,1 0,2 1,1" if is_number else "a b c"
+    target = "0.5" if has_values else "x y z" if is_aligned else "x"
+    for part in ("train", "valid"):
+        (tmp_path / f"{part}.xx").write_text(f"{line}\n" * 20)
+        (tmp_path / f"{part}.yy").write_text(f"{target}\n" * 20)
+    text = CONFIG.replace("encoder.hidden_size = 8\n", "") if is_number else CONFIG
+    (tmp_path / "tiny.toml").write_text(text)
+    given = [*settings, "validation.metric=loss"]
+    options = [each for setting in given for each in ("--set", setting)]
+    record = json.loads(printed(capsys, "gradients", tmp_path / "tiny.toml", "--json", *options))
+    assert [layer["name"] for layer in record["layers"]] == layers
+    assert record["lines"] == 20
+
+    experiment = tiny(tmp_path, "training.max_updates=1", *given)
+    assert run_training(experiment, tmp_path / "run", RunOptions()) == 0
+    default = printed(capsys, "gradients", tmp_path / "run")
+    named = ("--source", tmp_path / "valid.xx", "--target", tmp_path / "valid.yy")
+    assert printed(capsys, "gradients", tmp_path / "run", *named) == default
+    if layers[-1] != "decoder 1":
+        said = refused(capsys, "exposure", tmp_path / "run")
+        assert "does not read what it writes, so there is nothing to compare; name a" in said
+
+
+def test_lines_that_do_not_fit_the_model_are_refused(tmp_path, capsys):
+    write_corpus(tmp_path)
+    for part in ("train", "valid"):
+        (tmp_path / f"{part}.yy").write_text(
+            "x\n" * len((tmp_path / f"{part}.xx").read_text().splitlines())
+        )
+    settings = ("training.max_updates=1", "model.decoder=label", "validation.metric=loss")
+    assert run_training(tiny(tmp_path, *settings), tmp_path / "run", RunOptions()) == 0
+    (tmp_path / "two.tsv").write_text("a b\tx y\n")
+    said = refused(capsys, "gradients", tmp_path / "run", "--target", tmp_path / "two.tsv", code=3)
+    assert 'the target `x y`: has 2 words, but model.decoder.kind "label" needs one a line' in said
 
 
 def test_an_output_that_copies_reads_ids_of_its_own(folder, capsys):
