@@ -25,8 +25,8 @@ Form = Annotated[
     Field(
         description='"steps": after each step, draw what the next one reads. "two_pass": predict '
         "all pieces after the reference's prefix, then decode again and read some of them instead "
-        "of the reference, with whole targets at once: an update of a small model took 1.2 times as "
-        "long as with teacher forcing, and 2.4 times by steps (`make lecture NAME=exposure`)."
+        "of the reference, with whole targets at once: an update of a small model takes 1.2 times "
+        "as long as with teacher forcing, and 2.4 times by steps (`make lecture NAME=exposure`)."
     ),
 ]
 Minimum = Annotated[float, Field(ge=0.0, le=1.0, description="Lower bound of the probability.")]

@@ -206,7 +206,7 @@ def _draw(found: list[Trained]):
             axes.set_xlabel("target position (pieces)")
             axes.set_ylim(0.0, 102.0)
             axes.grid(alpha=0.3)
-            axes.legend(loc="lower left")
+            axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.4))
             if way is found[0]:
                 axes.set_ylabel("right pieces (%)")
     return figure
