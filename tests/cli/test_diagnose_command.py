@@ -47,6 +47,7 @@ def test_gradients_of_a_run_are_tables_and_a_paragraph(folder, capsys):
     out = printed(capsys, "gradients", folder / "run", "--lines", 4)
     assert out.count("encoder 1 forward  encoder 1 backward  decoder 1") == 2
     assert "norm relative to lag 0" in out
+    assert "by gate: norm of the gradient by its recurrent weights" in out
     assert "How to read it: encoder 1 forward: a gradient" in out
 
 
