@@ -19,7 +19,7 @@ COVERAGE_TESTS := $(addprefix tests/,data/test_corpus.py data/test_sampler.py se
     training/test_stopping.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fault test-coverage test-mutation check recipe bench curves lecture clean
+.PHONY: help demo test test-slow test-fault test-coverage test-mutation check recipe bench curves lecture techniques clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -71,7 +71,11 @@ curves: $(INSTALLED) ## plot how time grows: make curves VARIED="length beam" PR
 	@$(MAKE) --no-print-directory -f recipes/curves/Makefile PYTHON=$(abspath $(BIN))/python
 
 lecture: $(INSTALLED) ## show a claim of the lectures: make lecture NAME=vanishing QUICK=1
-	@cd recipes && $(abspath $(BIN))/python -m lectures $(NAME) $(if $(QUICK),--quick)
+	@PYTHONPATH=recipes $(BIN)/python -m lectures $(NAME) $(if $(QUICK),--quick) \
+	$(if $(TEXT),--text $(TEXT))
+
+techniques: $(INSTALLED) ## list the techniques of the lectures with their keys, tests and figures
+	@$(BIN)/python tests/test_techniques.py
 
 clean: ## remove the environment and caches, but not runs/ and fetched corpora
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage mutants build dist

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from nmt.evaluation.metrics import Score
     from nmt.evaluation.metrics import score as evaluate
+    from nmt.generation import NextPiece, generate, next_pieces
     from nmt.library import load_config, train
     from nmt.machine import keep_memory
     from nmt.translation import ScoredPair, TranslatedText, Translation
@@ -38,6 +39,7 @@ __all__ = [
     "DataError",
     "DivergenceError",
     "ModelError",
+    "NextPiece",
     "NmtError",
     "ResourceError",
     "Score",
@@ -47,20 +49,25 @@ __all__ = [
     "Translator",
     "UsageError",
     "evaluate",
+    "generate",
     "keep_memory",
     "load_config",
+    "next_pieces",
     "train",
 ]
 
 _HOMES = {
+    "NextPiece": "nmt.generation:NextPiece",
     "Score": "nmt.evaluation.metrics:Score",
     "ScoredPair": "nmt.translation:ScoredPair",
     "TranslatedText": "nmt.translation:TranslatedText",
     "Translation": "nmt.translation:Translation",
     "Translator": "nmt.translator:Translator",
     "evaluate": "nmt.evaluation.metrics:score",
+    "generate": "nmt.generation:generate",
     "keep_memory": "nmt.machine:keep_memory",
     "load_config": "nmt.library:load_config",
+    "next_pieces": "nmt.generation:next_pieces",
     "train": "nmt.library:train",
 }
 """Module of each name, and its name there; all others are in `nmt.errors`."""

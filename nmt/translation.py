@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nmt.diagnostics.alignment import Link, SpanLink
+from nmt.diagnostics.attention import SoftAttention, block_diagonal, identity
 from nmt.text.layout import space_between
 from nmt.text.sentences import Span
 from nmt.text.spans import PieceText, is_spaceless
@@ -45,6 +46,8 @@ class TranslatedText:
     """Number of words of the source that `alignment` counts."""
     target_words: int = 0
     """Number of words of `text` that `alignment` counts."""
+    attention: SoftAttention | None = None
+    """How much each piece and word of `text` attends to each of the line; None unless requested."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class ScoredPair:
     """See `TranslatedText`."""
     word_scores: tuple[WordScore, ...] | None = None
     """See `TranslatedText`."""
+    attention: SoftAttention | None = None
+    """See `TranslatedText`."""
 
     @property
     def log_prob(self) -> float:
@@ -123,7 +128,7 @@ class ScoredPair:
 def copy_of(text: str, start: int = 0) -> TranslatedText:
     """Return `text`, which begins at `start` of the line, as its own translation, word by word."""
     copied = PieceText(text, [match.span() for match in re.finditer(r"\S+", text)])
-    words = range(len(copied.words))
+    words, names = range(len(copied.words)), [text[slice(*each)] for each in copied.words]
     return TranslatedText(
         text,
         0.0,
@@ -131,9 +136,10 @@ def copy_of(text: str, start: int = 0) -> TranslatedText:
         True,
         tuple((word, word) for word in words),
         piece_alignment=tuple(SpanLink(each, each).moved(source=start) for each in copied.words),
-        word_scores=tuple(WordScore(text[slice(*each)], 0.0) for each in copied.words),
+        word_scores=tuple(WordScore(name, 0.0) for name in names),
         source_words=len(words),
         target_words=len(words),
+        attention=identity(names),
     )
 
 
@@ -213,6 +219,7 @@ def _join(
         repeats=any(segment.repeats for segment in segments),
         piece_alignment=tuple(pieces) if is_aligned else None,
         word_scores=_join_scores(segments),
+        attention=_join_attention(segments),
         source_words=source,
         target_words=target,
     )
@@ -222,6 +229,11 @@ def _join_scores(segments: Sequence[TranslatedText]) -> tuple[WordScore, ...] | 
     if any(segment.word_scores is None for segment in segments):
         return None
     return tuple(word for segment in segments for word in segment.word_scores or ())
+
+
+def _join_attention(segments: Sequence[TranslatedText]) -> SoftAttention | None:
+    parts = [segment.attention for segment in segments if segment.attention is not None]
+    return block_diagonal(parts) if len(parts) == len(segments) else None
 
 
 def _is_one_word(before: str, after: str) -> bool:

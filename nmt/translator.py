@@ -5,54 +5,56 @@ for translation in translator.translate(["Ein Mann schläft."]):
     print(translation.text)
 """
 
-import contextlib
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
 
 from nmt.config.search import SearchConfig, change_search
-from nmt.errors import UsageError, explain_lack_of_memory
-from nmt.layers.copying import SourceOutput
+from nmt.diagnostics.explanation import Explanation
+from nmt.errors import UsageError
+from nmt.inference.engine import Engine
+from nmt.inference.explaining import Explaining
+from nmt.inference.reading import Reading
+from nmt.inference.scoring import Scoring
+from nmt.inference.translating import Batches, Translating, predictions
 from nmt.machine import (
     MOST_THREADS,
     Precision,
     choose_device,
     choose_precision,
     require_int8,
-    using_threads,
 )
 from nmt.models.compatibility import require_language_model, require_same_pieces
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model
-from nmt.models.shortlist import Choice, Shortlist
-from nmt.search.forced import score_targets
-from nmt.search.hypothesis import Hypothesis
-from nmt.search.plan import SentenceBatch, plan_batches, plan_blocks
+from nmt.models.shortlist import Shortlist
 from nmt.search.ranking import Rank, rank_plainly
-from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
-from nmt.search.search import search as search_sentences
 from nmt.text.copied import CopyIds
 from nmt.text.normalize import Normalizer
-from nmt.text.reading import FirstWarnings, LineReader, Segment, Split
+from nmt.text.reading import Split
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
-from nmt.text.vocabulary import EOS, PAD
 from nmt.text.windows import full_windows, prompt_windows
-from nmt.translation import ScoredPair, TranslatedText, Translation, sum_words
-from nmt.writing import LineWriter, Prefix, Prefixes, align_texts, read_text
+from nmt.translation import ScoredPair, TranslatedText, Translation
+from nmt.writing import Details, LineWriter, Prefixes
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
 
 WINDOW = 4096
 """Lines read, sorted by length and translated before the first result is returned."""
 
-__all__ = ["DTYPES", "Precision", "ScoredPair", "TranslatedText", "Translation", "Translator"]
+__all__ = [
+    "DTYPES",
+    "Explanation",
+    "Precision",
+    "ScoredPair",
+    "TranslatedText",
+    "Translation",
+    "Translator",
+]
 
 
 class Translator:
@@ -87,28 +89,48 @@ class Translator:
         training_text: TrainingText | None = None,
         languages: tuple[str, str] = ("", ""),
     ) -> None:
-        self.models, self.language_model = tuple(models), language_model
+        pieces = target.pieces(range(target.vocab_size))
+        self.engine = Engine(
+            models,
+            pieces=pieces,
+            shortlist=shortlist,
+            device=device,
+            rank=rank,
+            language_model=language_model,
+        )
+        """The models, and how a batch is computed with them."""
+        copy_ids = CopyIds(source, target) if self.engine.copies else None
+        if copy_ids is not None:
+            source, target = copy_ids.source, copy_ids.target
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchConfig() if search is None else search
-        self.shortlist, self.device, self.rank = shortlist, torch.device(device), rank
         self.training_text, self.languages = training_text, languages
-        self.autocast = False
-        """Compute products in bfloat16, with weights in float32."""
-        self.threads = 0
-        """CPU threads to compute with; 0 = as many as torch uses."""
-        self.scorer = scorer_of(self.models)
-        self.pieces = tuple(target.pieces(range(target.vocab_size)))
-        """Target pieces by id."""
-        self.copy_ids: CopyIds | None = None
-        """Ids of what the models can copy; None if they cannot."""
-        if any(isinstance(model.output, SourceOutput) for model in self.models):
-            self.copy_ids = CopyIds(source, target)
-            self.source, self.target = self.copy_ids.source, self.copy_ids.target
+        self.reading = Reading(
+            source,
+            target,
+            normalizer,
+            training_text,
+            language=languages[0],
+            features=self.engine.features,
+            target_lines=self.engine.target_lines,
+            copy_ids=copy_ids,
+        )
+        """How lines are read."""
+
+    @property
+    def models(self) -> tuple[EncoderDecoder, ...]:
+        """One model, or those of an ensemble."""
+        return self.engine.models
 
     @property
     def has_source(self) -> bool:
         """Whether the models translate; language models read no source."""
-        return all(model.encoder.reads_source for model in self.models)
+        return self.engine.has_source
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether both sides are text: neither numbers nor labels nor tags."""
+        return self.engine.is_translation
 
     @classmethod
     def load(
@@ -189,8 +211,8 @@ class Translator:
             training_text=first.config.training_text,
             languages=(first.config.source_language, first.config.target_language),
         )
-        translator.autocast = precision == "bf16" and not fast
-        translator.threads = threads
+        translator.engine.autocast = precision == "bf16" and not fast
+        translator.engine.threads = threads
         return translator
 
     def translate(
@@ -205,6 +227,7 @@ class Translator:
         max_source: int = 1024,
         split: Split = "auto",
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
         exact: bool = False,
         prompt: bool = False,
@@ -229,6 +252,7 @@ class Translator:
                 cuts those that have more of them, or are longer, than usual in training; "always"
                 or "never".
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
             exact: bit-identical results in any batch and order, see `nmt.search.plan`; slower.
             prompt: translate each line as soon as it arrives, instead of collecting many; `lines`
@@ -237,8 +261,8 @@ class Translator:
         Raises:
             UsageError: `lines` is a single string, or holds something else than strings; `split` is
                 unknown; the model is a language model; a search option has a wrong name or value;
-                alignments are requested from a model without attention; or a shortlist is requested
-                that is missing, or together with `exact` or prefixes.
+                alignments or attention are requested from a model without attention; or a shortlist
+                is requested that is missing, or together with `exact` or prefixes.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.
@@ -257,96 +281,43 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
-        scorer = self._scorer_for(options, exact=exact)
-        if align:
-            self._require_attention()
-        requested = options
-        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
-            options = options.model_copy(update={"n_best": options.beam})
-        beginnings = None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer)
-
-        def plan(sources: Mapping[int, list[int]]) -> list[SentenceBatch]:
-            if exact:
-                return plan_blocks(sources, batch_size=batch_size)
-            lengths = {number: len(ids) for number, ids in sources.items()}
-            return plan_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens)
-
-        def search_batch(
-            batch: SentenceBatch,
-            sources: Mapping[int, list[int]],
-            texts: Mapping[int, str],
-            given: Mapping[int, str],
-        ) -> dict[int, list[Hypothesis]]:
-            with self._computing(batch, ", --max-source or --beam"):
-                read, beyond = self._copyable(batch.rows, sources, texts)
-                source, mask = self._pad(read, batch.width)
-                found = search_sentences(
-                    scorer,
-                    source,
-                    mask,
-                    options,
-                    streams=batch.rows,
-                    keep_attention=align,
-                    fixed_shape=exact,
-                    rank=self.rank,
-                    pieces=self.pieces,
-                    prefixes=[given.get(number, "") for number in batch.rows],
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if details.keep_attention:
+            self.engine.require_attention()
+        windows = (prompt_windows if prompt else full_windows)(_require_lines(lines), WINDOW)
+        batches = Batches(size=batch_size, tokens=batch_tokens, exact=exact)
+        if self.engine.target_lines == "numbers":
+            if options.n_best > 1 or options.sample or prefixes is not None:
+                raise UsageError(
+                    "this model predicts numbers, one prediction a line; set n_best to 1, and "
+                    "leave samples and prefixes out."
                 )
-            return {
-                number: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
-                for number, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)
-                if number is not None
-            }
-
-        reader, whole = (self._reader(each, max_source) for each in (split, "never"))
+            return predictions(self.engine, self.reading, windows, batches, max_source)
+        scorer = self.engine.scorer_for(options, exact=exact)
         writer = LineWriter(
             self.source,
             self.target,
             self.training_text,
             language=self.languages[1],
-            search=requested,
-            align=align,
-            score_words=score_words,
+            search=options,
+            details=details,
+            max_source=max_source,
+            is_translation=self.is_translation,
         )
-
-        def translations() -> Iterator[Translation]:
-            first, cut, joined = 1, FirstWarnings(), FirstWarnings()
-            windows = prompt_windows if prompt else full_windows
-            for window in windows(_require_lines(lines), WINDOW):
-                texts = dict(enumerate(window, first))  # keyed by line number
-                given = beginnings.take(list(texts)) if beginnings else {}
-                read = {number: reader.read(line, number) for number, line in texts.items()}
-                for number, prefix in given.items():
-                    if prefix.given and len(read[number]) > 1:
-                        joined.warn(
-                            f"line {number:,}: has several parts, which are translated as one "
-                            "because of its prefix; give each a line of its own"
-                        )
-                    if prefix.given:
-                        read[number] = whole.read(texts[number], number)
-                sources: dict[int, list[int]] = {}
-                spelled: dict[int, str] = {}
-                for number, segments in read.items():
-                    for key, segment in _keyed(number, segments):
-                        if not segment.is_copied:
-                            name = f"line {number:,}"
-                            sources[key] = _limit(segment.ids, max_source, name, cut)
-                            spelled[key] = segment.text
-                found: dict[int, list[Hypothesis]] = {}
-                required = {number: prefix.read for number, prefix in given.items()}
-                for batch in plan(sources):
-                    found |= search_batch(batch, sources, spelled, required)
-                for number, line in texts.items():
-                    each = [found.get(key) for key, _ in _keyed(number, read[number])]
-                    yield writer.write(line, read[number], each, given.get(number, Prefix()))
-                first += len(window)
-            if beginnings:
-                beginnings.end(first - 1)
-            reader.report()
-            cut.report("lines are too long; split them")
-            joined.report("lines with a prefix have several parts")
-
-        return translations()
+        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
+            options = options.model_copy(update={"n_best": options.beam})
+        return Translating(
+            engine=self.engine,
+            reading=self.reading,
+            writer=writer,
+            scorer=scorer,
+            options=options,
+            batches=batches,
+            max_source=max_source,
+            split=split,
+            prefixes=None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer),
+            keep_attention=details.keep_attention,
+        ).run(windows)
 
     def score(
         self,
@@ -356,6 +327,7 @@ class Translator:
         batch_tokens: int = 4096,
         max_length: int = 1024,
         align: bool = False,
+        attention: bool = False,
         score_words: bool = False,
     ) -> Iterator[ScoredPair]:
         """Yield the log-probabilities of each given translation, in order.
@@ -368,282 +340,54 @@ class Translator:
             batch_tokens: most pieces of the longer side at once, padding included.
             max_length: longer lines are truncated to this many pieces, with a warning.
             align: add alignments of words and pieces; needs a model with attention.
+            attention: add the attention weights of pieces and words; needs a model with attention.
             score_words: add the log-probability of each word.
 
         Raises:
             UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
-                alignments are requested from a model without attention.
+                alignments or attention are requested from a model without attention.
         """
         _refuse_text(pairs, "pairs")
-        if align:
-            self._require_attention()
-        return self._score(
-            _require_pairs(pairs),
-            partial(plan_batches, batch_size=batch_size, batch_tokens=batch_tokens),
-            max_length,
-            align=align,
-            score_words=score_words,
-        )
-
-    def _score(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        plan: Callable[[Mapping[int, int]], list[SentenceBatch]],
-        most: int,
-        *,
-        align: bool,
-        score_words: bool,
-    ) -> Iterator[ScoredPair]:
-        """Yield what `score` returns."""
-        first, cut = 1, FirstWarnings()
-        for window in full_windows(pairs, WINDOW):
-            numbers = range(first, first + len(window))
-            texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
-            sources = self._read(self.source, texts[0], most, "source line", cut)
-            targets = self._read(self.target, texts[1], most, "target line", cut)
-            lengths = {n: max(len(sources[n]), len(targets[n])) for n in numbers}
-            lengths = {number: length for number, length in lengths.items() if length > 1}
-            found: dict[int, tuple[list[float], Tensor | None]] = {}
-            written = self._copied(texts, sources, targets)
-            for batch in plan(lengths):
-                found |= self._score_batch(batch, *written, align=align)
-            for number in numbers:
-                pair = ScoredPair((), (), 0)
-                if number in found:
-                    given = texts[0][number], texts[1][number]
-                    ids = sources[number], targets[number]
-                    pair = self._describe_pair(given, ids, *found[number], score_words=score_words)
-                elif align or score_words:
-                    pair = replace(
-                        pair,
-                        alignment=() if align else None,
-                        piece_alignment=() if align else None,
-                        word_scores=() if score_words else None,
-                    )
-                yield pair
-            first += len(window)
-        cut.report("lines are too long; split them")
-
-    def _describe_pair(
-        self,
-        given: tuple[str, str],
-        ids: tuple[list[int], list[int]],
-        log_probs: list[float],
-        attention: Tensor | None,
-        *,
-        score_words: bool,
-    ) -> ScoredPair:
-        """Return the scores of a pair; `attention` of its pieces, if it is to be aligned."""
-        source = target = None
-        if attention is not None:
-            source = read_text(given[0], self.normalizer, self.source, ids[0])
-        if attention is not None or score_words:
-            target = read_text(given[1], self.normalizer, self.target, ids[1])
-        alignment = align_texts(attention, source, target)
-        return ScoredPair(
-            tuple(self.target.pieces(ids[1])),
-            tuple(log_probs),
-            len(given[1].split()) + 1,
-            alignment.words,
-            alignment.pieces,
-            sum_words(target, log_probs) if score_words and target is not None else None,
-        )
-
-    def _score_batch(
-        self,
-        batch: SentenceBatch,
-        sources: Mapping[int, list[int]],
-        targets: Mapping[int, list[int]],
-        *,
-        align: bool,
-    ) -> dict[int, tuple[list[float], Tensor | None]]:
-        """Return log-probabilities and attention of each pair's pieces, by pair number."""
-        with self._computing(batch, " or --max-length"):
-            source, source_mask = self._pad([sources[number] for number in batch.rows])
-            target, target_mask = self._pad([targets[number] for number in batch.rows])
-            scored = score_targets(
-                self.scorer, source, source_mask, target, target_mask, keep_attention=align
+        details = Details(align=align, attention=attention, score_words=score_words)
+        if self.engine.target_lines == "numbers":
+            raise UsageError(
+                "this model predicts numbers, which have no probabilities; translate the source "
+                "and compare the numbers."
             )
-        found = {}
-        for row, number in enumerate(batch.rows):
-            attention = None if scored.attention is None else scored.attention[row]
-            found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
-        return found
+        if details.keep_attention:
+            self.engine.require_attention()
+        return Scoring(
+            engine=self.engine,
+            reading=self.reading,
+            batches=Batches(size=batch_size, tokens=batch_tokens),
+            max_length=max_length,
+            details=details,
+        ).run(full_windows(_require_pairs(pairs), WINDOW))
 
-    def _copyable(
-        self, numbers: Sequence[int], sources: Mapping[int, list[int]], texts: Mapping[int, str]
-    ) -> tuple[list[list[int]], list[tuple[str, ...]]]:
-        """Return the ids of sentences as the models read them, and the spelling of those beyond
-        the target vocabulary; see `CopyIds.read`.
+    def explain(
+        self,
+        line: str,
+        *,
+        target: str | None = None,
+        search: Mapping[str, object] | None = None,
+        top: int = 8,
+    ) -> Explanation:
+        """Return how the model comes to the translation of a line, which it reads as one sentence.
+
+        Load the model with `fast=False` to see gates and state norms.
 
         Args:
-            numbers: of the sentences.
-            sources: ids by number.
-            texts: what the ids spell, or begin to spell, by number.
-        """
-        if self.copy_ids is None:
-            return [sources[number] for number in numbers], [()] * len(numbers)
-        read = [self.copy_ids.read(sources[number], texts[number]) for number in numbers]
-        return [ids.tolist() for ids, _ in read], [beyond for _, beyond in read]
-
-    def _copied(
-        self,
-        texts: Sequence[Mapping[int, str]],
-        sources: Mapping[int, list[int]],
-        targets: Mapping[int, list[int]],
-    ) -> tuple[Mapping[int, list[int]], Mapping[int, list[int]]]:
-        """Return ids of sources and targets by number, as the models read and write them."""
-        if self.copy_ids is None:
-            return sources, targets
-        source_texts, target_texts = (
-            {number: self.normalizer.normalize(text) for number, text in side.items()}
-            for side in texts
-        )
-        read, beyond = self._copyable(list(sources), sources, source_texts)
-        written = {
-            number: self.copy_ids.write(targets[number], target_texts[number], spelled).tolist()
-            for number, spelled in zip(sources, beyond, strict=True)
-        }
-        return dict(zip(sources, read, strict=True)), written
-
-    def _read(
-        self,
-        subword: Subword,
-        texts: Mapping[int, str],
-        most: int,
-        side: str,
-        cut: FirstWarnings,
-    ) -> dict[int, list[int]]:
-        """Return the ids of each line by line number, ending in EOS; a blank line has only EOS.
-
-        Args:
-            subword: subword model of the side.
-            texts: lines by number.
-            most: maximum number of pieces kept, EOS included; longer lines cause a warning.
-            side: name of a line in the warning.
-            cut: warnings about truncated lines.
-        """
-        normalised = [self.normalizer.normalize(line) for line in texts.values()]
-        encoded = subword.encode_all(["" if text.isspace() else text for text in normalised])
-        return {
-            number: _limit(ids, most, f"{side} {number:,}", cut, "scored")
-            for number, ids in zip(texts, encoded, strict=True)
-        }
-
-    def _reader(self, split: Split, max_source: int) -> LineReader:
-        return LineReader(
-            self.source,
-            self.normalizer,
-            self.training_text,
-            split=split,
-            most=max_source - 1,
-            language=self.languages[0],
-        )
-
-    def _scorer_for(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return the scorer of a search: models, shortlist and language model, as configured."""
-        scorer = self._narrow_scorer(options, exact=exact)
-        if self.language_model is not None and self.copy_ids is not None:
-            raise UsageError(
-                "--lm: a language model cannot be fused with a model that copies from the source, "
-                "whose words it may not know; leave it out."
-            )
-        if self.language_model is None or options.lm_weight == 0.0:
-            return scorer
-        return FusionScorer(scorer, ModelScorer(self.language_model), options.lm_weight)
-
-    def _narrow_scorer(self, options: SearchConfig, *, exact: bool) -> Scorer:
-        """Return the translation models as a scorer, with the shortlist if one is configured."""
-        if not options.shortlist:
-            return self.scorer
-        if exact:
-            raise UsageError(
-                "exact: a shortlist has another size in each batch; set it to 0 for exact results."
-            )
-        if self.copy_ids is not None:
-            raise UsageError(
-                "shortlist: the model copies from the source, which a shortlist may lack; set it "
-                "to 0."
-            )
-        if self.shortlist is None:
-            raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
-        return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
-
-    def _pad(self, sentences: list[list[int]], width: int = 0) -> tuple[Tensor, Tensor]:
-        """Return ids padded to `width` or the longest, and their mask, [batch, width]."""
-        width = width or max(map(len, sentences))
-        ids = torch.tensor([[*line, *[PAD] * (width - len(line))] for line in sentences])
-        lengths = torch.tensor([len(line) for line in sentences])
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        return ids.to(self.device), mask.to(self.device)
-
-    @contextlib.contextmanager
-    def _computing(self, batch: SentenceBatch, remedy: str) -> Iterator[None]:
-        """Use the threads and evaluation mode for the block, and explain out-of-memory errors.
-
-        Args:
-            batch: what is computed.
-            remedy: the options to lower where memory is too small.
-        """
-
-        def explain() -> str:
-            count = len(batch.members)
-            return (
-                f"{count:,} sentences with {count * batch.width:,} pieces, padding included, the "
-                f"longest of them with {batch.width:,}; lower --batch-tokens, --batch-size{remedy}."
-            )
-
-        in_training = [model for model in self.models if model.training]
-        try:
-            for model in in_training:
-                model.eval()
-            low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
-            threads = using_threads(self.threads)
-            with torch.inference_mode(), low, threads, explain_lack_of_memory(explain):
-                yield
-        finally:
-            for model in in_training:
-                model.train()
-
-    def _require_attention(self) -> None:
-        """Refuse alignments of a model without attention.
+            line: the sentence.
+            target: a translation to explain; None = the best that a beam search finds.
+            search: changes of the search options, see `translate`.
+            top: number of alternatives at each step.
 
         Raises:
-            UsageError: no model has any.
+            UsageError: there are several models, or one that does not translate; or the line has
+                nothing to translate, or too much; or a search option has a wrong name or value.
         """
-        if all(model.decoder.attention is None for model in self.models):
-            raise UsageError(
-                "the model has no attention, so words cannot be aligned; leave alignments out."
-            )
-
-
-def scorer_of(
-    models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
-) -> Scorer:
-    """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
-    scorers = [ModelScorer(model, choose) for model in models]
-    return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
-
-
-_NEXT_SEGMENT = 1 << 40
-
-
-def _keyed(number: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Segment]]:
-    """Yield each segment of a line with a number of its own; the first has that of the line."""
-    for place, segment in enumerate(segments):
-        yield number + place * _NEXT_SEGMENT, segment
-
-
-def _limit(
-    ids: Sequence[int], most: int, name: str, cut: FirstWarnings, done: str = "translated"
-) -> list[int]:
-    """Return ids with EOS, truncated to `most`, with a warning that names the line."""
-    if len(ids) >= most:
-        cut.warn(
-            f"{name}: has {len(ids) + 1:,} pieces, only the first {most:,} are {done}; "
-            "split the line"
-        )
-    return [*ids[: most - 1], EOS]
+        options = change_search(self.options, search or {})
+        return Explaining(self.engine, self.reading, options, top).run(line, target)
 
 
 def _refuse_text(lines: object, name: str) -> None:

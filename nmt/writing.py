@@ -1,4 +1,4 @@
-"""From hypotheses to text: different ones, prefixes as given, alignments, scores of words."""
+"""From hypotheses to text: different ones, prefixes as given, attention, scores of words."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, SpanLink, align_pieces, align_words
+from nmt.diagnostics.attention import SoftAttention, identity, soft_attention
 from nmt.errors import DataError, UsageError
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Beginning, spellings_of
@@ -28,6 +29,23 @@ from nmt.translation import (
     join_segments,
     sum_words,
 )
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is requested besides texts and their scores."""
+
+    align: bool = False
+    """Alignments of words and pieces."""
+    attention: bool = False
+    """Soft attention of pieces and words."""
+    score_words: bool = False
+    """The log-probability of each word."""
+
+    @property
+    def keep_attention(self) -> bool:
+        """Whether the search is to keep attention weights."""
+        return self.align or self.attention
 
 
 @dataclass(frozen=True)
@@ -102,8 +120,9 @@ class LineWriter:
         training_text: what the training text looked like; None if the model does not say.
         language: code of the target language.
         search: search options, for the number of translations.
-        align: whether to add alignments.
-        score_words: whether to add the log-probability of each word.
+        details: what is requested besides texts.
+        max_source: most pieces of a segment that the model reads, end symbol included.
+        is_translation: whether numbers should stay, and loops are faults; not so of tags.
     """
 
     def __init__(
@@ -114,11 +133,13 @@ class LineWriter:
         *,
         language: str,
         search: SearchConfig,
-        align: bool,
-        score_words: bool,
+        details: Details,
+        max_source: int,
+        is_translation: bool = True,
     ) -> None:
+        self._is_translation = is_translation
         self._source, self._target, self._language = source, target, language
-        self._search, self._align, self._score_words = search, align, score_words
+        self._search, self._details, self._max_source = search, details, max_source
         self._longest = math.inf if training_text is None else training_text.longest
         self._keeps_numbers = training_text is None or training_text.keeps_numbers
         self._has_capitals = training_text is None or any(
@@ -144,7 +165,8 @@ class LineWriter:
             UsageError: no hypothesis begins with the prefix, since the search forbids it.
         """
         if not segments:
-            return Translation(line, (self._requested(copy_of(prefix.given)),), sentences=0)
+            alone = replace(copy_of(prefix.given), attention=identity(()))
+            return Translation(line, (self._requested(alone),), sentences=0)
         translated = [
             self._copy(line, segment, prefix)
             if hypotheses is None
@@ -153,7 +175,9 @@ class LineWriter:
         ]
         spans = [segment.span for segment in segments]
         joined = join_segments(line, spans, translated, indent=not prefix.given)
-        lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
+        lost: Sequence[str] = ()
+        if self._is_translation:
+            lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)
         return Translation(
             line,
             tuple(joined),
@@ -168,15 +192,19 @@ class LineWriter:
         """Return a segment as its own translation, or the prefix if it does not begin with that."""
         text = line[segment.span.start : segment.span.end]
         if not text.startswith(prefix.given):
-            copied = replace(copy_of(prefix.given), alignment=(), piece_alignment=())
+            copied = replace(
+                copy_of(prefix.given), alignment=(), piece_alignment=(), attention=identity(())
+            )
             return [self._requested(copied)]
         return [self._requested(copy_of(text, segment.span.start))]
 
     def _requested(self, copied: TranslatedText) -> TranslatedText:
         """Return a copy with the fields that were requested."""
-        if not self._align:
+        if not self._details.align:
             copied = replace(copied, alignment=None, piece_alignment=None)
-        return copied if self._score_words else replace(copied, word_scores=None)
+        if not self._details.attention:
+            copied = replace(copied, attention=None)
+        return copied if self._details.score_words else replace(copied, word_scores=None)
 
     def _texts(
         self, line: str, segment: Segment, hypotheses: Iterable[Hypothesis], prefix: Prefix
@@ -187,7 +215,7 @@ class LineWriter:
         are all kept, since their number says how likely a text is.
         """
         read: PieceText | None = None
-        if self._align:
+        if self._details.keep_attention:
             given = line[segment.span.start : segment.span.end]
             read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
         found: dict[str | int, TranslatedText] = {}
@@ -220,12 +248,25 @@ class LineWriter:
     ) -> TranslatedText:
         """Return a hypothesis as text, with what was requested."""
         spoken: PieceText | None = None
-        if self._align or self._score_words:
-            spans = self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
-            spoken = PieceText.of(written, text, spans)
-        alignment = align_texts(hypothesis.attention, read, spoken, start=segment.span.start)
+        if self._details != Details():
+            spoken = PieceText.of(
+                written, text, self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
+            )
+        weights = hypothesis.attention
+        alignment = align_texts(
+            weights if self._details.align else None, read, spoken, start=segment.span.start
+        )
+        attention: SoftAttention | None = None
+        if self._details.attention and not (weights is None or read is None or spoken is None):
+            attention = soft_attention(
+                weights,
+                read,
+                spoken,
+                source_pieces=self._source.pieces(segment.ids[: self._max_source - 1]),
+                target_pieces=self._target.pieces(hypothesis.tokens, hypothesis.beyond),
+            )
         words: tuple[WordScore, ...] | None = None
-        if self._score_words and spoken is not None:
+        if self._details.score_words and spoken is not None:
             words = sum_words(spoken, hypothesis.log_probs)
         return TranslatedText(
             written,
@@ -233,11 +274,12 @@ class LineWriter:
             hypothesis.score,
             hypothesis.finished,
             alignment.words,
-            repeats=is_loop(hypothesis.tokens, segment.ids),
+            repeats=self._is_translation and is_loop(hypothesis.tokens, segment.ids),
             piece_alignment=alignment.pieces,
             word_scores=words,
             source_words=len(read.words) if read is not None else 0,
             target_words=len(spoken.words) if spoken is not None else 0,
+            attention=attention,
         )
 
 

@@ -63,11 +63,13 @@ def test_a_language_model_with_a_large_weight_determines_the_output(runs):
 
 def test_the_translator_equals_the_fusion_of_both_scorers(runs):
     translator = Translator.load(runs / "run", language_model=runs / "lm", fast=False)
-    assert translator.language_model is not None
+    assert translator.engine.language_model is not None
     options = change_search(translator.options, {"lm_weight": 0.7, "beam": 4})
     (found,) = translator.translate(["a b c"], options=options)
     ids = torch.tensor([[*translator.source.encode("a b c"), 3]])
-    scorer = FusionScorer(translator.scorer, ModelScorer(translator.language_model), 0.7)
+    scorer = FusionScorer(
+        translator.engine.scorer, ModelScorer(translator.engine.language_model), 0.7
+    )
     ((expected, *_),) = search(scorer, ids, torch.ones_like(ids, dtype=torch.bool), options)
     assert found.text == translator.target.decode(expected.tokens)
     assert found.score == pytest.approx(expected.score)

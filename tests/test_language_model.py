@@ -213,7 +213,7 @@ def test_other_pieces_give_another_data_key(tmp_path):
         ('data.source="xx"', "data.source: must be left out: a language model reads no source"),
         ("validation.metric=bleu", 'validation.metric: must be "loss" for a language model'),
         ("model.decoder.attention=dot", 'model.decoder.attention: must be "none" without an enc'),
-        ("model.decoder.bridge=last", 'model.decoder.bridge: must be "zero" without an encoder'),
+        ("model.decoder.bridge=last", 'model.decoder.bridge: must be "zero" or "learned" without'),
         ("model.encoder=recurrent", "data.source: missing: language code of the source side"),
     ],
 )

@@ -43,13 +43,13 @@ def test_lines_come_out_in_order_whatever_the_batch(translator):
 
 def test_blank_lines_stay_blank_and_never_reach_the_model(translator, monkeypatch):
     seen = []
-    start = translator.scorer.start
+    start = translator.engine.scorer.start
 
     def spy(source, source_mask, *, copies):
         seen.append(source.shape[0])
         return start(source, source_mask, copies=copies)
 
-    monkeypatch.setattr(translator.scorer, "start", spy)
+    monkeypatch.setattr(translator.engine.scorer, "start", spy)
     found = list(translator.translate(["", "a cat", " \t", "\u3000", "a dog."], align=True))
     assert [translation.text == "" for translation in found] == [True, False, True, True, False]
     assert sum(seen) == 2
@@ -390,7 +390,7 @@ def test_plain_and_fast_modules_translate_alike(precision, model_folder):
 def test_without_fast_modules_auto_is_fp32(model_folder, monkeypatch):
     monkeypatch.setattr(machine, "has_fast_int8", lambda: True)
     plain = Translator.load(model_folder, precision="auto", device="cpu", fast=False)
-    assert not plain.autocast
+    assert not plain.engine.autocast
     assert {weight.dtype for weight in plain.models[0].parameters()} == {torch.float32}
 
 

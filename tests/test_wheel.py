@@ -46,10 +46,10 @@ def environment(tmp_path_factory, wheel) -> Path:
     return folder
 
 
-def test_the_wheel_holds_types_and_kernels_but_neither_tests_nor_recipes(wheel):
+def test_the_wheel_holds_types_kernels_and_pages_but_neither_tests_nor_recipes(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     kernels = {f"nmt/fast/cpp/{path.name}" for path in (ROOT / "nmt/fast/cpp").iterdir()}
-    assert {"nmt/py.typed", *kernels} <= names
+    assert {"nmt/py.typed", "nmt/reporting/explain.html", *kernels} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"nmt", "recurrent_nmt"}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.config.model import EncoderConfig, ModelConfig
+from nmt.config.model import DecoderConfig, EncoderConfig, ModelConfig
 
 PASSES = 3
 """Products in a training step for each product in the forward pass."""
@@ -102,7 +102,7 @@ def work_of(model: ModelConfig, *, target_vocab: int, sample: Sample) -> Work:
         target_vocab: pieces in the output layer.
         sample: composition of an update.
     """
-    states = _memory_size(model) + model.decoder.hidden_size
+    states = _memory_size(model) + _decoder(model).hidden_size
     return Work(
         sample=sample,
         products=tuple(_products(model, target_vocab, sample)),
@@ -119,10 +119,10 @@ def _products(model: ModelConfig, target_vocab: int, sample: Sample) -> Iterator
         for _ in range(memory // units):  # directions
             yield Product("encoder", below, _GATES * units, source, source)
             yield Product("encoder", units, _GATES * units, sentences, source)
-    units = model.decoder.hidden_size
+    units = _decoder(model).hidden_size
     yield Product("keys", memory, units, source, source)
     yield Product("gates", embedding, _GATES * units, target, target)
-    for _ in range(model.decoder.layers):  # input from feeding or the layer below, and own state
+    for _ in range(_decoder(model).layers):  # input from feeding or the layer below, and own state
         yield Product("gates", 2 * units, _GATES * units, sentences, target)
     yield Product("combine", memory + units, units, sentences, target)
     yield Product("logits", units, target_vocab, target, target)
@@ -136,5 +136,12 @@ def _memory_size(model: ModelConfig) -> int:
 def _encoder(model: ModelConfig) -> EncoderConfig:
     """Return the encoder of a translation model."""
     if not isinstance(model.encoder, EncoderConfig):
-        raise ValueError("the work of a language model is not counted")
+        raise ValueError("only the work of recurrent translation models is counted")
     return model.encoder
+
+
+def _decoder(model: ModelConfig) -> DecoderConfig:
+    """Return the decoder of a translation model."""
+    if not isinstance(model.decoder, DecoderConfig):
+        raise ValueError("only the work of recurrent translation models is counted")
+    return model.decoder

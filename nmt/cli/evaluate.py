@@ -9,6 +9,7 @@ import typer
 
 from nmt.cli.output_file import require_output
 from nmt.cli.scored_texts import (
+    Text,
     Texts,
     experiment_of,
     read_test,
@@ -55,7 +56,10 @@ def evaluate(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Translations of another system, for a paired test."),
+        typer.Option(
+            metavar="FILE|RUN",
+            help="Translations of another system, or a run that makes them: paired test.",
+        ),
     ] = None,
     by_length: Annotated[
         bool, typer.Option("--by-length", help="Also score each range of sentence lengths.")
@@ -125,19 +129,37 @@ def evaluate(
         if hypothesis and is_same_file(hypothesis, path):
             raise UsageError(f"{path}: is the hypothesis, too; name its references.")
     require_output(output, *(test or ()), *(reference or ()), against, source)
-    other = read_text(against) if against else None
+    other = read_text(against) if against and not against.is_dir() else None
     measured = read_text(source) if source else None
     sources, references = read_test(test, reference or [])
     if run and sources:
         hypotheses = translate(run, sources.lines, output, fast=not plain, checkpoint=checkpoint)
     else:
         hypotheses = read_text(Path(str(hypothesis)))
+    if against and other is None:
+        other = _translate_against(against, sources, fast=not plain)
     findings = _score(
         Texts(hypotheses, references, sources, other, measured),
         Settings(metrics, tokenize, lowercase, bootstrap),
         by_length=by_length,
     )
     typer.echo(findings_as_json(findings) if as_json else findings_as_text(findings))
+
+
+def _translate_against(run: Path, sources: Text | None, *, fast: bool) -> Text:
+    """Translate with the system to compare with.
+
+    Raises:
+        UsageError: the source is not known.
+    """
+    if sources is None:
+        raise UsageError(
+            f"--against {run}: is a run, which needs a text to translate; add --run and --test, or "
+            "name a file of translations."
+        )
+    log.info("translating with %s", run)
+    found = translate([run], sources.lines, None, fast=fast, checkpoint=None)
+    return Text(str(run), found.lines)
 
 
 @dataclass(frozen=True)
@@ -180,6 +202,7 @@ def _score(texts: Texts, settings: Settings, *, by_length: bool) -> Findings:
             first.lines,
             metrics,
             more_references=others,
+            against=texts.other.lines if texts.other else None,
             measured=texts.measured.lines if texts.measured else None,
             tokenize=tokenize,
             lowercase=lowercase,

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.diagnostics.alignment import Link, SpanLink
+    from nmt.diagnostics.attention import SoftAttention
     from nmt.translation import TranslatedText, Translation, WordScore
 
 Format = Literal["text", "nbest", "jsonl"]
@@ -65,7 +67,7 @@ def json_line(record: object) -> str:
 
 
 def _record(hypothesis: "TranslatedText") -> dict[str, object]:
-    details = details_of(hypothesis.piece_alignment, hypothesis.word_scores)
+    details = details_of(hypothesis.piece_alignment, hypothesis.word_scores, hypothesis.attention)
     return {
         "text": hypothesis.text,
         "score": hypothesis.score,
@@ -78,9 +80,11 @@ def _record(hypothesis: "TranslatedText") -> dict[str, object]:
 
 
 def details_of(
-    pieces: "Sequence[SpanLink] | None", words: "Sequence[WordScore] | None"
+    pieces: "Sequence[SpanLink] | None",
+    words: "Sequence[WordScore] | None",
+    attention: "SoftAttention | None",
 ) -> dict[str, object]:
-    """Return the alignment of pieces and the scores of words, as far as they were requested."""
+    """Return alignment of pieces, scores of words and attention, as far as they were requested."""
     record: dict[str, object] = {}
     if pieces is not None:
         record["piece_alignment"] = [
@@ -88,6 +92,8 @@ def details_of(
         ]
     if words is not None:
         record["words"] = [{"text": word.text, "logprob": word.log_prob} for word in words]
+    if attention is not None:
+        record["attention"] = asdict(attention)
     return record
 
 

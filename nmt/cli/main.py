@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt import __version__
+from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
@@ -27,10 +28,13 @@ from nmt.cli.console import (
     logs_json,
     prepare_streams,
 )
+from nmt.cli.diagnose import diagnose
 from nmt.cli.evaluate import evaluate
+from nmt.cli.explain import explain
 from nmt.cli.init import init
 from nmt.cli.pairs import PairCommand
 from nmt.cli.prepare import prepare
+from nmt.cli.sample import sample
 from nmt.cli.score import score
 from nmt.cli.search_options import SearchCommand
 from nmt.cli.show import show
@@ -62,15 +66,19 @@ COMMANDS: dict[Callable[..., Any], str] = {
     tokenize: "Cut text into pieces, or join them again.",
     train: "Train a model; the same command resumes.",
     translate: "Translate text.",
+    sample: "Text from a language model.",
     score: "Log-probabilities of given translations.",
     evaluate: "Score translations against references.",
     show: "Curves, sizes and samples of a run.",
+    attention: "Draw what a translation attends to.",
+    explain: "Show how a sentence is translated, as a page.",
     average: "Average checkpoints into one model.",
     bench: "Measure the speed of this machine.",
 }
 for command, short_help in COMMANDS.items():
     parser = SearchCommand if command is translate else PairCommand
     app.command(cls=parser, short_help=short_help)(command)
+app.add_typer(diagnose, name="diagnose", short_help="Look inside a model.")
 
 
 def _show_version(wanted: bool) -> None:

@@ -28,10 +28,12 @@ class Remarks:
 
     Args:
         options: of the search; where it forbids repetitions, none are counted.
+        is_translation: whether repetitions are faults; tags may well repeat themselves.
     """
 
-    def __init__(self, options: "SearchConfig") -> None:
+    def __init__(self, options: "SearchConfig", *, is_translation: bool = True) -> None:
         self._options = options
+        self._counts_loops = is_translation and not options.no_repeat_ngram
         self._lines = self._short_lists = 0
         self._counts = dict.fromkeys(_REMARKS, 0)
         self._examples: dict[str, str] = {}
@@ -52,7 +54,7 @@ class Remarks:
         if translation.lost:
             self._count("lost", " ".join(translation.lost))
         if (
-            not self._options.no_repeat_ngram
+            self._counts_loops
             and repeats_itself(translation.text)
             and not repeats_itself(translation.source)
         ):

@@ -52,6 +52,10 @@ def score(
             help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
         ),
     ] = False,
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="JSON: add attention weights of pieces and words."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[
@@ -93,6 +97,11 @@ def score(
     from nmt.translator import Translator
 
     require_output(output, source, target)
+    if attention and not as_json:
+        raise UsageError(
+            "--attention: has an effect only with --json; add that, or draw it: nmt attention RUN "
+            "-i SOURCE --target TARGET -o FILE.svg."
+        )
     if source is None and holds_pairs(target):
         source = target
     pairs: Iterable[tuple[str, str]]
@@ -120,6 +129,7 @@ def score(
         batch_tokens=batch_tokens,
         max_length=max_length,
         align=align,
+        attention=attention,
         score_words=by_word or as_json,
     )
     lines = pieces = words = 0
@@ -154,7 +164,7 @@ def _record(number: int, pair: "ScoredPair", *, by_token: bool) -> dict[str, obj
         record |= {"pieces": pair.pieces, "logprobs": pair.log_probs}
     if pair.alignment is not None:
         record["alignment"] = pair.alignment
-    return record | details_of(pair.piece_alignment, pair.word_scores)
+    return record | details_of(pair.piece_alignment, pair.word_scores, pair.attention)
 
 
 def _columns(pair: "ScoredPair", *, by_token: bool, by_word: bool, align: bool) -> list[str]:

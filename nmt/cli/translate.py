@@ -69,6 +69,10 @@ def translate(
             help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
         ),
     ] = False,
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="JSON: add attention weights of pieces and words."),
+    ] = False,
     prefix: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +129,11 @@ def translate(
         raise UsageError(
             "--lm-weight: has an effect only with --lm; add that, or leave --lm-weight out."
         )
+    if attention and format != "jsonl":
+        raise UsageError(
+            "--attention: has an effect only with --format jsonl; add that, or draw it: nmt "
+            "attention RUN -o FILE.svg."
+        )
     if input is not None and str(input) != "-" and not _is_pipe(input):
         require_file(input)  # before a model is loaded and an output file is opened
     require_output(output, input, prefix)
@@ -151,13 +160,14 @@ def translate(
         max_source=max_source,
         split=split,
         align=align,
+        attention=attention,
         score_words=format == "jsonl",
         exact=exact,
         prompt=_is_pipe(input),
     )
     if (input is None or str(input) == "-") and sys.stdin.isatty():
         log.info("type a sentence and press Enter; Ctrl-D ends")
-    remarks = Remarks(options)
+    remarks = Remarks(options, is_translation=translator.is_translation)
     with line_writer(output) as write:
         for number, translation in enumerate(translations):
             remarks.add(translation)

@@ -23,9 +23,19 @@ class Change:
     fixed_by: str
     """Why it cannot change when a run resumes; "" = it may."""
 
+    @property
+    def old_text(self) -> str:
+        """The old value as TOML."""
+        return _short(self.old)
+
+    @property
+    def new_text(self) -> str:
+        """The new value as TOML."""
+        return _short(self.new)
+
     def __str__(self) -> str:
         """Return `training.learning_rate: 0.001 -> 0.0005`."""
-        return f"{self.key}: {_short(self.old)} -> {_short(self.new)}"
+        return f"{self.key}: {self.old_text} -> {self.new_text}"
 
 
 def changes(old: Experiment, new: Experiment) -> list[Change]:

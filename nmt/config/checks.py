@@ -5,10 +5,26 @@ import unicodedata
 from collections.abc import Iterator
 
 from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.config.dump import toml_value
+from nmt.config.dump import choice, toml_value
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault
-from nmt.config.model import ModelConfig, NoEncoderConfig
+from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
+from nmt.config.model import (
+    AnyDecoderConfig,
+    AnyEncoderConfig,
+    CellConfig,
+    ClockworkCellConfig,
+    DecoderConfig,
+    DelaysCellConfig,
+    DropoutConfig,
+    EncoderConfig,
+    LayerNormLstmCellConfig,
+    LocalAttentionConfig,
+    LstmCellConfig,
+    ModelConfig,
+    NoEncoderConfig,
+    NumbersEncoderConfig,
+)
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
 
@@ -19,6 +35,7 @@ def disagreements(experiment: Experiment) -> Iterator[Fault]:
     """Yield each value of a well-formed configuration that contradicts another one."""
     yield from _data(experiment)
     yield from model_disagreements(experiment.model, experiment.tokenizer)
+    yield from kind_disagreements_of_data(experiment)
     yield from _training(experiment)
 
 
@@ -30,6 +47,17 @@ def _fault(where: str, message: str, *involves: str) -> Fault:
 def _data(experiment: Experiment) -> Iterator[Fault]:
     data, tokenizer = experiment.data, experiment.tokenizer
     yield from _source(experiment)
+    if data.join_lines and data.has_source:
+        yield _fault(
+            "data.join_lines", "is for language models, which have no source; leave it out"
+        )
+    if data.join_lines and tokenizer.sampling:
+        yield _fault(
+            "data.join_lines",
+            "joins the pieces of lines, which tokenizer.sampling would draw anew; set one of them "
+            "to 0",
+            "tokenizer.sampling",
+        )
     for key, pair in _file_pairs(data):
         # Without a source, as for a language model, the first name is empty.
         if any("\0" in name for name in pair) or not pair[1]:
@@ -112,7 +140,11 @@ def _file_pairs(data: DataConfig) -> list[tuple[str, tuple[str, str]]]:
 
 def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
     """Yield contradictions within a model, or between it and its pieces."""
+    yield from kind_disagreements(model, tokenizer)
     embedding, encoder, decoder = model.embedding, model.encoder, model.decoder
+    yield from _cells(encoder, decoder, model.dropout)
+    if not isinstance(decoder, DecoderConfig):
+        return
     if embedding.tied == "all" and not tokenizer.joint:
         yield _fault(
             "model.embedding.tied",
@@ -148,23 +180,38 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.attention",
             "model.decoder.attend",
         )
+    reads_something = decoder.input == "previous" or decoder.summary == "each_step"
+    if decoder.input_attention.kind != "none" and not (
+        reads_something or decoder.attend == "before" or decoder.input_feeding
+    ):
+        yield _fault(
+            "model.decoder.input_attention",
+            'needs an input, but model.decoder.input is "none"; set model.decoder.summary to '
+            '"each_step", or leave it out',
+            "model.decoder.input",
+            "model.decoder.summary",
+        )
     yield from _vectors(model)
-    yield from _output(model)
+    yield from _output(model, decoder)
     if isinstance(encoder, NoEncoderConfig):
-        for key, value, needed in (
-            ("attention", decoder.attention.kind, "none"),
-            ("bridge", decoder.bridge, "zero"),
+        for key, value, allowed in (
+            ("attention", decoder.attention.kind, ("none",)),
+            ("bridge", decoder.bridge, ("zero", "learned")),
+            ("summary", decoder.summary, ("start",)),
         ):
-            if value != needed:
+            if value not in allowed:
                 yield _fault(
                     f"model.decoder.{key}",
-                    f'must be "{needed}" without an encoder, got "{value}"',
+                    f'must be {choice(allowed)} without an encoder, got "{value}"',
                     "model.encoder",
                 )
         return
-    encoder_size = encoder.output_size
+    if decoder.bridge == "copy":
+        yield from _copied_states(encoder, decoder)
+    encoder_size = model.memory_size
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
-        both = " (2 directions)" if encoder.bidirectional else ""
+        is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
+        both = " (2 directions)" if is_double else ""
         yield _fault(
             "model.decoder.attention",
             '"dot" needs states of one size, but the encoder yields '
@@ -173,6 +220,81 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.hidden_size",
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
+        )
+
+
+def _cells(
+    encoder: AnyEncoderConfig, decoder: AnyDecoderConfig, dropout: DropoutConfig
+) -> Iterator[Fault]:
+    """Yield options that a recurrent cell of either side does not have."""
+    sides: list[tuple[str, EncoderConfig | DecoderConfig]] = []
+    if isinstance(encoder, EncoderConfig):
+        sides.append(("encoder", encoder))
+    elif isinstance(encoder, NumbersEncoderConfig) and isinstance(encoder.reader, EncoderConfig):
+        sides.append(("encoder.reader", encoder.reader))
+    if isinstance(decoder, DecoderConfig):
+        sides.append(("decoder", decoder))
+    for name, side in sides:
+        cell = side.cell
+        if isinstance(cell, ClockworkCellConfig) and len(cell.periods) > side.hidden_size:
+            yield _fault(
+                f"model.{name}.cell.periods",
+                f"needs a unit for each of its {len(cell.periods)} periods, but model.{name}."
+                f"hidden_size is {side.hidden_size}; leave periods out or add units",
+                f"model.{name}.hidden_size",
+            )
+        if isinstance(cell, DelaysCellConfig) and dropout.recurrent > 0.0:
+            yield _fault(
+                "model.dropout.recurrent",
+                f'must be 0 since model.{name}.cell is "delays": it would drop the last state '
+                "alone, not those of longer delays; use zoneout_hidden instead",
+                f"model.{name}.cell",
+            )
+    if dropout.zoneout_cell > 0.0 and not any(_has_cell_state(side.cell) for _, side in sides):
+        yield _fault(
+            "model.dropout.zoneout_cell",
+            'needs a cell with a cell state, "lstm" or "lnlstm", on either side; '
+            "set it to 0 and use zoneout_hidden",
+            *(f"model.{name}.cell" for name, _ in sides),
+        )
+
+
+def _has_cell_state(cell: CellConfig) -> bool:
+    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig)
+
+
+def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:
+    """Yield why the decoder cannot start from a copy of the encoder's last states."""
+    remedy = 'change it or use model.decoder.bridge = "last"'
+    reader = encoder.reader if isinstance(encoder, NumbersEncoderConfig) else encoder
+    if not isinstance(reader, EncoderConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            f'"copy" needs the states of a recurrent encoder, which "{reader.kind}" is not; '
+            f"{remedy}",
+            "model.encoder",
+        )
+        return
+    both = " (2 directions)" if reader.bidirectional else ""
+    for key, found, needed in (
+        ("cell", f'"{decoder.cell.kind}"', f'"{reader.cell.kind}"'),
+        ("layers", f"{decoder.layers}", f"{reader.layers}"),
+        ("hidden_size", f"{decoder.hidden_size}", f"{reader.output_size}{both}"),
+    ):
+        if found != needed.removesuffix(both):
+            yield _fault(
+                f"model.decoder.{key}",
+                f'must be that of the encoder, {needed}, since model.decoder.bridge is "copy", '
+                f"got {found}; {remedy}",
+                "model.decoder.bridge",
+                "model.encoder",
+            )
+    if isinstance(decoder.cell, DelaysCellConfig):
+        yield _fault(
+            "model.decoder.bridge",
+            '"copy" needs cells with a single last state, but model.decoder.cell is "delays"; '
+            f"{remedy}",
+            "model.decoder.cell",
         )
 
 
@@ -206,7 +328,7 @@ def _vectors(model: ModelConfig) -> Iterator[Fault]:
         )
 
 
-def _output(model: ModelConfig) -> Iterator[Fault]:
+def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
     """Yield contradictions between an output that writes pieces of the source and the model."""
     kind = model.output.kind
     if not model.writes_source:
@@ -218,11 +340,20 @@ def _output(model: ModelConfig) -> Iterator[Fault]:
             'use "softmax"',
             "model.encoder",
         )
-    elif kind == "copy" and model.decoder.attention.kind == "none":
+    elif kind == "copy" and decoder.attention.kind == "none":
         yield _fault(
             "model.output",
             '"copy" copies what is attended to, but model.decoder.attention is "none"; '
             "choose an attention",
+            "model.decoder.attention",
+        )
+    attention = decoder.attention
+    by_content = isinstance(attention, LocalAttentionConfig) and attention.content != "none"
+    if kind == "copy" and by_content:
+        yield _fault(
+            "model.output",
+            '"copy" needs attention that sums to 1, but the window of model.decoder.attention '
+            '"local" takes from it; set its content to "none", or choose another',
             "model.decoder.attention",
         )
     if kind == "pointer" and model.embedding.tied == "target":
@@ -246,7 +377,9 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
                 f"must be less than {key}, got {schedule.warmup} and {end}",
                 key,
             )
-    if experiment.model.decoder.input == "none" and training.scheduled_sampling.kind != "none":
+    decoder = experiment.model.decoder
+    reads_nothing = isinstance(decoder, DecoderConfig) and decoder.input == "none"
+    if reads_nothing and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
             'must be "none" when model.decoder.input is "none": '

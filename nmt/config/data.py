@@ -58,6 +58,11 @@ class DataConfig(Section):
     drop_held_out: bool = False
     """Drop training pairs that are also in `valid` or `test`, after normalisation."""
 
+    join_lines: int = Field(default=0, ge=0)
+    """For a language model: join consecutive lines into sequences of at least this many pieces,
+    through which the state is carried from line to line; 0 = every line by itself. Best with
+    training.truncation."""
+
     @property
     def has_source(self) -> bool:
         """Whether there is source text: a language model has none."""

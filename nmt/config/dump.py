@@ -83,12 +83,12 @@ def _tables(
 
 def _explanation(field: FieldInfo) -> str:
     """Return the meaning of a key, after its choices if there are several."""
-    choices = _choices(field)
+    choices = choices_of(field)
     listed = f"{choice(choices)}. " if len(choices) > 1 else ""
     return f"{listed}{field.description or ''}"
 
 
-def _choices(field: FieldInfo) -> tuple[object, ...]:
+def choices_of(field: FieldInfo) -> tuple[object, ...]:
     """Return the only values that a key may have; none if there are others."""
     is_literal = get_origin(field.annotation) is Literal
     return get_args(field.annotation) if is_literal else ()
@@ -110,7 +110,7 @@ def _other_kinds(section: Section, alternatives: Mapping[str, type[Section]]) ->
 
 def _option(name: str, field: FieldInfo) -> str:
     """Return a key of another kind with its choices, or its default: `reset = "after"`."""
-    if choices := _choices(field):
+    if choices := choices_of(field):
         return f"{name} = {choice(choices)}"
     default = None if field.is_required() else field.get_default()
     if default is None or isinstance(default, Section):

@@ -9,10 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.text.vectors import Vectors
 from nmt.text.vocabulary import BOS, EOS, PAD
 
 Ids = Sequence[int] | npt.NDArray[np.int64]
 """Ids of one sentence, ending in EOS."""
+Side = Ids | Vectors
+"""A source or target: ids, or numbers [positions, features]."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,13 @@ class Batch:
     """A batch of pairs; the decoder reads `target_in` and predicts `target_out`.
 
     Attributes:
-        source: ids ending in EOS, padded with PAD, int64 [batch, src_len].
+        source: ids ending in EOS, padded with PAD, int64 [batch, src_len]; or numbers, padded with
+            zeros, float32 [batch, src_len, features].
         source_mask: True at real tokens, [batch, src_len].
-        target_in: BOS and all ids but EOS, padded, int64 [batch, tgt_len].
-        target_out: ids ending in EOS, padded, int64 [batch, tgt_len].
+        target_in: BOS and all ids but the last EOS, others being BOS, padded, int64
+            [batch, tgt_len].
+        target_out: ids ending in EOS, padded, int64 [batch, tgt_len]; or numbers, float32 [batch,
+            1, values].
         target_mask: True at real tokens of `target_in` and `target_out`, [batch, tgt_len].
         indices: number of each pair in its corpus.
     """
@@ -58,32 +64,46 @@ class Batch:
 
 
 def make_batch(
-    pairs: Sequence[tuple[Ids, Ids]],
+    pairs: Sequence[tuple[Side, Side]],
     indices: Sequence[int],
     *,
     round_rows: Callable[[int], int] | None = None,
 ) -> Batch:
-    """Return a batch of (source, target) ids, each ending in EOS.
+    """Return a batch of sources and targets; ids end in EOS.
 
     Args:
         pairs: at least one.
         indices: number of each pair in its corpus.
         round_rows: maps the number of pairs to the number of rows; rows without a pair have only
-            EOS as their source and no target tokens.
+            EOS, or a position of zeros, as their source and no target tokens.
     """
     if round_rows is not None:
-        empty = np.array([EOS]), np.array([], dtype=np.int64)
+        left, right = (np.asarray(side) for side in pairs[0])
+        least = np.zeros_like(left[:1]) if left.ndim == 2 else np.array([EOS])
+        empty = least, right[:0]
         pairs = [*pairs, *[empty] * (round_rows(len(pairs)) - len(pairs))]
     source, source_mask = _pad([source for source, _ in pairs])
     target_out, target_mask = _pad([target for _, target in pairs])
-    target_in, _ = _pad([np.concatenate(([BOS], target[:-1])) for _, target in pairs])
+    target_in, _ = _pad([_inputs_for(target) for _, target in pairs])
+    target_in = target_in.masked_fill(target_in == EOS, BOS)  # a further line of a sequence begins
     return Batch(source, source_mask, target_in, target_out, target_mask, tuple(map(int, indices)))
 
 
-def _pad(sentences: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-    """Return ids [batch, longest] and their mask."""
+def _inputs_for(target: Side) -> Ids:
+    """Return what a decoder reads to predict `target`: BOS, and all ids but the last."""
+    if isinstance(target, np.ndarray) and target.ndim == 2:
+        return np.array([BOS])
+    return np.concatenate(([BOS], target[:-1])).astype(np.int64)
+
+
+def _pad(sentences: Sequence[Side]) -> tuple[Tensor, Tensor]:
+    """Return ids [batch, longest] or numbers [batch, longest, features], and their mask."""
     lengths = np.array([len(sentence) for sentence in sentences])
     mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, PAD, dtype=np.int64)
-    ids[mask] = np.concatenate(sentences)
-    return torch.from_numpy(ids), torch.from_numpy(mask)
+    real = np.concatenate(sentences)
+    is_ids = real.ndim == 1
+    padded = np.full(
+        (*mask.shape, *real.shape[1:]), PAD if is_ids else 0, np.int64 if is_ids else np.float32
+    )
+    padded[mask] = real
+    return torch.from_numpy(padded), torch.from_numpy(mask)

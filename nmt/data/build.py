@@ -24,6 +24,8 @@ from nmt.data.folder import (
 )
 from nmt.data.held_out import KnownTexts
 from nmt.data.lexicon import learn_lexicon
+from nmt.data.shape import Misfits, Shape
+from nmt.data.stream import join_lines
 from nmt.data.valid_choice import ValidChoice
 from nmt.errors import ConfigError, DataError
 from nmt.storage.checksums import verify_checksums
@@ -43,7 +45,7 @@ from nmt.text.subword import (
     load_subwords,
 )
 from nmt.text.training_text import TrainingTextSurvey
-from nmt.text.vocabulary import EOS, UNK
+from nmt.text.vocabulary import EOS, SPECIAL_PIECES, UNK
 
 _CHUNK = 4096  # pairs encoded at once
 _SUBWORD_LINES = 4_000_000  # maximum number of lines, evenly spread, to train a subword model on
@@ -88,6 +90,7 @@ class Preparation:
         self._data = experiment.data
         self._tokenizer = experiment.tokenizer
         self._is_shared = experiment.model.embedding.shares_vocabulary
+        self._shape = Shape.of(experiment.model)
         self._points = experiment.model.output.kind == "pointer"
         self._normalization = experiment.normalization
         self._normalizer = Normalizer(
@@ -117,7 +120,7 @@ class Preparation:
         kept = self._write_train(clean, source, target)
         self._warn_of_lost_text()
         self._warn_of_unseen_symbols(source)
-        if self._data.has_source:
+        if self._shape.source == "text" and self._shape.target == "text":
             self._learn_lexicon(source, target)
         valid_pairs, valid_kept = self._write_valid(source, target)
         return PreparedSummary(
@@ -142,6 +145,7 @@ class Preparation:
         )
         named = {"validation": self._data.valid, "test": self._data.test}
         held_out = [_HeldOut(name, self._read(files)) for name, files in named.items() if files]
+        misfits = Misfits(self._shape, self._data.train)
         with _create(self._folder / _NORMALIZED) as file:
             for pair in self._read(self._data.train):
                 self._pairs += 1
@@ -155,9 +159,11 @@ class Preparation:
                 if reason is not None:
                     self._dropped[reason] += 1
                 else:
+                    misfits.meet(pair.number, pair.source, pair.target)
                     for other in held_out:
                         other.meet(pair)
                 file.write(f"{pair.number}\n{reason or ''}\n{pair.source}\n{pair.target}\n")
+        misfits.refuse()
         for other in held_out:
             other.warn(self._named(self._data.train))
         clean = self._pairs - self._dropped.total()
@@ -206,8 +212,9 @@ class Preparation:
         options = self._tokenizer
         if options.pieces_from:
             return self._take_pieces(Path(options.pieces_from))
-        is_one = options.joint or not self._data.has_source
-        count = "one model" if is_one else "two models"
+        shape = self._shape
+        is_joint = options.joint and shape.is_parallel
+        count = "one model" if is_joint or not shape.has_source_pieces else "two models"
         self._report(f"training {count} of {options.vocab_size:,} pieces ({options.kind})")
         stride = -(-clean * 2 // _SUBWORD_LINES)  # rounded up
 
@@ -223,15 +230,32 @@ class Preparation:
                 symbols=self._symbols,
             )
 
-        if not self._data.has_source:
-            target = train(JOINT_FILE, lambda pair: (pair.target,))
+        def train_target(name: str) -> Subword:
+            if shape.target != "label":
+                return train(name, lambda pair: (pair.target,))
+            labels = {pair.target for pair in self._clean_pairs()}
+            return Subword.train(
+                sorted(labels),
+                self._folder / name,
+                kind="word",
+                vocab_size=len(SPECIAL_PIECES) + len(labels),
+            )
+
+        if shape.target == "numbers":
+            if shape.has_source_pieces:
+                source = train(JOINT_FILE, lambda pair: (pair.source,))
+            else:  # a folder has some pieces, even if a model uses none
+                source = Subword.train(["0"], self._folder / JOINT_FILE, kind="word", vocab_size=5)
+            return source, source
+        if not shape.has_source_pieces:
+            target = train_target(JOINT_FILE)
             return target, target
-        if options.joint:
+        if is_joint:
             joint = train(JOINT_FILE, lambda pair: (pair.source, pair.target))
             return (joint, joint) if self._is_shared else self._divide(joint)
         return (
             train(SOURCE_FILE, lambda pair: (pair.source,)),
-            train(TARGET_FILE, lambda pair: (pair.target,)),
+            train_target(TARGET_FILE),
         )
 
     def _take_pieces(self, run: Path) -> tuple[Subword, Subword]:
@@ -257,6 +281,11 @@ class Preparation:
             if (folder / name).exists():
                 write_bytes(self._folder / own, (folder / name).read_bytes())
         source, target = load_subwords(self._folder)
+        if self._shape.target in ("label", "aligned") and target.kind != "word":
+            raise ConfigError(
+                f"tokenizer.from: {run} has target pieces of kind {target.kind}, but "
+                f'model.decoder.kind "{self._shape.target}" needs whole words; leave it out.'
+            )
         lacking = [text for text in self._symbols if text not in source.symbols.ids]
         if lacking:
             raise ConfigError(
@@ -269,7 +298,7 @@ class Preparation:
         """Replace a joint model by one per side, with only the pieces that the side uses."""
         source, target = UsedPieces(joint), UsedPieces(joint)
         for chunk in _chunks(self._clean_pairs()):
-            for pair in _encode(chunk, joint, joint):
+            for pair in self._encode(chunk, joint, joint):
                 source.add([pair.source], [pair.source_text])
                 target.add([pair.target], [pair.target_text])
         whole = self._folder / JOINT_FILE
@@ -283,12 +312,13 @@ class Preparation:
     def _write_train(self, clean: int, source: Subword, target: Subword) -> int:
         """Write the kept pairs as a corpus, list the others, and return the number kept."""
         self._report(f"encoding {clean:,} {'pairs' if self._data.has_source else 'lines'}")
-        length_filter = LengthFilter(self._data.max_length, self._data.max_ratio)
+        max_ratio = self._data.max_ratio if self._shape.is_parallel else 0.0
+        length_filter = LengthFilter(self._data.max_length, max_ratio)
         require_held = self._require_held(self._data.train, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._normalized_pairs()):
-                encoded = _encode([p for p in chunk if p.reason is None], source, target)
+                encoded = self._encode([p for p in chunk if p.reason is None], source, target)
                 for texts in chunk:
                     reason = texts.reason
                     if reason is None:
@@ -308,11 +338,19 @@ class Preparation:
 
         with _create(self._folder / DROPPED) as dropped:
             dropped.write("line\treason\tsource\ttarget\n")
-            written = self._write(TRAIN, kept(), source, target)
+            lines = kept()
+            if self._data.join_lines:
+                lines = join_lines(lines, self._data.join_lines)
+            written = self._write(TRAIN, lines, source, target)
         (self._folder / _NORMALIZED).unlink()
         if not written:
             raise self._nothing_left()
         return written
+
+    def _encode(
+        self, pairs: list[TextPair], source: Subword, target: Subword
+    ) -> Iterator[EncodedPair]:
+        return self._shape.encode([(pair.source, pair.target) for pair in pairs], source, target)
 
     def _count(self, pair: EncodedPair) -> None:
         if self._data.has_source:
@@ -363,14 +401,17 @@ class Preparation:
         """
         longest = max(_LONGEST_VALID, self._data.max_length)
         length_filter = LengthFilter(longest)
-        flaws = Counter[str]()
+        flaws, misfits = Counter[str](), Misfits(self._shape, self._valid)
         require_held = self._require_held(self._valid, source, target)
 
         def kept() -> Iterator[EncodedPair]:
             for chunk in _chunks(self._read(self._valid)):
                 filled = [p for p in chunk if not is_empty(*self._sides(p.source, p.target))]
                 flaws["an empty side"] += len(chunk) - len(filled)
-                encoded = _encode(filled, source, target)
+                for texts in filled:
+                    misfits.meet(texts.number, texts.source, texts.target)
+                misfits.refuse()
+                encoded = self._encode(filled, source, target)
                 for texts, pair in zip(filled, encoded, strict=True):
                     lengths = self._sides(len(pair.source), len(pair.target))
                     if length_filter.reason(*lengths) is None:
@@ -509,13 +550,6 @@ def _texts(pair: TextPair) -> tuple[str, ...]:
 def _chunks(pairs: Iterator[TextPair]) -> Iterator[list[TextPair]]:
     while chunk := list(islice(pairs, _CHUNK)):
         yield chunk
-
-
-def _encode(pairs: list[TextPair], source: Subword, target: Subword) -> Iterator[EncodedPair]:
-    source_ids = source.encode_all([pair.source for pair in pairs])
-    target_ids = target.encode_all([pair.target for pair in pairs])
-    for pair, left, right in zip(pairs, source_ids, target_ids, strict=True):
-        yield EncodedPair(left, right, pair.source, pair.target)
 
 
 def _create(path: Path) -> TextIO:

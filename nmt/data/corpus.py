@@ -23,6 +23,7 @@ import numpy.typing as npt
 from nmt.errors import DataError, ModelError
 from nmt.storage.os_errors import explain_write_errors
 from nmt.storage.tensors import load_arrays, load_metadata, save_arrays
+from nmt.text.vectors import Vectors, read_vectors
 from nmt.text.vocabulary import EOS
 
 Ids = npt.NDArray[np.int64]
@@ -111,14 +112,15 @@ class Corpus:
     Args:
         folder: written by `nmt prepare`.
         name: name of the corpus in it.
+        features: numbers at each source position; 0 if the sources are text.
+        values: numbers in each target; 0 if the targets are text.
 
     Raises:
         DataError: a file is missing, cannot be read, or differs in size from the index.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder / name
-        """Folder of the files."""
+    def __init__(self, folder: Path, name: str, *, features: int = 0, values: int = 0) -> None:
+        self.folder, self.features, self.values = folder / name, features, values
         try:
             self._read_index()
             descriptors = [os.open(self.folder / file, os.O_RDONLY) for file in (_IDS, _TEXTS)]
@@ -164,6 +166,18 @@ class Corpus:
         ids = np.frombuffer(data, self._id_type).astype(np.int64)
         cut = int(self.source_lengths[index])
         return ids[:cut], ids[cut:]
+
+    def example(self, index: int) -> tuple[Ids | Vectors, Ids | Vectors]:
+        """Return what a model reads and writes: source and target of a pair, each as ids ending in
+        EOS, or as numbers [positions, features] and [1, values]."""
+        source, target = self.pair(index)
+        if not self.features and not self.values:
+            return source, target
+        texts = self.texts(index)
+        return (
+            read_vectors(texts[0], self.features) if self.features else source,
+            read_vectors(texts[1], self.values) if self.values else target,
+        )
 
     def texts(self, index: int) -> tuple[str, str]:
         """Return source and target of a pair as normalised text."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmt.data.batch import Batch, make_batch
-from nmt.data.corpus import Corpus, Ids
+from nmt.data.batch import Batch, Side, make_batch
+from nmt.data.corpus import Corpus
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
 from nmt.text.copied import CopyIds
 from nmt.text.subword import Subword
@@ -39,7 +39,7 @@ class Loader:
     sampler runs ahead of training, whose position is `Update.position_after`.
 
     Args:
-        corpus: the pairs.
+        corpus: the pairs, of ids or with numbers as their sources.
         sampler: selects the pairs of each update; must not be used elsewhere meanwhile.
         rank: number of this process among `world_size`, from 0.
         world_size: number of processes that share each update.
@@ -114,10 +114,12 @@ def batches_once(
         yield make_batch(pairs, indices.tolist())
 
 
-def pair_of(corpus: Corpus, index: int, copy_ids: CopyIds | None) -> tuple[Ids, Ids]:
-    """Return source and target ids of a pair, both ending in EOS, for the configured output."""
-    pair = corpus.pair(index)
-    return pair if copy_ids is None else copy_ids.pair(pair, corpus.texts(index))
+def pair_of(corpus: Corpus, index: int, copy_ids: CopyIds | None) -> tuple[Side, Side]:
+    """Return source and target of a pair as ids ending in EOS, or as numbers, for the configured
+    model."""
+    if copy_ids is None:
+        return corpus.example(index)
+    return copy_ids.pair(corpus.pair(index), corpus.texts(index))
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class _Maker:
 
     def _segment(
         self, subwords: tuple[Subword, Subword], indices: Indices, position: Position
-    ) -> list[tuple[Ids, Ids]]:
+    ) -> list[tuple[Side, Side]]:
         """Re-segment the texts of pairs for the update at `position`."""
         entropy = [self.seed, position.epoch, position.update_in_epoch]
         seeds = np.random.SeedSequence(entropy).generate_state(2, np.uint64)

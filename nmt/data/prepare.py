@@ -11,6 +11,7 @@ import logging
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -22,6 +23,7 @@ from nmt.config.load import resolve_paths
 from nmt.data.build import Preparation
 from nmt.data.corpus import Corpus
 from nmt.data.folder import RECORD, TRAIN, VALID, PreparationRecord, PreparedSummary
+from nmt.data.shape import Shape
 from nmt.errors import DataError, ModelError, NmtError
 from nmt.storage.checksums import sha256_of, verify_checksums
 from nmt.storage.files import write_json
@@ -169,7 +171,7 @@ def _key(
 ) -> str:
     """Return a hash of everything the result depends on."""
     data = experiment.data
-    parts = {
+    parts: dict[str, object] = {
         "format": _FORMAT,
         "files": [
             *(
@@ -179,13 +181,17 @@ def _key(
             test,
         ],
         "data": data.model_dump(include=_FILTER_OPTIONS)
-        | ({"drop_held_out": True} if data.drop_held_out else {}),  # data of older runs have no key
+        # Data of older runs do not have these keys.
+        | ({"drop_held_out": True} if data.drop_held_out else {})
+        | ({"join_lines": data.join_lines} if data.join_lines else {}),
         "normalization": experiment.normalization.model_dump(),
         "tokenizer": experiment.tokenizer.model_dump(exclude=_tokenizer_keys_left_out(experiment)),
         "pieces": pieces,
         "shared": experiment.model.embedding.shares_vocabulary,
         "bad_lines": bad_lines,
     }
+    if not (shape := Shape.of(experiment.model)).is_text:
+        parts["shape"] = asdict(shape)
     if experiment.model.output.kind == "pointer":  # refuses some pairs
         parts["pointer"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from nmt.evaluation.metrics import Score, require_equal_counts, score
@@ -22,6 +23,8 @@ class LengthGroup:
     """None: no limit."""
     lines: int
     scores: tuple[Score, ...]
+    other_scores: tuple[Score, ...] = ()
+    """Those of another system; empty if there is none."""
     unit: Literal["words", "characters"] = "words"
     """Words between spaces, or characters of text in a script without such spaces."""
 
@@ -37,6 +40,7 @@ def score_by_length(
     metrics: Sequence[str] = ("bleu",),
     *,
     more_references: Sequence[Sequence[str]] = (),
+    against: Sequence[str] | None = None,
     measured: Sequence[str] | None = None,
     edges: Sequence[int] = EDGES,
     tokenize: str = "auto",
@@ -49,6 +53,7 @@ def score_by_length(
         references: one reference per line.
         metrics: some of METRICS.
         more_references: other references of the same lines.
+        against: translations by another system, scored as well.
         measured: texts that determine the lengths, such as the source; None = the references.
         edges: longest sentence of each range, in words; in characters for text without spaces.
         tokenize: how BLEU splits text, one of TOKENIZERS or `spm:FILE`; the same in all ranges.
@@ -57,7 +62,9 @@ def score_by_length(
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
     """
-    require_equal_counts(hypotheses, references)
+    systems = [hypotheses] if against is None else [hypotheses, against]
+    for system in systems:
+        require_equal_counts(system, references)
     measured = references if measured is None else measured
     require_equal_counts(
         measured, references, ("the text whose words are counted", "the reference")
@@ -71,24 +78,44 @@ def score_by_length(
         end = max(lengths) if longest is None else longest
         members = [row for row, length in enumerate(lengths) if shortest <= length <= end]
         if members:
-            scores = score(
-                [hypotheses[row] for row in members],
-                [references[row] for row in members],
-                metrics,
-                more_references=[[other[row] for row in members] for other in more_references],
-                tokenize=tokenize,
-                lowercase=lowercase,
+            scores, *others = (
+                tuple(
+                    score(
+                        [system[row] for row in members],
+                        [references[row] for row in members],
+                        metrics,
+                        more_references=[
+                            [text[row] for row in members] for text in more_references
+                        ],
+                        tokenize=tokenize,
+                        lowercase=lowercase,
+                    )
+                )
+                for system in systems
             )
-            groups.append(LengthGroup(shortest, longest, len(members), tuple(scores), unit))
+            other = others[0] if others else ()
+            groups.append(LengthGroup(shortest, longest, len(members), scores, other, unit))
     return groups
 
 
 def as_table(groups: Sequence[LengthGroup], measured: str = "reference") -> str:
-    """Return the groups as a table for people."""
-    names = [score.name for score in groups[0].scores]
-    rows = [[f"{measured} {groups[0].unit}", "lines", *names]]
-    rows += [
-        [group.name, f"{group.lines:,}", *(f"{score.value:.2f}" for score in group.scores)]
-        for group in groups
+    """Return the groups as a table for people; of two systems, with the difference."""
+    has_other = bool(groups[0].other_scores)
+    heads = [
+        [score.name, "other", "difference"][: 3 if has_other else 1] for score in groups[0].scores
     ]
+    rows = [[f"{measured} {groups[0].unit}", "lines", *chain.from_iterable(heads)]]
+    for group in groups:
+        cells = [f"{score.value:.2f}" for score in group.scores]
+        if has_other:
+            cells = [
+                text
+                for ours, theirs in zip(group.scores, group.other_scores, strict=True)
+                for text in (
+                    f"{ours.value:.2f}",
+                    f"{theirs.value:.2f}",
+                    f"{ours.value - theirs.value:+.2f}",
+                )
+            ]
+        rows.append([group.name, f"{group.lines:,}", *cells])
     return "\n".join(align_columns(rows))

@@ -6,10 +6,11 @@ and the equations of `nmt.layers` and `nmt.models` run as written.
 
 | plain                | fast                  | exchanged                                        |
 |----------------------|-----------------------|--------------------------------------------------|
-| LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before"       |
+| LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before" and   |
+|                      |                       | an LSTM without a forget gate                    |
 | RecurrentLayer       | FastRecurrentLayer    | always                                           |
 | DotAttention, ...    | FastDotAttention, ... | always                                           |
-| RecurrentDecoder     | FastDecoder           | always; tabulated for search                     |
+| RecurrentDecoder     | FastDecoder           | unless its input is gated; tabulated for search  |
 | OutputLayer          | FastOutput            | always                                           |
 | Linear               | SharedLinear          | in a decoder, for training                       |
 |                      | Int8Linear            | for search in int8                               |
@@ -38,7 +39,8 @@ from nmt.fast.recurrent import FastRecurrentLayer
 from nmt.fast.shapes import rounded, rounds_batches
 from nmt.fast.shared import SharedLinear
 from nmt.layers.attention import DotAttention, GeneralAttention
-from nmt.layers.cells import GruCell, LstmCell
+from nmt.layers.cells import GruCell, InputGatedCell, LstmCell
+from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer
@@ -139,11 +141,15 @@ class _Exchanger:
         if isinstance(module, nn.Linear) and kind in (nn.Linear, Linear):
             return self._linear(parent, name, module, in_decoder=in_decoder)
         if isinstance(module, RecurrentDecoder) and kind is RecurrentDecoder:
+            if isinstance(module.stack.first.cell, InputGatedCell):
+                return None  # what it reads depends on its state: nothing can be precomputed
             decoder = FastDecoder.of(module)
             if self.purpose == "search":
                 decoder.tabulate()
             return decoder
         if isinstance(module, GruCell) and module.reset == "before":
+            return None
+        if isinstance(module, LstmCell) and not module.forget_gate:
             return None
         fast = _CLASSES.get(kind)
         return None if fast is None else adopt(fast, module)
@@ -152,7 +158,9 @@ class _Exchanger:
         self, parent: nn.Module, name: str, linear: nn.Linear, *, in_decoder: bool
     ) -> nn.Module | None:
         """Return the replacement of the child `linear` of `parent`; None if it stays."""
-        is_read_in_part = isinstance(parent, GruCell) and parent.reset == "before"
+        is_read_in_part = isinstance(parent, ClockworkCell) or (
+            isinstance(parent, GruCell) and parent.reset == "before"
+        )
         is_exact = name in _EXACT or (is_read_in_part and name == "recurrent")
         if self.int8 and not is_exact and linear.in_features > 0:
             return Int8Linear.of(linear)

@@ -12,7 +12,7 @@ from nmt.fast.linear import linear
 from nmt.fast.shared import SharedMatrix, share_gradients
 from nmt.layers.linear import Linear
 from nmt.layers.recurrent import StackMasks
-from nmt.models.decoder import ChooseInput, RecurrentDecoder
+from nmt.models.decoder import ChooseInput, RecurrentDecoder, state_after
 from nmt.models.state import DecoderState, Memory, Step
 
 MOST_BYTES = 1 << 28
@@ -78,7 +78,7 @@ class FastDecoder(RecurrentDecoder):
         return linear(embedded, weight, first.bias)
 
     def extra_share(self, extra: Tensor) -> Tensor:
-        """Return W x of the first layer's other input, context or features [rows, size]."""
+        """Return W x of the first layer's other input, such as context or features [rows, size]."""
         if self.extra is not None:
             share: Tensor = self.extra(extra)
             return share
@@ -90,12 +90,17 @@ class FastDecoder(RecurrentDecoder):
         return self._shared_extra.multiply(extra)
 
     def decode_stepwise(
-        self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        mask: Tensor | None,
+        choose: ChooseInput | None,
+        truncation: int = 0,
     ) -> list[Step]:
         """See `RecurrentDecoder`."""
         with self._loop(memory):
             if choose is not None:
-                return super().decode_stepwise(memory, target_in, mask, choose)
+                return super().decode_stepwise(memory, target_in, mask, choose, truncation)
             state = self.start(memory)
             masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
             embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
@@ -104,7 +109,7 @@ class FastDecoder(RecurrentDecoder):
             for position, read in enumerate(embedded.unbind(dim=1)):
                 at = masks.at(position)
                 steps.append(self.advance_from(read, shares[position], state, memory, at))
-                state = steps[-1].state
+                state = state_after(steps, truncation)
             return steps
 
     @contextlib.contextmanager
@@ -144,18 +149,19 @@ class FastDecoder(RecurrentDecoder):
         """Advance one step, given the previous pieces and their `share` [rows, gates * hidden]."""
         context = attention = None
         read = embedded if self.shape.reads_previous else embedded[..., :0]
-        extra = state.feed
         if self.attends_before:
             context, attention = self.attend_rows(state.layers[-1][0], memory)
-            extra = context
-        if extra is not None:
+        summary = self.summary_rows(memory, len(embedded))
+        others = self.others(context, state, summary)
+        if others:
+            extra = others[0] if len(others) == 1 else torch.cat(others, dim=-1)
             share = share + self.extra_share(extra)
             if self.stack.residual:
                 read = torch.cat([read, extra], dim=-1)
         hidden, layers = self.stack.step(read, share, state.layers, masks)
         if self.attention is not None and not self.attends_before:
             context, attention = self.attend_rows(hidden, memory)
-        features = self.read_out(hidden, context, embedded)
+        features = self.read_out(hidden, context, summary, embedded)
         feed = features if self.shape.input_feeding else None
         return Step(features, attention, DecoderState(layers, feed))
 

@@ -16,13 +16,15 @@ class FastRecurrentLayer(RecurrentLayer):
     """A recurrent layer that does not call its cell once per position.
 
     Our own kernels compute the gates, and skip padding if gradients are needed; torch's kernel
-    computes a whole sequence, products included. Neither supports recurrent dropout.
+    computes a whole sequence, products included. Neither supports recurrent dropout or zoneout, or
+    returns the last cell states of sentences of different lengths.
     """
 
     @property
     def is_undisturbed(self) -> bool:
-        """Whether states pass to the next step without recurrent dropout."""
-        return self.recurrent_dropout == 0.0 or not self.training
+        """Whether states pass to the next step without recurrent dropout or zoneout."""
+        is_dropped = self.recurrent_dropout > 0.0 and self.training
+        return not is_dropped and not self.zoneout.acts_on(self.cell.states)
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
         """See `RecurrentLayer`."""
@@ -70,7 +72,7 @@ def torch_kernel(cell: Cell) -> Callable[..., Any] | None:
     if not isinstance(cell.recurrent, nn.Linear):
         return None
     if isinstance(cell, LstmCell):
-        return torch.lstm
+        return torch.lstm if cell.forget_gate else None
     if isinstance(cell, GruCell):
         return torch.gru if cell.reset == "after" else None
     if isinstance(cell, RnnCell):

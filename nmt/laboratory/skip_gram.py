@@ -72,7 +72,7 @@ def train_vectors(
     noise = occurrences**0.75  # of which noise words are drawn
     for epoch in range(options.epochs):
         pairs = torch.cat(list(_pairs(text, occurrences, options)))
-        batches = pairs[torch.randperm(len(pairs))].split(options.batch)
+        batches = torch.split(pairs[torch.randperm(len(pairs))], options.batch)
         for place, batch in enumerate(batches):
             done = (epoch + place / len(batches)) / options.epochs
             optimizer.param_groups[0]["lr"] = options.learning_rate * (1 - done)

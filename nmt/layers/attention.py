@@ -9,6 +9,8 @@ set of keys.
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.linear import Linear
+
 
 def normalize_scores(scores: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Softmax over real source positions; padding gets exactly 0.
@@ -136,4 +138,77 @@ class AdditiveAttention(nn.Module):
         return weighted_sum(weights, states), weights
 
 
-Attention = DotAttention | GeneralAttention | AdditiveAttention
+class LocalAttention(nn.Module):
+    """Local attention with a predicted position (Luong et al., 2015, sec. 3.2, "local-p").
+
+        p = S * sigma(v . tanh(W_p q))
+        a_j = softmax_j(q . W h_j / temperature) * exp(-(j - p)^2 / (2 sigma^2))
+
+    S is the number of source tokens, and positions j are 0, ..., S - 1. As in the paper, weights
+    are not normalised again after the second factor, so they sum to less than 1.
+
+    Without content, only the position counts: a_j = softmax_j(-(j - p)^2 / (2 sigma^2)), which sums
+    to 1.
+
+    Args:
+        query_size: size of a query q.
+        memory_size: size of a source state h_j.
+        sigma: standard deviation of the window around p, in tokens.
+        temperature: divides the scores of the content.
+        reads_content: False for weights by position alone.
+    """
+
+    def __init__(
+        self,
+        query_size: int,
+        memory_size: int,
+        *,
+        sigma: float,
+        temperature: float = 1.0,
+        reads_content: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sigma, self.temperature = sigma, temperature
+        self.project_memory = Linear(memory_size, query_size, bias=False) if reads_content else None
+        self.project_query = Linear(query_size, query_size, bias=False)
+        self.score = Linear(query_size, 1, bias=False)
+
+    def keys(self, memory: Tensor) -> Tensor:
+        """Project `memory` [batch, src_len, memory] once a sentence -> [batch, src_len, query].
+
+        Without content, keys have size 0.
+        """
+        if self.project_memory is None:
+            return memory[..., :0]
+        keys: Tensor = self.project_memory(memory)
+        return keys
+
+    def position(self, query: Tensor, mask: Tensor) -> Tensor:
+        """Return p of `query` [batch, queries, query], in tokens, [batch, queries, 1]."""
+        # float32, because bfloat16 has no whole numbers above 256 that differ by 1
+        lengths = mask.sum(dim=1, dtype=torch.float32).view(-1, 1, 1)
+        share: Tensor = torch.sigmoid(self.score(torch.tanh(self.project_query(query))))
+        return lengths * share
+
+    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Weigh `keys` [batch, src_len, query] for `query` [batch, queries, query].
+
+        Returns weights [batch, queries, src_len], 0 at padding; `mask` [batch, src_len].
+        """
+        places = torch.arange(mask.shape[1], device=mask.device)
+        distance = places - self.position(query, mask)  # [batch, queries, src_len]
+        log_window = -distance.square() / (2.0 * self.sigma**2)
+        if self.project_memory is None:
+            return normalize_scores(log_window, mask, 1.0)
+        content = normalize_scores(query @ keys.transpose(1, 2), mask, self.temperature)
+        return content * log_window.exp()
+
+    def attend(
+        self, query: Tensor, keys: Tensor, states: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return contexts [batch, queries, enc] and weights [batch, queries, src_len]."""
+        weights = self(query, keys, mask)
+        return weighted_sum(weights, states), weights
+
+
+Attention = DotAttention | GeneralAttention | AdditiveAttention | LocalAttention

@@ -10,26 +10,20 @@ layer can be copied unchanged. One bias is enough: torch's second one is redunda
 GRU, where it adds a bias inside the reset gate that the published equations do not have).
 
 `slopes` are the largest derivatives of the gates' activations, in the order of their blocks
-(gamma of Pascanu et al., 2013).
+(gamma of Pascanu et al., 2013). `states` is the number of tensors [rows, hidden] from which
+`first_state` makes the state before the first step: h, and in an LSTM also c.
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from nmt.layers.cell_basics import ACTIVATIONS as ACTIVATIONS
+from nmt.layers.cell_basics import SLOPES as SLOPES
+from nmt.layers.cell_basics import State as State
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.delays import DelaysCell
+from nmt.layers.input_attention import InputAttention
 from nmt.layers.linear import Linear
-
-State = tuple[Tensor, ...]
-"""State that a cell passes to the next step: tensors [rows, hidden]; the first is the output."""
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "identity": lambda x: x,
-}
-SLOPES = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25, "identity": 1.0}
 
 
 class RnnCell(nn.Module):
@@ -116,42 +110,58 @@ class GruCell(nn.Module):
 
 
 class LstmCell(nn.Module):
-    """Long short-term memory with a forget gate (Gers et al., 2000).
+    """Long short-term memory with a forget gate (Gers et al., 2000), or without one.
 
         i, f, o = sigma(W x + U h + b),  g = tanh(W_g x + U_g h + b_g)
         c' = f * c + i * g,  h' = o * tanh(c')
+
+    Without a forget gate, f = 1: a cell state then only ever adds up what is written into it
+    (Hochreiter and Schmidhuber, 1997).
 
     Args:
         input_size: size of the input.
         hidden_size: size of the state.
         forget_bias: initial bias of the forget gate.
+        forget_gate: False for f = 1; the blocks of weights are then i, g and o.
     """
 
     states = 2
-    slopes = (0.25, 0.25, 1.0, 0.25)
 
-    def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        forget_bias: float = 1.0,
+        forget_gate: bool = True,
+    ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        self.input = Linear(input_size, 4 * hidden_size)
-        self.recurrent = Linear(hidden_size, 4 * hidden_size, bias=False)
-        with torch.no_grad():
-            self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
+        self.hidden_size, self.forget_gate = hidden_size, forget_gate
+        self.slopes = (0.25, 0.25, 1.0, 0.25) if forget_gate else (0.25, 1.0, 0.25)
+        self.input = Linear(input_size, len(self.slopes) * hidden_size)
+        self.recurrent = Linear(hidden_size, len(self.slopes) * hidden_size, bias=False)
+        if forget_gate:
+            with torch.no_grad():
+                self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
     def project(self, inputs: Tensor) -> Tensor:
-        """Return W x + b of inputs x [..., input], [..., 4 * hidden]."""
+        """Return W x + b of inputs x [..., input], [..., gates * hidden]."""
         projected: Tensor = self.input(inputs)
         return projected
 
     def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
-        """Return the next (h, c) from `project`'s output [rows, 4 * hidden] and the state.
+        """Return the next (h, c) from `project`'s output [rows, gates * hidden] and the state.
 
         `dropped` replaces h inside the recurrent product (recurrent dropout).
         """
         hidden, memory = state  # h and c, each [rows, hidden]
-        read = hidden if dropped is None else dropped
-        i, f, g, o = (projected + self.recurrent(read)).chunk(4, dim=-1)  # each [rows, hidden]
-        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        gates = projected + self.recurrent(hidden if dropped is None else dropped)
+        if self.forget_gate:
+            i, f, g, o = gates.chunk(4, dim=-1)  # each [rows, hidden]
+            memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        else:
+            i, g, o = gates.chunk(3, dim=-1)
+            memory = memory + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(memory), memory
 
 
@@ -202,10 +212,67 @@ class LayerNormLstmCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(self.normalize_memory(memory)), memory
 
 
-Cell = RnnCell | GruCell | LstmCell | LayerNormLstmCell
+PlainCell = RnnCell | GruCell | LstmCell | LayerNormLstmCell | DelaysCell | ClockworkCell
+
+
+class InputGatedCell(nn.Module):
+    """A cell that reads z = g * x, its input through a gate (see `InputAttention`).
+
+    The gate of each step depends on the input of that step and on the state before it. As it sums
+    to 1, z is about n times smaller than x, unless it is rescaled.
+
+    Args:
+        cell: reads z.
+        gate: computes g.
+        rescale: z = n * g * x, with n the number of values of x: if the gate is even, the cell
+            reads x itself.
+    """
+
+    def __init__(self, cell: PlainCell, gate: InputAttention, *, rescale: bool = False) -> None:
+        super().__init__()
+        self.cell, self.gate, self.rescale = cell, gate, rescale
+        self.hidden_size, self.states, self.slopes = cell.hidden_size, cell.states, cell.slopes
+
+    @property
+    def input(self) -> Linear:
+        """The product with z."""
+        return self.cell.input
+
+    @property
+    def recurrent(self) -> Linear:
+        """The product with h."""
+        return self.cell.recurrent
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Return inputs x [..., input] and their share of the gate's scores, [..., 2 * input]."""
+        return torch.cat([inputs, self.gate.project(inputs)], dim=-1)
+
+    def forward(self, projected: Tensor, state: State, dropped: Tensor | None = None) -> State:
+        """Return the next state from `project`'s output [rows, 2 * input] and the state."""
+        inputs, share = projected.chunk(2, dim=-1)  # each [rows, input]
+        read = inputs * self.gate(share, state[0])
+        if self.rescale:
+            read = read * inputs.shape[-1]
+        next_state: State = self.cell(self.cell.project(read), state, dropped)
+        return next_state
+
+
+Cell = PlainCell | InputGatedCell
+
+
+def first_state(cell: Cell, parts: State) -> State:
+    """Return the state before the first step, from `parts` [rows, hidden], `cell.states` of them.
+
+    They are h and, in an LSTM, c.
+    """
+    if isinstance(cell, InputGatedCell):
+        return first_state(cell.cell, parts)
+    return cell.first_state(parts[0]) if isinstance(cell, DelaysCell | ClockworkCell) else parts
 
 
 def zero_state(cell: Cell, rows: int) -> State:
     """Return the all-zero state of `rows` rows."""
     weight = next(cell.parameters())
-    return tuple(weight.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))
+    return first_state(
+        cell, tuple(weight.new_zeros(rows, cell.hidden_size) for _ in range(cell.states))
+    )

@@ -47,6 +47,9 @@ class SourceOutput(nn.Module):
         target_vocab: number of target pieces.
     """
 
+    loss_name = "nll"
+    """See `OutputLayer`."""
+
     def __init__(self, *, source_vocab: int, target_vocab: int) -> None:
         super().__init__()
         self.source_vocab, self.target_vocab = source_vocab, target_vocab

@@ -9,21 +9,32 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell
+from nmt.layers.cells import Cell, InputGatedCell
+from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.embedding import Embedding
 
 
 def cells_of(model: nn.Module) -> Iterator[Cell]:
-    """Yield every recurrent cell inside `model`."""
+    """Yield every recurrent cell inside `model`; of a cell with a gated input, the inner one."""
     for module in model.modules():
-        if isinstance(module, Cell):
+        if isinstance(module, Cell) and not isinstance(module, InputGatedCell):
             yield module
 
 
 def recurrent_blocks(model: nn.Module) -> Iterator[tuple[Tensor, float]]:
-    """Yield each gate's recurrent weights [hidden, hidden] and largest activation slope."""
+    """Yield each square block of recurrent weights and the largest slope of its activation.
+
+    There is a block [hidden, hidden] for each gate, with delays for each delay as well; in a
+    clockwork cell, a block for the units of each period, whose radii are those of the whole.
+    """
     for cell in cells_of(model):
-        yield from zip(cell.recurrent.weight.chunk(len(cell.slopes)), cell.slopes, strict=True)
+        weight = cell.recurrent.weight
+        if isinstance(cell, ClockworkCell):
+            yield from ((weight[group, group], cell.slopes[0]) for group in cell.groups)
+            continue
+        for gate, slope in zip(weight.chunk(len(cell.slopes)), cell.slopes, strict=True):
+            blocks = gate.chunk(gate.shape[1] // len(gate), dim=1)
+            yield from ((block, slope) for block in blocks)
 
 
 @torch.no_grad()
@@ -66,7 +77,9 @@ def initialize_spectral(model: nn.Module, c: float) -> None:
     """Like Xavier, but recurrent weights have spectral radius c / gamma (Pascanu et al., 2013).
 
     gamma is the largest slope of the gate's activation: 1 for tanh and ReLU, 1/4 for sigmoid.
-    A radius above 1 / gamma is necessary, but not sufficient, for gradients not to vanish.
+    The radius decides whether gradients vanish in a linear layer only: with other activations they
+    vanish at any radius where slopes are far below gamma, and can grow at radius 0 where slopes
+    differ between units.
     """
     initialize_xavier(model)
     for block, slope in recurrent_blocks(model):

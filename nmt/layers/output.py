@@ -13,6 +13,9 @@ class OutputLayer(nn.Module):
             (Press and Wolf, 2017).
     """
 
+    loss_name = "nll"
+    """What `losses` returns: negative log-likelihoods."""
+
     def __init__(self, project: nn.Linear) -> None:
         super().__init__()
         self.project = project

@@ -7,8 +7,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.cells import Cell, State, zero_state
+from nmt.layers.cells import Cell, State, first_state, zero_state
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.zoneout import Kept, Zoneout, at, zone_out
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,45 @@ class Unrolled:
     last: Tensor
     """Output after the last token, [batch, hidden]; those of both directions concatenated if the
     layer is bidirectional."""
+    states: tuple[State, ...] = ()
+    """State of each layer after the last token, likewise: tensors [batch, hidden], without the cell
+    state of an LSTM unless the layer keeps it."""
 
 
-def unroll_cell(
-    cell: Cell, inputs: Tensor, state: State, *, recurrent_dropout: float = 0.0
-) -> Tensor:
-    """Apply a cell position by position: [batch, length, input] -> [batch, length, hidden].
+NO_ZONEOUT = Zoneout()
+
+
+def unroll_states(
+    cell: Cell,
+    inputs: Tensor,
+    state: State,
+    *,
+    recurrent_dropout: float = 0.0,
+    zoneout: Zoneout = NO_ZONEOUT,
+) -> list[State]:
+    """Apply a cell to `inputs` [batch, length, input] and return the state after each position.
 
     `recurrent_dropout` draws one mask per sentence and applies it to the hidden state inside each
-    recurrent product (Gal and Ghahramani, 2016).
+    recurrent product (Gal and Ghahramani, 2016); `zoneout` draws a mask per position.
     """
     projected = cell.project(inputs)  # [batch, length, gates * hidden]
-    mask = None
+    mask, kept = None, zoneout.rates(cell.states)
     if recurrent_dropout > 0.0 and cell.training:
         mask = dropout_mask(state[0], tuple(state[0].shape), recurrent_dropout)
-    outputs = []
-    for position in projected.unbind(dim=1):
-        state = cell(position, state, None if mask is None else state[0] * mask)
-        outputs.append(state[0])
-    return torch.stack(outputs, dim=1)
+    if zoneout.acts_on(cell.states) and cell.training:
+        kept = zoneout.draw(state[0], cell.states, (*inputs.shape[:2], cell.hidden_size))
+    states = []
+    for number, position in enumerate(projected.unbind(dim=1)):
+        before, state = state, cell(position, state, None if mask is None else state[0] * mask)
+        if zoneout.acts_on(cell.states):
+            state = zone_out(before, state, at(kept, number))
+        states.append(state)
+    return states
+
+
+def unroll_cell(cell: Cell, inputs: Tensor, state: State) -> Tensor:
+    """Apply a cell position by position: [batch, length, input] -> [batch, length, hidden]."""
+    return torch.stack([state[0] for state in unroll_states(cell, inputs, state)], dim=1)
 
 
 def reversal(mask: Tensor) -> Tensor:
@@ -61,6 +82,8 @@ class RecurrentLayer(nn.Module):
         bidirectional: also read from the true end of each sentence to its start.
         learned_state: learn the initial state instead of starting from zeros.
         recurrent_dropout: dropout rate of the hidden state inside recurrent products.
+        zoneout: rates of zoneout.
+        keeps_state: return the whole last state, with the cell state of an LSTM.
     """
 
     def __init__(
@@ -70,10 +93,13 @@ class RecurrentLayer(nn.Module):
         bidirectional: bool = False,
         learned_state: bool = False,
         recurrent_dropout: float = 0.0,
+        zoneout: Zoneout = NO_ZONEOUT,
+        keeps_state: bool = False,
     ) -> None:
         super().__init__()
         self.cells = nn.ModuleList([make_cell() for _ in range(2 if bidirectional else 1)])
-        self.recurrent_dropout = recurrent_dropout
+        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
+        self.keeps_state = keeps_state
         cell = self.cell
         self.output_size = len(self.cells) * cell.hidden_size
         self.initial_state = (
@@ -91,12 +117,21 @@ class RecurrentLayer(nn.Module):
         """Return the state before the first position, for `rows` rows."""
         if self.initial_state is None:
             return zero_state(self.cell, rows)
-        return tuple(part.expand(rows, -1) for part in self.initial_state[direction])
+        parts = tuple(part.expand(rows, -1) for part in self.initial_state[direction])
+        return first_state(self.cell, parts)
 
     def unroll(self, inputs: Tensor, state: State, direction: int = 0) -> Tensor:
         """Run one direction over [batch, length, input] -> [batch, length, hidden]."""
-        cell = cast(Cell, self.cells[direction])
-        return unroll_cell(cell, inputs, state, recurrent_dropout=self.recurrent_dropout)
+        return torch.stack([s[0] for s in self._unroll_states(inputs, state, direction)], dim=1)
+
+    def _unroll_states(self, inputs: Tensor, state: State, direction: int) -> list[State]:
+        return unroll_states(
+            cast(Cell, self.cells[direction]),
+            inputs,
+            state,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
+        )
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
         """Read `inputs` [batch, length, input], with `mask` [batch, length] True at real tokens.
@@ -105,9 +140,14 @@ class RecurrentLayer(nn.Module):
         backward direction reads each sentence reversed within its own length.
         """
         final = mask.sum(dim=1).sub(1).clamp(min=0).unsqueeze(1)  # [batch, 1]
-        forward, *backward = self.read(inputs, mask)
-        last = [take(forward, final).squeeze(1), *(outputs[:, 0] for outputs in backward)]
-        return Unrolled(torch.cat([forward, *backward], dim=-1), torch.cat(last, dim=-1))
+        forward, *backward = self.read_states(inputs, mask)
+        ends = [
+            tuple(take(part, final).squeeze(1) for part in forward),
+            *(tuple(part[:, 0] for part in parts) for parts in backward),
+        ]
+        outputs = torch.cat([parts[0] for parts in (forward, *backward)], dim=-1)
+        state = tuple(torch.cat(parts, dim=-1) for parts in zip(*ends, strict=True))
+        return Unrolled(outputs, state[0], (state,))
 
     def read(self, inputs: Tensor, mask: Tensor) -> list[Tensor]:
         """Return the outputs of each direction, zeros at padding, [batch, length, hidden] each."""
@@ -119,6 +159,24 @@ class RecurrentLayer(nn.Module):
             outputs.append(take(backward, order) * real)
         return outputs
 
+    def read_states(self, inputs: Tensor, mask: Tensor) -> list[State]:
+        """Return the states of each direction, zeros at padding, [batch, length, hidden] each.
+
+        Outputs alone, unless the layer keeps whole states.
+        """
+        if not self.keeps_state or self.cell.states == 1:
+            return [(outputs,) for outputs in self.read(inputs, mask)]
+        batch, real, order = inputs.shape[0], mask.unsqueeze(-1), reversal(mask)
+        directions = []
+        for direction in range(len(self.cells)):
+            read = inputs if direction == 0 else take(inputs, order)
+            states = self._unroll_states(read, self.start(batch, direction), direction)
+            parts = [torch.stack(part, dim=1) for part in zip(*states, strict=True)]
+            if direction == 1:
+                parts = [take(part, order) for part in parts]
+            directions.append(tuple(part * real for part in parts))
+        return directions
+
 
 @dataclass(frozen=True)
 class StackMasks:
@@ -128,11 +186,15 @@ class StackMasks:
     """Masks between layers, [rows, length or 1, hidden]; for a single step [rows, hidden]."""
     recurrent: tuple[Tensor, ...] = ()
     """Mask of each layer's recurrent dropout, [rows, hidden]."""
+    zoneout: tuple[Kept, ...] = ()
+    """What each layer's zoneout keeps, [rows, length, hidden]; for a single step [rows, hidden]."""
 
     def at(self, position: int) -> "StackMasks":
         """Return the masks of one position."""
         between = tuple(mask[:, min(position, mask.shape[1] - 1)] for mask in self.between)
-        return StackMasks(between, self.recurrent)
+        return StackMasks(
+            between, self.recurrent, tuple(at(kept, position) for kept in self.zoneout)
+        )
 
 
 class RecurrentStack(nn.Module):
@@ -181,13 +243,15 @@ class RecurrentStack(nn.Module):
     def forward(self, inputs: Tensor, mask: Tensor) -> Unrolled:
         """Read `inputs` [batch, length, input] with all layers; `mask` [batch, length]."""
         last = inputs[:, 0]
+        states: list[State] = []
         for index, layer in enumerate(self.each_layer()):
             if index > 0:
                 inputs = self.drop(inputs)
             unrolled: Unrolled = layer(inputs, mask)
             last = unrolled.last
+            states += unrolled.states
             inputs = self.output(index, inputs, unrolled.outputs)
-        return Unrolled(inputs, last)
+        return Unrolled(inputs, last, tuple(states))
 
     def unroll(self, inputs: Tensor, states: tuple[State, ...]) -> Tensor:
         """Run left to right from given states over `inputs` [batch, length, input].
@@ -231,7 +295,10 @@ class RecurrentStack(nn.Module):
                     inputs = inputs * masks.between[index - 1]
                 projected = layer.cell.project(inputs)
             dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
-            state = layer.cell(projected, state, dropped)
+            before, state = state, layer.cell(projected, state, dropped)
+            if layer.zoneout.acts_on(layer.cell.states):
+                mean = layer.zoneout.rates(layer.cell.states)
+                state = zone_out(before, state, masks.zoneout[index] if masks.zoneout else mean)
             new_states.append(state)
             inputs = self.output(index, inputs, state[0])
         return inputs, tuple(new_states)
@@ -244,6 +311,7 @@ class RecurrentStack(nn.Module):
         """Draw dropout masks for `length` steps, in the type of `like`; empty outside training."""
         between: list[Tensor] = []
         recurrent: list[Tensor] = []
+        zoneout: list[Kept] = []
         if self.training and self.dropout > 0.0:
             positions = 1 if self.variational else length
             for layer in self.each_layer()[:-1]:
@@ -254,4 +322,8 @@ class RecurrentStack(nn.Module):
                 recurrent.append(
                     dropout_mask(like, (rows, layer.output_size), self.first.recurrent_dropout)
                 )
-        return StackMasks(tuple(between), tuple(recurrent))
+        if self.training and self.first.zoneout.acts_on(self.first.cell.states):
+            for layer in self.each_layer():
+                shape = (rows, length, layer.output_size)
+                zoneout.append(layer.zoneout.draw(like, layer.cell.states, shape))
+        return StackMasks(tuple(between), tuple(recurrent), tuple(zoneout))

@@ -3,39 +3,80 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from nmt.config.model import (
     AdditiveAttentionConfig,
+    AlignedDecoderConfig,
+    AnyReaderConfig,
     AttentionConfig,
+    BagEncoderConfig,
     CellConfig,
+    ClockworkCellConfig,
+    ConvolutionalDecoderConfig,
+    ConvolutionalEncoderConfig,
     CopyOutputConfig,
     DecoderConfig,
+    DelaysCellConfig,
     DotAttentionConfig,
+    DropoutConfig,
     EncoderConfig,
     GeneralAttentionConfig,
     GruCellConfig,
     InitConfig,
+    InputAttentionConfig,
+    LabelDecoderConfig,
     LayerNormLstmCellConfig,
+    LocalAttentionConfig,
     LstmCellConfig,
     ModelConfig,
+    NoEncoderConfig,
+    NumbersEncoderConfig,
+    NumbersOutputConfig,
     OrthogonalInitConfig,
     PointerOutputConfig,
     RnnCellConfig,
+    SoftmaxInputAttentionConfig,
     SparseInitConfig,
     SpectralInitConfig,
     UniformInitConfig,
 )
 from nmt.layers import initialization
-from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
-from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell
+from nmt.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+    LocalAttention,
+)
+from nmt.layers.cells import (
+    GruCell,
+    InputGatedCell,
+    LayerNormLstmCell,
+    LstmCell,
+    PlainCell,
+    RnnCell,
+)
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.convolution import ConvolutionalStack
 from nmt.layers.copying import CopyOutput, PointerOutput
+from nmt.layers.delays import DelaysCell
 from nmt.layers.embedding import Embedding
+from nmt.layers.input_attention import InputAttention
+from nmt.layers.known_end import KnownEndOutput
 from nmt.layers.linear import Linear
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer, RecurrentStack
+from nmt.layers.regression import NumbersOutput
+from nmt.layers.zoneout import Zoneout
+from nmt.models.aligned import AlignedDecoder
+from nmt.models.bag import BagEncoder
+from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import DecoderShape, RecurrentDecoder, cell_input_size
 from nmt.models.encoder import NoEncoder, RecurrentEncoder
-from nmt.models.encoder_decoder import EncoderDecoder, Output
+from nmt.models.encoder_decoder import Encoder, EncoderDecoder, Output
+from nmt.models.label import LabelDecoder
 
 
 def build_model(config: ModelConfig, *, source_vocab: int, target_vocab: int) -> EncoderDecoder:
@@ -76,14 +117,23 @@ def assemble(
             embedding.reset_parameters()
         return embedding
 
-    encoder: RecurrentEncoder | NoEncoder = NoEncoder()
-    if isinstance(config.encoder, EncoderConfig):
-        source_embedding = make_embedding(source_vocab, dropout.source_words)
-        encoder = build_encoder(config, config.encoder, source_embedding)
+    encoder = _encoder_of(config, partial(make_embedding, source_vocab, dropout.source_words))
+    if isinstance(config.decoder, LabelDecoderConfig | AlignedDecoderConfig):
+        flat = _flat_decoder(config, config.decoder, encoder.output_size)
+        if isinstance(config.output, NumbersOutputConfig):
+            numbers = NumbersOutput(Linear(flat.readout_size, config.output.values))
+            return EncoderDecoder(encoder, flat, numbers)
+        known_end = KnownEndOutput(Linear(flat.readout_size, target_vocab))
+        return EncoderDecoder(encoder, flat, known_end)
     target_embedding = make_embedding(target_vocab, dropout.target_words)
-    if config.embedding.tied == "all" and isinstance(encoder, RecurrentEncoder):
+    if config.embedding.tied == "all" and not isinstance(encoder, NoEncoder):
         encoder.embedding.weight = target_embedding.weight
-    decoder = build_decoder(config, target_embedding, encoder.output_size)
+    decoder: RecurrentDecoder | ConvolutionalDecoder
+    if isinstance(config.decoder, ConvolutionalDecoderConfig):
+        levels = _levels(config, config.decoder, target_embedding.size, causal=True)
+        decoder = ConvolutionalDecoder(target_embedding, levels, dropout=dropout.readout)
+    else:
+        decoder = build_decoder(config, config.decoder, target_embedding, encoder.output_size)
     output = build_output(
         config, decoder, encoder.output_size, source_vocab=source_vocab, target_vocab=target_vocab
     )
@@ -92,7 +142,7 @@ def assemble(
 
 def build_output(
     config: ModelConfig,
-    decoder: RecurrentDecoder,
+    decoder: RecurrentDecoder | ConvolutionalDecoder,
     memory_size: int,
     *,
     source_vocab: int,
@@ -115,11 +165,65 @@ def build_output(
     return OutputLayer(project)
 
 
-def build_encoder(
-    config: ModelConfig, encoder: EncoderConfig, embedding: Embedding
-) -> RecurrentEncoder:
-    """Build the encoder, with `embedding` as its input layer."""
+def _encoder_of(config: ModelConfig, make_embedding: Callable[[], Embedding]) -> Encoder:
+    """Build the encoder; `make_embedding` makes its input layer if it reads text."""
+    encoder = config.encoder
+    if isinstance(encoder, NoEncoderConfig):
+        return NoEncoder()
+    if isinstance(encoder, NumbersEncoderConfig):
+        return build_reader(config, encoder.reader, NumbersInput(encoder.features))
+    return build_reader(config, encoder, make_embedding())
+
+
+def build_reader(
+    config: ModelConfig, reader: AnyReaderConfig, inputs: Embedding | NumbersInput
+) -> RecurrentEncoder | ConvolutionalEncoder | BagEncoder:
+    """Build an encoder of any source, with `inputs` as its input layer."""
     dropout = config.dropout
+    if isinstance(reader, BagEncoderConfig):
+        return BagEncoder(
+            inputs, pool=reader.pool, dropout=dropout.layers, variational=dropout.variational
+        )
+    if isinstance(reader, ConvolutionalEncoderConfig):
+        levels = _levels(config, reader, inputs.size, causal=reader.causal)
+        return ConvolutionalEncoder(inputs, levels)
+    return build_encoder(config, reader, inputs)
+
+
+def _levels(
+    config: ModelConfig,
+    sizes: ConvolutionalEncoderConfig | ConvolutionalDecoderConfig,
+    input_size: int,
+    *,
+    causal: bool,
+) -> ConvolutionalStack:
+    """Build the levels of an encoder or decoder."""
+    return ConvolutionalStack(
+        input_size,
+        sizes.hidden_size,
+        levels=sizes.layers,
+        kernel_size=sizes.kernel_size,
+        causal=causal,
+        dropout=config.dropout.layers,
+        variational=config.dropout.variational,
+    )
+
+
+def _flat_decoder(
+    config: ModelConfig, decoder: LabelDecoderConfig | AlignedDecoderConfig, memory_size: int
+) -> LabelDecoder | AlignedDecoder:
+    """Build a decoder that reads nothing of the target."""
+    size, dropout = decoder.hidden_size, config.dropout.readout
+    if isinstance(decoder, AlignedDecoderConfig):
+        return AlignedDecoder(memory_size, hidden_size=size, dropout=dropout)
+    return LabelDecoder(memory_size, summary=decoder.summary, hidden_size=size, dropout=dropout)
+
+
+def build_encoder(
+    config: ModelConfig, encoder: EncoderConfig, embedding: Embedding | NumbersInput
+) -> RecurrentEncoder:
+    """Build a recurrent encoder, with `embedding` as its input layer."""
+    dropout, decoder = config.dropout, config.decoder
 
     def make_layer(input_size: int) -> RecurrentLayer:
         return RecurrentLayer(
@@ -127,6 +231,8 @@ def build_encoder(
             bidirectional=encoder.bidirectional,
             learned_state=encoder.init_state == "learned",
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
+            keeps_state=isinstance(decoder, DecoderConfig) and decoder.bridge == "copy",
         )
 
     stack = RecurrentStack(
@@ -138,14 +244,18 @@ def build_encoder(
         residual=encoder.residual,
         linear_output=encoder.layer_output == "linear",
     )
+    gate_input(encoder.input_attention, stack.first, embedding.size)
     return RecurrentEncoder(
         embedding, stack, dropout=dropout.layers, variational=dropout.variational
     )
 
 
-def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> RecurrentDecoder:
-    """Build the decoder, with `embedding` as its input layer, for states of size `memory_size`."""
-    decoder, dropout = config.decoder, config.dropout
+def build_decoder(
+    config: ModelConfig, decoder: DecoderConfig, embedding: Embedding, memory_size: int
+) -> RecurrentDecoder:
+    """Build a recurrent decoder, with `embedding` as its input layer, for states of size
+    `memory_size`."""
+    dropout = config.dropout
     attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
     shape = decoder_shape(decoder, attends=attention is not None)
     readout_size = decoder.readout_size or decoder.hidden_size
@@ -154,23 +264,26 @@ def build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -
         return RecurrentLayer(
             make_cell(decoder.cell, input_size, decoder.hidden_size),
             recurrent_dropout=dropout.recurrent,
+            zoneout=make_zoneout(dropout),
         )
 
+    input_size = cell_input_size(
+        shape,
+        embedding=embedding.size,
+        memory=memory_size,
+        readout=readout_size,
+        attends=attention is not None,
+    )
     stack = RecurrentStack(
         make_layer,
-        cell_input_size(
-            shape,
-            embedding=embedding.size,
-            memory=memory_size,
-            readout=readout_size,
-            attends=attention is not None,
-        ),
+        input_size,
         layers=decoder.layers,
         dropout=dropout.layers,
         variational=dropout.variational,
         residual=decoder.residual,
         linear_output=decoder.layer_output == "linear",
     )
+    gate_input(decoder.input_attention, stack.first, input_size)
     return RecurrentDecoder(
         embedding,
         stack,
@@ -190,10 +303,26 @@ def decoder_shape(config: DecoderConfig, *, attends: bool) -> DecoderShape:
         input_feeding=config.input_feeding and attends and config.attend == "after",
         deep_readout=config.readout == "deep",
         bridge=config.bridge,
+        reads_summary=config.summary == "each_step",
     )
 
 
-def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], Cell]:
+def make_zoneout(config: DropoutConfig) -> Zoneout:
+    """Return the rates of zoneout."""
+    return Zoneout(hidden=config.zoneout_hidden, cell=config.zoneout_cell)
+
+
+def gate_input(config: InputAttentionConfig, layer: RecurrentLayer, input_size: int) -> None:
+    """Let the cells of a layer read their input through the configured attention, if any."""
+    if isinstance(config, SoftmaxInputAttentionConfig):
+        for direction, cell in enumerate(layer.cells):
+            gate = InputAttention(input_size, layer.cell.hidden_size, sharpness=config.sharpness)
+            layer.cells[direction] = InputGatedCell(
+                cast(PlainCell, cell), gate, rescale=config.rescale
+            )
+
+
+def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable[[], PlainCell]:
     """Return a function that makes a new cell of the configured kind at each call."""
     match config:
         case RnnCellConfig():
@@ -201,10 +330,32 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
         case GruCellConfig():
             return partial(GruCell, input_size, hidden_size, reset=config.reset)
         case LstmCellConfig():
-            return partial(LstmCell, input_size, hidden_size, forget_bias=config.forget_bias)
+            return partial(
+                LstmCell,
+                input_size,
+                hidden_size,
+                forget_bias=config.forget_bias,
+                forget_gate=config.forget_gate,
+            )
         case LayerNormLstmCellConfig():
             return partial(
                 LayerNormLstmCell, input_size, hidden_size, forget_bias=config.forget_bias
+            )
+        case DelaysCellConfig():
+            return partial(
+                DelaysCell,
+                input_size,
+                hidden_size,
+                delays=config.delays,
+                activation=config.activation,
+            )
+        case ClockworkCellConfig():
+            return partial(
+                ClockworkCell,
+                input_size,
+                hidden_size,
+                periods=config.periods,
+                activation=config.activation,
             )
 
 
@@ -223,6 +374,14 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
                 memory_size,
                 hidden_size=config.hidden_size,
                 temperature=config.temperature,
+            )
+        case LocalAttentionConfig():
+            return LocalAttention(
+                query_size,
+                memory_size,
+                sigma=config.sigma,
+                temperature=config.temperature or math.sqrt(query_size),
+                reads_content=config.content == "general",
             )
         case _:
             return None

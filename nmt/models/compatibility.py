@@ -43,6 +43,11 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder}: one translates and one is a language model, which "
                 "cannot be an ensemble; add the language model by --lm."
             )
+        if _reads_and_writes(other) != _reads_and_writes(first):
+            raise UsageError(
+                f"{folders[0]} and {folder}: are models of different kinds, whose lines are not "
+                "the same; name models of one kind."
+            )
         if other.config.model.writes_source != first.config.model.writes_source:
             raise UsageError(
                 f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
@@ -60,3 +65,8 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder} have different {what} and cannot be an ensemble; "
                 "train its members on the same prepared data."
             )
+
+
+def _reads_and_writes(loaded: LoadedModel) -> tuple[int, str]:
+    """Return the numbers at each source position, and what a target line is."""
+    return loaded.model.features, loaded.model.target_lines

@@ -7,12 +7,14 @@ There are two arrangements of attention, named after their papers:
     attend "before" (Bahdanau et al., 2015)   c_t = attend(s_{t-1}),  s_t = cell([y_{t-1}; c_t])
                                               f_t = tanh(W [s_t; c_t])
 
-A deep readout also passes y_{t-1} to W. Feeding f_{t-1} back into the cell is input feeding.
+A deep readout also passes y_{t-1} to W. Feeding f_{t-1} back into the cell is input feeding. A
+summary of the source either only starts the decoder (Sutskever et al., 2014), or is also read at
+each step, by the cell and by W (Cho et al., 2014).
 If the cell's own state is all that one step passes to the next, the whole target is decoded at
 once; otherwise step by step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.attention import Attention
+from nmt.layers.cells import first_state
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
 from nmt.layers.recurrent import RecurrentStack, StackMasks
@@ -42,20 +45,29 @@ class DecoderShape:
     """Whether the cell reads the previous features; needs attend "after" and an attention."""
     deep_readout: bool = False
     """Whether the readout sees the previous piece."""
-    bridge: Literal["zero", "last", "mean"] = "last"
-    """Initial state: zeros, or a layer over the summary of the source."""
+    bridge: Literal["zero", "learned", "last", "mean", "copy"] = "last"
+    """Initial state: zeros, weights, a layer over the summary of the source, or the last states of
+    the encoder."""
+    reads_summary: bool = False
+    """Whether the summary of the source is read at each step."""
 
 
 def cell_input_size(
     shape: DecoderShape, *, embedding: int, memory: int, readout: int, attends: bool
 ) -> int:
-    """Return the input size of a decoder's first layer."""
+    """Return the input size of a decoder's first layer; see `RecurrentDecoder.others`."""
     size = embedding if shape.reads_previous else 0
     if attends and shape.attend == "before":
         size += memory
     if shape.input_feeding:
         size += readout
-    return size
+    return size + (memory if shape.reads_summary else 0)
+
+
+def state_after(steps: Sequence[Step], truncation: int) -> DecoderState:
+    """Return the state after the last step, cut from the gradient every `truncation` steps."""
+    state = steps[-1].state
+    return state.detach() if truncation and len(steps) % truncation == 0 else state
 
 
 class RecurrentDecoder(nn.Module):
@@ -72,6 +84,8 @@ class RecurrentDecoder(nn.Module):
         dropout: dropout rate of the features.
     """
 
+    target_lines = "text"
+
     def __init__(
         self,
         embedding: Embedding,
@@ -87,13 +101,26 @@ class RecurrentDecoder(nn.Module):
         self.embedding, self.stack, self.attention = embedding, stack, attention
         self.shape, self.dropout, self.readout_size = shape, dropout, readout_size
         context = 0 if attention is None else memory_size
+        context += memory_size if shape.reads_summary else 0
         deep = embedding.size if shape.deep_readout and shape.reads_previous else 0
         self.readout = nn.Linear(stack.output_size + context + deep, readout_size)
         cells = [layer.cell for layer in stack.each_layer()]
         self.state_sizes = [cell.hidden_size for cell in cells for _ in range(cell.states)]
-        self.bridge = (
-            None if shape.bridge == "zero" else nn.Linear(memory_size, sum(self.state_sizes))
+        states = sum(self.state_sizes)
+        self.bridge = nn.Linear(memory_size, states) if shape.bridge in ("last", "mean") else None
+        self.initial_state = (
+            nn.Parameter(torch.zeros(states)) if shape.bridge == "learned" else None
         )
+
+    @property
+    def reads_mean(self) -> bool:
+        """Whether the initial state is made from the mean of the source states."""
+        return self.shape.bridge == "mean"
+
+    @property
+    def copies_states(self) -> bool:
+        """Whether the initial state is that of the encoder itself."""
+        return self.shape.bridge == "copy"
 
     @property
     def attends_before(self) -> bool:
@@ -113,21 +140,28 @@ class RecurrentDecoder(nn.Module):
             copies: rows per sentence; row b * copies + k belongs to sentence b.
         """
         batch = memory.batch
-        if self.bridge is None:
-            flat = self.readout.bias.new_zeros(batch, sum(self.state_sizes))
-        else:
-            flat = torch.tanh(self.bridge(memory.summary))  # [batch, all states]
-            flat = flat.to(self.bridge.bias)  # even under autocast: cell states accumulate
+        flat = self._first_states(memory)  # [batch, all states]
+        flat = flat.to(self.readout.bias)  # even under autocast: cell states accumulate
         flat = flat.repeat_interleave(copies, dim=0) if copies > 1 else flat
         parts = iter(torch.split(flat, self.state_sizes, dim=-1))
         layers = tuple(
-            tuple(next(parts) for _ in range(layer.cell.states))
+            first_state(layer.cell, tuple(next(parts) for _ in range(layer.cell.states)))
             for layer in self.stack.each_layer()
         )
         feed = None
         if self.shape.input_feeding:
             feed = memory.states.new_zeros(batch * copies, self.readout_size)
         return DecoderState(layers, feed)
+
+    def _first_states(self, memory: Memory) -> Tensor:
+        """Return the first states of all layers, side by side, [batch, all states]."""
+        if self.bridge is not None:
+            return torch.tanh(self.bridge(memory.summary))
+        if self.initial_state is not None:
+            return self.initial_state.expand(memory.batch, -1)
+        if self.shape.bridge == "copy" and memory.last_states is not None:
+            return memory.last_states
+        return self.readout.bias.new_zeros(memory.batch, sum(self.state_sizes))
 
     def forward(
         self,
@@ -136,6 +170,7 @@ class RecurrentDecoder(nn.Module):
         choose: ChooseInput | None = None,
         *,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Decode `target_in` [batch, tgt_len].
 
@@ -145,12 +180,14 @@ class RecurrentDecoder(nn.Module):
             choose: returns the ids to read instead, from the features of the previous step and
                 the ids in `target_in`; None = always read `target_in`.
             keep_attention: also return the attention.
+            truncation: steps after which no gradient flows back through the state; 0 = it always
+                flows.
         """
         mask = self.embedding.draw_mask(target_in)
-        if self.decodes_at_once and choose is None:
+        if self.decodes_at_once and choose is None and not truncation:
             decoded = self.decode_at_once(memory, target_in, mask)
         else:
-            steps = self.decode_stepwise(memory, target_in, mask, choose)
+            steps = self.decode_stepwise(memory, target_in, mask, choose, truncation)
             decoded = stack_steps(steps, keep_attention=keep_attention)
         features = drop(decoded.features, self.dropout, training=self.training)
         return Decoded(features, decoded.attention if keep_attention else None)
@@ -165,15 +202,24 @@ class RecurrentDecoder(nn.Module):
         """
         embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
         inputs = embedded if self.shape.reads_previous else embedded[..., :0]
+        summary = None
+        if self.shape.reads_summary:
+            summary = memory.summary.unsqueeze(1).expand(-1, target_in.shape[1], -1)
+            inputs = torch.cat([inputs, summary], dim=-1)
         hidden = self.stack.unroll(inputs, self.start(memory).layers)  # [batch, tgt_len, hidden]
         context = weights = None
         if self.attention is not None and memory.keys is not None:
             states, real = memory.states, memory.mask
             context, weights = self.attention.attend(hidden, memory.keys, states, real)
-        return Decoded(self.read_out(hidden, context, embedded), weights)
+        return Decoded(self.read_out(hidden, context, summary, embedded), weights)
 
     def decode_stepwise(
-        self, memory: Memory, target_in: Tensor, mask: Tensor | None, choose: ChooseInput | None
+        self,
+        memory: Memory,
+        target_in: Tensor,
+        mask: Tensor | None,
+        choose: ChooseInput | None,
+        truncation: int = 0,
     ) -> list[Step]:
         """Decode one position after the other; see `forward`. `mask` as in `decode_at_once`."""
         state = self.start(memory)
@@ -186,7 +232,7 @@ class RecurrentDecoder(nn.Module):
             if mask is not None:
                 embedded = embedded * mask[:, position]
             steps.append(self.advance(embedded, state, memory, masks.at(position)))
-            state = steps[-1].state
+            state = state_after(steps, truncation)
         return steps
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:
@@ -204,27 +250,49 @@ class RecurrentDecoder(nn.Module):
     ) -> Step:
         """Read the previous pieces `embedded` [rows, embedding]; see the module's equations."""
         context = attention = None
-        inputs = [embedded] if self.shape.reads_previous else [embedded[..., :0]]
         if self.attends_before:
             context, attention = self.attend_rows(state.layers[-1][0], memory)
-            inputs.append(context)
-        if state.feed is not None:
-            inputs.append(state.feed)
-        read = torch.cat(inputs, dim=-1)  # [rows, cell_input_size]
+        summary = self.summary_rows(memory, len(embedded))
+        first = embedded if self.shape.reads_previous else embedded[..., :0]
+        read = torch.cat([first, *self.others(context, state, summary)], dim=-1)
         projected = self.stack.first.cell.project(read)
         hidden, layers = self.stack.step(read, projected, state.layers, masks)
         if self.attention is not None and not self.attends_before:
             context, attention = self.attend_rows(hidden, memory)
-        features = self.read_out(hidden, context, embedded)
+        features = self.read_out(hidden, context, summary, embedded)
         feed = features if self.shape.input_feeding else None
         return Step(features, attention, DecoderState(layers, feed))
 
-    def read_out(self, hidden: Tensor, context: Tensor | None, embedded: Tensor) -> Tensor:
-        """Return f = tanh(W [s; c; y]) [..., readout] from [..., hidden], [..., enc], [..., emb].
+    def summary_rows(self, memory: Memory, rows: int) -> Tensor | None:
+        """Return the summary of each row's sentence, [rows, enc]; None if steps read none."""
+        if not self.shape.reads_summary:
+            return None
+        return memory.summary.repeat_interleave(rows // memory.batch, dim=0)
 
-        c is left out without attention, and y unless the readout is deep.
+    def others(
+        self, context: Tensor | None, state: DecoderState, summary: Tensor | None
+    ) -> list[Tensor]:
+        """Return what the first layer reads beside the previous piece, in this order.
+
+        Args:
+            context: what was attended to with the previous state, [rows, enc], or None.
+            state: its `feed` are the previous features, [rows, readout], or None.
+            summary: summary of the source, [rows, enc], or None.
         """
-        parts = [hidden] if context is None else [hidden, context]
+        return [part for part in (context, state.feed, summary) if part is not None]
+
+    def read_out(
+        self, hidden: Tensor, context: Tensor | None, summary: Tensor | None, embedded: Tensor
+    ) -> Tensor:
+        """Return f = tanh(W [s; c; m; y]) [..., readout], for the output layer.
+
+        Args:
+            hidden: state s, [..., hidden].
+            context: c, [..., enc]; None without attention.
+            summary: summary of the source m, [..., enc]; None if steps read none.
+            embedded: previous piece y, [..., embedding]; used if the readout is deep.
+        """
+        parts = [part for part in (hidden, context, summary) if part is not None]
         if self.shape.deep_readout and self.shape.reads_previous:
             parts.append(embedded)
         return torch.tanh(self.readout(torch.cat(parts, dim=-1)))

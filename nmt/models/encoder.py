@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.recurrent import RecurrentStack, Unrolled
 
 
@@ -12,7 +13,7 @@ class RecurrentEncoder(nn.Module):
     """Embed a sentence and encode it with stacked recurrent layers.
 
     Args:
-        embedding: embeddings of the source pieces.
+        embedding: embeddings of the source pieces, or numbers.
         stack: the recurrent layers.
         dropout: dropout rate of the outputs.
         variational: True if all positions of a sentence share one dropout mask.
@@ -22,7 +23,7 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(
         self,
-        embedding: Embedding,
+        embedding: Embedding | NumbersInput,
         stack: RecurrentStack,
         *,
         dropout: float = 0.0,
@@ -45,7 +46,7 @@ class RecurrentEncoder(nn.Module):
         outputs = drop(
             read.outputs, self.dropout, training=self.training, variational=self.variational
         )
-        return Unrolled(outputs, read.last)
+        return Unrolled(outputs, read.last, read.states)
 
 
 class NoEncoder(nn.Module):

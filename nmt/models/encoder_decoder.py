@@ -12,13 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.copying import CopyOutput, Pointed, PointerOutput, SourceOutput
+from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
+from nmt.layers.regression import NumbersOutput
+from nmt.models.aligned import AlignedDecoder
+from nmt.models.bag import BagEncoder
+from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
+from nmt.models.label import LabelDecoder
 from nmt.models.state import Copyable, Decoded, DecoderState, Memory, Step
 from nmt.text.vocabulary import UNK
 
 Output: TypeAlias = OutputLayer | CopyOutput | PointerOutput
+"""Any output: a distribution over pieces from features; or numbers."""
+Encoder: TypeAlias = RecurrentEncoder | ConvolutionalEncoder | BagEncoder | NoEncoder
+"""Any encoder: from a source and its mask to states and their summary."""
+Decoder: TypeAlias = RecurrentDecoder | ConvolutionalDecoder | LabelDecoder | AlignedDecoder
+"""Any decoder: `forward` for whole targets, `start` and `step` for one position after the other."""
+
+_ROWS = 2048
+"""Positions whose distributions over the vocabulary are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,10 @@ class ScheduledSampling:
     """Probability of reading the reference, drawn independently for every token."""
     pick: Literal["sample", "argmax"] = "sample"
     """How to choose the model's prediction: draw it from its distribution, or take the best."""
+    form: Literal["steps", "two_pass"] = "steps"
+    """Predict each piece from the prefix that the decoder read, step by step; or all of them at
+    once from the reference's prefix, in a pass of its own without gradient (Mihaylova and Martins,
+    2019; Duckworth et al., 2019)."""
 
 
 class EncoderDecoder(nn.Module):
@@ -40,26 +58,47 @@ class EncoderDecoder(nn.Module):
         output: turns features into a distribution over pieces.
     """
 
-    def __init__(
-        self, encoder: RecurrentEncoder | NoEncoder, decoder: RecurrentDecoder, output: Output
-    ) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, output: Output) -> None:
         super().__init__()
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
+    @property
+    def features(self) -> int:
+        """Numbers at each source position; 0 if the source is text, or there is none."""
+        if isinstance(self.encoder, NoEncoder):
+            return 0
+        reads = self.encoder.embedding
+        return reads.size if isinstance(reads, NumbersInput) else 0
+
+    @property
+    def target_lines(self) -> str:
+        """What a target line is: "text", a "label", words "aligned" with the source, "numbers"."""
+        if isinstance(self.output, NumbersOutput):
+            return "numbers"
+        return self.decoder.target_lines
+
     def encode(self, source: Tensor, source_mask: Tensor) -> Memory:
-        """Encode `source` [batch, src_len]; `source_mask`, same shape, is True at real tokens."""
+        """Encode `source`; `source_mask` [batch, src_len] is True at real positions.
+
+        Args:
+            source: ids [batch, src_len], or numbers [batch, src_len, features].
+            source_mask: [batch, src_len].
+        """
         written = None
         if isinstance(self.output, SourceOutput):
             source, written = self.output.read_ids(source), self.output.write_ids(source)
         read = self.encoder(source, source_mask)
         attention = self.decoder.attention
         keys = None if attention is None else attention.keys(read.outputs)
-        mean = self.decoder.shape.bridge == "mean"
+        mean = self.decoder.reads_mean
         summary = masked_mean(read.outputs, source_mask) if mean else read.last
+        last_states = None
+        if self.decoder.copies_states:
+            last_states = torch.cat([part for state in read.states for part in state], dim=-1)
         copyable = None
         if written is not None and isinstance(self.output, SourceOutput):
             copyable = Copyable(written, self.output.keys(read.outputs))
-        return Memory(read.outputs, keys, source_mask, summary, copyable)
+        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
 
     def decode(
         self,
@@ -68,6 +107,7 @@ class EncoderDecoder(nn.Module):
         *,
         sampling: ScheduledSampling | None = None,
         keep_attention: bool = False,
+        truncation: int = 0,
     ) -> Decoded:
         """Return the features of every position of a target, for the output layer.
 
@@ -77,15 +117,41 @@ class EncoderDecoder(nn.Module):
             sampling: scheduled sampling; None or a probability of 1 is teacher forcing, with
                 bit-identical results.
             keep_attention: return the attention as well.
+            truncation: steps after which no gradient flows back through the decoder's state; 0 = it
+                always flows.
         """
         if isinstance(self.output, SourceOutput):
             target_in = self.output.known(target_in, UNK)
             keep_attention = keep_attention or isinstance(self.output, CopyOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
-            choose = partial(self._choose_input, sampling)
-        decoded: Decoded = self.decoder(memory, target_in, choose, keep_attention=keep_attention)
+            if sampling.form == "two_pass":
+                target_in = self._mix_inputs(sampling, memory, target_in)
+            else:
+                choose = partial(self._choose_input, sampling)
+        decoded: Decoded = self.decoder(
+            memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
+        )
         return decoded
+
+    @torch.no_grad()
+    def _mix_inputs(self, sampling: ScheduledSampling, memory: Memory, target_in: Tensor) -> Tensor:
+        """Return what the decoder reads in the second of two passes, [batch, tgt_len].
+
+        The first pass reads the reference and predicts every piece; the second reads the begin
+        symbol, and then reference or prediction at random.
+        """
+        if target_in.shape[1] == 1:
+            return target_in
+        gold = target_in[:, 1:]  # [batch, tgt_len - 1]
+        first: Decoded = self.decoder(memory, target_in[:, :-1])
+        own = [
+            self._own_choice(features, sampling.pick)
+            for features in torch.split(first.features.flatten(0, 1), _ROWS)
+        ]
+        read_gold = torch.rand(gold.shape, device=gold.device) < sampling.probability
+        mixed = torch.where(read_gold, gold, torch.cat(own).view_as(gold))
+        return torch.cat([target_in[:, :1], mixed], dim=1)
 
     def _choose_input(self, sampling: ScheduledSampling, features: Tensor, gold: Tensor) -> Tensor:
         """Return what the decoder reads next, [rows]: a reference piece of `gold`, or its own."""

@@ -265,7 +265,13 @@ def _use(config: FolderConfig) -> tuple[str, str]:
             f"```\nnmt score MODEL --target text.{target}\n"
             "nmt translate TRANSLATION_MODEL --lm MODEL\n```\n\n"
         )
-    return "Translation", (
+    kind = {
+        "text": "Translation",
+        "label": "Labelling",
+        "aligned": "Tagging",
+        "numbers": "Regression",
+    }
+    return kind[config.model.target_lines], (
         f"```\nnmt translate MODEL -i text.{source} -o text.{target}\n```\n\n"
         "```python\n"
         "from nmt import Translator\n\n"

@@ -22,6 +22,9 @@ class Memory:
     """True at real tokens, [batch, src_len]."""
     summary: Tensor
     """One vector per sentence, from which the decoder starts, [batch, enc]."""
+    last_states: Tensor | None = None
+    """Last state of every encoder layer, side by side, [batch, all states]; None unless the decoder
+    starts from it."""
     copyable: "Copyable | None" = None
     """What an output needs that writes pieces of the source; None for all others."""
 
@@ -37,6 +40,7 @@ class Memory:
             None if self.keys is None else self.keys.index_select(0, sentences),
             self.mask.index_select(0, sentences),
             self.summary.index_select(0, sentences),
+            None if self.last_states is None else self.last_states.index_select(0, sentences),
             None if self.copyable is None else self.copyable.select(sentences),
         )
 
@@ -45,6 +49,9 @@ class Memory:
         keys = None
         if self.keys is not None and other.keys is not None:
             keys = concat_padded(self.keys, other.keys)
+        last_states = None
+        if self.last_states is not None and other.last_states is not None:
+            last_states = torch.cat([self.last_states, other.last_states])
         copyable = None
         if self.copyable is not None and other.copyable is not None:
             copyable = self.copyable.concat(other.copyable)
@@ -53,6 +60,7 @@ class Memory:
             keys=keys,
             mask=concat_padded(self.mask, other.mask),
             summary=torch.cat([self.summary, other.summary]),
+            last_states=last_states,
             copyable=copyable,
         )
 
@@ -100,6 +108,11 @@ class DecoderState:
         """Keep, reorder or repeat rows by index [new_rows]."""
         layers = tuple(tuple(p.index_select(0, rows) for p in state) for state in self.layers)
         return DecoderState(layers, None if self.feed is None else self.feed.index_select(0, rows))
+
+    def detach(self) -> "DecoderState":
+        """Return the same state, through which no gradient flows."""
+        layers = tuple(tuple(part.detach() for part in state) for state in self.layers)
+        return DecoderState(layers, None if self.feed is None else self.feed.detach())
 
     def concat(self, other: "DecoderState") -> "DecoderState":
         """Append the rows of `other`."""

@@ -27,6 +27,8 @@ class Curves:
     """Entries with the fields of `ValidationReport`."""
     diverged: int | None = None
     """Update at which training diverged, for the last time; None if it did not."""
+    loss_name: str = "nll"
+    """What the loss is: "nll" or "squared error"."""
 
     @classmethod
     def of(cls, run: Path) -> "Curves":
@@ -36,6 +38,9 @@ class Curves:
             updates=_of_kind("update", UpdateReport, entries),
             validations=_of_kind("valid", ValidationReport, entries),
             diverged=_divergence(entries),
+            loss_name=str(
+                next((each["loss_name"] for each in entries if "loss_name" in each), "nll")
+            ),
         )
 
     @property
@@ -87,6 +92,14 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
+_COLUMNS_OF_NUMBERS = tuple(
+    (title.replace("ppl", "error"), key, (lambda value: f"{value:.4g}") if "loss" in key else show)
+    for title, key, show in _COLUMNS
+    if key not in ("loss_per_word", "bleu", "chrf")
+)
+"""Columns of a model that predicts numbers, whose loss is the mean squared error."""
+
+
 def table(curves: Curves, *, rows: int = 0) -> str:
     """Return one line per validation, with the training figures before it; `*` marks the best.
 
@@ -100,7 +113,8 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     best = curves.best["update"] if curves.best else None
     chosen = thinned(entries, rows, best)
     left_out = _left_out(entries)
-    columns = [column for column in _COLUMNS if column[1] not in left_out]
+    known = _COLUMNS if curves.loss_name == "nll" else _COLUMNS_OF_NUMBERS
+    columns = [column for column in known if column[1] not in left_out]
     cells = [["update", *(title for title, _, _ in columns), ""]]
     for entry in chosen:
         figures = ["-" if entry.get(key) is None else show(entry[key]) for _, key, show in columns]

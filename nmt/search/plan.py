@@ -21,8 +21,13 @@ threads, results are bit-identical.
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+
+Source: TypeAlias = Sequence[int] | npt.NDArray[np.float32]
+"""Source ids of a sentence, or its numbers [positions, features]."""
 
 BLOCK = 8
 """Rows of a block, before they are multiplied by the beam."""
@@ -66,11 +71,11 @@ def plan_batches(
     return batches
 
 
-def plan_blocks(sentences: Mapping[int, Sequence[int]], *, batch_size: int) -> list[SentenceBatch]:
+def plan_blocks(sentences: Mapping[int, Source], *, batch_size: int) -> list[SentenceBatch]:
     """Return blocks in which a sentence's numbers do not depend on its neighbours.
 
     Args:
-        sentences: source ids of each sentence, by its number.
+        sentences: source of each sentence, by its number.
         batch_size: most sentences in a block; above BLOCK it changes nothing.
     """
     queues: dict[int, list[list[int]]] = {}
@@ -100,6 +105,7 @@ def block_width(length: int) -> int:
     return (length // step + 1) * step
 
 
-def row_of(ids: Sequence[int]) -> int:
-    """Return the row of a block for a sentence, a hash of its pieces."""
-    return zlib.crc32(np.asarray(ids, dtype="<i4").tobytes()) % BLOCK
+def row_of(source: Source) -> int:
+    """Return the row of a block for a sentence, a hash of its pieces or numbers."""
+    values = source if isinstance(source, np.ndarray) else np.asarray(source, dtype="<i4")
+    return zlib.crc32(values.tobytes()) % BLOCK

@@ -332,10 +332,16 @@ class Subword:
         is_byte = piece < self.vocab_size and self._processor.is_byte(piece)
         return int(self._processor.id_to_piece(piece)[3:5], 16) if is_byte else name
 
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Return the name of each piece; ids beyond the vocabulary are unknown."""
-        known = (piece if piece < self.vocab_size else UNK for piece in map(int, ids))
-        return [self._processor.id_to_piece(piece) for piece in known]
+    def pieces(self, ids: Iterable[int], beyond: Sequence[str] = ()) -> list[str]:
+        """Return the name of each piece.
+
+        Args:
+            ids: those from `vocab_size` on are unknown, or stand for the texts of `beyond`.
+            beyond: as `spell` returns them.
+        """
+        most = self.vocab_size + len(beyond)
+        known = (piece if piece < most else UNK for piece in map(int, ids))
+        return [self._name(piece, beyond) for piece in known]
 
     def characters(self) -> frozenset[str]:
         """Return the characters that pieces spell, besides those that bytes would."""

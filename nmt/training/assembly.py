@@ -24,6 +24,7 @@ from nmt.data.corpus import Corpus
 from nmt.data.folder import TRAIN, PreparationRecord
 from nmt.data.loader import Loader
 from nmt.data.sampler import BatchSampler
+from nmt.data.shape import Shape
 from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
@@ -68,7 +69,8 @@ def assemble(
         start_from: model folder whose weights the run begins with; None = new ones.
     """
     config = experiment.training
-    corpus = Corpus(run / DATA, TRAIN)
+    shape = Shape.of(experiment.model)
+    corpus = Corpus(run / DATA, TRAIN, features=shape.features, values=shape.values)
     source, target = subwords = load_subwords(run / DATA)
     torch.manual_seed(config.seed)
     model = build_model(

@@ -113,9 +113,9 @@ def require_finite(run: TrainingRun) -> None:
             raise divergence_error(run.state.update, what, run.experiment.training)
 
 
-def is_hopeless(loss: float) -> bool:
-    """Whether a loss or its perplexity is not finite."""
-    return not loss < _HOPELESS
+def is_hopeless(loss: float, loss_name: str) -> bool:
+    """Whether a loss is not finite, or the perplexity of a negative log-likelihood."""
+    return not loss < (_HOPELESS if loss_name == "nll" else math.inf)
 
 
 def go_back(run: TrainingRun, error: DivergenceError) -> None:

@@ -52,6 +52,8 @@ class UpdateReport:
     """Time spent training so far."""
     eta: float | None
     """Estimated seconds until the first limit (updates, epochs or time); None if unknown."""
+    loss_name: str = "nll"
+    """What the loss is: "nll", or "squared error" per line."""
 
     def line(self) -> str:
         """Return the report in up to 100 characters, perplexity standing for the loss.
@@ -64,7 +66,7 @@ class UpdateReport:
         parts = [
             f"update {self.update:5d}",
             f"epoch {self.epoch:.1f}",
-            f"ppl {format_perplexity(self.loss)}",
+            format_loss(self.loss, self.loss_name),
             f"rate {format_rate(self.learning_rate)}",
             norm,
         ]
@@ -99,13 +101,15 @@ class ValidationReport:
     """See `nmt.training.validator.Scores`."""
     collapse: tuple[str, ...] = ()
     """See `nmt.training.validator.Scores`."""
+    loss_name: str = "nll"
+    """See `nmt.training.validator.Scores`."""
 
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""
-        parts = [f"valid  {self.update:5d}", f"ppl {format_perplexity(self.loss)}"]
-        if self.bleu is None:
+        parts = [f"valid  {self.update:5d}", format_loss(self.loss, self.loss_name)]
+        if self.bleu is None and self.loss_name == "nll":
             parts.append(f"per word {format_perplexity(self.loss_per_word)}")
-        else:
+        if self.bleu is not None:
             parts.append(f"BLEU {self.bleu:.1f}{name_tokenizer(self.tokenizer)}")
         if self.chrf is not None:
             parts.append(f"chrF {self.chrf:.1f}")
@@ -227,6 +231,11 @@ def _update_of(line: bytes) -> float:
 
 def _is_unwritable(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
+
+
+def format_loss(loss: float, name: str) -> str:
+    """Return a loss for the log: `ppl 30.3` of a log-likelihood, or `squared error 0.167`."""
+    return f"ppl {format_perplexity(loss)}" if name == "nll" else f"{name} {loss:.4g}"
 
 
 def format_perplexity(loss: float) -> str:

@@ -21,7 +21,7 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
     rescore_best(run, stop)
     if state.is_validation_due and not validate(run, stop):
         save(run)
-    meter = Meter(state, config, deadline)
+    meter = Meter(state, config, deadline, loss_name=run.model.output.loss_name)
     ending = why_to_stop(run, limit_reached(run))
     while ending is None:
         if state.is_reload_due:

@@ -31,9 +31,18 @@ class Meter:
         state: its training time is updated.
         config: interval of reports, and maximum number of updates and epochs.
         deadline: end of the allowed time.
+        loss_name: what the loss is: "nll" or "squared error".
     """
 
-    def __init__(self, state: "TrainingState", config: TrainingConfig, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        state: "TrainingState",
+        config: TrainingConfig,
+        deadline: Deadline,
+        *,
+        loss_name: str = "nll",
+    ) -> None:
+        self._loss_name = loss_name
         self._state, self._config, self._deadline = state, config, deadline
         self._interval = Every(config.log_every)
         self._is_first = True
@@ -91,6 +100,7 @@ class Meter:
             skipped=state.skipped,
             seconds=state.seconds,
             eta=self._eta(progress),
+            loss_name=self._loss_name,
         )
 
     def _eta(self, progress: float) -> float | None:

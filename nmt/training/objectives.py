@@ -55,6 +55,8 @@ class Likelihood:
     """Weight of half the sum of w^2."""
     activation_l1: float = 0.0
     """Weight of the sum of |h| over the encoder's outputs, per target token like the loss."""
+    truncation: int = 0
+    """Pieces after which the gradient of the decoder's states is cut; 0 = never."""
     sampling: ScheduledSamplingConfig | None = None
     """How often the decoder reads its own output in training; None = teacher forcing."""
 
@@ -87,7 +89,12 @@ class Likelihood:
         self, model: Model, batch: Batch, memory: Memory, updates: int | None
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of each real target token, and its part without smoothing, [tokens]."""
-        decoded = model.decode(memory, batch.target_in, sampling=self._sampling_after(updates))
+        decoded = model.decode(
+            memory,
+            batch.target_in,
+            sampling=self._sampling_after(updates),
+            truncation=0 if updates is None else self.truncation,
+        )
         real = batch.target_mask
         return model.losses(memory, decoded, batch.target_out, real, smoothing=self.smoothing)
 
@@ -101,7 +108,9 @@ class Likelihood:
     def _sampling_after(self, updates: int | None) -> ScheduledSampling | None:
         if updates is None or self.sampling is None or self.sampling.kind == "none":
             return None
-        return ScheduledSampling(reference_probability(self.sampling, updates), self.sampling.pick)
+        return ScheduledSampling(
+            reference_probability(self.sampling, updates), self.sampling.pick, self.sampling.form
+        )
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return the penalty added to the mean loss per token of an update; None if unused."""
@@ -122,6 +131,7 @@ def build_objective(config: TrainingConfig) -> Objective:
         l1=config.l1,
         l2=config.l2,
         activation_l1=config.activation_l1,
+        truncation=config.truncation,
         sampling=config.scheduled_sampling,
     )
 

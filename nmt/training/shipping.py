@@ -68,6 +68,8 @@ def ship(run: TrainingRun, scores: dict[str, str], *, update: int | None = None)
 def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
     """Return the scores as the model card shows them."""
     search = "greedy" if config.beam == 1 else f"beam {config.beam}"
+    if scores.loss_name != "nll":
+        return {f"Mean {scores.loss_name} on the validation files": f"{scores.loss:.4g}"}
     named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
     if scores.bleu is None:
         per_word = math.exp(min(scores.loss_per_word, 700.0))

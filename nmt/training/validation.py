@@ -11,7 +11,6 @@ from nmt.training.distributed import await_main, broadcast_object
 from nmt.training.in_progress import (
     TrainingRun,
     divergence_error,
-    is_hopeless,
     require_finite,
     save,
     undamaged_best,
@@ -51,7 +50,7 @@ def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) ->
         state.is_validation_due = scores is None
         if scores is None:
             return False
-        if is_hopeless(scores.loss):
+        if scores.is_hopeless:
             what = f"the loss on the validation files is {scores.loss:.4g}"
             raise divergence_error(state.update, what, training)
         state.validation_seconds = scores.seconds

@@ -5,6 +5,7 @@ with the original references: the score that selects the model is the one users 
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from nmt.config.training import ValidationConfig
 from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
+from nmt.data.shape import Shape
 from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
@@ -45,7 +47,7 @@ class Scores:
     """The result of a validation."""
 
     loss: float
-    """Mean negative log-likelihood per target token, in nats."""
+    """Mean negative log-likelihood per target token, in nats; or mean squared error."""
     bleu: float | None
     """BLEU of detokenized text, 0 to 100; None if nothing was translated."""
     chrf: float | None
@@ -60,6 +62,13 @@ class Scores:
     the same sentence"; the most frequent first."""
     seconds: float
     """Duration."""
+    loss_name: str = "nll"
+    """What the loss is: "nll" or "squared error"."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the loss, or its perplexity, is not finite."""
+        return is_hopeless(self.loss, self.loss_name)
 
     def as_best(self, metric: Metric, update: int) -> Best:
         """Return what early stopping compares."""
@@ -80,7 +89,8 @@ def mean_loss(
     device: torch.device,
     copy_ids: CopyIds | None = None,
 ) -> float:
-    """Return the mean negative log-likelihood per target token over a corpus, in nats."""
+    """Return the mean negative log-likelihood per target token over a corpus, in nats; of a model
+    that predicts numbers, the mean squared error."""
     was_training = model.training
     model.eval()
     objective, nll, tokens = Likelihood(), 0.0, 0
@@ -135,7 +145,10 @@ class Validator:
         subwords: tuple[Subword, Subword],
         device: torch.device,
     ) -> None:
-        self.corpus, self.run, self.device = Corpus(run / DATA, VALID), run, device
+        shape = Shape.of(experiment.model)
+        self.corpus = Corpus(run / DATA, VALID, features=shape.features, values=shape.values)
+        self.is_translation = shape.is_text
+        self.run, self.device = run, device
         self.source, self.target = subwords
         self.copy_ids = CopyIds(*subwords) if experiment.model.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
@@ -190,19 +203,22 @@ class Validator:
             copy_ids=self.copy_ids,
         )
         bleu = chrf = None
+        loss_name = model.output.loss_name
+        can_translate = not is_hopeless(loss, loss_name)
         self.collapse, self.hypotheses = [], []
-        if self.texts and not is_hopeless(loss):
+        if self.texts and can_translate:
             bleu, chrf = self._translate_and_score(model, update)
-        elif self.samples and not is_hopeless(loss):
+        elif self.samples and can_translate:
             self._translate(model, _sides(self.samples), update)
         return Scores(
             loss=loss,
             bleu=bleu.value if bleu else None,
             chrf=chrf.value if chrf else None,
-            loss_per_word=loss * self.pieces_per_word,
+            loss_per_word=loss * self.pieces_per_word if loss_name == "nll" else math.nan,
             tokenizer=bleu.tokenizer if bleu else "",
             collapse=tuple(map(str, self.collapse)),
             seconds=time.monotonic() - begin,
+            loss_name=loss_name,
         )
 
     @cached_property
@@ -246,7 +262,8 @@ class Validator:
     def _translate_and_score(self, model: Model, update: int | None) -> Sequence[Score]:
         sources, references = zip(*self.texts, strict=True)
         hypotheses = self._translate(model, self.texts, update)
-        self.collapse = find_collapse(hypotheses, references, sources)
+        if self.is_translation:  # tags may well repeat themselves
+            self.collapse = find_collapse(hypotheses, references, sources)
         if self.collapse and not self.is_collapse_explained:
             self.is_collapse_explained = True  # once: later lines of the log name it in short
             logger.warning(

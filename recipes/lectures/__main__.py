@@ -14,12 +14,13 @@ def main() -> None:
     parser.add_argument("name", choices=known, metavar="NAME", help=", ".join(known))
     parser.add_argument("--quick", action="store_true", help="a smaller scale, within 30 seconds")
     parser.add_argument("--out", type=Path, help="folder for pictures; default runs/lectures/NAME")
+    parser.add_argument("--text", type=Path, help="text to learn from, for next-word")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     lecture = load(options.name)
     folder = options.out or Path(__file__).parents[2] / "runs" / "lectures" / options.name
-    report = Report(folder, quick=options.quick)
+    report = Report(folder, quick=options.quick, text=options.text)
     report.say(f"{options.name}: {lecture.CLAIM}")
     lecture.show(report)
 

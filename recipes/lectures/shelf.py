@@ -27,10 +27,12 @@ class Report:
     Args:
         folder: for pictures and tables.
         quick: show the same on a smaller scale, within 30 seconds.
+        text: text to learn from, for the lectures that learn from one; None = the toy corpus.
     """
 
     folder: Path
     quick: bool = False
+    text: Path | None = None
 
     def say(self, text: str) -> None:
         """Print a paragraph."""

@@ -72,8 +72,8 @@ def test_comparison_with_another_system_and_scores_by_length():
     assert blocks[0].startswith("exact 33.33 [")
     assert blocks[1].startswith("exact 33.33 against 0.00: +33.33, p = ")
     assert blocks[2].splitlines() == [
-        "source words  lines  exact",
-        "11-15             3  33.33",
+        "source words  lines  exact  other  difference",
+        "11-15             3  33.33   0.00      +33.33",
     ]
 
 
@@ -195,6 +195,19 @@ def test_a_run_translates_the_test_set_and_keeps_the_translations(translator):
     assert translator.checkpoint is None
     assert call(*RUN, "--checkpoint", "300").stdout == result.stdout
     assert translator.checkpoint == "300"
+
+
+def test_a_run_can_be_the_system_to_compare_with(translator, tmp_path):
+    Path("runs/y").mkdir(parents=True)
+    result = call(*RUN, "--against", "runs/y")
+    comparison = result.stdout.split("\n\n")[1]
+    assert ": +0.00, p = " in comparison  # both are the same stand-in for a translator
+    assert translator.loaded == Path("runs/y")
+    error = call(*FILES, "--against", "runs/y").exception
+    assert str(error) == (
+        "--against runs/y: is a run, which needs a text to translate; add --run and --test, or "
+        "name a file of translations."
+    )
 
 
 def test_a_test_set_can_be_a_file_of_pairs(translator):

@@ -50,7 +50,7 @@ def test_every_value_of_a_choice_is_named(key, values):
 @pytest.mark.parametrize(
     "line",
     [
-        '# "zero", "last" or "mean". Initial state: zeros, or a layer',
+        '# "zero", "learned", "last", "mean" or "copy". Initial state: zeros, learned alike',
         'init_state = "zero"               # "zero" or "learned". Initial state.',
         '#   kind = "gru": Gated recurrent unit (Cho et al., 2014). Options: reset = "after" or',
     ],

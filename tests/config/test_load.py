@@ -75,11 +75,13 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             '[model.encoder.cell]\nkind = "a\\nb"',
-            'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm, lnlstm)',
+            'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm, '
+            "lnlstm, delays, clockwork)",
         ),
         (
             "[model.encoder.cell]\nkind = 1",
-            "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm, lnlstm)",
+            "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm, "
+            "lnlstm, delays, clockwork)",
         ),
         (
             '[normalization]\n"a\\nb.c" = 1',
@@ -96,7 +98,18 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             "[model.encoder.cell]\nforget_bias = 1.0",
-            'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru", "lstm" or "lnlstm"',
+            'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru", "lstm", "lnlstm", '
+            '"delays" or "clockwork"',
+        ),
+        (
+            '[model.encoder.cell]\nkind = "delays"\ndelays = [4, 1]',
+            "toy.toml: model.encoder.cell.delays: must be whole numbers of steps from 1 to 1,000, "
+            "each larger than the one before, such as [1, 4], got [4, 1]",
+        ),
+        (
+            '[model.encoder.cell]\nkind = "clockwork"\nperiods = []',
+            "toy.toml: model.encoder.cell.periods: must be whole numbers of steps from 1 to 1,000, "
+            "each larger than the one before, such as [1, 4], got []",
         ),
         (
             "[training]\noptimizer = 3",
@@ -296,6 +309,58 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '[model.decoder]\nattention = "none"\ninput_feeding = true',
             "model.decoder.input_feeding: feeds the attentional vector of the step before, which "
             'there is only with an attention and attend = "after"; set it to false',
+        ),
+        (
+            '[model.decoder]\ninput = "none"\ninput_attention = "softmax"',
+            'model.decoder.input_attention: needs an input, but model.decoder.input is "none"; set '
+            'model.decoder.summary to "each_step", or leave it out',
+        ),
+        (
+            '[model.decoder]\nhidden_size = 256\nbridge = "copy"',
+            "model.decoder.hidden_size: must be that of the encoder, 512 (2 directions), since "
+            'model.decoder.bridge is "copy", got 256; change it or use '
+            'model.decoder.bridge = "last"',
+        ),
+        (
+            '[model.decoder]\ncell = "gru"\nbridge = "copy"',
+            'model.decoder.cell: must be that of the encoder, "lstm", since model.decoder.bridge '
+            'is "copy", got "gru"; change it or use model.decoder.bridge = "last"',
+        ),
+        (
+            '[model.decoder]\nlayers = 2\nbridge = "copy"',
+            "model.decoder.layers: must be that of the encoder, 1, since model.decoder.bridge is "
+            '"copy", got 2; change it or use model.decoder.bridge = "last"',
+        ),
+        (
+            '[model]\nencoder = "bag"\ndecoder.bridge = "copy"',
+            'model.decoder.bridge: "copy" needs the states of a recurrent encoder, which "bag" is '
+            'not; change it or use model.decoder.bridge = "last"',
+        ),
+        (
+            '[model.encoder]\ncell = "delays"\n[model.decoder]\ncell = "delays"\nbridge = "copy"',
+            'model.decoder.bridge: "copy" needs cells with a single last state, but '
+            'model.decoder.cell is "delays"; change it or use model.decoder.bridge = "last"',
+        ),
+        (
+            '[model]\nencoder.cell = "gru"\ndecoder.cell = "rnn"\ndropout.zoneout_cell = 0.5',
+            "model.dropout.zoneout_cell: needs a cell with a cell state, "
+            '"lstm" or "lnlstm", on either side; set it to 0 and use zoneout_hidden',
+        ),
+        (
+            '[model]\nencoder.cell = "delays"\ndropout.recurrent = 0.5',
+            'model.dropout.recurrent: must be 0 since model.encoder.cell is "delays": it would '
+            "drop the last state alone, not those of longer delays; use zoneout_hidden instead",
+        ),
+        (
+            '[model]\noutput = "copy"\ndecoder.attention = "local"',
+            'model.output: "copy" needs attention that sums to 1, but the window of '
+            'model.decoder.attention "local" takes from it; set its content to "none", or choose '
+            "another",
+        ),
+        (
+            '[model.decoder]\nhidden_size = 2\ncell = "clockwork"',
+            "model.decoder.cell.periods: needs a unit for each of its 3 periods, but "
+            "model.decoder.hidden_size is 2; leave periods out or add units",
         ),
         (
             '[tokenizer]\nkind = "char"\nsampling = 0.1',

@@ -37,6 +37,8 @@ def values(field: FieldInfo) -> st.SearchStrategy[Any]:
         return st.one_of(st.lists(TEXTS, min_size=2, max_size=2), TEXTS)
     if annotation == tuple[str, ...]:
         return st.lists(TEXTS, max_size=3)
+    if annotation == tuple[int, ...]:
+        return st.sets(st.integers(1, 1000), min_size=1, max_size=3).map(sorted)
     if annotation == get_args(Interval)[0]:
         return INTERVALS
     if get_origin(annotation) is dict:

@@ -28,6 +28,23 @@ def test_a_group_scores_what_its_lines_score_alone():
     assert long.scores[0].value == pytest.approx(100 / 7)
 
 
+def test_two_systems_are_scored_in_the_same_groups_with_their_difference():
+    references = ["a b", "c d", "a b c d"]
+    ours, theirs = ["a b", "x y", "a b c d"], ["x y", "x y", "a b c d"]
+    groups = score_by_length(ours, references, ["exact"], edges=[3], against=theirs)
+    assert [each.other_scores for each in groups] == [
+        tuple(score(theirs[:2], references[:2], ["exact"])),
+        tuple(score(theirs[2:], references[2:], ["exact"])),
+    ]
+    assert as_table(groups).splitlines() == [
+        "reference words  lines   exact   other  difference",
+        "0-3                  2   50.00    0.00      +50.00",
+        "4-                   1  100.00  100.00       +0.00",
+    ]
+    with pytest.raises(DataError):
+        score_by_length(ours, references, against=theirs[:2])
+
+
 def test_lengths_can_be_taken_from_another_text():
     [group] = score_by_length(["a", "b"], ["a", "b"], measured=["w " * 35, "w " * 31])
     assert group.name == "31-40"

@@ -27,6 +27,9 @@ CELLS: dict[str, Any] = {
     "tanh": {"kind": "rnn", "activation": "tanh"},
     "sigmoid": {"kind": "rnn", "activation": "sigmoid"},
     "lnlstm": "lnlstm",
+    "lstm of 1997": {"kind": "lstm", "forget_gate": False},
+    "delays": {"kind": "delays", "delays": [1, 3]},
+    "clockwork": {"kind": "clockwork", "periods": [1, 2, 4]},
 }
 ATTENTIONS: dict[str, Any] = {
     "dot": "dot",
@@ -54,6 +57,7 @@ MODELS = [
     *itertools.product(["lstm"], DECODERS),
     *(("gru", name) for name in DECODERS if name.startswith(("dot", "none"))),
     *itertools.product(["gru that resets before", "tanh", "sigmoid", "lnlstm"], FEW_DECODERS),
+    *itertools.product(["lstm of 1997", "delays", "clockwork"], FEW_DECODERS[1:3]),
 ]
 FEW_MODELS = list(itertools.product(["lstm", "gru"], FEW_DECODERS))
 
@@ -365,7 +369,7 @@ def test_a_second_call_replaces_nothing(purpose, is_int8, request):
 
 
 def test_modules_without_a_fast_counterpart_stay():
-    for cell in ("gru that resets before", "tanh", "sigmoid", "lnlstm"):
+    for cell in set(CELLS) - {"lstm", "gru"}:
         model = build(cell, "additive after simple", 16)
         kept = {type(model.decoder.stack.first.cell).__name__, "AdditiveAttention", "Embedding"}
         assert not kept & {each.plain for each in accelerate(model, "search")}

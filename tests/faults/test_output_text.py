@@ -94,7 +94,8 @@ def forced(
     """Make the commands use a forced model; return the texts of its translations."""
     translator = Translator.load(model_folder)
     everything = sequences(translator.target, everywhere=programme.full)
-    translator.scorer = ForcedScorer(translator.source, translator.target.vocab_size, everything)
+    vocab = translator.target.vocab_size
+    translator.engine.scorer = ForcedScorer(translator.source, vocab, everything)
     translator.options = change_search(translator.options, {"max_length_offset": 60})
     monkeypatch.setattr(Translator, "load", lambda *_, **__: translator)
     with built_once():

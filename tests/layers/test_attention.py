@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from nmt.layers.attention import AdditiveAttention, Attention, DotAttention, GeneralAttention
+from nmt.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+    LocalAttention,
+)
+from nmt.layers.initialization import initialize_uniform
 
 
 def make(kind: str, temperature: float = 1.0) -> Attention:
@@ -118,3 +125,87 @@ def test_the_context_is_the_weighted_sum_of_the_states(kind):
     assert torch.equal(weights, attention(query, keys, mask))
     torch.testing.assert_close(context, weights @ memory)
     torch.testing.assert_close(context[1], memory[1, :1].expand(3, -1))
+
+
+# --- local attention ---------------------------------------------------------------------------
+
+
+def make_local(**options: float | bool) -> LocalAttention:
+    attention = LocalAttention(4, 6, **{"sigma": 1.5, **options}).double()
+    initialize_uniform(attention, 0.8)
+    return attention
+
+
+MEMORY = torch.randn(2, 5, 6, dtype=torch.float64)
+RAGGED = torch.tensor([[True] * 5, [True, True, True, False, False]])
+
+
+@pytest.mark.parametrize("reads_content", [True, False])
+def test_local_weights_follow_luong(reads_content):
+    """a_j = softmax_j(q . W h_j / t) exp(-(j - p)^2 / 2 sigma^2), p = S sigma(v . tanh(W_p q))."""
+    attention = make_local(temperature=0.7, reads_content=reads_content)
+    query = query_for("local", 3)
+    found = attention(query, attention.keys(MEMORY), RAGGED)
+    for row, length in ((0, 5), (1, 3)):
+        for number, q in enumerate(query[row]):
+            v, w_p = attention.score.weight[0], attention.project_query.weight
+            p = length * torch.sigmoid(v @ torch.tanh(w_p @ q))
+            places = torch.arange(length, dtype=torch.float64)
+            window = torch.exp(-((places - p) ** 2) / (2 * 1.5**2))
+            expected = window / window.sum()
+            if reads_content:
+                scores = MEMORY[row, :length] @ attention.project_memory.weight.T @ q
+                expected = (scores / 0.7).softmax(dim=0) * window
+            torch.testing.assert_close(found[row, number, :length], expected, rtol=0, atol=1e-12)
+            assert (found[row, number, length:] == 0).all()
+
+
+def test_a_wide_window_is_general_attention():
+    local, general = make_local(sigma=1e6), make("general")
+    general.project_memory.weight = local.project_memory.weight
+    query = query_for("general", 3)
+    expected = general(query, general.keys(MEMORY), RAGGED)
+    found = local(query, local.keys(MEMORY), RAGGED)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    assert (found.sum(dim=-1) <= 1.0).all()
+
+
+def test_a_narrow_window_by_position_selects_the_token_nearest_to_it():
+    attention, query = make_local(sigma=1e-3, reads_content=False), query_for("local", 3)
+    nearest = attention.position(query, FIVE).round().squeeze(-1).long().clamp(max=4)
+    weights = attention(query, attention.keys(MEMORY), FIVE)
+    assert torch.equal(weights, torch.nn.functional.one_hot(nearest, 5).double())
+
+
+FIVE = torch.ones(2, 5, dtype=torch.bool)
+
+
+def test_weights_by_position_alone_do_not_depend_on_the_states_but_sum_to_1():
+    attention, query = make_local(reads_content=False), query_for("local", 3)
+    weights = attention(query, attention.keys(MEMORY), RAGGED)
+    assert torch.equal(weights, attention(query, attention.keys(-MEMORY), RAGGED))
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("reads_content", [True, False])
+def test_gradients_of_local_attention_equal_finite_differences(reads_content):
+    """They reach the position, too, unlike with a window of whole tokens."""
+    attention = make_local(reads_content=reads_content)
+    query, memory = query_for("local", 2).requires_grad_(), MEMORY.clone().requires_grad_()
+
+    def attend(query: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        return attention.attend(query, attention.keys(memory), memory, RAGGED)[0]
+
+    assert torch.autograd.gradcheck(attend, (query, memory), fast_mode=True)
+    context = attend(query, memory)
+    (gradient,) = torch.autograd.grad(context.sum(), attention.score.weight)
+    assert (gradient != 0).all()
+
+
+def test_in_bfloat16_positions_in_long_sentences_are_whole_tokens_apart():
+    attention = make_local(reads_content=False).to(torch.bfloat16)
+    mask = torch.ones(1, 600, dtype=torch.bool)
+    weights = attention(torch.randn(1, 1, 4).bfloat16(), torch.zeros(1, 600, 0), mask)
+    around = weights[0, 0, weights.argmax() - 1 : weights.argmax() + 2]
+    assert len(set(around.tolist())) > 1
+    assert weights.sum().item() == pytest.approx(1.0, abs=1e-4)

@@ -194,6 +194,57 @@ def test_lstm_with_closed_forget_gate_ignores_its_past():
     assert torch.equal(one[1], other[1])
 
 
+def without_forget_gate(cell: LstmCell) -> LstmCell:
+    """Return a cell of the form of 1997 with the other weights of `cell`."""
+    other = LstmCell(3, 4, forget_gate=False).double()
+    with torch.no_grad():
+        for name, weight in other.named_parameters():
+            blocks = cell.get_parameter(name).chunk(4)
+            weight.copy_(torch.cat([blocks[0], *blocks[2:]]))
+    return other
+
+
+def test_without_a_forget_gate_the_cell_state_adds_up_what_is_written_into_it():
+    """c_T = c_0 + sum_t i_t * g_t, and h_t = o_t * tanh(c_t) (Hochreiter and Schmidhuber, 1997)."""
+    cell = without_forget_gate(make(LstmCell(3, 4)))
+    assert cell.input.out_features == 12
+    h, c = (torch.randn(2, 4, dtype=torch.float64) for _ in range(2))
+    for x in torch.randn(5, 2, 3, dtype=torch.float64):
+        i, g, o = (cell.project(x) + h @ cell.recurrent.weight.T).chunk(3, dim=-1)
+        found = cell(cell.project(x), (h, c))
+        c = c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        torch.testing.assert_close(found, (h, c), rtol=0, atol=1e-12)
+
+
+def test_without_a_forget_gate_it_is_an_lstm_that_never_forgets():
+    cell = make(LstmCell(3, 4))
+    with torch.no_grad():
+        cell.input.bias[4:8] = 1e3  # f = 1, to the last bit
+    inputs = torch.randn(2, 6, 3, dtype=torch.float64)
+    expected = run(cell, inputs)
+    torch.testing.assert_close(run(without_forget_gate(cell), inputs), expected, rtol=0, atol=1e-12)
+
+
+def test_without_a_forget_gate_gradients_pass_the_cell_state_unchanged():
+    """With closed input gates, dc_T / dc_0 = I however long the sequence is."""
+    cell = without_forget_gate(make(LstmCell(3, 4)))
+    with torch.no_grad():
+        cell.input.bias[:4] = -1e3
+    inputs = cell.project(torch.randn(50, 3, dtype=torch.float64))
+
+    def last_cell(c: torch.Tensor) -> torch.Tensor:
+        state = (torch.zeros(4, dtype=torch.float64), c)
+        for position in inputs:
+            state = cell(position, state)
+        return state[1]
+
+    c = torch.randn(4, dtype=torch.float64)
+    assert torch.equal(last_cell(c), c)
+    jacobian = torch.autograd.functional.jacobian(last_cell, c)
+    assert torch.equal(jacobian, torch.eye(4, dtype=torch.float64))
+
+
 def test_forget_bias_initializes_the_forget_gate_only():
     bias = LstmCell(3, 2, forget_bias=1.5).input.bias.tolist()
 
@@ -205,11 +256,14 @@ def test_forget_bias_initializes_the_forget_gate_only():
     [
         RnnCell(3, 2),
         RnnCell(3, 2, activation="sigmoid"),
+        RnnCell(3, 2, activation="relu"),
+        RnnCell(3, 2, activation="identity"),
         GruCell(3, 2),
         GruCell(3, 2, reset="before"),
         LstmCell(3, 2),
+        LstmCell(3, 2, forget_gate=False),
     ],
-    ids=["tanh", "sigmoid", "gru", "gru-before", "lstm"],
+    ids=["tanh", "sigmoid", "relu", "identity", "gru", "gru-before", "lstm", "lstm-1997"],
 )
 def test_gradients_of_a_cell_are_correct(cell):
     make(cell)

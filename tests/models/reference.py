@@ -20,6 +20,8 @@ Pair = tuple[Sequence[int], Sequence[int]]
 """Source ids and target ids, end symbols included."""
 
 BOS = 2
+SHARPNESS = 1.0
+"""Of the attention over an input, whose configuration the reference does not read."""
 _STEP = 1e-30
 
 
@@ -66,6 +68,12 @@ class Weights:
 
 def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
     """One step of a cell from input [input] and state, each [hidden]."""
+    if "gate.project_hidden.weight" in w:  # the lecture's attention over the values of an input
+        scores = np.tanh(
+            w.linear("gate.project_hidden", state[0]) + w.linear("gate.project_input", x)
+        )
+        gate = np.exp(log_softmax(SHARPNESS * scores))
+        return cell_step(config, w.under("cell"), x * gate * len(x), state)
     kernel, bias = w["input.weight"], w["input.bias"]
     recurrent = w["recurrent.weight"]
     hidden = state[0]
@@ -77,6 +85,16 @@ def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
 
     if config.kind == "rnn":  # Elman (1990)
         return (ACTIVATIONS[config.activation](gate(0, hidden)),)
+    if config.kind == "delays":  # Lin et al. (1996); the newest state is the first
+        former = np.concatenate([state[delay - 1] for delay in config.delays])
+        new = ACTIVATIONS[config.activation](kernel @ x + recurrent @ former + bias)
+        return (new, *state[:-1])
+    if config.kind == "clockwork":  # Koutník et al. (2014)
+        return clockwork_step(config, w, x, state)
+    if config.kind == "lstm" and not config.forget_gate:  # Hochreiter and Schmidhuber (1997)
+        written = sigmoid(gate(0, hidden)) * np.tanh(gate(1, hidden))
+        cell = state[1] + written
+        return sigmoid(gate(2, hidden)) * np.tanh(cell), cell
     if config.kind == "lstm":  # Gers et al. (2000)
         i, f, o = sigmoid(gate(0, hidden)), sigmoid(gate(1, hidden)), sigmoid(gate(3, hidden))
         cell = f * state[1] + i * np.tanh(gate(2, hidden))
@@ -90,8 +108,35 @@ def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
     return ((1.0 - keep) * new + keep * hidden,)
 
 
+def clockwork_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
+    """One step, unit by unit: a unit reads those of its own period and of longer ones."""
+    hidden, step = state
+    size, groups = len(hidden), len(config.periods)
+    ends = [size * number // groups for number in range(1, groups + 1)]
+    period = [
+        next(p for p, end in zip(config.periods, ends, strict=True) if unit < end)
+        for unit in range(size)
+    ]
+    new = []
+    for unit, before in enumerate(hidden):
+        read = [other for other in range(size) if period[other] >= period[unit]]
+        recurrent = w["recurrent.weight"][unit, read] @ hidden[read]
+        total = w["input.weight"][unit] @ x + w["input.bias"][unit] + recurrent
+        is_due = step % period[unit] == 0
+        new.append(ACTIVATIONS[config.activation](total) if is_due else before)
+    return np.array(new), step + 1
+
+
 def zero_state(config: CellConfig, size: int) -> State:
-    return tuple(np.zeros(size) for _ in range(2 if config.kind == "lstm" else 1))
+    parts = tuple(np.zeros(size) for _ in range(2 if config.kind == "lstm" else 1))
+    return first_state(config, parts)
+
+
+def first_state(config: CellConfig, parts: State) -> State:
+    """Return the state before the first step from h, and from c of an LSTM."""
+    if config.kind == "delays":
+        return parts * config.delays[-1]
+    return (*parts, np.array(0)) if config.kind == "clockwork" else parts
 
 
 def hand_on(w: Weights, index: int, hidden: Array, inputs: Array, *, residual: bool) -> Array:
@@ -109,11 +154,14 @@ def embed(w: Weights, piece: int) -> Array:
 
 
 def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list[Array], Array]:
-    """Return the states of a sentence, and the vector that the decoder starts from."""
+    """Return the states of a sentence, and the vector that the decoder starts from.
+
+    With a copying bridge, the last states of all layers stand behind that vector.
+    """
     encoder, w = config.encoder, w.under("encoder")
     stack = w.under("stack")
     sequence = [embed(w, piece) for piece in source]
-    last = np.zeros(0)
+    last, copied = np.zeros(0), []
     for number in range(encoder.layers):
         layer = stack.under(f"layers.{number}")
         directions = [range(len(source))]
@@ -124,22 +172,27 @@ def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list
         for direction, order in enumerate(directions):
             state = zero_state(encoder.cell, encoder.hidden_size)
             if encoder.init_state == "learned":
-                state = tuple(layer["initial_state"][direction])
+                state = first_state(encoder.cell, tuple(layer["initial_state"][direction]))
             read = {}
             for position in order:
                 cell = layer.under(f"cells.{direction}")
                 state = cell_step(encoder.cell, cell, sequence[position], state)
                 read[position] = state[0]
             states.append(read)
-            ends.append(state[0])
+            ends.append(state)
         hidden = [np.concatenate([read[t] for read in states]) for t in range(len(source))]
-        last = np.concatenate(ends)
+        last = np.concatenate([state[0] for state in ends])
+        parts = range(2 if encoder.cell.kind == "lstm" else 1)
+        copied += [np.concatenate([state[part] for state in ends]) for part in parts]
         sequence = [
             hand_on(stack, number, hidden[t], sequence[t], residual=encoder.residual)
             for t in range(len(source))
         ]
     summary = sum(sequence) / len(source) if config.decoder.bridge == "mean" else last
-    return sequence, np.asarray(summary)
+    summary = np.asarray(summary)
+    return sequence, np.concatenate(
+        [summary, *copied]
+    ) if config.decoder.bridge == "copy" else summary
 
 
 # --- decoder -----------------------------------------------------------------------------------
@@ -150,7 +203,9 @@ def attend(config: ModelConfig, w: Weights, query: Array, memory: list[Array]) -
     attention, w = config.decoder.attention, w.under("decoder.attention")
     if attention.kind == "dot":  # Luong et al. (2015), section 3.1
         scores = [query @ state for state in memory]
-    elif attention.kind == "general":
+    elif attention.kind == "local" and attention.content == "none":
+        scores = [np.zeros(()) for _ in memory]
+    elif attention.kind in ("general", "local"):
         scores = [query @ w.linear("project_memory", state) for state in memory]
     else:  # Bahdanau et al. (2015), appendix A.1.2
         asked = w.linear("project_query", query)
@@ -160,6 +215,11 @@ def attend(config: ModelConfig, w: Weights, query: Array, memory: list[Array]) -
         ]
     temperature = attention.temperature or np.sqrt(len(query))
     weights = np.exp(log_softmax(np.array(scores) / temperature))
+    if attention.kind == "local":  # Luong et al. (2015), section 3.2
+        place = len(memory) * sigmoid(w.linear("score", np.tanh(w.linear("project_query", query))))
+        log_window = -((np.arange(len(memory)) - place) ** 2) / (2.0 * attention.sigma**2)
+        by_place = attention.content == "none"
+        weights = np.exp(log_softmax(log_window)) if by_place else weights * np.exp(log_window)
     return np.asarray(sum(weight * state for weight, state in zip(weights, memory, strict=True)))
 
 
@@ -168,9 +228,15 @@ def first_states(config: ModelConfig, w: Weights, summary: Array) -> list[State]
     zeros = [zero_state(decoder.cell, decoder.hidden_size) for _ in range(decoder.layers)]
     if decoder.bridge == "zero":
         return zeros
-    flat = np.tanh(w.linear("decoder.bridge", summary))
+    if decoder.bridge == "learned":
+        flat = w["decoder.initial_state"]
+    elif decoder.bridge == "copy":
+        flat = summary[config.encoder.output_size :]
+    else:
+        flat = np.tanh(w.linear("decoder.bridge", summary))
     parts = iter(np.split(flat, len(flat) // decoder.hidden_size))
-    return [tuple(next(parts) for _ in state) for state in zeros]
+    count = 2 if decoder.cell.kind == "lstm" else 1
+    return [first_state(decoder.cell, tuple(next(parts) for _ in range(count))) for _ in zeros]
 
 
 def decode(
@@ -184,6 +250,8 @@ def decode(
     before = attends and decoder.attend == "before"
     feeds = attends and decoder.input_feeding and not before
     states = first_states(config, w, summary)
+    summary = summary[: config.encoder.output_size]
+    reads_summary = decoder.summary == "each_step"  # Cho et al. (2014)
     feed = np.zeros(decoder.readout_size or decoder.hidden_size)
     features = []
     for piece in target_in:
@@ -196,6 +264,8 @@ def decode(
             inputs.append(context)
         if feeds:  # Luong et al. (2015), section 3.3
             inputs.append(feed)
+        if reads_summary:
+            inputs.append(summary)
         flow = np.concatenate(inputs) if inputs else np.zeros(0)
         for number in range(decoder.layers):
             cell = stack.under(f"layers.{number}.cells.0")
@@ -204,6 +274,8 @@ def decode(
         if attends and not before:
             context = attend(config, w, flow, memory)
         seen = [flow] if context is None else [flow, context]
+        if reads_summary:
+            seen.append(summary)
         if decoder.readout == "deep" and decoder.input == "previous":
             seen.append(word)
         feed = np.tanh(inner.linear("readout", np.concatenate(seen)))

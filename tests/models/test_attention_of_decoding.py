@@ -14,7 +14,7 @@ SOURCE = torch.tensor([[4, 5, 6, 7], [8, 9, 0, 0]])
 TARGET_IN = torch.tensor([[2, 4, 5], [2, 6, 7]])
 DECODERS = [
     {"attention": attention, "attend": attend, "input_feeding": feeding}
-    for attention in ("general", "additive")
+    for attention in ("general", "additive", "local")
     for attend, feeding in (("after", False), ("after", True), ("before", False))
 ]
 

@@ -1,5 +1,6 @@
 """Whole sequences and single steps of the encoder-decoder are one model."""
 
+import copy
 import itertools
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from nmt.config.model import ModelConfig
+from nmt.fast.accelerate import accelerate
 from nmt.layers.initialization import recurrent_blocks, spectral_radius
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
@@ -43,7 +45,10 @@ DECODERS = [
     {"cell": cell, "attention": attention, "attend": attend, "input_feeding": feed, **rest}
     for cell, attention, attend, feed, rest in itertools.product(
         ["lstm", {"kind": "gru", "reset": "before"}],
-        ["none", "dot", "general", {"kind": "additive", "hidden_size": 5, "temperature": 0.5}],
+        [
+            *("none", "dot", "general", {"kind": "local", "sigma": 2.0}),
+            {"kind": "additive", "hidden_size": 5, "temperature": 0.5},
+        ],
         ["after", "before"],
         [True, False],
         [{}, {"readout": "deep", "bridge": "mean", "residual": True, "layer_output": "linear"}],
@@ -236,6 +241,104 @@ def test_no_gradient_flows_through_a_sampled_piece():
         torch.testing.assert_close(a, b)
 
 
+def passes_of(model: EncoderDecoder, target_in: torch.Tensor, sampling: ScheduledSampling):
+    """Return what the decoder read in each pass, and the features of each."""
+    source, mask = source_batch()
+    memory = model.encode(source[: len(target_in)], mask[: len(target_in)])
+    read: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
+
+    def spy(decoder, arguments, output):
+        read.append(arguments[1])
+        features.append(output.features)
+
+    hook = model.decoder.register_forward_hook(spy)
+    model.decode(memory, target_in, sampling=sampling)
+    hook.remove()
+    return read, features, memory
+
+
+DECODED_BY_STEPS = pytest.mark.parametrize(
+    "decoder",
+    [{"input_feeding": False}, {"input_feeding": True}, {"attend": "before"}],
+    ids=["at once", "input feeding", "before"],
+)
+
+
+def test_two_passes_with_the_reference_alone_are_teacher_forcing_bit_for_bit():
+    generator = torch.get_rng_state()
+    read, *_ = passes_of(model := make(), TARGET_IN, ScheduledSampling(1.0, form="two_pass"))
+    assert len(read) == 1
+    memory = model.encode(*source_batch())
+    torch.set_rng_state(generator)
+    forced = model.decode(memory, TARGET_IN).features
+    sampling = ScheduledSampling(1.0, form="two_pass")
+    assert torch.equal(model.decode(memory, TARGET_IN, sampling=sampling).features, forced)
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+@DECODED_BY_STEPS
+def test_without_the_reference_the_second_pass_reads_the_predictions_of_the_first(decoder):
+    model = make(**decoder)
+    sampling = ScheduledSampling(0.0, "argmax", "two_pass")
+    read, features, memory = passes_of(model, TARGET_IN, sampling)
+    assert torch.equal(read[0], TARGET_IN[:, :-1])
+    predicted = model.output.scores(features[0]).argmax(dim=-1)
+    assert torch.equal(read[1], torch.cat([TARGET_IN[:, :1], predicted], dim=1))
+    torch.testing.assert_close(features[1], model.decode(memory, read[1]).features)
+
+
+def test_the_first_pass_carries_no_gradient():
+    """Fed as if it were the reference, what the second pass read gives the same gradients."""
+    model = make()
+    read, features, memory = passes_of(model, TARGET_IN, ScheduledSampling(0.3, form="two_pass"))
+    assert not features[0].requires_grad
+    weights = list(model.decoder.parameters())
+    sampled = torch.autograd.grad(features[1].square().sum(), weights, retain_graph=True)
+    forced = model.decode(memory, read[1]).features
+    expected = torch.autograd.grad(forced.square().sum(), weights)
+    for a, b in zip(sampled, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_two_passes_decide_for_every_token_of_every_sentence():
+    model, batch = make(input_feeding=False), 20
+    target_in = torch.full((batch, 20), 5)
+    source = torch.randint(4, VOCAB, (batch, 3))
+    memory = model.encode(source, torch.ones_like(source, dtype=torch.bool))
+    read: list[torch.Tensor] = []
+    model.decoder.register_forward_pre_hook(lambda _, arguments: read.append(arguments[1]))
+    model.decode(memory, target_in, sampling=ScheduledSampling(0.5, form="two_pass"))
+    own = read[1][:, 1:] != 5
+
+    share = own.double().mean().item()
+    assert 0.3 < share < 0.6  # half of the draws; a few sampled pieces equal the reference
+    assert ((own.any(dim=0)) & (~own).any(dim=0)).all()
+    assert ((own.any(dim=1)) & (~own).any(dim=1)).all()
+
+
+def test_two_passes_over_an_empty_target_read_the_begin_symbol():
+    read, *_ = passes_of(make(), TARGET_IN[:, :1], ScheduledSampling(0.0, form="two_pass"))
+    assert [each.tolist() for each in read] == [[[2], [2]]]
+
+
+@DECODED_BY_STEPS
+def test_fast_modules_decode_in_two_passes_alike(decoder):
+    """The first pass runs without gradients among others that have some."""
+    plain = make(**decoder).train()
+    fast = copy.deepcopy(plain)
+    accelerate(fast, "training")
+    gradients = []
+    for model in (plain, fast):
+        torch.manual_seed(1)  # the same source
+        sampling = ScheduledSampling(0.0, "argmax", "two_pass")
+        _, features, _ = passes_of(model, TARGET_IN, sampling)
+        weights = list(model.decoder.parameters())
+        gradients.append(torch.autograd.grad(features[1].square().sum(), weights))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 # --- tying, dropout, parts ---------------------------------------------------------------------
 
 
@@ -263,6 +366,26 @@ def test_sparse_initialization_applies_only_to_recurrent_weights():
             assert ((weight != 0).sum(dim=1) == nonzeros).all(), name
     for block, _ in recurrent_blocks(model):
         assert spectral_radius(block) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_spectral_initialization_gives_every_gate_of_a_model_its_radius():
+    """c / gamma: 1.1 for a tanh, 4.4 for the sigmoid of a gate."""
+    for cell, radii in (("rnn", [1.1]), ("gru", [4.4, 4.4, 1.1]), ("lstm", [4.4, 4.4, 1.1, 4.4])):
+        torch.set_default_dtype(torch.float64)
+        try:
+            model = build(
+                {
+                    **BASE,
+                    "encoder": {**BASE["encoder"], "cell": cell},
+                    "decoder": {**BASE["decoder"], "cell": cell},
+                    "initialization": {"kind": "spectral", "c": 1.1},
+                }
+            )
+        finally:
+            torch.set_default_dtype(torch.float32)
+        found = [spectral_radius(block) for block, _ in recurrent_blocks(model)]
+        assert len(found) == 6 * len(radii)  # two layers in two directions, and two of the decoder
+        assert found == pytest.approx(radii * 6, abs=1e-10)
 
 
 def test_dropout_acts_in_training_only_and_on_both_paths():

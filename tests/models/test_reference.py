@@ -56,10 +56,14 @@ PATHS = {
 CELLS: list[Any] = [
     *("lstm", "gru", {"kind": "gru", "reset": "before"}),
     *({"kind": "rnn", "activation": name} for name in ("tanh", "relu", "sigmoid", "identity")),
+    {"kind": "lstm", "forget_gate": False},
+    {"kind": "delays", "delays": [1, 3]},
+    {"kind": "clockwork", "periods": [1, 2]},
 ]
 ATTENTIONS: list[Any] = [
     *("none", "dot", "general", {"kind": "general", "temperature": 0.7}),
     *({"kind": "additive", "hidden_size": 4, "temperature": t} for t in (1.0, 0.5)),
+    *({"kind": "local", "sigma": 1.5, "content": content} for content in ("general", "none")),
 ]
 
 
@@ -70,28 +74,34 @@ def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
     cells = CELLS if hidden_size < 16 else ["lstm", "gru"]
     memory_size = hidden_size * (2 if both_ways else 1)
     attention = draw(st.sampled_from(ATTENTIONS))
+    bridge = draw(st.sampled_from(["zero", "learned", "last", "last", "mean", "copy"]))
+    cell, layers = draw(st.sampled_from(cells)), draw(st.integers(1, 3))
+    is_whole = attention == "dot" or hidden_size == 16 or bridge == "copy"
     tied = draw(st.sampled_from(["none", "target", "all"]))
     embedding_size = draw(st.integers(1, 5))
     config = ModelConfig.model_validate(
         {
             "embedding": {"size": embedding_size, "tied": tied},
             "encoder": {
-                "cell": draw(st.sampled_from(cells)),
+                "cell": cell,
                 "hidden_size": hidden_size,
-                "layers": draw(st.integers(1, 3)),
+                "layers": layers,
                 "bidirectional": both_ways,
                 "residual": draw(st.booleans()),
                 "layer_output": draw(st.sampled_from(["identity", "linear"])),
                 "init_state": draw(st.sampled_from(["zero", "learned"])),
+                "input_attention": draw(st.sampled_from(["none", "none", "softmax"])),
             },
             "decoder": {
-                "cell": draw(st.sampled_from(cells)),
-                "hidden_size": memory_size if attention == "dot" or hidden_size == 16 else 5,
-                "layers": draw(st.integers(1, 3)),
+                "cell": cell if bridge == "copy" else draw(st.sampled_from(cells)),
+                "hidden_size": memory_size if is_whole else 5,
+                "layers": layers if bridge == "copy" else draw(st.integers(1, 3)),
                 "residual": draw(st.booleans()),
                 "layer_output": draw(st.sampled_from(["identity", "linear"])),
                 "input": draw(st.sampled_from(["previous", "previous", "none"])),
-                "bridge": draw(st.sampled_from(["zero", "last", "mean"])),
+                "bridge": bridge,
+                "summary": draw(st.sampled_from(["start", "start", "each_step"])),
+                "input_attention": draw(st.sampled_from(["none", "none", "none", "softmax"])),
                 "attention": attention,
                 "attend": draw(st.sampled_from(["after", "before"])),
                 "input_feeding": draw(st.booleans()),

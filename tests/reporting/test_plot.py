@@ -30,7 +30,7 @@ def drawn(monkeypatch, tmp_path):
             return original(axes, *args, **options)
 
         monkeypatch.setattr(Axes, "set_ylabel", note)
-        plot(curves, tmp_path / "a.svg")
+        plot({"run": curves}, tmp_path / "a.svg")
         return [
             (axes.get_ylabel(), {line.get_label(): line.get_marker() for line in axes.lines})
             for axes in found
@@ -51,7 +51,7 @@ def test_the_picture_is_the_same_each_time(tmp_path, name, start):
     curves = Curves.of(write_run(tmp_path / "run"))
     pictures = set()
     for _ in range(2):
-        plot(curves, tmp_path / name)
+        plot({"run": curves}, tmp_path / name)
         pictures.add((tmp_path / name).read_bytes())
     assert len(pictures) == 1
     assert pictures.pop().startswith(start)
@@ -67,6 +67,21 @@ def test_a_panel_and_a_curve_are_drawn_only_if_they_have_values(tmp_path, drawn)
 def test_the_probability_of_scheduled_sampling_has_a_panel(drawn):
     reports = [update(n, loss=1.0, reference_probability=1 - n / 10) for n in (1, 2)]
     assert "reference probability" in dict(drawn(Curves(reports, [])))
+
+
+def test_runs_are_laid_over_one_another_in_colours_of_their_own(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn, original = [], Axes.plot
+
+    def note(axes, *args, **options):
+        drawn.append((options["label"], options["color"]))
+        return original(axes, *args, **options)
+
+    monkeypatch.setattr(Axes, "plot", note)
+    one, two = Curves([update(1, loss=3.0)], []), Curves([update(1, loss=2.0)], [])
+    plot({"a": one, "b": two}, tmp_path / "both.svg")
+    assert drawn == [("a: training", "C0"), ("b: training", "C1")]
 
 
 def test_a_single_point_is_marked(drawn):
@@ -88,7 +103,7 @@ def test_a_loss_that_was_not_finite_is_marked_where_training_went_on(drawn):
 
 def test_a_run_without_values_is_not_drawn(tmp_path):
     with pytest.raises(UsageError, match="nothing to draw yet; train until the first log line"):
-        plot(Curves([update(1, loss=NAN)], []), tmp_path / "a.svg")
+        plot({"run": Curves([update(1, loss=NAN)], [])}, tmp_path / "a.svg")
     assert not (tmp_path / "a.svg").exists()
 
 
@@ -103,4 +118,4 @@ def test_an_unknown_picture_format_is_refused(name):
 def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"run: pip install matplotlib"):
-        plot(Curves([], []), tmp_path / "a.svg")
+        plot({"run": Curves([], [])}, tmp_path / "a.svg")

@@ -119,7 +119,7 @@ def test_a_shortlist_and_a_language_model_are_refused(copying):
     assert str(error.value) == (
         "shortlist: the model copies from the source, which a shortlist may lack; set it to 0."
     )
-    translator.language_model = translator.models[0]
+    translator.engine.language_model = translator.models[0]
     with pytest.raises(UsageError) as error:
         list(translator.translate(["call"]))
     assert str(error.value) == (

@@ -23,6 +23,7 @@ from nmt.data.batch import Batch, make_batch
 from nmt.fast.accelerate import Purpose, accelerate
 from nmt.fast.ranking import ranking
 from nmt.fast.recurrent import unroll_torch
+from nmt.inference.engine import scorer_of
 from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
@@ -37,7 +38,6 @@ from nmt.training.distributed import World
 from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
 from nmt.training.step import accumulate_gradients
-from nmt.translator import scorer_of
 
 CPU, VOCAB = torch.device("cpu"), 11
 SENTENCES = ([4, 5, 6, 7, EOS], [9, 4, EOS], [10, 8, 8, EOS])

@@ -1,8 +1,10 @@
+import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import tiny
 
 from nmt.config.training import (
     ConstantSamplingConfig,
@@ -11,7 +13,9 @@ from nmt.config.training import (
     LinearSamplingConfig,
     NoSamplingConfig,
 )
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.training.objectives import reference_probability
+from nmt.training.run import RunOptions, run_training
 
 
 @pytest.mark.parametrize(
@@ -58,3 +62,30 @@ def test_constant_is_constant_and_none_is_teacher_forcing():
     config = ConstantSamplingConfig(probability=0.6)
     assert {reference_probability(config, update) for update in range(5)} == {0.6}
     assert reference_probability(NoSamplingConfig(), 12345) == 1.0
+
+
+@pytest.mark.parametrize("form", ["steps", "two_pass"])
+def test_each_update_decodes_with_the_probability_of_that_update(tmp_path, monkeypatch, form):
+    """Also after resuming; and the log has what was used."""
+    used = []
+    decode = EncoderDecoder.decode
+
+    def note(self, memory, target_in, *, sampling=None, **others):
+        if sampling is not None:
+            used.append((sampling.probability, sampling.form))
+        return decode(self, memory, target_in, sampling=sampling, **others)
+
+    monkeypatch.setattr(EncoderDecoder, "decode", note)
+    schedule = f"{{kind = 'linear', k = 0.9, c = 0.2, form = '{form}'}}"
+    for updates in (2, 4):
+        experiment = tiny(
+            tmp_path,
+            f"training.scheduled_sampling={schedule}",
+            f"training.max_updates={updates}",
+        )
+        assert run_training(experiment, tmp_path / "run", RunOptions()) == 0
+    assert [probability for probability, _ in used] == pytest.approx([0.9, 0.7, 0.5, 0.3])
+    assert {found for _, found in used} == {form}
+    entries = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    logged = [e["reference_probability"] for e in entries if e["kind"] == "update"]
+    assert logged == pytest.approx([0.9, 0.7, 0.5, 0.3])

@@ -1,0 +1,108 @@
+"""`nmt sample`: text from a language model."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.cli.lines_out import json_line, one_line
+from nmt.cli.output_file import line_writer, require_output
+from nmt.errors import UsageError
+from nmt.machine import MOST_THREADS
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    count: Annotated[
+        int, typer.Option("-n", "--count", metavar="N", min=1, help="Number of lines.")
+    ] = 1,
+    prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Text that each line begins with.")
+    ] = "",
+    temperature: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Below 1 safer, above 1 more varied.", show_default="1"),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", help="Sample from the N likeliest pieces.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Sample from the fewest pieces that have this probability together."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of the samples.", show_default="1")
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="The best lines that a beam finds; no samples."),
+    ] = None,
+    max_length: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Longest line, in pieces.")
+    ] = 256,
+    next: Annotated[
+        int,
+        typer.Option(
+            "--next",
+            metavar="N",
+            min=0,
+            help="Print the N likeliest next pieces and their probabilities instead.",
+        ),
+    ] = 0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
+    ] = None,
+    format: Annotated[Literal["text", "jsonl"], typer.Option(help="Text, or JSON lines.")] = "text",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
+    ] = "auto",
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+    ] = 0,
+) -> None:
+    """Write lines that a language model generates, or what may come next.
+
+    A line depends on the seed and its number alone. Train a language model by `nmt train` with
+    model.encoder = "none".
+    """
+    from nmt.generation import generate, next_pieces
+    from nmt.translator import Translator
+
+    search: dict[str, object] = {} if beam is None else {"sample": False, "beam": beam}
+    drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    for name, value in drawing.items():
+        if value is not None and beam is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: is for samples, and --beam draws none; leave one out."
+            )
+        if value is not None:
+            search[name] = value
+    require_output(output)
+    model = Translator.load(run, device=device, threads=threads, checkpoint=checkpoint)
+    if next:
+        with line_writer(output) as write:
+            for piece in next_pieces(model, prefix, count=next):
+                probability = math.exp(piece.log_prob)
+                if format == "jsonl":
+                    write(json_line({"piece": piece.text, "probability": probability}))
+                else:
+                    write(f"{probability:.4f}\t{one_line(piece.text)}")
+        return
+    texts = generate(model, count, search=search, prefix=prefix, most_pieces=max_length)
+    with line_writer(output) as write:
+        for text in texts:
+            if format == "jsonl":
+                write(
+                    json_line(
+                        {"text": text.text, "logprob": text.log_prob, "finished": text.finished}
+                    )
+                )
+            else:
+                write(one_line(text.text))

@@ -1,0 +1,129 @@
+"""Log-probabilities of given translations of many lines."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from nmt.diagnostics.attention import identity, soft_attention
+from nmt.inference.engine import Engine, Source
+from nmt.inference.reading import Reading
+from nmt.inference.translating import Batches
+from nmt.search.forced import score_targets
+from nmt.search.plan import SentenceBatch, plan_batches
+from nmt.text.reading import FirstWarnings
+from nmt.translation import ScoredPair, sum_words
+from nmt.writing import Details, align_texts, read_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What is done with pairs that are to be scored."""
+
+    engine: Engine
+    reading: Reading
+    batches: Batches
+    max_length: int
+    """Most pieces of a line, EOS included."""
+    details: Details
+    """What is told beside log-probabilities."""
+
+    def run(self, windows: Iterable[Sequence[tuple[str, str]]]) -> Iterator[ScoredPair]:
+        """Yield the scores of each pair, in order; `windows` are scored one by one."""
+        first, cut, most = 1, FirstWarnings(), self.max_length
+        for window in windows:
+            numbers = range(first, first + len(window))
+            texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
+            sources = self.reading.read_sources(texts[0], most, cut)
+            targets = self.reading.read_targets(texts[1], most, cut)
+            found = self._score(*self.reading.copied(texts, sources, targets))
+            for number in numbers:
+                if number in found:
+                    given = texts[0][number], texts[1][number]
+                    yield self._describe(given, (sources[number], targets[number]), *found[number])
+                else:
+                    yield self._nothing()
+            first += len(window)
+        cut.report("lines are too long; split them")
+
+    def _score(
+        self, sources: Mapping[int, Source], targets: Mapping[int, list[int]]
+    ) -> dict[int, tuple[list[float], Tensor | None]]:
+        """Return log-probabilities and attention of each pair that is not empty, by number."""
+        lengths = {n: max(len(source), len(targets[n])) for n, source in sources.items()}
+        lengths = {number: length for number, length in lengths.items() if length > 1}
+        found: dict[int, tuple[list[float], Tensor | None]] = {}
+        for batch in plan_batches(
+            lengths, batch_size=self.batches.size, batch_tokens=self.batches.tokens
+        ):
+            found |= self._score_batch(batch, sources, targets)
+        return found
+
+    def _score_batch(
+        self,
+        batch: SentenceBatch,
+        sources: Mapping[int, Source],
+        targets: Mapping[int, list[int]],
+    ) -> dict[int, tuple[list[float], Tensor | None]]:
+        """Return log-probabilities and attention of each pair's pieces, by number."""
+        engine = self.engine
+        with engine.computing(batch, " or --max-length"):
+            source, source_mask = engine.pad([sources[number] for number in batch.rows])
+            target, target_mask = engine.pad([targets[number] for number in batch.rows])
+            scored = score_targets(
+                engine.scorer,
+                source,
+                source_mask,
+                target,
+                target_mask,
+                keep_attention=self.details.keep_attention,
+            )
+        found = {}
+        for row, number in enumerate(batch.rows):
+            attention = None if scored.attention is None else scored.attention[row]
+            found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
+        return found
+
+    def _describe(
+        self,
+        given: tuple[str, str],
+        ids: tuple[Source, list[int]],
+        log_probs: list[float],
+        weights: Tensor | None,
+    ) -> ScoredPair:
+        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
+        reading, details = self.reading, self.details
+        source = target = attention = None
+        if weights is not None and isinstance(ids[0], list):
+            source = read_text(given[0], reading.normalizer, reading.source, ids[0])
+        if details != Details():
+            target = read_text(given[1], reading.normalizer, reading.target, ids[1])
+        alignment = align_texts(weights if details.align else None, source, target)
+        if details.attention and not (weights is None or source is None or target is None):
+            attention = soft_attention(
+                weights,
+                source,
+                target,
+                source_pieces=reading.source.pieces(ids[0][:-1]),
+                target_pieces=reading.target.pieces(ids[1][:-1]),
+            )
+        return ScoredPair(
+            tuple(reading.target.pieces(ids[1])),
+            tuple(log_probs),
+            len(given[1].split()) + 1,
+            alignment.words,
+            alignment.pieces,
+            sum_words(target, log_probs) if details.score_words and target is not None else None,
+            attention,
+        )
+
+    def _nothing(self) -> ScoredPair:
+        """Return the scores of an empty pair."""
+        details = self.details
+        return replace(
+            ScoredPair((), (), 0),
+            alignment=() if details.align else None,
+            piece_alignment=() if details.align else None,
+            word_scores=() if details.score_words else None,
+            attention=identity(()) if details.attention else None,
+        )
