@@ -202,7 +202,7 @@ def draw(
     learning.set_xlabel("updates of 64 lines")
     learning.set_ylabel("exact lines (%)")
     learning.set_ylim(-2, 102)
-    learning.legend()
+    learning.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     line, solution = task.draw(random.Random(3), 1)[0]
     weights = pointing(pointer.eval(), (line, solution))
     steps.imshow(weights, cmap="Greys", vmin=0, vmax=1)
