@@ -43,7 +43,7 @@ def differentiate_step(cell: Cell, inputs: Tensor, state: Tensor) -> Step:
     sizes = [part.shape[-1] for part in zero_state(cell, 1)]
 
     def whole(cell: Cell, x: Tensor, state: Tensor) -> Tensor:
-        return torch.cat(cell(cell.project(x), state.split(sizes, dim=-1)), dim=-1)
+        return torch.cat(cell(cell.project(x), torch.split(state, sizes, dim=-1)), dim=-1)
 
     step = as_function(cell, whole)
 
