@@ -510,7 +510,8 @@ class PointerOutputConfig(Section):
 
     kind: Literal["pointer"] = "pointer"
     """Only pieces of the source can be written (Vinyals et al., 2015), as in sorting; its end
-    symbol ends the target. A word that occurs twice has the sum of both probabilities."""
+    symbol ends the target. A word that occurs twice has the sum of both probabilities. Search with
+    search.beam = 1: among so few words, a beam soon fills with targets that end too early."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units of the network that compares decoder and source states."""
 
@@ -564,7 +565,9 @@ class DropoutConfig(Section):
     source_words: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Rate of whole source pieces whose embedding is dropped (word dropout)."""
     target_words: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Rate of whole target pieces whose embedding is dropped (word dropout)."""
+    """Rate of whole target pieces whose embedding is dropped (word dropout): noise in what the
+    decoder reads, so that it does not rely on it (Bowman et al., 2016); a simpler remedy than
+    training.scheduled_sampling against errors that follow from errors."""
 
 
 def _one_rate(value: Any) -> Any:

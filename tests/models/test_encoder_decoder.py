@@ -425,3 +425,21 @@ def test_gradients_of_the_whole_model_are_correct():
             slope = (up - loss()) / 2e-6
             weight[row, column] += 1e-6
             torch.testing.assert_close(gradient[row, column], slope, rtol=1e-6, atol=1e-8)
+
+
+def test_word_dropout_of_the_target_is_noise_in_what_the_decoder_reads():
+    """A dropped piece is read as zeros, whole pieces at the given rate; in search, none is."""
+    model = build({**BASE, "dropout": {"target_words": 0.3}}).train()
+    tokens = torch.randint(4, VOCAB, (50, 40))
+    embedding = model.decoder.embedding
+    read = embedding(tokens, embedding.draw_mask(tokens))
+
+    dropped = (read == 0).all(dim=2)
+    assert dropped.float().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert torch.equal(read[~dropped], embedding(tokens)[~dropped])
+
+    memory = model.encode(*source_batch())
+    noisy = model.decode(memory, TARGET_IN).features
+    model.eval()
+    assert not torch.equal(noisy, model.decode(memory, TARGET_IN).features)
+    assert embedding.draw_mask(TARGET_IN) is None

@@ -148,6 +148,36 @@ SORTING = (
 )
 
 
+def test_a_pointer_learns_to_sort_numbers(tmp_path):
+    """3 to 5 of the numbers from 0 to 7."""
+    chance = random.Random(1)
+    lines = [chance.sample("01234567", k=chance.randint(3, 5)) for _ in range(2300)]
+    pairs = [(" ".join(line), " ".join(sorted(line))) for line in lines]
+    write(tmp_path, pairs[300:], pairs[280:300])
+    experiment = tiny(
+        tmp_path,
+        *SORTING,
+        "model.embedding.size=32",
+        "model.encoder.hidden_size=32",
+        "model.decoder.hidden_size=32",
+        "model.initialization=xavier",
+        "training.batch_tokens=300",
+        "training.max_updates=70",
+        "training.schedule=cosine",
+        "training.log_every=70",
+        "validation.every=70",
+        "validation.metric=loss",
+    )
+    assert run_training(experiment, tmp_path / "run", RunOptions()) == 0
+    held_out = pairs[:280]
+
+    translator = Translator.load(tmp_path / "run")
+    found = translator.translate([source for source, _ in held_out], search={"beam": 1})
+
+    exact = sum(each.text == target for each, (_, target) in zip(found, held_out, strict=True))
+    assert exact >= 266  # 95 %
+
+
 @pytest.mark.parametrize("part", ["train", "valid"])
 def test_a_pointer_refuses_targets_that_are_not_in_the_source(tmp_path, part):
     pairs = {"train": [("c a b", "a b c")] * 2, "valid": [("b a", "a b")]}
