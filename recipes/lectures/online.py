@@ -63,8 +63,8 @@ def show(report: Report) -> None:
     report.table("recall", ("gradient", "right"), rows)
     streams = {name: adapt(rule, scale) for name, rule in stream_rules().items()}
     report.say(
-        f"A stream of bits: the answer is the bit {DELAY} steps ago, and from step {scale.phase} on "
-        "the other one. Nobody tells the network that the rule has changed:"
+        f"A stream of bits: the answer is the bit {DELAY} steps ago, and from step {scale.phase} "
+        "on the other one. Nobody tells the network that the rule has changed:"
     )
     tenth = max(scale.phase // 10, 1)
     rows = [
