@@ -59,6 +59,7 @@ def row(threshold: float, measured: list[Measured]) -> tuple[object, ...]:
 def draw(runs: dict[float, list[Measured]]) -> Figure:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
+    highest = max(m.norm for measured in runs.values() for m in measured if math.isfinite(m.norm))
     for (threshold, measured), style in zip(runs.items(), ("-", "--", "-.", ":"), strict=True):
         label = f"clipped at {threshold:g}" if threshold else "not clipped"
         finite = [m for m in measured if math.isfinite(m.norm) and math.isfinite(m.error)]
@@ -66,13 +67,8 @@ def draw(runs: dict[float, list[Measured]]) -> Figure:
         (line,) = left.semilogy(updates, [m.norm for m in finite], style, label=label)
         right.semilogy(updates, [m.error for m in finite], style, label=label)
         if len(finite) < len(measured):
-            left.plot(
-                measured[-1].update,
-                max((m.norm for m in finite), default=1.0),
-                "x",
-                color=line.get_color(),
-                markersize=12,
-            )
+            style = {"color": line.get_color(), "markersize": 12}
+            left.plot(measured[-1].update, highest, "x", label="no number any more", **style)
     left.set(title="norm of the gradient", xlabel="updates", ylabel="norm before clipping")
     right.set(title="error", xlabel="updates", ylabel="mean squared error")
     left.legend()

@@ -32,7 +32,7 @@ class Scale:
     adding_updates: int
 
 
-FULL = Scale(30, 4000, range(1, 4), 50, 1000)
+FULL = Scale(30, 8000, range(1, 4), 50, 1000)
 QUICK = Scale(10, 80, range(1, 2), 10, 30)
 
 METHODS = {

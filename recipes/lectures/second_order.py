@@ -77,8 +77,9 @@ def show(report: Report) -> None:
     report.draw("second-order", draw(free, plain))
     report.say(
         "How to read it: both methods by what they cost, the number of sequences passed through "
-        "the network forwards or backwards. Hessian-free steps are dear and few; each goes down. "
-        "Gradient descent takes many small steps, on a plain most of the time."
+        "the network forwards or backwards. Hessian-free steps (circles) are dear and few, and "
+        "every run arrives. Gradient descent is cheaper where it works, and stays where it is "
+        "elsewhere: the success depends on the seed."
     )
 
 

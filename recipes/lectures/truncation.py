@@ -30,7 +30,7 @@ class Scale:
     cuts: tuple[int, ...]
 
 
-FULL = Scale((1, 2, 4, 5, 8, 10, 20, 40), 10, 600, (1, 3, 5, 8, 11))
+FULL = Scale((1, 2, 4, 5, 8, 10, 20, 40), 10, 300, (1, 3, 5, 8, 11))
 QUICK = Scale((1, 4, 10, 40), 3, 100, (2, 4))
 
 
@@ -132,7 +132,9 @@ def draw(scale: Scale, biases: dict[float, list[Difference]], learned: list[floa
     for (radius, differences), style in zip(biases.items(), ("o:", "s--", "D-"), strict=True):
         errors = [100 * difference.recurrent for difference in differences]
         left.plot(scale.chunks, errors, style, fillstyle="none", label=f"radius {radius:g}")
-    left.set(title="error of the truncated gradient", xlabel="k (steps)", ylabel="dL/dW (%)")
+    left.set(
+        title="error of the truncated gradient", xlabel="k (steps)", ylabel="error of dL/dW (%)"
+    )
     left.set_xscale("log", base=2)
     left.xaxis.set_major_formatter("{x:g}")
     left.legend()
