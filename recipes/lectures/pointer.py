@@ -77,7 +77,7 @@ def _turn(first: int, second: int, third: int) -> int:
 
 SORTING = Task("sort 5-10 of 100", 100, 5, 10, sorted, updates=1500)
 HULLS = Task("hull of 5", GRID * GRID, 5, 5, hull, updates=1500)
-SMALL = Task("sort 3-5 of 10", 10, 3, 5, sorted, updates=60)
+SMALL = Task("sort 3-5 of 8", 8, 3, 5, sorted, updates=50)
 
 
 def show(report: Report) -> None:
@@ -205,7 +205,7 @@ def draw(
     learning.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     line, solution = task.draw(random.Random(3), 1)[0]
     weights = pointing(pointer.eval(), (line, solution))
-    steps.imshow(weights, cmap="Greys", vmin=0, vmax=1)
+    steps.imshow(weights.numpy(), cmap="Greys", vmin=0, vmax=1)
     steps.set_xticks(range(len(line) + 1), [*map(str, line), "end"])
     steps.set_yticks(range(len(solution) + 1), [*map(str, solution), "end"])
     steps.set_xlabel("input, as it was given")
