@@ -96,12 +96,16 @@ def test_lines_begin_with_the_prefix_and_end_at_the_longest_length(model):
 
 
 def test_what_a_language_model_cannot_do_is_refused(model, model_folder):
-    with pytest.raises(UsageError, match="a beam of 5 cannot find 6 lines; widen the beam"):
+    with pytest.raises(UsageError, match=r"^count: a beam of 5 cannot find 6 lines; widen the beam\.$"):
         texts(model, 6, search={"sample": False})
     with pytest.raises(DataError, match="prefix 1: `猫` cannot be written"):
         texts(model, 1, prefix="猫")
-    with pytest.raises(UsageError, match="this is a translation model, which writes nothing"):
+    with pytest.raises(UsageError) as caught:
         texts(Translator.load(model_folder), 1)
+    assert str(caught.value) == (
+        "this is a translation model, which writes nothing without a source; use `nmt translate`, "
+        'or train a language model with model.encoder = "none".'
+    )
 
 
 def test_the_command_writes_samples_as_text_and_json(run, model, tmp_path, capsysbinary):

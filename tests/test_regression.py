@@ -141,6 +141,12 @@ def test_lines_in_are_predictions_out(tmp_path, capsys):
     assert [each.text for each in together] == [first]
 
 
+def test_a_model_without_embeddings_may_have_any_size_of_them(tmp_path):
+    run_training(adding(tmp_path, "model.embedding.size=512"), tmp_path / "run", RunOptions())
+    weights = weights_of(load_model(tmp_path / "run", "last").model)
+    assert not [name for name in weights if "embedding" in name]
+
+
 def test_text_can_be_the_source_of_numbers(tmp_path):
     adding(tmp_path)
     for part in ("train", "valid"):

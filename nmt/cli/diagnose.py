@@ -82,13 +82,20 @@ def gradients(
 
     The first table has what is left of a gradient after it was carried back over some steps of a
     layer, relative to where it began; the second the gradient of the loss that arrives at a state,
-    by its distance from the last one that the layer computes. All values are means of norms over
-    sentences, computed in float64 without dropout.
+    by its distance from the last one that the layer computes; both are means of norms over
+    sentences. The third has the gradient by the recurrent weights of each gate. All is computed in
+    float64, without dropout.
 
     With a configuration instead of a run, the weights are new: `nmt diagnose gradients
     recipes/toy/config.toml --set model.encoder.cell=rnn --set model.decoder.attention=none`.
     """
-    from nmt.diagnostics.gradients import as_record, as_table, explain, gradient_flow
+    from nmt.diagnostics.gradients import (
+        as_record,
+        as_table,
+        explain,
+        gate_table,
+        gradient_flow,
+    )
     from nmt.reporting.diagnosis_pictures import draw_gradients
     from nmt.reporting.picture import require_plottable, save_figure
 
@@ -109,6 +116,8 @@ def gradients(
         as_table(flows, "carried"),
         "\narriving from the loss, by distance from the last state: mean norm, nats per unit",
         as_table(flows, "arriving"),
+        "\nby gate: norm of the gradient by its recurrent weights, nats, summed over the lines",
+        gate_table(flows),
         f"\n{said}",
     )
     typer.echo("\n".join(blocks))

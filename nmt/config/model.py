@@ -669,6 +669,12 @@ class ModelConfig(Section):
         return "numbers" if is_numbers else self.decoder.target_lines
 
     @property
+    def has_embeddings(self) -> bool:
+        """Whether words are read on either side: numbers and labels have no embeddings."""
+        reads_target = isinstance(self.decoder, DecoderConfig | ConvolutionalDecoderConfig)
+        return reads_target or self.source_lines in ("text", "words")
+
+    @property
     def memory_size(self) -> int:
         """Size of a source state; 0 without a source."""
         encoder = self.encoder

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from nmt.data.batch import Batch
+from nmt.diagnostics.blocks import gate_names
 from nmt.diagnostics.trace import Measure, Walk, trace
-from nmt.layers.cells import State
+from nmt.layers.cells import Cell, State
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.text.columns import align_columns
 
@@ -57,6 +58,8 @@ class Flow:
     side: str
     """Such as "encoder"."""
     lags: tuple[Lag, ...]
+    gates: dict[str, float] = field(default_factory=dict)
+    """Norm of the loss's gradient by each gate's recurrent weights, summed over all sentences."""
 
     @property
     def factor(self) -> float:
@@ -94,6 +97,8 @@ class _Sums:
     """Norms at the start of those gradients that were carried so far."""
     arriving: list[float] = field(default_factory=list)
     sentences: list[int] = field(default_factory=list)
+    weights: Tensor | float = 0.0
+    """dL/dU, summed."""
 
     def widen(self, lags: int) -> None:
         missing = lags - len(self.sentences)
@@ -122,11 +127,22 @@ def gradient_flow(model: EncoderDecoder, batches: Iterable[Batch], measure: Meas
         for walk in trace(model, batch, measure).walks:
             _, found = sums.setdefault(walk.path, (walk, _Sums()))
             _add(found, walk)
-    return [Flow(walk.name, walk.side, tuple(found.read())) for walk, found in sums.values()]
+    return [
+        Flow(walk.name, walk.side, tuple(found.read()), _by_gate(walk.cell, found.weights))
+        for walk, found in sums.values()
+    ]
+
+
+def _by_gate(cell: Cell, gradient: Tensor | float) -> dict[str, float]:
+    """Return the norm of each gate's part of dL/dU."""
+    names = gate_names(cell)
+    parts = torch.as_tensor(gradient).chunk(len(names))
+    return {name: float(part.norm()) for name, part in zip(names, parts, strict=True)}
 
 
 def _add(sums: _Sums, walk: Walk) -> None:
     """Add the norms of a batch."""
+    sums.weights = sums.weights + walk.weight_gradient
     steps = int(walk.lengths.max())
     sums.widen(steps)
     arriving = torch.stack([norm(state) for state in walk.gradients], dim=1)  # [batch, steps]
@@ -184,6 +200,16 @@ def as_table(flows: Sequence[Flow], figure: Literal["carried", "arriving"]) -> s
     return "\n".join(align_columns(rows))
 
 
+def gate_table(flows: Sequence[Flow]) -> str:
+    """Return the norm of the gradient by each gate's recurrent weights, a row per layer."""
+    names = list(dict.fromkeys(name for flow in flows for name in flow.gates))
+    rows = [["", *names]]
+    for flow in flows:
+        shown = [f"{flow.gates[name]:.3g}" if name in flow.gates else "-" for name in names]
+        rows.append([flow.name, *shown])
+    return "\n".join(align_columns(rows))
+
+
 def as_record(flow: Flow) -> dict[str, object]:
     """Return all figures of a flow for JSON; what is not a number is None."""
     lags = [
@@ -191,7 +217,13 @@ def as_record(flow: Flow) -> dict[str, object]:
         for lag in flow.lags
     ]
     factor = flow.factor if math.isfinite(flow.factor) else None
-    return {"name": flow.name, "factor": factor, "verdict": flow.verdict, "lags": lags}
+    return {
+        "name": flow.name,
+        "factor": factor,
+        "verdict": flow.verdict,
+        "gates": flow.gates,
+        "lags": lags,
+    }
 
 
 def explain(flows: Sequence[Flow], *, attends: bool) -> str:

@@ -24,19 +24,17 @@ import torch
 from torch import Tensor
 
 from nmt.data.batch import Batch
+from nmt.diagnostics.blocks import gate_names, recurrent_matrices
 from nmt.diagnostics.gradients import Flow, gradient_flow
 from nmt.diagnostics.trace import Call, Measure, Walk, trace
 from nmt.layers.cells import (
     Cell,
     GruCell,
-    InputGatedCell,
     LayerNormLstmCell,
     LstmCell,
     RnnCell,
     State,
 )
-from nmt.layers.clockwork import ClockworkCell
-from nmt.layers.delays import DelaysCell
 from nmt.layers.initialization import spectral_radius
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.text.columns import align_columns
@@ -200,37 +198,6 @@ def _step_jacobian(cell: Cell, call: Call) -> Tensor:
 
 
 # --- gates ---------------------------------------------------------------------------------
-
-
-def recurrent_matrices(cell: Cell) -> list[tuple[str, Tensor, float]]:
-    """Return name, weights [hidden, hidden] and gamma of each recurrent product of a cell."""
-    match cell:
-        case InputGatedCell():
-            return recurrent_matrices(cell.cell)
-        case DelaysCell():
-            blocks = cell.recurrent.weight.chunk(len(cell.delays), dim=1)
-            each = zip(cell.delays, blocks, strict=True)
-            return [(f"delay {delay}", block, cell.slopes[0]) for delay, block in each]
-        case ClockworkCell():
-            return [("state", cell.recurrent.weight * cell.is_read, cell.slopes[0])]
-        case _:
-            gates = cell.recurrent.weight.chunk(len(cell.slopes))
-            return list(zip(gate_names(cell), gates, cell.slopes, strict=True))
-
-
-def gate_names(cell: Cell) -> tuple[str, ...]:
-    """Return the names of a cell's gates, in the order of their blocks."""
-    match cell:
-        case GruCell():
-            return ("reset", "update", "candidate")
-        case LstmCell(forget_gate=False):
-            return ("input", "candidate", "output")
-        case LstmCell() | LayerNormLstmCell():
-            return ("input", "forget", "candidate", "output")
-        case InputGatedCell():
-            return gate_names(cell.cell)
-        case _:
-            return ("state",)
 
 
 def gate_slopes(cell: Cell, call: Call) -> dict[str, Tensor]:

@@ -61,6 +61,8 @@ class Walk:
     """The state after each step, as the next step and the outputs see it."""
     gradients: tuple[State, ...]
     """dL/ds of each of them, zeros where the loss does not depend on it."""
+    weight_gradient: Tensor
+    """dL/dU of the cell's recurrent weights U, of the same shape."""
     lengths: Tensor
     """Steps over real tokens, [batch]."""
 
@@ -161,15 +163,20 @@ def trace(model: EncoderDecoder, batch: Batch, measure: Measure) -> Trace:
         model.train(was_training)
     modules = dict(model.named_modules())
     states = {path: _states(found) for path, found in calls.items()}
+    cells = {path: cast(Cell, modules[path]) for path in states}
+    weights = tuple(cell.recurrent.weight for cell in cells.values())
     flat = tuple(part for each in states.values() for state in each for part in state)
-    gradients = iter(_gradients([loss], flat, [torch.ones_like(loss)]))
+    found = _gradients([loss], (*weights, *flat), [torch.ones_like(loss)])
+    by_cell = dict(zip(cells, found, strict=False))
+    gradients = iter(found[len(cells) :])
     walks = [
         Walk(
             path=path,
-            cell=cast(Cell, modules[path]),
+            cell=cells[path],
             calls=tuple(calls[path]),
             states=each,
             gradients=tuple(tuple(next(gradients) for _ in state) for state in each),
+            weight_gradient=by_cell[path],
             lengths=_lengths(path, len(each), batch),
         )
         for path, each in states.items()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, zero_state
+from nmt.layers.initialization import initialize_sparse
 
 
 def unroll_states(cell: Cell, inputs: Tensor, state: State | None = None) -> list[State]:
@@ -53,3 +54,14 @@ class ManyToOne(nn.Module):
         """Return the output [batch, outputs] and all states [batch, length, hidden]."""
         states = self.states(inputs)
         return self.output(states[-1]), torch.stack(states, dim=1)
+
+
+def initialize_smart_tanh(network: ManyToOne) -> None:
+    """Initialize a network as "smart tanh" of Pascanu et al. (2013).
+
+    Each unit has 15 recurrent inputs, the recurrent weights a spectral radius of 0.95; all other
+    weights are normally distributed with a standard deviation of 0.01, and biases are 0.
+    """
+    initialize_sparse(network, nonzeros=15, radius=0.95)
+    for weights in (network.cell.input.weight, network.output.weight):
+        nn.init.normal_(weights, std=0.01)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from nmt.laboratory.parameters import as_function, parameter_vector
-from nmt.layers.cells import Cell
+from nmt.layers.cells import Cell, zero_state
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,12 @@ def differentiate_step(cell: Cell, inputs: Tensor, state: Tensor) -> Step:
         inputs: its input x, [rows, input].
         state: all parts of the previous state, concatenated, [rows, state].
     """
-    step = as_function(cell, _whole_step)
+    sizes = [part.shape[-1] for part in zero_state(cell, 1)]
+
+    def whole(cell: Cell, x: Tensor, state: Tensor) -> Tensor:
+        return torch.cat(cell(cell.project(x), torch.split(state, sizes, dim=-1)), dim=-1)
+
+    step = as_function(cell, whole)
 
     def twice(theta: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         after = step(theta, x, state)
@@ -49,11 +54,6 @@ def differentiate_step(cell: Cell, inputs: Tensor, state: Tensor) -> Step:
     derivatives = vmap(jacrev(twice, argnums=(0, 2), has_aux=True), in_dims=(None, 0, 0))
     (by_parameters, by_state), after = derivatives(parameter_vector(cell), inputs, state)
     return Step(after, by_state, by_parameters)
-
-
-def _whole_step(cell: Cell, x: Tensor, state: Tensor) -> Tensor:
-    """Return the next state of a cell as one tensor, from its input and its state."""
-    return torch.cat(cell(cell.project(x), state.chunk(cell.states, dim=-1)), dim=-1)
 
 
 class Rtrl:

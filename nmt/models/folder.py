@@ -198,7 +198,8 @@ def require_plausible_sizes(
     """
     filled = [tensor for tensor in tensors.values() if tensor.numel()]
     largest = max((size for tensor in filled for size in tensor.shape), default=0)
-    for name, value in _sizes(config.model_dump()):
+    unused = set() if config.has_embeddings else {"embedding"}
+    for name, value in _sizes(config.model_dump(exclude=unused)):
         limit = len(filled) if name.endswith("layers") else largest
         if value > limit:
             raise ModelError(

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor, nn
 
 from lectures.shelf import Report
-from nmt.laboratory.network import ManyToOne
+from nmt.laboratory.network import ManyToOne, initialize_smart_tanh
 from nmt.laboratory.tasks import Adding, TemporalOrder
 from nmt.laboratory.training import Measured, Settings, train
 from nmt.layers.cells import GruCell, LstmCell, RnnCell
 from nmt.layers.convolution import ConvolutionalStack
-from nmt.layers.initialization import initialize_orthogonal, initialize_sparse
+from nmt.layers.initialization import initialize_orthogonal
 
 CLAIM = "Clipping is for exploding gradients; Omega, gates or convolutions are for vanishing ones."
 MEAN_ANSWER = 1 / 6
@@ -77,7 +77,7 @@ def order(method: Settings, scale: Scale, seed: int) -> list[Measured]:
     """Return the measurements of a run on temporal order."""
     torch.manual_seed(seed)
     network = ManyToOne(RnnCell(6, 50), 4)
-    initialize_sparse(network, nonzeros=15, radius=0.95)
+    initialize_smart_tanh(network)
     every = min(200, scale.order_updates // 4)
     settings = Settings(
         scale.order_updates, clip=method.clip, omega=method.omega, check_every=every

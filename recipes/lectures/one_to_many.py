@@ -40,7 +40,7 @@ def pictures(count: int, *, noise: float, seed: int) -> list[Pair]:
 
 def show(report: Report) -> None:
     """Train on vectors with some noise; show descriptions, and how they fail with more of it."""
-    count, updates, tested = (500, 120, 50) if report.quick else (4000, 600, 1000)
+    count, updates, tested = (500, 120, 50) if report.quick else (2000, 400, 500)
     examples = pictures(count, noise=0.1, seed=1)
     model = train(report.folder / "runs", examples, MODEL, updates=updates)
     shown = pictures(4, noise=0.1, seed=2)

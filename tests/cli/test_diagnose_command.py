@@ -47,6 +47,7 @@ def test_gradients_of_a_run_are_tables_and_a_paragraph(folder, capsys):
     out = printed(capsys, "gradients", folder / "run", "--lines", 4)
     assert out.count("encoder 1 forward  encoder 1 backward  decoder 1") == 2
     assert "norm relative to lag 0" in out
+    assert "by gate: norm of the gradient by its recurrent weights" in out
     assert "How to read it: encoder 1 forward: a gradient" in out
 
 
@@ -142,7 +143,7 @@ def test_models_of_labels_tags_and_numbers_are_examined_too(tmp_path, capsys, se
     assert printed(capsys, "gradients", tmp_path / "run", *named) == default
     if layers[-1] != "decoder 1":
         said = refused(capsys, "exposure", tmp_path / "run")
-        assert "lines, and reads nothing that it wrote; name a translation model." in said
+        assert "does not read what it writes, so there is nothing to compare; name a" in said
 
 
 def test_lines_that_do_not_fit_the_model_are_refused(tmp_path, capsys):
@@ -155,7 +156,7 @@ def test_lines_that_do_not_fit_the_model_are_refused(tmp_path, capsys):
     assert run_training(tiny(tmp_path, *settings), tmp_path / "run", RunOptions()) == 0
     (tmp_path / "two.tsv").write_text("a b\tx y\n")
     said = refused(capsys, "gradients", tmp_path / "run", "--target", tmp_path / "two.tsv", code=3)
-    assert 'two.tsv:1: has 2 words, but model.decoder.kind "label" needs one a line' in said
+    assert 'the target `x y`: has 2 words, but model.decoder.kind "label" needs one a line' in said
 
 
 def test_an_output_that_copies_reads_ids_of_its_own(folder, capsys):

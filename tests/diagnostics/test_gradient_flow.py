@@ -6,7 +6,7 @@ import pytest
 import torch
 from traced import PAIRS, batch_of, model_of, total_loss
 
-from nmt.diagnostics.gradients import Flow, Lag, explain, gradient_flow
+from nmt.diagnostics.gradients import Flow, Lag, explain, gate_table, gradient_flow
 from nmt.diagnostics.trace import trace
 
 LONG = ([4, 5, 6, 7, 8, 9, 10, 4, 5, 6, 7, 3], [7, 8, 9, 10, 4, 5, 6, 7, 8, 3])
@@ -77,6 +77,20 @@ def test_a_batch_does_not_change_the_figures():
         assert [lag.arriving for lag in one.lags] == pytest.approx(
             [lag.arriving for lag in other.lags]
         )
+
+
+def test_the_gradient_by_a_gate_is_that_of_its_block_of_weights():
+    model = model_of(encoder={"cell": "lstm"}, cell="gru")
+    flows = gradient_flow(model, [batch_of(*PAIRS), batch_of(LONG)], total_loss)
+    (total_loss(model, batch_of(*PAIRS)) + total_loss(model, batch_of(LONG))).backward()
+    cells = [*model.encoder.stack.first.cells, model.decoder.stack.first.cell]
+    for found, cell in zip(flows, cells, strict=True):
+        blocks = cell.recurrent.weight.grad.chunk(len(found.gates))
+        assert list(found.gates.values()) == pytest.approx([float(part.norm()) for part in blocks])
+    assert list(flows[-1].gates) == ["reset", "update", "candidate"]
+    header, *rows = gate_table(flows).splitlines()
+    assert header.split() == ["input", "forget", "candidate", "output", "reset", "update"]
+    assert rows[-1].split()[:4] == ["decoder", "1", "-", "-"]
 
 
 def flow(*carried: float, arriving: tuple[float, ...] = (), side: str = "decoder") -> Flow:

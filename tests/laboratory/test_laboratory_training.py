@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from nmt.laboratory.network import ManyToOne
+from nmt.laboratory.network import ManyToOne, initialize_smart_tanh
 from nmt.laboratory.omega import omega
 from nmt.laboratory.tasks import Adding, Recall, TemporalOrder
 from nmt.laboratory.training import Settings, error_of, loss_of, set_gradients, train
 from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
-from nmt.layers.initialization import initialize_orthogonal, initialize_sparse
+from nmt.layers.initialization import initialize_orthogonal, initialize_sparse, spectral_radius
 
 
 def make_network(seed: int = 1) -> ManyToOne:
@@ -69,6 +69,27 @@ METHODS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_temporal_order_of_ten_symbols_is_learned(method):
     *_, last = train(make_network(), TemporalOrder(10), METHODS[method], generator())
+
+    assert last.is_solved
+
+
+def test_smart_tanh_has_few_recurrent_inputs_and_small_other_weights():
+    network = ManyToOne(RnnCell(6, 50), 4)
+    initialize_smart_tanh(network)
+
+    assert ((network.cell.recurrent.weight != 0).sum(dim=1) == 15).all()
+    assert spectral_radius(network.cell.recurrent.weight) == pytest.approx(0.95, abs=1e-5)
+    for weights in (network.cell.input.weight, network.output.weight):
+        assert 0.005 < float(weights.detach().std()) < 0.015
+
+
+@pytest.mark.slow
+def test_from_small_weights_the_regulariser_finds_the_long_lag():
+    torch.manual_seed(1)
+    network = ManyToOne(RnnCell(6, 50), 4)
+    initialize_smart_tanh(network)
+    settings = Settings(4000, clip=1.0, omega=2.0)
+    *_, last = train(network, TemporalOrder(20), settings, generator())
 
     assert last.is_solved
 

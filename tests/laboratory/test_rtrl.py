@@ -11,6 +11,8 @@ from nmt.laboratory.network import unroll_states
 from nmt.laboratory.parameters import flatten, parameter_vector, set_parameters
 from nmt.laboratory.rtrl import Rtrl, Truncated, differentiate_step
 from nmt.layers.cells import Cell, GruCell, LayerNormLstmCell, LstmCell, RnnCell, zero_state
+from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.delays import DelaysCell
 from nmt.layers.initialization import initialize_uniform
 
 
@@ -59,8 +61,10 @@ CELLS = [
     GruCell(3, 4),
     LstmCell(3, 4),
     LayerNormLstmCell(3, 4),
+    DelaysCell(3, 4, delays=(1, 3)),
+    ClockworkCell(3, 4, periods=(1, 2)),
 ]
-IDS = ["tanh", "sigmoid", "gru", "lstm", "lnlstm"]
+IDS = ["tanh", "sigmoid", "gru", "lstm", "lnlstm", "delays", "clockwork"]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=IDS)

@@ -101,4 +101,6 @@ def test_a_folder_without_a_run_and_samples_of_several_runs_are_refused(runs, tm
         differences({"a": runs["gru"], "none": tmp_path / "none"})
     result = CliRunner().invoke(app, ["show", *map(str, runs.values()), "--samples", "2"])
     assert isinstance(result.exception, UsageError)
-    assert "--samples: is for a single run" in str(result.exception)
+    assert str(result.exception) == (
+        "--samples: is for a single run; name one, or leave --samples out."
+    )
