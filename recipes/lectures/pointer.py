@@ -112,7 +112,10 @@ def show(report: Report) -> None:
         "number that it never saw; but it reads all such numbers as the same unknown symbol, and "
         "takes it for some number: in the last line of the table, a third is what a number drawn "
         "at random in its stead would give. To do better takes an encoder that reads numbers by "
-        "their value."
+        "their value. The softmax, beside it, has the same encoder, decoder and attention: over a "
+        "fixed set of symbols it needs no pointer in the long run, but it can write none that "
+        "training did not have. (Published, for hulls of 50 points: pointer 72.6 %, a softmax "
+        "without attention 1.9 %.)"
     )
 
 
@@ -124,7 +127,7 @@ def learn(task: Task, output: str, *, size: int) -> tuple[EncoderDecoder, list[t
         {
             "embedding": {"size": size},
             "encoder": {"hidden_size": size},
-            "decoder": {"hidden_size": size, "attention": "none" if points else "general"},
+            "decoder": {"hidden_size": size, "attention": "general"},
             "output": {"kind": "pointer", "hidden_size": size} if points else output,
             "initialization": "xavier",
         }
