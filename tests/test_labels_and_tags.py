@@ -150,6 +150,14 @@ def test_scores_are_the_probabilities_of_labels(tmp_path, capsys):
     assert translation.log_prob == pytest.approx(best.log_prob)
     (impossible,) = translator.score([(line, "AA BB")])
     assert impossible.log_prob == -torch.inf
+    for name, text in (("s", line), ("t", "AA BB")):
+        (tmp_path / name).write_text(f"{text}\n")
+    files = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t")]
+    capsys.readouterr()
+    assert nmt(["score", str(tmp_path / "run"), *files, "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "Infinity" not in printed
+    assert json.loads(printed)["logprob"] is None
 
 
 @pytest.mark.parametrize("make", [labelled, tagged], ids=["label", "aligned"])

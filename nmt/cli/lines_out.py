@@ -1,6 +1,7 @@
 """Translations as lines of output: one format per function."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
@@ -62,8 +63,24 @@ def as_json(number: int, translation: "Translation") -> str:
 
 
 def json_line(record: object) -> str:
-    """Return `record` as JSON that every program reads as one line."""
-    return json.dumps(record, ensure_ascii=False).translate(_JSON_LINE_ENDS)
+    """Return `record` as JSON that every program reads as one line.
+
+    Infinity, which JSON does not support, becomes null: the log-probability of what cannot be.
+    """
+    try:
+        written = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        written = json.dumps(_finite(record), ensure_ascii=False)
+    return written.translate(_JSON_LINE_ENDS)
+
+
+def _finite(value: object) -> object:
+    """Return a value with None in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _record(hypothesis: "TranslatedText") -> dict[str, object]:

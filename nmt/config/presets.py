@@ -48,8 +48,8 @@ class Preset:
 PRESETS = (
     # name, pairs, vocabulary, embedding, hidden, layers, tied, dropout, word dropout,
     # batch, rate, updates, updates between validations, metric
-    Preset("tiny",      10_000,  2_000, 256,   256, 1, True,  0.3, 0.0,
-           1_024, 1e-3,  10_000,   250, "loss"),
+    Preset("tiny",      10_000,  1_000, 256,   256, 1, True,  0.3, 0.0,
+             512, 1e-3,  20_000,   500, "loss"),
     Preset("small",    100_000,  6_000, 256,   512, 1, False, 0.3, 0.1,
            1_024, 2e-3,  60_000, 1_000, "bleu"),
     Preset("medium", 1_000_000, 16_000, 512,   512, 2, False, 0.2, 0.0,
