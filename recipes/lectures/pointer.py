@@ -112,10 +112,10 @@ def show(report: Report) -> None:
         "number that it never saw; but it reads all such numbers as the same unknown symbol, and "
         "cannot know where they belong: in the last line of the table, a place at random gives "
         "20 %, and that of another number in its stead 33 %. To do better takes an encoder that "
-        "reads numbers by their value. The softmax, beside it, has the same encoder, decoder and attention: over a "
-        "fixed set of symbols it needs no pointer in the long run, but it can write none that "
-        "training did not have. (Published, for hulls of 50 points: pointer 72.6 %, a softmax "
-        "without attention 1.9 %.)"
+        "reads numbers by their value. The softmax, beside it, has the same encoder, decoder and "
+        "attention: over a fixed set of symbols it needs no pointer in the long run, but it can "
+        "write none that training did not have. (Published, for hulls of 50 points: pointer "
+        "72.6 %, a softmax without attention 1.9 %.)"
     )
 
 
