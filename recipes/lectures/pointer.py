@@ -75,9 +75,9 @@ def _turn(first: int, second: int, third: int) -> int:
     return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
 
 
-SORTING = Task("sort 5-10 of 100", 100, 5, 10, sorted, updates=1500)
+SORTING = Task("sort 5-10 of 100", 100, 5, 10, sorted, updates=2000)
 HULLS = Task("hull of 5", GRID * GRID, 5, 5, hull, updates=1500)
-SMALL = Task("sort 3-5 of 10", 10, 3, 5, sorted, updates=60)
+SMALL = Task("sort 3-5 of 8", 8, 3, 5, sorted, updates=50)
 
 
 def show(report: Report) -> None:
@@ -110,9 +110,12 @@ def show(report: Report) -> None:
         "the numbers as they were given: a dark cell is the position that it points at, and "
         "pointing at the end symbol ends the output. Whatever it writes is in its input, even a "
         "number that it never saw; but it reads all such numbers as the same unknown symbol, and "
-        "takes it for some number: in the last line of the table, a third is what a number drawn "
-        "at random in its stead would give. To do better takes an encoder that reads numbers by "
-        "their value."
+        "cannot know where they belong: in the last line of the table, a place at random gives "
+        "20 %, and that of another number in its stead 33 %. To do better takes an encoder that "
+        "reads numbers by their value. The softmax, beside it, has the same encoder, decoder and "
+        "attention: over a fixed set of symbols it needs no pointer in the long run, but it can "
+        "write none that training did not have. (Published, for hulls of 50 points: pointer "
+        "72.6 %, a softmax without attention 1.9 %.)"
     )
 
 
@@ -124,7 +127,7 @@ def learn(task: Task, output: str, *, size: int) -> tuple[EncoderDecoder, list[t
         {
             "embedding": {"size": size},
             "encoder": {"hidden_size": size},
-            "decoder": {"hidden_size": size, "attention": "none" if points else "general"},
+            "decoder": {"hidden_size": size, "attention": "general"},
             "output": {"kind": "pointer", "hidden_size": size} if points else output,
             "initialization": "xavier",
         }
@@ -205,7 +208,7 @@ def draw(
     learning.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     line, solution = task.draw(random.Random(3), 1)[0]
     weights = pointing(pointer.eval(), (line, solution))
-    steps.imshow(weights, cmap="Greys", vmin=0, vmax=1)
+    steps.imshow(weights.numpy(), cmap="Greys", vmin=0, vmax=1)
     steps.set_xticks(range(len(line) + 1), [*map(str, line), "end"])
     steps.set_yticks(range(len(solution) + 1), [*map(str, solution), "end"])
     steps.set_xlabel("input, as it was given")

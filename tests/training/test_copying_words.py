@@ -7,6 +7,7 @@ import pytest
 from tiny import CONFIG, tiny
 
 from nmt.errors import DataError, UsageError
+from nmt.models.checkpoints import checkpoint_path
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
@@ -138,6 +139,22 @@ def test_a_model_that_copies_and_one_that_does_not_are_no_ensemble(copying, tmp_
         f"{copying} and {tmp_path / 'run'}: one writes pieces of the source and one does not, "
         "which cannot be an ensemble; use models with the same model.output."
     )
+
+
+@pytest.mark.parametrize("kind", ["copy", "pointer"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, kind):
+    lines = [(line, line) for line in sentences(40, seed=1)]
+    write(tmp_path, lines, lines[:5])
+    options = (f"model.output={kind}", "tokenizer.vocab_size=8", "validation.metric=loss")
+
+    def train(name: str, updates: int) -> bytes:
+        experiment = tiny(tmp_path, *options, f"training.max_updates={updates}")
+        assert run_training(experiment, tmp_path / name, RunOptions()) == 0
+        return (checkpoint_path(tmp_path / name, updates) / "model.safetensors").read_bytes()
+
+    whole = train("whole", 6)
+    train("pieces", 3)
+    assert train("pieces", 6) == whole
 
 
 SORTING = (
