@@ -96,7 +96,9 @@ def test_lines_begin_with_the_prefix_and_end_at_the_longest_length(model):
 
 
 def test_what_a_language_model_cannot_do_is_refused(model, model_folder):
-    with pytest.raises(UsageError, match=r"^count: a beam of 5 cannot find 6 lines; widen the beam\.$"):
+    with pytest.raises(
+        UsageError, match=r"^count: a beam of 5 cannot find 6 lines; widen the beam\.$"
+    ):
         texts(model, 6, search={"sample": False})
     with pytest.raises(DataError, match="prefix 1: `猫` cannot be written"):
         texts(model, 1, prefix="猫")
