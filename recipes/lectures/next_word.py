@@ -83,10 +83,10 @@ def _train(report: Report) -> Path:
     report.folder.mkdir(parents=True, exist_ok=True)
     text = (report.text or TOY).resolve()
     if report.quick:
-        few = report.folder / "text"
-        few.write_text("".join(text.open(encoding="utf-8").readlines()[:1000]), encoding="utf-8")
-        text = few
-    sizes = {"units": 96, "tokens": 1024, "updates": 60}
+        lines = text.read_text(encoding="utf-8").splitlines(keepends=True)
+        text = report.folder / "text"
+        text.write_text("".join(lines[:600]), encoding="utf-8")
+    sizes = {"units": 96, "tokens": 1024, "updates": 40}
     if not report.quick:
         sizes = {"units": 256, "tokens": 2048, "updates": 600}
     path = report.folder / "config.toml"
