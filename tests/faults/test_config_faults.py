@@ -51,27 +51,36 @@ class Key:
     field: FieldInfo
     around: dict[str, Any]
     """The table it stands in: the kind, and what the kind cannot do without."""
+    outside: tuple[tuple[int, str], ...] = ()
+    """Kinds of the tables around that, by the number of keys on the way to them."""
 
     def document(self, name: str, value: Any) -> dict[str, Any]:
         """Return a configuration with `name` = `value` beside this key or in its place."""
         document = {section: dict(values) for section, values in BASE.items()}
         here = document
-        for part in self.path[:-1]:
+        kinds_of_tables = dict(self.outside)
+        for place, part in enumerate(self.path[:-1], start=1):
             here = here.setdefault(part, {})
+            if kind := kinds_of_tables.get(place):
+                here["kind"] = kind
         here.update({**self.around, name: value})
         return document
 
 
 def each_key(
-    section: type[Section] = Experiment, path: tuple[str, ...] = (), kind: str = ""
+    section: type[Section] = Experiment,
+    path: tuple[str, ...] = (),
+    kind: str = "",
+    outside: tuple[tuple[int, str], ...] = (),
 ) -> Iterator[Key]:
     around = {"kind": kind, **NEEDED.get(kind, {})} if kind else {}
     for name, field in section.model_fields.items():
-        yield Key((*path, name), field, around)
+        yield Key((*path, name), field, around, outside)
+        above = (*outside, (len(path), kind)) if kind else outside
         if (plain := table(field)) is not None:
-            yield from each_key(plain, (*path, name))
+            yield from each_key(plain, (*path, name), outside=above)
         for inner, chosen in kinds(field).items():
-            yield from each_key(chosen, (*path, name), inner)
+            yield from each_key(chosen, (*path, name), inner, above)
 
 
 def accepted_types(field: FieldInfo) -> set[str]:
