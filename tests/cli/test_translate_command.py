@@ -422,7 +422,6 @@ def test_an_interrupted_translation_to_a_file_says_what_is_done(
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     with process:
         process.stdin.write(b"a cat\na dog\n")

@@ -248,11 +248,6 @@ def test_the_second_signal_ends_at_once_even_inside_a_call_that_does_not_return(
     programme.record(15, f"second signal, {second.name}: at once", tries=1, worst_seconds=seconds)
 
 
-def heed_ctrl_c() -> None:
-    """Stop ignoring Ctrl-C, as processes do that a shell starts in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("kind", CODES)
 def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
     """From the interpreter's first line to the first update, at any time."""
@@ -265,7 +260,6 @@ def test_a_signal_while_the_program_starts_ends_it(tmp_path, programme, kind):
             [*command, "--set", "training.max_updates=1000000"],
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=heed_ctrl_c,
         ) as process:
             assert process.stderr is not None
             time.sleep(0.3 + 4 * chance.random())  # any moment must work: nothing is waited for
@@ -298,7 +292,6 @@ def test_ctrl_c_while_the_command_line_is_imported_ends_it_silently(name, progra
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT.format(name=name)],
         capture_output=True,
-        preexec_fn=heed_ctrl_c,
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
@@ -332,7 +325,6 @@ def test_a_signal_while_kernels_are_compiled_ends_it(tmp_path, programme, kind):
         env={**os.environ, "CXX": str(compiler), "XDG_CACHE_HOME": str(cache)},
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
     ) as process:
         until(mark.exists)
         sent = time.monotonic()
