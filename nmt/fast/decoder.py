@@ -106,9 +106,11 @@ class FastDecoder(RecurrentDecoder):
             embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
             shares = self.share(embedded.transpose(0, 1))  # [tgt_len, batch, gates * hidden]
             steps: list[Step] = []
-            for position, read in enumerate(embedded.unbind(dim=1)):
+            # Unbound, since the gradient of shares[t] would be as large as that of all shares.
+            inputs = zip(embedded.unbind(dim=1), shares.unbind(dim=0), strict=True)
+            for position, (read, share) in enumerate(inputs):
                 at = masks.at(position)
-                steps.append(self.advance_from(read, shares[position], state, memory, at))
+                steps.append(self.advance_from(read, share, state, memory, at))
                 state = state_after(steps, truncation)
             return steps
 

@@ -69,6 +69,13 @@ def supports(*tensors: Tensor) -> bool:
     return dtype in _SUFFIX
 
 
+def sum_rows(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the sum over the rows of `values` [rows, columns] in a wider type, [columns]."""
+    if dtype == torch.float32 and supports(values) and (native := kernels()) is not None:
+        return native.sum_rows(values)
+    return values.sum(dim=0, dtype=dtype)  # torch first copies `values` to that type
+
+
 class Kernels:
     """The functions in a compiled library."""
 

@@ -13,10 +13,9 @@ from torch.autograd.function import once_differentiable
 
 from nmt.fast.exchange import adopt
 from nmt.fast.int8 import Int8Linear
-from nmt.fast.kernels import kernels, supports
+from nmt.fast.kernels import kernels, sum_rows, supports
 from nmt.fast.linear import FastLinear, multiply
 from nmt.fast.shapes import compiles_forward, pad_rows
-from nmt.fast.shared import sum_rows
 from nmt.layers.output import OutputLayer
 
 CHUNK = 2048
@@ -98,22 +97,22 @@ class _Chunks:
             part = self.features[tokens]  # [chunk, size]
             count = len(part)
             part = pad_rows(part) if compiles_forward(part) else part
-            scores = multiply(part, self.weight)[:count]  # [chunk, vocab]
+            # The rows of padding have logits of 0, and keep them as their gradient.
+            padded = multiply(part, self.weight)  # [padded chunk, vocab]
+            grad = scores = padded[:count]  # logits, overwritten with their gradient
             if native is None:
-                grad = _cross_entropy(scores, self, tokens, losses)
+                scores.copy_(_cross_entropy(scores, self, tokens, losses))
             else:
                 gold = self.target[tokens].contiguous()
                 losses[:, tokens] = torch.stack(
                     native.cross_entropy(scores, self.bias, gold, self.smoothing)
                 )
-                grad = scores  # the kernel overwrites the logits with their gradient
             if gradients is not None:
                 if importance is not None:
-                    grad = grad * importance[tokens].to(grad.dtype).unsqueeze(1)
+                    grad.mul_(importance[tokens].to(grad.dtype).unsqueeze(1))
                 gradients.bias.add_(sum_rows(grad, self.bias.dtype))
-                grad = grad if len(part) == count else pad_rows(grad)
-                gradients.features[tokens] = (grad @ self.weight)[:count]
-                gradients.weight.add_(grad.t() @ part)
+                gradients.features[tokens] = (padded @ self.weight)[:count]
+                gradients.weight.add_(padded.t() @ part)
         return losses[0], losses[1]
 
 

@@ -3,9 +3,11 @@
 oneDNN, which multiplies bfloat16 on CPUs, and float32 on AMD CPUs if no gradient is needed,
 compiles a kernel for each new shape of a product, in a few milliseconds. Batches differ in rows
 and lengths, so nearly every product of an update would have a new shape. Here the number of rows is
-rounded up to one of a short list of sizes, and the added rows are zero.
+rounded up to one of a short list of sizes, and the added rows are zero. Many rows are multiplied in
+two blocks whose sizes are from the list, since padding them all would copy them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,10 +15,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from nmt.fast.kernels import sum_rows
 from nmt.machine import prefers_onednn
 
 _STEP = 4  # smallest difference between two sizes
 _PER_OCTAVE = 8  # sizes between a power of two and the next
+_MOST_COPIED = 512  # rows; copying fewer takes less time than a second product
 
 
 def rounded(rows: int) -> int:
@@ -24,8 +28,13 @@ def rounded(rows: int) -> int:
 
     The sizes are multiples of 4 up to 64, and above that, eight per power of two.
     """
-    step = max(_STEP, (1 << (rows - 1).bit_length()) // (2 * _PER_OCTAVE)) if rows > 1 else _STEP
+    step = _step(rows)
     return -(-rows // step) * step
+
+
+def _step(rows: int) -> int:
+    """Return the difference between the sizes of the list around `rows`."""
+    return max(_STEP, (1 << (rows - 1).bit_length()) // (2 * _PER_OCTAVE)) if rows > 1 else _STEP
 
 
 def compiles_shapes(inputs: Tensor) -> bool:
@@ -50,11 +59,46 @@ def pad_rows(values: Tensor) -> Tensor:
     return F.pad(values, (0, 0, 0, missing)) if missing else values
 
 
+def blocks(values: Tensor) -> list[Tensor]:
+    """Return the rows of `values` [rows, size] in one or two blocks of few sizes.
+
+    The last block may end in rows of zeros.
+    """
+    rows, step = len(values), _step(len(values))
+    if rows <= _MOST_COPIED:
+        return [pad_rows(values)]
+    whole = rows - rows % step
+    if whole == rows:
+        return [values]
+    # A quarter of a step is few enough zeros, and few enough sizes.
+    return [values[:whole], F.pad(values[whole:], (0, 0, 0, -(rows - whole) % (step // 4)))]
+
+
 def multiply_transposed(left: Tensor, right: Tensor) -> Tensor:
     """Return `left` [rows, a] transposed times `right` [rows, b], [a, b]: a weight gradient."""
-    if compiles_shapes(left):
-        left, right = pad_rows(left), pad_rows(right)
-    return left.t() @ right
+    if not compiles_shapes(left):
+        return left.t() @ right
+    return _sum_of_products(blocks(left), blocks(right))
+
+
+def _sum_of_products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Return the sum over the blocks of `left` [rows, a] transposed times `right` [rows, b]."""
+    total = left[0].t() @ right[0]
+    for more_left, more_right in zip(left[1:], right[1:], strict=True):
+        total = torch.addmm(total, more_left.t(), more_right)
+    return total
+
+
+def _multiply_blocks(left: Sequence[Tensor], right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the blocks of `left` [rows, a] times `right` [a, b], plus `bias`, [all rows, b]."""
+    sizes = [len(block) for block in left]
+    product = right.new_empty(sum(sizes), right.shape[1])
+    for block, out in zip(left, product.split(sizes), strict=True):
+        if bias is None:
+            torch.mm(block, right, out=out)
+        else:
+            torch.addmm(bias, block, right, out=out)
+    return product
 
 
 def multiply_batch(left: Tensor, right: Tensor) -> Tensor:
@@ -75,26 +119,26 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """See `linear`: all three products have rounded row counts."""
+    """See `linear`: all three products have few shapes."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         rows = inputs.reshape(-1, inputs.shape[-1]).to(torch.bfloat16)
-        padded, low = pad_rows(rows), weight.to(torch.bfloat16)
-        ctx.save_for_backward(padded, low)
+        parts, low = blocks(rows), weight.to(torch.bfloat16)
+        ctx.save_for_backward(low, *parts)
         ctx.shape, ctx.dtype, ctx.weight_dtype = inputs.shape, inputs.dtype, weight.dtype
         ctx.bias_dtype = None if bias is None else bias.dtype
-        product = F.linear(padded, low, None if bias is None else bias.to(torch.bfloat16))
+        low_bias = None if bias is None else bias.to(torch.bfloat16)
+        product = _multiply_blocks(parts, low.t(), low_bias)
         return product[: len(rows)].view(*inputs.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        padded, low = ctx.saved_tensors
+        low, *inputs = ctx.saved_tensors
         grad = grad_outputs[0].reshape(-1, len(low)).to(torch.bfloat16)
-        rows, grad = len(grad), pad_rows(grad)
-        grad_inputs = (grad @ low)[:rows].view(ctx.shape).to(ctx.dtype)
-        grad_weight = (grad.t() @ padded).to(ctx.weight_dtype)
-        is_wanted = ctx.bias_dtype is not None
-        grad_bias = grad.sum(dim=0, dtype=ctx.bias_dtype) if is_wanted else None
+        parts = blocks(grad)
+        grad_inputs = _multiply_blocks(parts, low)[: len(grad)].view(ctx.shape).to(ctx.dtype)
+        grad_weight = _sum_of_products(parts, inputs).to(ctx.weight_dtype)
+        grad_bias = None if ctx.bias_dtype is None else sum_rows(grad, ctx.bias_dtype)
         return grad_inputs, grad_weight, grad_bias

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nmt.fast.kernels import kernels, supports
+from nmt.fast.kernels import sum_rows
 from nmt.fast.linear import FastLinear, multiply
 from nmt.fast.shapes import multiply_batch, multiply_transposed
 
@@ -142,10 +142,3 @@ class _Product(torch.autograd.Function):
         ctx.record.note(inputs, gradient)
         grad_inputs = (gradient @ matrix.transpose(-1, -2)).to(ctx.dtype)
         return grad_inputs, gradient.new_zeros(()), None, None, None
-
-
-def sum_rows(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the sum over the rows of `values` [rows, columns] in a wider type, [columns]."""
-    if dtype == torch.float32 and supports(values) and (native := kernels()) is not None:
-        return native.sum_rows(values)
-    return values.sum(dim=0, dtype=dtype)  # torch first copies `values` to that type

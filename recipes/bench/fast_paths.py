@@ -5,6 +5,9 @@
 A path is switched off by replacing the function that chooses it. Prints a row for each path and
 kind of work: speed with the path divided by speed without it, from the mean time of the fastest
 fifth of the windows, and from the medians. Needs an idle machine; on a busy one the two differ.
+
+A window repeats the same work, except for few shapes, where each is a new update: after 50 updates,
+by which time the shapes of the list have been compiled.
 """
 
 import argparse
@@ -31,7 +34,7 @@ from nmt.benchmark.setup import CorpusSize, set_up
 from nmt.benchmark.sizes import Size, experiment_of
 from nmt.config.experiment import Experiment
 from nmt.config.search import change_search
-from nmt.fast import attention, cells, decoder, linear, output, ranking
+from nmt.fast import accelerate, attention, cells, decoder, linear, output, packing, ranking, shapes
 from nmt.fast.attention import FastProductAttention
 from nmt.fast.decoder import FastDecoder
 from nmt.fast.recurrent import FastRecurrentLayer
@@ -52,7 +55,7 @@ def never(*_: Any) -> bool:
     return False
 
 
-def nothing(*_: Any) -> None:
+def nothing(*_: Any, **__: Any) -> None:
     return None
 
 
@@ -80,6 +83,14 @@ IN_TRAINING: dict[str, list[Replacement]] = {
     "loss kernel": [(output, "supports", never)],
 }
 
+FEW_SHAPES: list[Replacement] = [
+    (accelerate, "row_rounding", nothing),
+    (packing, "rounded", int),
+    (shapes, "rounded", int),
+    (shapes, "compiles_shapes", never),
+]
+UPDATES_BEFORE = 50  # until most shapes have been compiled
+
 
 def in_search(table_of: FastDecoder) -> dict[str, list[Replacement]]:
     first, size = table_of.stack.first.cell.input, table_of.pieces_size
@@ -104,16 +115,30 @@ class Gain:
     """By the median times."""
 
 
-def measure(work: Work, path: list[Replacement], windows: int) -> Gain:
-    """Do the work `windows` times with the path and without, in alternating order."""
+@contextlib.contextmanager
+def replaced(replacements: list[Replacement]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for place, name, other in replacements:
+            stack.enter_context(mock.patch.object(place, name, other))
+        yield
+
+
+def measure(work: Work, path: list[Replacement], windows: int, without: Work | None = None) -> Gain:
+    """Do the work `windows` times with the path and without, in alternating order.
+
+    Args:
+        work: what is timed.
+        path: replacements that switch the path off.
+        windows: repetitions of each.
+        without: what is timed without the path, if that needs objects of its own.
+    """
+    works = {True: work, False: without or work}
     times: dict[bool, list[float]] = {True: [], False: []}
     for window in range(windows):
         for with_path in (True, False) if window % 2 else (False, True):
-            with contextlib.ExitStack() as replaced:
-                for place, name, other in [] if with_path else path:
-                    replaced.enter_context(mock.patch.object(place, name, other))
+            with replaced([] if with_path else path):
                 begin = time.perf_counter()
-                work()
+                works[with_path]()
                 times[with_path].append(time.perf_counter() - begin)
     few = -(-windows // 5)  # rounded up
     fastest = {key: mean(sorted(values)[:few]) for key, values in times.items()}
@@ -130,6 +155,25 @@ def training_work(experiment: Experiment, folder: Path) -> Work:
         make_update(run, update)
 
     return work
+
+
+def next_updates(experiment: Experiment, folder: Path) -> Work:
+    """Return a function that makes the next update, after `UPDATES_BEFORE` of them."""
+    run = assemble(experiment, folder, None, World(), None)
+
+    def work() -> None:
+        make_update(run, next(run.loader))
+
+    for _ in range(UPDATES_BEFORE):
+        work()
+    return work
+
+
+def gain_of_few_shapes(experiment: Experiment, folder: Path, windows: int) -> Gain:
+    with_path = next_updates(experiment, folder)
+    with replaced(FEW_SHAPES):
+        without = next_updates(experiment, folder)
+    return measure(with_path, FEW_SHAPES, windows, without)
 
 
 def search_work(translator: Translator, lines: list[str], beam: int, batch: int) -> Work:
@@ -156,6 +200,8 @@ def gains(experiment: Experiment, folder: Path, windows: int) -> Iterator[tuple[
     for path, replacements in IN_TRAINING.items():
         yield "training", path, measure(work, replacements, windows)
     precision = "bf16" if experiment.training.precision == "bf16" else "fp32"
+    if precision == "bf16":
+        yield "training", "few shapes", gain_of_few_shapes(experiment, folder, windows)
     translator = Translator.load(folder, device="cpu", precision=precision)
     (model,) = translator.models
     assert isinstance(model.decoder, FastDecoder)
