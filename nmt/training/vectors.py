@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nmt.config.model import EmbeddingConfig
+from nmt.config.embedding import EmbeddingConfig
 from nmt.errors import ConfigError
 from nmt.layers.embedding import Embedding
 from nmt.models.encoder_decoder import EncoderDecoder
