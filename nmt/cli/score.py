@@ -92,8 +92,8 @@ def score(
     in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
     The log ends with the perplexity of the whole text, per piece and per word.
     """
+    from nmt.run_folder.journal import format_perplexity
     from nmt.text.lines import read_lines, read_parallel
-    from nmt.training.journal import format_perplexity
     from nmt.translator import Translator
 
     require_output(output, source, target)

@@ -15,8 +15,8 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
+from nmt.signals import SAME
 from nmt.storage.checksums import sha256_of, verify_checksums
-from nmt.training.signals import SAME
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 LIMIT = 10.0
@@ -36,7 +36,7 @@ def held(*arguments, **options):
 """
 """Note in a file that a phase has begun, and stay in it; in one of its calls, or in all (0)."""
 NOTE_SAVES = """
-import nmt.training.signals as signals, nmt.training.in_progress as in_progress
+import nmt.signals as signals, nmt.training.in_progress as in_progress
 save, handle = in_progress.save_checkpoint, signals.GracefulStop._handle
 def note(letter):
     with open({path!r}, "a") as file:

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from nmt.errors import UsageError
+from nmt.run_folder.layout import open_run_folder
 from nmt.storage.folders import new_folder
-from nmt.training.run_folder import open_run_folder
 
 
 def contents(folder):
