@@ -56,7 +56,7 @@ in_progress.save_checkpoint, signals.GracefulStop._handle = saving, handling
 # Each phase: the function it calls, and the seconds it is made to last (0: as long as it takes).
 PHASES = {
     "reading text": ("nmt.data.prepare", "Preparation.run", 0.0),
-    "cutting text": ("nmt.data.build", "Subword.train", 0.0),
+    "cutting text": ("nmt.data.pieces", "Subword.train", 0.0),
     "start-up": ("nmt.training.run", "assemble", 0.0),
     "update": ("nmt.training.loop", "make_update", 0.0),
     "validation": ("nmt.training.validation", "_score", 0.0),
