@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nmt.cli.options import AsJson
 from nmt.cli.output_file import require_output
 from nmt.cli.scored_texts import (
     Text,
@@ -92,7 +93,7 @@ def evaluate(
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Compare without regard to case.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score translations with sacrebleu: BLEU, chrF, TER, exact match, word error rate.
 
