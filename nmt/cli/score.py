@@ -15,6 +15,7 @@ from nmt.paths import holds_pairs
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translation import ScoredPair
+    from nmt.translator import Translator
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +93,7 @@ def score(
         fast=not plain,
         checkpoint=checkpoint,
     )
-    if translator.has_source != (source is not None):
-        needed = "add --source FILE" if translator.has_source else "leave --source out"
-        if source == target:
-            needed = "name one text with --target, not pairs"
-        kind = "translation" if translator.has_source else "language"
-        raise UsageError(f"{run[0]}: holds a {kind} model; {needed}.")
+    _require_kind(translator, run[0], source, target)
     scored = translator.score(
         pairs,
         batch_size=batch_size,
@@ -125,6 +121,21 @@ def score(
             format_perplexity(loss / pieces),
             format_perplexity(loss / words),
         )
+
+
+def _require_kind(translator: "Translator", run: Path, source: Path | None, target: Path) -> None:
+    """Refuse a source for a language model, and no source for a translation model.
+
+    Raises:
+        UsageError: it says what to add or leave out.
+    """
+    if translator.has_source == (source is not None):
+        return
+    needed = "add --source FILE" if translator.has_source else "leave --source out"
+    if source == target:
+        needed = "name one text with --target, not pairs"
+    kind = "translation" if translator.has_source else "language"
+    raise UsageError(f"{run}: holds a {kind} model; {needed}.")
 
 
 def _record(number: int, pair: "ScoredPair", *, by_token: bool) -> dict[str, object]:

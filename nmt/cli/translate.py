@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
+from nmt.cli.lines_out import Format, as_line
 from nmt.cli.options import (
     Align,
     Checkpoint,
@@ -153,12 +153,7 @@ def translate(
     with line_writer(output) as write:
         for number, translation in enumerate(translations):
             remarks.add(translation)
-            if format == "jsonl":
-                write(as_json(number, translation))
-            elif format == "nbest":
-                write(as_n_best(number, translation, align=align))
-            else:
-                write(as_text(translation, scores=scores, align=align))
+            write(as_line(number, translation, format=format, scores=scores, align=align))
     remarks.report()
 
 
