@@ -1,13 +1,12 @@
-from tiny import tiny
+from tiny import train_tiny
 
 from nmt.run_folder.samples import choose_samples, kept_text, kept_translations
-from nmt.training.run import RunOptions, run_training
 
 
 def run(folder, *settings):
     folder.mkdir(exist_ok=True)
-    assert run_training(tiny(folder, *settings), folder / "run", RunOptions()) == 0
-    return folder / "run", (folder / "run" / "train.log").read_text().splitlines()
+    run = train_tiny(folder, *settings)
+    return run, (run / "train.log").read_text().splitlines()
 
 
 def shown(log, name):
