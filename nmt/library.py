@@ -7,8 +7,8 @@ from typing import Literal
 
 from nmt.config.experiment import Experiment
 from nmt.config.load import load, resolve_paths
+from nmt.run_folder.layout import MODEL
 from nmt.training.run import RunOptions, run_training
-from nmt.training.run_folder import MODEL
 
 
 def load_config(path: Path | str, changes: Sequence[str] = ()) -> Experiment:

@@ -7,9 +7,13 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from nmt.translator import Translator
 
 # A slow machine is not a failure. By default the same cases are tried each time; new ones are for
 # runs whose findings somebody will look into.
@@ -196,3 +200,11 @@ def make_model_folder(tmp_path_factory: pytest.TempPathFactory) -> FolderMaker:
 def model_folder(make_model_folder: FolderMaker) -> Path:
     """Return a small model folder: attention, joint pieces. Tests must not modify it."""
     return make_model_folder()
+
+
+@pytest.fixture(scope="module")
+def translator(model_folder: Path) -> "Translator":
+    """Return the translator of that model folder."""
+    from nmt.translator import Translator
+
+    return Translator.load(model_folder)

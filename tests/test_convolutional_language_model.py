@@ -1,12 +1,11 @@
 """Convolutional language models are trained, scored and fused as recurrent ones are."""
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import CONFIG, tiny, write_corpus
+from tiny import CONFIG, entries, tiny, write_corpus
 
 from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
@@ -42,9 +41,8 @@ def language_model(folder: Path, *overrides: str) -> Experiment:
 def test_it_learns_and_scores_a_line_by_the_probabilities_of_its_pieces(tmp_path, capsys):
     experiment = language_model(tmp_path, "validation.every=10")
     run_training(experiment, tmp_path / "run", RunOptions())
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    entries = [entry for entry in map(json.loads, lines) if entry["kind"] == "valid"]
-    assert entries[-1]["loss"] < entries[0]["loss"] < math.log(30)
+    validations = entries(tmp_path / "run", "valid")
+    assert validations[-1]["loss"] < validations[0]["loss"] < math.log(30)
 
     translator = Translator.load(tmp_path / "run", fast=False)
     (scored,) = translator.score([("", "a b c")])

@@ -12,11 +12,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "nmt"
 LEVELS = (
     {"errors"},
-    {"machine", "paths"},
+    {"machine", "paths", "signals"},
     {"config", "text", "storage"},
     {"layers"},
     {"data", "models", "evaluation"},
-    {"fast"},
+    {"fast", "run_folder"},
     {"search"},
     {"diagnostics"},
     {"translation"},
@@ -32,7 +32,7 @@ LEVELS = (
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 WITHOUT_CONFIG = {"layers", "text"}
-LIGHT = ("config", "text", "evaluation", "storage", "machine", "paths", "cli")
+LIGHT = ("config", "text", "evaluation", "storage", "machine", "paths", "signals", "cli")
 """Packages whose modules never import torch when they are imported."""
 
 

@@ -1,12 +1,11 @@
 """Language models are trained, validated, resumed and shared by the commands of translation."""
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny, write_corpus
+from tiny import entries, tiny, write_corpus
 
 from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
@@ -35,11 +34,6 @@ def language_model(folder: Path, *overrides: str) -> Experiment:
     return tiny(folder, *LANGUAGE_MODEL, *overrides)
 
 
-def validations(run: Path) -> list[dict]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [entry for entry in map(json.loads, lines) if entry["kind"] == "valid"]
-
-
 def weights(run: Path) -> dict[str, torch.Tensor]:
     return weights_of(load_model_folder(run).model)
 
@@ -50,7 +44,7 @@ def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path):
     loaded = load_model_folder(tmp_path / "run")
     assert loaded.source is loaded.target
     assert not [name for name in weights_of(loaded.model) if name.startswith("encoder")]
-    first, *_, last = validations(tmp_path / "run")
+    first, *_, last = entries(tmp_path / "run", "valid")
     assert last["loss"] < first["loss"] < math.log(loaded.target.vocab_size)
     assert last["bleu"] is None
 
@@ -58,7 +52,7 @@ def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path):
 def test_the_loss_per_word_is_that_of_whole_lines(tmp_path):
     """Pieces are words here, so that both are counted alike, each end of line included."""
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
-    last = validations(tmp_path / "run")[-1]
+    last = entries(tmp_path / "run", "valid")[-1]
     assert last["loss_per_word"] == pytest.approx(last["loss"])
 
 
@@ -66,7 +60,7 @@ def test_the_loss_per_word_does_not_depend_on_the_pieces(tmp_path):
     """Characters as pieces are more numerous, but the words stay the same."""
     options = ("tokenizer.kind=char", "training.max_updates=5")
     run_training(language_model(tmp_path, *options), tmp_path / "run", RunOptions())
-    last = validations(tmp_path / "run")[-1]
+    last = entries(tmp_path / "run", "valid")[-1]
     lines = (tmp_path / "valid.yy").read_text().splitlines()
     words = sum(len(line.split()) + 1 for line in lines)
     pieces = sum(

@@ -30,7 +30,7 @@ from pathlib import Path
 from nmt.cli.output_file import line_writer
 from nmt.storage.files import write_text
 from nmt.storage.lock import lock_folder
-from nmt.training.signals import GracefulStop, handle_signals
+from nmt.signals import GracefulStop, handle_signals
 folder, sys.platform = Path(sys.argv[1]), "win32"
 handle_signals()
 with lock_folder(folder), GracefulStop() as stop:

@@ -13,7 +13,7 @@ from tiny import CONFIG, write_corpus
 
 import nmt
 from nmt.machine import using_threads
-from nmt.training.signals import GracefulStop
+from nmt.signals import GracefulStop
 
 ROOT = Path(__file__).parent.parent
 

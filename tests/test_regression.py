@@ -1,6 +1,5 @@
 """Numbers as the output: predicted, trained by their squared error, and reported as such."""
 
-import json
 import logging
 import math
 import random
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import CONFIG, tiny
+from tiny import CONFIG, entries, tiny
 
 from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
@@ -106,8 +105,7 @@ def test_validation_reports_the_squared_error_of_the_predictions(tmp_path, caplo
     )
     found = Translator.load(tmp_path / "run", fast=False).translate(sources)
     errors = [(float(t.text) - float(y)) ** 2 for t, y in zip(found, references, strict=True)]
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    (report,) = [entry for entry in map(json.loads, lines) if entry["kind"] == "valid"]
+    (report,) = entries(tmp_path / "run", "valid")
     assert report["loss"] == pytest.approx(sum(errors) / len(errors), rel=1e-4)
     assert report["loss_name"] == "squared error"
     assert f"valid      8  squared error {report['loss']:.4g}  best so far" in caplog.text

@@ -16,11 +16,6 @@ from nmt.translation import copy_of
 from nmt.translator import Translator
 
 
-@pytest.fixture(scope="module")
-def translator(model_folder) -> Translator:
-    return Translator.load(model_folder)
-
-
 def assert_rows_sum_to_one(matrix: AttentionMatrix) -> None:
     assert all(len(row) == len(matrix.source) for row in matrix.weights)
     assert len(matrix.weights) == len(matrix.target)

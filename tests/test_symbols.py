@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tiny import tiny, write_corpus
+from tiny import tiny, train_tiny, write_corpus
 
 from nmt.config.search import change_search
 from nmt.errors import ConfigError
@@ -40,8 +40,7 @@ def write_symbols(folder: Path) -> None:
 
 def train(folder: Path, *overrides: str) -> Path:
     write_symbols(folder)
-    assert run_training(tiny(folder, *OPTIONS, *overrides), folder / "run", RunOptions()) == 0
-    return folder / "run"
+    return train_tiny(folder, *OPTIONS, *overrides)
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,6 @@ def some_lines(count: int, *, longest: int = 12) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def translator(model_folder) -> Translator:
-    return Translator.load(model_folder)
-
-
 def test_lines_come_out_in_order_whatever_the_batch(translator):
     lines = some_lines(50)
     expected = [translation.text for translation in translator.translate(lines)]

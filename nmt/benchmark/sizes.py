@@ -7,17 +7,15 @@ keeps those it uses, and updates of 4,096 target tokens.
 from pathlib import Path
 from typing import Literal
 
+from nmt.config.attention import GeneralAttentionConfig
+from nmt.config.cells import LstmCellConfig
 from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.decoders import DecoderConfig
+from nmt.config.dropout import DropoutConfig
+from nmt.config.embedding import EmbeddingConfig
+from nmt.config.encoders import EncoderConfig
 from nmt.config.experiment import Experiment
-from nmt.config.model import (
-    DecoderConfig,
-    DropoutConfig,
-    EmbeddingConfig,
-    EncoderConfig,
-    GeneralAttentionConfig,
-    LstmCellConfig,
-    ModelConfig,
-)
+from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.config.training import AdamConfig, TrainingConfig
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.config.model import DecoderConfig, EncoderConfig, ModelConfig
+from nmt.config.decoders import DecoderConfig
+from nmt.config.encoders import EncoderConfig
+from nmt.config.model import ModelConfig
 
 PASSES = 3
 """Products in a training step for each product in the forward pass."""

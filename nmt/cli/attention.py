@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import as_links
+from nmt.cli.options import Checkpoint, Device, Input, Run
 from nmt.errors import UsageError
 
 if TYPE_CHECKING:  # the translator imports torch
@@ -23,14 +24,11 @@ _PACKED = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 
 
 def attention(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    run: Run,
     sentence: Annotated[
         str | None, typer.Argument(metavar="SENTENCE", help="Sentence, instead of --input.")
     ] = None,
-    input: Annotated[
-        Path | None,
-        typer.Option("-i", "--input", metavar="FILE", help="Text file, which may be packed."),
-    ] = None,
+    input: Input = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -59,13 +57,8 @@ def attention(
             "rate instead of links.",
         ),
     ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
-    ] = "auto",
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
 ) -> None:
     """Print links source-target of words, from 0, for each line: 0-0 1-2; draw the weights.
 

@@ -37,8 +37,8 @@ def average(
     training.keep_last set how many are kept.
     """
     from nmt.models.checkpoints import find_checkpoint, list_checkpoints
+    from nmt.run_folder.averaging import write_averaged_model
     from nmt.training.checkpoint import best_checkpoints
-    from nmt.training.shipping import write_averaged_model
 
     if sum(choice is not None for choice in (checkpoints or None, best, last)) > 1:
         raise UsageError("give checkpoints, or --best, or --last, but only one of the three")

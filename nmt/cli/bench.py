@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmt.machine import MOST_THREADS
+from nmt.cli.options import Threads
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translator import Precision
@@ -23,9 +23,7 @@ def bench(
         Literal["auto", "fp32", "bf16", "int8"],
         typer.Option(help="auto = fp32; bf16 if the CPU is fast at it; int8 for translation."),
     ] = "auto",
-    threads: Annotated[
-        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
-    ] = 0,
+    threads: Threads = 0,
     windows: Annotated[
         int,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.options import AsJson
 from nmt.cli.pairs import both_sides
 from nmt.errors import DataError
 
@@ -25,7 +26,7 @@ def check(
         tuple[Path, Path] | None,
         typer.Option(metavar="SRC [TGT]", help="Test set that must not be in the corpus."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Report everything unusual in a parallel corpus; exit code 3 if something must be fixed.
 

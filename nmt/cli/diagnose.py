@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.options import AsJson, Checkpoint, Run
 from nmt.cli.output_file import require_output
 from nmt.errors import UsageError
 from nmt.paths import holds_pairs
@@ -28,7 +29,7 @@ diagnose = typer.Typer(
     rich_markup_mode=None,
 )
 
-Run = Annotated[
+RunOrConfig = Annotated[
     Path,
     typer.Argument(
         metavar="RUN",
@@ -40,10 +41,6 @@ Overrides = Annotated[
     typer.Option(
         "--set", metavar="KEY=VALUE", help="With a configuration: override a key, see `train`."
     ),
-]
-Checkpoint = Annotated[
-    str | None,
-    typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
 ]
 Source = Annotated[
     Path | None,
@@ -64,12 +61,11 @@ Picture = Annotated[
         "-o", "--output", metavar="FILE", help="Also draw it, as an .svg, .png or .pdf file."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @diagnose.command(short_help="How far gradients reach back through time.")
 def gradients(
-    run: Run,
+    run: RunOrConfig,
     overrides: Overrides = None,
     checkpoint: Checkpoint = None,
     source: Source = None,
@@ -125,7 +121,7 @@ def gradients(
 
 @diagnose.command(short_help="Spectra of recurrent weights, and what they prove.")
 def spectrum(
-    run: Run,
+    run: RunOrConfig,
     overrides: Overrides = None,
     checkpoint: Checkpoint = None,
     source: Source = None,
@@ -164,7 +160,7 @@ def spectrum(
 
 @diagnose.command(short_help="What a model loses by reading its own output.")
 def exposure(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    run: Run,
     source: Annotated[
         Path | None,
         typer.Argument(metavar="SRC", help="Source text, or a .tsv of both sides."),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nmt.cli.options import AsJson
 from nmt.cli.output_file import require_output
 from nmt.cli.scored_texts import (
     Text,
@@ -92,7 +93,7 @@ def evaluate(
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Compare without regard to case.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score translations with sacrebleu: BLEU, chrF, TER, exact match, word error rate.
 
@@ -100,18 +101,14 @@ def evaluate(
     on the files that its configuration names as data.test.
     """
     from nmt.evaluation.metrics import make_metric
-    from nmt.evaluation.tokenizers import require_available
 
     metrics = metric or ["bleu"]
     # All arguments and files are checked before anything is translated.
     for name in metrics:
         make_metric(name)
-    if source and not by_length:
-        raise UsageError("--source is for --by-length; add that, or omit --source")
-    if plain and not run:
-        raise UsageError("--plain is for --run; add that, or omit --plain")
-    if checkpoint and not run:
-        raise UsageError("--checkpoint is for --run; add that, or omit --checkpoint")
+    _require_with("--source", source, "--by-length", by_length)
+    _require_with("--plain", plain, "--run", run)
+    _require_with("--checkpoint", checkpoint, "--run", run)
     if str(output) == "-":
         raise UsageError("--output -: standard output is for the scores; name a file.")
     if bool(run) == bool(hypothesis) or (not run and (not reference or test or output)):
@@ -119,12 +116,7 @@ def evaluate(
             "give --hypothesis and --reference, or --run and --test SRC REF (and with --run, "
             "--output to keep the translations)"
         )
-    experiment = experiment_of(run[0]) if run else None
-    if run and test is None:
-        test = test_files_of(run[0], experiment)
-    if tokenize is None:
-        tokenize = experiment.validation.tokenize if experiment else "auto"
-    require_available(tokenize)
+    test, tokenize = _chosen_by(run, test, tokenize)
     for path in reference or ():
         if hypothesis and is_same_file(hypothesis, path):
             raise UsageError(f"{path}: is the hypothesis, too; name its references.")
@@ -144,6 +136,35 @@ def evaluate(
         by_length=by_length,
     )
     typer.echo(findings_as_json(findings) if as_json else findings_as_text(findings))
+
+
+def _require_with(option: str, value: object, other: str, needed: object) -> None:
+    """Refuse an option that has an effect only with another one.
+
+    Raises:
+        UsageError: it was given without the other one.
+    """
+    if value and not needed:
+        raise UsageError(f"{option} is for {other}; add that, or omit {option}")
+
+
+def _chosen_by(
+    run: list[Path] | None, test: tuple[Path, Path] | None, tokenize: str | None
+) -> tuple[tuple[Path, Path] | None, str]:
+    """Return test files and BLEU's tokenizer: those given, else those of the run's configuration.
+
+    Raises:
+        UsageError: neither names test files, or the tokenizer is not installed.
+    """
+    from nmt.evaluation.tokenizers import require_available
+
+    experiment = experiment_of(run[0]) if run else None
+    if run and test is None:
+        test = test_files_of(run[0], experiment)
+    if tokenize is None:
+        tokenize = experiment.validation.tokenize if experiment else "auto"
+    require_available(tokenize)
+    return test, tokenize
 
 
 def _translate_against(run: Path, sources: Text | None, *, fast: bool) -> Text:

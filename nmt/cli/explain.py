@@ -2,11 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nmt.cli.lines_out import json_line
+from nmt.cli.options import Checkpoint, Device, Run
 from nmt.cli.output_file import require_output
 from nmt.errors import UsageError
 
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    run: Run,
     sentence: Annotated[str, typer.Argument(metavar="SENTENCE", help="Sentence to translate.")],
     target: Annotated[
         str | None,
@@ -35,13 +36,8 @@ def explain(
     top: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="Alternatives shown at each step.")
     ] = 8,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
-    ] = "auto",
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
 ) -> None:
     """Write a page that shows how a sentence is translated, to open in a browser.
 

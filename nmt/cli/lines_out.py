@@ -26,6 +26,17 @@ def one_line(text: str) -> str:
     return text.translate(_LINE_ENDS)
 
 
+def as_line(
+    number: int, translation: "Translation", *, format: Format, scores: bool, align: bool
+) -> str:
+    """Return a translation in a format, on one line, or on one for each of its texts."""
+    if format == "jsonl":
+        return as_json(number, translation)
+    if format == "nbest":
+        return as_n_best(number, translation, align=align)
+    return as_text(translation, scores=scores, align=align)
+
+
 def as_text(translation: "Translation", *, scores: bool, align: bool) -> str:
     """Return the best translation, followed by the requested fields.
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nmt import __version__
+from nmt import __version__, signals
 from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
@@ -44,7 +44,6 @@ from nmt.cli.translate import translate
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage.os_errors import MACHINE, REQUEST
-from nmt.training import signals
 
 READER_GONE = 141
 """128 + SIGPIPE, the exit code of a program that is ended by this signal."""

@@ -33,7 +33,7 @@ def prepare(
     """
     from nmt.config.load import load, resolve_paths
     from nmt.data.prepare import prepare as bring_up_to_date
-    from nmt.training.run_folder import DATA, open_run_folder
+    from nmt.run_folder.layout import DATA, open_run_folder
 
     experiment = resolve_paths(load(config, settings or ()), config.parent)
     folder = run or Path("runs") / default_name(config)
@@ -53,7 +53,7 @@ def prepare(
 def _trained_on(run: Path) -> str | None:
     """Return the key of the data that the newest checkpoint was trained on; None without one."""
     from nmt.models.checkpoints import CHECKPOINTS
-    from nmt.training.run_folder import has_trained
+    from nmt.run_folder.layout import has_trained
 
     if not has_trained(run) and not (run / CHECKPOINTS).is_dir():
         return None

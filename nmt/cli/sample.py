@@ -1,19 +1,18 @@
 """`nmt sample`: text from a language model."""
 
 import math
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from nmt.cli.lines_out import json_line, one_line
+from nmt.cli.options import Checkpoint, Device, Output, Run, Threads
 from nmt.cli.output_file import line_writer, require_output
 from nmt.errors import UsageError
-from nmt.machine import MOST_THREADS
 
 
 def sample(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")],
+    run: Run,
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="Number of lines.")
     ] = 1,
@@ -52,20 +51,11 @@ def sample(
             help="Print the N likeliest next pieces and their probabilities instead.",
         ),
     ] = 0,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
-    ] = None,
+    output: Output = None,
     format: Annotated[Literal["text", "jsonl"], typer.Option(help="Text, or JSON lines.")] = "text",
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
-    ] = "auto",
-    threads: Annotated[
-        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
-    ] = 0,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    threads: Threads = 0,
 ) -> None:
     """Write lines that a language model generates, or what may come next.
 

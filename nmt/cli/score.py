@@ -8,54 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import as_links, details_of, json_line, one_line
+from nmt.cli.options import Align, Checkpoint, Device, Output, Plain, Runs, Threads, WithAttention
 from nmt.cli.output_file import line_writer, require_output
 from nmt.errors import UsageError
-from nmt.machine import MOST_THREADS
 from nmt.paths import holds_pairs
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translation import ScoredPair
+    from nmt.translator import Translator
 
 log = logging.getLogger(__name__)
 
 
 def score(
-    run: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
-        ),
-    ],
+    run: Runs,
     target: Annotated[
         Path, typer.Option(metavar="FILE", help="Text to score, line by line, or a .tsv.")
     ],
     source: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Source text; omit for a language model.")
     ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
-    ] = None,
+    checkpoint: Checkpoint = None,
+    output: Output = None,
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
     ] = False,
     by_word: Annotated[
         bool, typer.Option("--by-word", help="Add each word and its log-probability.")
     ] = False,
-    align: Annotated[
-        bool,
-        typer.Option(
-            "--align",
-            help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
-        ),
-    ] = False,
-    attention: Annotated[
-        bool,
-        typer.Option("--attention", help="JSON: add attention weights of pieces and words."),
-    ] = False,
+    align: Align = False,
+    attention: WithAttention = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Most pairs at once.")] = 64,
     batch_tokens: Annotated[
@@ -71,15 +53,9 @@ def score(
             "from those of `nmt translate --scores`, whose default is int8 where it is fast."
         ),
     ] = "fp32",
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
-    ] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
-    ] = "auto",
-    threads: Annotated[
-        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
-    ] = 0,
+    plain: Plain = False,
+    device: Device = "auto",
+    threads: Threads = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
         typer.Option(help="Pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
@@ -92,8 +68,8 @@ def score(
     in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
     The log ends with the perplexity of the whole text, per piece and per word.
     """
+    from nmt.run_folder.journal import format_perplexity
     from nmt.text.lines import read_lines, read_parallel
-    from nmt.training.journal import format_perplexity
     from nmt.translator import Translator
 
     require_output(output, source, target)
@@ -117,12 +93,7 @@ def score(
         fast=not plain,
         checkpoint=checkpoint,
     )
-    if translator.has_source != (source is not None):
-        needed = "add --source FILE" if translator.has_source else "leave --source out"
-        if source == target:
-            needed = "name one text with --target, not pairs"
-        kind = "translation" if translator.has_source else "language"
-        raise UsageError(f"{run[0]}: holds a {kind} model; {needed}.")
+    _require_kind(translator, run[0], source, target)
     scored = translator.score(
         pairs,
         batch_size=batch_size,
@@ -150,6 +121,21 @@ def score(
             format_perplexity(loss / pieces),
             format_perplexity(loss / words),
         )
+
+
+def _require_kind(translator: "Translator", run: Path, source: Path | None, target: Path) -> None:
+    """Refuse a source for a language model, and no source for a translation model.
+
+    Raises:
+        UsageError: it says what to add or leave out.
+    """
+    if translator.has_source == (source is not None):
+        return
+    needed = "add --source FILE" if translator.has_source else "leave --source out"
+    if source == target:
+        needed = "name one text with --target, not pairs"
+    kind = "translation" if translator.has_source else "language"
+    raise UsageError(f"{run}: holds a {kind} model; {needed}.")
 
 
 def _record(number: int, pair: "ScoredPair", *, by_token: bool) -> dict[str, object]:

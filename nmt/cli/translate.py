@@ -9,38 +9,35 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
+from nmt.cli.lines_out import Format, as_line
+from nmt.cli.options import (
+    Align,
+    Checkpoint,
+    Device,
+    Input,
+    Output,
+    Plain,
+    Runs,
+    Threads,
+    WithAttention,
+)
 from nmt.cli.output_file import line_writer, require_output
 from nmt.cli.remarks import Remarks
 from nmt.cli.search_options import change_options
 from nmt.errors import UsageError
-from nmt.machine import MOST_THREADS
 
 log = logging.getLogger(__name__)
 
 
 def translate(
     context: typer.Context,
-    run: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
-        ),
-    ],
-    input: Annotated[
-        Path | None,
-        typer.Option("-i", "--input", metavar="FILE", help="Text file, which may be packed."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
-    ] = None,
+    run: Runs,
+    input: Input = None,
+    output: Output = None,
     format: Annotated[
         Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
     ] = "text",
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
-    ] = None,
+    checkpoint: Checkpoint = None,
     lm: Annotated[
         Path | None,
         typer.Option(
@@ -62,17 +59,8 @@ def translate(
             "--unwrap", help="Join lines broken at a width: a paragraph per line; blank lines stay."
         ),
     ] = False,
-    align: Annotated[
-        bool,
-        typer.Option(
-            "--align",
-            help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too.",
-        ),
-    ] = False,
-    attention: Annotated[
-        bool,
-        typer.Option("--attention", help="JSON: add attention weights of pieces and words."),
-    ] = False,
+    align: Align = False,
+    attention: WithAttention = False,
     prefix: Annotated[
         Path | None,
         typer.Option(
@@ -100,15 +88,9 @@ def translate(
             "differ slightly from those of `nmt score`, whose default is fp32."
         ),
     ] = "auto",
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
-    ] = False,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
-    ] = "auto",
-    threads: Annotated[
-        int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
-    ] = 0,
+    plain: Plain = False,
+    device: Device = "auto",
+    threads: Threads = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
         typer.Option(help="Lines that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
@@ -171,12 +153,7 @@ def translate(
     with line_writer(output) as write:
         for number, translation in enumerate(translations):
             remarks.add(translation)
-            if format == "jsonl":
-                write(as_json(number, translation))
-            elif format == "nbest":
-                write(as_n_best(number, translation, align=align))
-            else:
-                write(as_text(translation, scores=scores, align=align))
+            write(as_line(number, translation, format=format, scores=scores, align=align))
     remarks.report()
 
 

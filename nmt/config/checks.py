@@ -4,27 +4,28 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from nmt.config.data import DataConfig, TokenizerConfig
-from nmt.config.dump import choice, toml_value
-from nmt.config.experiment import Experiment
-from nmt.config.faults import Fault
-from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
-from nmt.config.model import (
-    AnyDecoderConfig,
-    AnyEncoderConfig,
+from nmt.config.attention import LocalAttentionConfig
+from nmt.config.cells import (
     CellConfig,
     ClockworkCellConfig,
-    DecoderConfig,
     DelaysCellConfig,
-    DropoutConfig,
-    EncoderConfig,
     LayerNormLstmCellConfig,
-    LocalAttentionConfig,
     LstmCellConfig,
-    ModelConfig,
+)
+from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.decoders import AnyDecoderConfig, DecoderConfig
+from nmt.config.dropout import DropoutConfig
+from nmt.config.dump import choice, toml_value
+from nmt.config.encoders import (
+    AnyEncoderConfig,
+    EncoderConfig,
     NoEncoderConfig,
     NumbersEncoderConfig,
 )
+from nmt.config.experiment import Experiment
+from nmt.config.faults import Fault
+from nmt.config.kind_checks import kind_disagreements, kind_disagreements_of_data
+from nmt.config.model import ModelConfig
 from nmt.config.training import CosineScheduleConfig
 from nmt.paths import why_not_sides
 

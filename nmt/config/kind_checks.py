@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 
 from nmt.config.data import TokenizerConfig
-from nmt.config.experiment import Experiment
-from nmt.config.faults import Fault
-from nmt.config.model import (
+from nmt.config.decoders import ConvolutionalDecoderConfig, DecoderConfig
+from nmt.config.encoders import (
     AnyReaderConfig,
-    ConvolutionalDecoderConfig,
     ConvolutionalEncoderConfig,
-    DecoderConfig,
-    ModelConfig,
     NoEncoderConfig,
     NumbersEncoderConfig,
 )
+from nmt.config.experiment import Experiment
+from nmt.config.faults import Fault
+from nmt.config.model import ModelConfig
 
 
 def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:

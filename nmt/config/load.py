@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from nmt.config.bleu import SPM
 from nmt.config.checks import disagreements
 from nmt.config.dump import toml_value
+from nmt.config.embedding import EmbeddingConfig, VectorsConfig
 from nmt.config.experiment import Experiment
 from nmt.config.faults import Fault, faults_of
-from nmt.config.model import EmbeddingConfig, VectorsConfig
 from nmt.config.schema import kinds, long_form, table
 from nmt.config.section import Section
 from nmt.errors import ConfigError

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.decoders import DecoderConfig
+from nmt.config.dropout import DropoutConfig
+from nmt.config.embedding import EmbeddingConfig
+from nmt.config.encoders import EncoderConfig
 from nmt.config.experiment import Experiment
-from nmt.config.model import (
-    DecoderConfig,
-    DropoutConfig,
-    EmbeddingConfig,
-    EncoderConfig,
-    ModelConfig,
-)
+from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.config.training import PlateauScheduleConfig, TrainingConfig, ValidationConfig
 

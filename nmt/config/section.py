@@ -47,3 +47,12 @@ def _kind_only(value: Any) -> Any:
 
 SHORT_FORM = BeforeValidator(_kind_only)
 """Allows the kind alone for a tagged table: `cell = "lstm"` for `{ kind = "lstm" }`."""
+
+
+def _kind_or_recurrent(value: Any) -> Any:
+    value = _kind_only(value)
+    return {"kind": "recurrent", **value} if isinstance(value, dict) else value
+
+
+RECURRENT_BY_DEFAULT = BeforeValidator(_kind_or_recurrent)
+"""Allows the kind alone as well, and a table without a kind, which is then "recurrent"."""

@@ -1,7 +1,7 @@
 """A folder of prepared data: its contents and their origin.
 
 data/
-  subword.model            or source.model and target.model, see `build`
+  subword.model            or source.model and target.model, see `pieces`
   train/ valid/            see `corpus`
   valid-source.txt         with valid-target.txt: pairs held out from the training files, if no
                            validation files are named

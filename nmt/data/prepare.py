@@ -84,7 +84,7 @@ def prepare(
     make_folder(out.parent)
     with new_folder(out) as folder, explain_write_errors(out):
         preparation = Preparation(experiment, folder, bad_lines, report or (lambda _: None))
-        made = preparation.run()
+        made, training_text = preparation.run()
         _refuse_changed(inputs, _fingerprint_inputs(experiment))
         update = {"folder": out, "seconds": time.monotonic() - started}
         record = PreparationRecord(
@@ -98,7 +98,7 @@ def prepare(
             subword=[subword.fingerprint for subword in load_subwords(folder)],
             taken=pieces,
             summary=made.model_copy(update=update),
-            training_text=preparation.survey.result(),
+            training_text=training_text,
         )
         write_json(folder / RECORD, record.model_dump(mode="json"))
     return record.summary

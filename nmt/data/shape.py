@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nmt.config.model import (
-    ModelConfig,
-    NumbersEncoderConfig,
-    NumbersOutputConfig,
-    SourceLines,
-    TargetLines,
-)
+from nmt.config.decoders import TargetLines
+from nmt.config.encoders import NumbersEncoderConfig, SourceLines
+from nmt.config.model import ModelConfig
+from nmt.config.outputs import NumbersOutputConfig
 from nmt.data.corpus import EncodedPair, Ids
 from nmt.errors import DataError
 from nmt.text.subword import Subword

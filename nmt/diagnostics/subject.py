@@ -22,6 +22,7 @@ from nmt.models.build import build_model
 from nmt.models.checkpoints import run_of
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import LoadedModel, load_model
+from nmt.run_folder.layout import DATA
 from nmt.text.copied import CopyIds
 from nmt.text.lines import read_lines, read_parallel
 from nmt.text.normalize import Normalizer
@@ -29,7 +30,6 @@ from nmt.text.subword import load_subwords
 
 _logger = logging.getLogger(__name__)
 
-_DATA = "data"  # the folder of prepared data in a run folder
 _ROWS = 32
 """Pairs that are computed at once."""
 _MOST_PIECES = 400
@@ -98,7 +98,7 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
     """
     experiment = resolve_paths(load(config, overrides), config.parent)
     with tempfile.TemporaryDirectory(prefix="nmt-") as folder:
-        data = Path(folder, _DATA)
+        data = Path(folder, DATA)
         prepare(experiment, config.parent, data)
         source, target = load_subwords(data)
         copy_ids = CopyIds(source, target) if experiment.model.writes_source else None
@@ -111,7 +111,7 @@ def untrained_subject(config: Path, overrides: Sequence[str] = (), *, lines: int
 
 
 def _validation_pairs(run: Path, loaded: LoadedModel, lines: int) -> list[Pair]:
-    data = run / _DATA
+    data = run / DATA
     if not (data / VALID).is_dir():
         raise UsageError(
             f"{run}: has no prepared data to read; name the files of a text, or a run folder."

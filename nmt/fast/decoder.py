@@ -12,8 +12,8 @@ from nmt.fast.linear import linear
 from nmt.fast.shared import SharedMatrix, share_gradients
 from nmt.layers.linear import Linear
 from nmt.layers.recurrent import StackMasks
-from nmt.models.decoder import ChooseInput, RecurrentDecoder, state_after
-from nmt.models.state import DecoderState, Memory, Step
+from nmt.models.decoder import RecurrentDecoder, state_after
+from nmt.models.state import DecodeOptions, DecoderState, Memory, Step
 
 MOST_BYTES = 1 << 28
 """Size of the largest table that `tabulate` makes."""
@@ -94,13 +94,12 @@ class FastDecoder(RecurrentDecoder):
         memory: Memory,
         target_in: Tensor,
         mask: Tensor | None,
-        choose: ChooseInput | None,
-        truncation: int = 0,
+        options: DecodeOptions,
     ) -> list[Step]:
         """See `RecurrentDecoder`."""
         with self._loop(memory):
-            if choose is not None:
-                return super().decode_stepwise(memory, target_in, mask, choose, truncation)
+            if options.choose is not None:
+                return super().decode_stepwise(memory, target_in, mask, options)
             state = self.start(memory)
             masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
             embedded = self.embedding(target_in, mask)  # [batch, tgt_len, embedding]
@@ -111,7 +110,7 @@ class FastDecoder(RecurrentDecoder):
             for position, (read, share) in enumerate(inputs):
                 at = masks.at(position)
                 steps.append(self.advance_from(read, share, state, memory, at))
-                state = state_after(steps, truncation)
+                state = state_after(steps, options.truncation)
             return steps
 
     @contextlib.contextmanager

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.dropout import drop
-from nmt.models.decoder import ChooseInput
 from nmt.models.label import with_end
-from nmt.models.state import Decoded, DecoderState, Memory, Step
+from nmt.models.state import TEACHER_FORCING, Decoded, DecodeOptions, DecoderState, Memory, Step
 
 
 class AlignedDecoder(nn.Module):
@@ -44,13 +43,7 @@ class AlignedDecoder(nn.Module):
         return states if self.hidden is None else torch.tanh(self.hidden(states))
 
     def forward(
-        self,
-        memory: Memory,
-        target_in: Tensor,
-        choose: ChooseInput | None = None,
-        *,
-        keep_attention: bool = False,
-        truncation: int = 0,
+        self, memory: Memory, target_in: Tensor, options: DecodeOptions = TEACHER_FORCING
     ) -> Decoded:
         """Return the features of all positions of `target_in` [batch, tgt_len]."""
         length = target_in.shape[1]

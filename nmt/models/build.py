@@ -5,42 +5,48 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from nmt.config.model import (
+from nmt.config.attention import (
     AdditiveAttentionConfig,
-    AlignedDecoderConfig,
-    AnyReaderConfig,
     AttentionConfig,
-    BagEncoderConfig,
+    DotAttentionConfig,
+    GeneralAttentionConfig,
+    InputAttentionConfig,
+    LocalAttentionConfig,
+    SoftmaxInputAttentionConfig,
+)
+from nmt.config.cells import (
     CellConfig,
     ClockworkCellConfig,
-    ConvolutionalDecoderConfig,
-    ConvolutionalEncoderConfig,
-    CopyOutputConfig,
-    DecoderConfig,
     DelaysCellConfig,
-    DotAttentionConfig,
-    DropoutConfig,
-    EncoderConfig,
-    GeneralAttentionConfig,
     GruCellConfig,
-    InitConfig,
-    InputAttentionConfig,
-    LabelDecoderConfig,
     LayerNormLstmCellConfig,
-    LocalAttentionConfig,
     LstmCellConfig,
-    ModelConfig,
+    RnnCellConfig,
+)
+from nmt.config.decoders import (
+    AlignedDecoderConfig,
+    ConvolutionalDecoderConfig,
+    DecoderConfig,
+    LabelDecoderConfig,
+)
+from nmt.config.dropout import DropoutConfig
+from nmt.config.encoders import (
+    AnyReaderConfig,
+    BagEncoderConfig,
+    ConvolutionalEncoderConfig,
+    EncoderConfig,
     NoEncoderConfig,
     NumbersEncoderConfig,
-    NumbersOutputConfig,
+)
+from nmt.config.initialization import (
+    InitConfig,
     OrthogonalInitConfig,
-    PointerOutputConfig,
-    RnnCellConfig,
-    SoftmaxInputAttentionConfig,
     SparseInitConfig,
     SpectralInitConfig,
     UniformInitConfig,
 )
+from nmt.config.model import ModelConfig
+from nmt.config.outputs import CopyOutputConfig, NumbersOutputConfig, PointerOutputConfig
 from nmt.layers import initialization
 from nmt.layers.attention import (
     AdditiveAttention,

@@ -8,8 +8,7 @@ from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.recurrent import Unrolled
-from nmt.models.decoder import ChooseInput
-from nmt.models.state import Decoded, DecoderState, Memory, Step
+from nmt.models.state import TEACHER_FORCING, Decoded, DecodeOptions, DecoderState, Memory, Step
 
 
 class ConvolutionalEncoder(nn.Module):
@@ -68,13 +67,7 @@ class ConvolutionalDecoder(nn.Module):
         """Size of a feature vector."""
 
     def forward(
-        self,
-        memory: Memory,
-        target_in: Tensor,
-        choose: ChooseInput | None = None,
-        *,
-        keep_attention: bool = False,
-        truncation: int = 0,
+        self, memory: Memory, target_in: Tensor, options: DecodeOptions = TEACHER_FORCING
     ) -> Decoded:
         """Return the features of all positions of `target_in` [batch, tgt_len].
 

@@ -14,9 +14,9 @@ If the cell's own state is all that one step passes to the next, the whole targe
 once; otherwise step by step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,15 @@ from nmt.layers.cells import first_state
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
 from nmt.layers.recurrent import RecurrentStack, StackMasks
-from nmt.models.state import Decoded, DecoderState, Memory, Step, stack_steps
-
-ChooseInput: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Chooses what the decoder reads next in scheduled sampling: returns input ids [rows], from the
-features of the previous step [rows, readout] and the reference ids [rows]."""
+from nmt.models.state import (
+    TEACHER_FORCING,
+    Decoded,
+    DecodeOptions,
+    DecoderState,
+    Memory,
+    Step,
+    stack_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -164,33 +168,23 @@ class RecurrentDecoder(nn.Module):
         return self.readout.bias.new_zeros(memory.batch, sum(self.state_sizes))
 
     def forward(
-        self,
-        memory: Memory,
-        target_in: Tensor,
-        choose: ChooseInput | None = None,
-        *,
-        keep_attention: bool = False,
-        truncation: int = 0,
+        self, memory: Memory, target_in: Tensor, options: DecodeOptions = TEACHER_FORCING
     ) -> Decoded:
         """Decode `target_in` [batch, tgt_len].
 
         Args:
             memory: the source sentences.
             target_in: input ids of each step, [batch, tgt_len].
-            choose: returns the ids to read instead, from the features of the previous step and
-                the ids in `target_in`; None = always read `target_in`.
-            keep_attention: also return the attention.
-            truncation: steps after which no gradient flows back through the state; 0 = it always
-                flows.
+            options: scheduled sampling, attention, truncation.
         """
         mask = self.embedding.draw_mask(target_in)
-        if self.decodes_at_once and choose is None and not truncation:
+        if self.decodes_at_once and options.choose is None and not options.truncation:
             decoded = self.decode_at_once(memory, target_in, mask)
         else:
-            steps = self.decode_stepwise(memory, target_in, mask, choose, truncation)
-            decoded = stack_steps(steps, keep_attention=keep_attention)
+            steps = self.decode_stepwise(memory, target_in, mask, options)
+            decoded = stack_steps(steps, keep_attention=options.keep_attention)
         features = drop(decoded.features, self.dropout, training=self.training)
-        return Decoded(features, decoded.attention if keep_attention else None)
+        return Decoded(features, decoded.attention if options.keep_attention else None)
 
     def decode_at_once(self, memory: Memory, target_in: Tensor, mask: Tensor | None) -> Decoded:
         """Decode all positions at once; no step may depend on the features of the previous one.
@@ -218,21 +212,20 @@ class RecurrentDecoder(nn.Module):
         memory: Memory,
         target_in: Tensor,
         mask: Tensor | None,
-        choose: ChooseInput | None,
-        truncation: int = 0,
+        options: DecodeOptions,
     ) -> list[Step]:
         """Decode one position after the other; see `forward`. `mask` as in `decode_at_once`."""
         state = self.start(memory)
         masks = self.stack.draw_masks(self.embedding.weight, *target_in.shape)
         steps: list[Step] = []
         for position, tokens in enumerate(target_in.unbind(dim=1)):
-            if choose is not None and steps:
-                tokens = choose(steps[-1].features, tokens)
+            if options.choose is not None and steps:
+                tokens = options.choose(steps[-1].features, tokens)
             embedded = self.embedding.step(tokens)  # [batch, embedding]
             if mask is not None:
                 embedded = embedded * mask[:, position]
             steps.append(self.advance(embedded, state, memory, masks.at(position)))
-            state = state_after(steps, truncation)
+            state = state_after(steps, options.truncation)
         return steps
 
     def step(self, tokens: Tensor, state: DecoderState, memory: Memory) -> Step:

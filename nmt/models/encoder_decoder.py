@@ -21,7 +21,7 @@ from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from nmt.models.decoder import RecurrentDecoder
 from nmt.models.encoder import NoEncoder, RecurrentEncoder, masked_mean
 from nmt.models.label import LabelDecoder
-from nmt.models.state import Copyable, Decoded, DecoderState, Memory, Step
+from nmt.models.state import Copyable, Decoded, DecodeOptions, DecoderState, Memory, Step
 from nmt.text.vocabulary import UNK
 
 Output: TypeAlias = OutputLayer | CopyOutput | PointerOutput
@@ -129,9 +129,8 @@ class EncoderDecoder(nn.Module):
                 target_in = self._mix_inputs(sampling, memory, target_in)
             else:
                 choose = partial(self._choose_input, sampling)
-        decoded: Decoded = self.decoder(
-            memory, target_in, choose, keep_attention=keep_attention, truncation=truncation
-        )
+        options = DecodeOptions(choose, keep_attention, truncation)
+        decoded: Decoded = self.decoder(memory, target_in, options)
         return decoded
 
     @torch.no_grad()

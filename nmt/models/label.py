@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.dropout import drop
-from nmt.models.decoder import ChooseInput
-from nmt.models.state import Decoded, DecoderState, Memory, Step
+from nmt.models.state import TEACHER_FORCING, Decoded, DecodeOptions, DecoderState, Memory, Step
 from nmt.text.vocabulary import BOS
 
 
@@ -66,13 +65,7 @@ class LabelDecoder(nn.Module):
         return summary if self.hidden is None else torch.tanh(self.hidden(summary))
 
     def forward(
-        self,
-        memory: Memory,
-        target_in: Tensor,
-        choose: ChooseInput | None = None,
-        *,
-        keep_attention: bool = False,
-        truncation: int = 0,
+        self, memory: Memory, target_in: Tensor, options: DecodeOptions = TEACHER_FORCING
     ) -> Decoded:
         """Return the features of `target_in` [batch, tgt_len]: BOS and a label."""
         features = self.read_out(memory.summary).unsqueeze(1)  # [batch, 1, readout]

@@ -1,7 +1,8 @@
 """Values passed between encoder, decoder and search. All are immutable; modules keep no state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -124,6 +125,27 @@ class DecoderState:
         if self.feed is not None and other.feed is not None:
             feed = torch.cat([self.feed, other.feed])
         return DecoderState(layers, feed)
+
+
+ChooseInput: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Chooses what the decoder reads next in scheduled sampling: returns input ids [rows], from the
+features of the previous step [rows, readout] and the reference ids [rows]."""
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """How a whole target is decoded; a decoder without a recurrent state ignores all of it."""
+
+    choose: ChooseInput | None = None
+    """What to read instead of the reference; None = always read the reference."""
+    keep_attention: bool = False
+    """Whether to return the attention as well."""
+    truncation: int = 0
+    """Steps after which no gradient flows back through the state; 0 = it always flows."""
+
+
+TEACHER_FORCING = DecodeOptions()
+"""Always read the reference, through all of which gradients flow; return no attention."""
 
 
 @dataclass(frozen=True)

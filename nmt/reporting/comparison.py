@@ -9,9 +9,9 @@ from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.errors import UsageError
 from nmt.reporting.curves import Curves, Entry, thinned
+from nmt.run_folder.journal import format_duration, format_perplexity
+from nmt.run_folder.layout import CONFIG
 from nmt.text.columns import align_columns
-from nmt.training.journal import format_duration, format_perplexity
-from nmt.training.run_folder import CONFIG
 
 _SCORES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("BLEU", "bleu", lambda value: f"{value:.1f}"),

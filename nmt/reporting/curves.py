@@ -6,13 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nmt.training.journal import (
-    UpdateReport,
-    ValidationReport,
-    format_perplexity,
-    read_metrics,
-)
-from nmt.training.run_folder import METRICS
+from nmt.run_folder.journal import UpdateReport, ValidationReport, format_perplexity, read_metrics
+from nmt.run_folder.layout import METRICS
 
 Entry = dict[str, Any]
 

@@ -8,11 +8,11 @@ from nmt.data.corpus import INDEX
 from nmt.data.folder import HELD_OUT
 from nmt.errors import ModelError, UsageError
 from nmt.reporting.curves import Curves
+from nmt.run_folder.journal import format_duration
+from nmt.run_folder.layout import CONFIG, DATA, MODEL
 from nmt.storage.files import read_json
 from nmt.storage.os_errors import format_size
 from nmt.storage.tensors import load_metadata, tensor_shapes
-from nmt.training.journal import format_duration
-from nmt.training.run_folder import CONFIG, DATA, MODEL
 
 
 def overview(run: Path, curves: Curves) -> str:

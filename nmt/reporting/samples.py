@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nmt.reporting.curves import Curves, thinned
+from nmt.run_folder.samples import choose_samples, kept_text, kept_translations
 from nmt.text.columns import printable
-from nmt.training.samples import choose_samples, kept_text, kept_translations
 
 
 def samples_over_time(run: Path, curves: Curves, *, count: int, rows: int = 0) -> str:

@@ -28,21 +28,21 @@ from nmt.data.shape import Shape
 from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
+from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
 from nmt.models.weights import set_weights
+from nmt.run_folder.journal import Journal
+from nmt.run_folder.layout import DATA, FROZEN
 from nmt.storage.tensors import load_tensors
 from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
 from nmt.training.in_progress import TrainingRun
-from nmt.training.journal import Journal
 from nmt.training.objectives import build_objective, reference_probability
 from nmt.training.optimizer import MovingAverage, build_optimizer, divide_by_rate
-from nmt.training.run_folder import DATA
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states
 from nmt.training.validator import Validator, measure_of
-from nmt.training.vectors import freeze, load_frozen, read_pretrained, save_frozen
 
 logger = logging.getLogger("nmt.training")
 
@@ -78,13 +78,13 @@ def assemble(
     ).to(world.device)
     frozen: dict[str, Tensor] = {}
     if checkpoint is not None:
-        frozen = load_frozen(run, experiment.model.embedding)
+        frozen = load_frozen(run / FROZEN, experiment.model.embedding)
     elif start_from is not None:
         set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
     else:
         frozen = read_pretrained(model, experiment.model.embedding, subwords)
         if world.is_main:
-            save_frozen(run, frozen)
+            save_frozen(run / FROZEN, frozen)
     precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
     if config.fast:
         from nmt.fast.accelerate import accelerate, row_rounding

@@ -39,12 +39,12 @@ from nmt.models.checkpoints import (
     verify_checkpoint,
 )
 from nmt.models.weights import set_weights, weights_of
+from nmt.run_folder.layout import has_trained
 from nmt.storage.files import temporary_beside, write_json, write_text
 from nmt.storage.folders import make_folder, new_folder, sweep_strays
 from nmt.storage.os_errors import explain_write_errors
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.training.optimizer import MovingAverage, optimizer_tensors, restore_optimizer
-from nmt.training.run_folder import has_trained
 from nmt.training.state import RandomState, TrainingState, require_random_states
 
 logger = logging.getLogger(__name__)

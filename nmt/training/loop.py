@@ -2,11 +2,11 @@
 
 from typing import Literal
 
+from nmt.signals import GracefulStop
 from nmt.training.distributed import Agreement, agree
 from nmt.training.in_progress import TrainingRun, reload_best, save
 from nmt.training.meter import Meter
 from nmt.training.schedule import Deadline, Every
-from nmt.training.signals import GracefulStop
 from nmt.training.step import make_update
 from nmt.training.validation import expected_seconds, rescore_best, validate
 

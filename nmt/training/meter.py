@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nmt.config.training import TrainingConfig
-from nmt.training.journal import UpdateReport
+from nmt.run_folder.journal import UpdateReport
 from nmt.training.schedule import Deadline, Every
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nmt.config.training import ValidationConfig
 from nmt.evaluation.collapse import Collapse
 from nmt.evaluation.metrics import score
-from nmt.training.journal import name_tokenizer
+from nmt.run_folder.journal import name_tokenizer
 from nmt.training.state import BLEU_NOISE, Best
 
 

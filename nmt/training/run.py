@@ -1,14 +1,4 @@
-"""`nmt train` behind the command line: start a run in a run folder, or resume it.
-
-runs/toy/
-  config.toml     resolved, every default written out
-  manifest.json   versions, commit, seed, command, machine, text files, changes of every start
-  data/           see nmt.data.prepare
-  checkpoints/    see nmt.training.checkpoint; `best` and `last` point into it
-  model/          the folder to share: see nmt.models.folder
-  metrics.jsonl  train.log  valid/update-002000.hyp
-  frozen.safetensors  with frozen embeddings, see nmt.training.vectors
-"""
+"""`nmt train` behind the command line: start a run in a run folder, or resume it."""
 
 import contextlib
 import logging
@@ -28,28 +18,21 @@ from nmt.errors import DivergenceError, UsageError
 from nmt.machine import using_threads
 from nmt.models.checkpoints import update_of
 from nmt.models.description import WEIGHTS, describe_model_folder
+from nmt.models.pretrained import require_vectors
 from nmt.models.warm_start import take_over
+from nmt.run_folder.journal import Journal, name_tokenizer
+from nmt.run_folder.layout import CONFIG, DATA, MODEL, open_run_folder
+from nmt.run_folder.starts import Origin, origin_of, record_start
+from nmt.signals import GracefulStop
 from nmt.storage.checksums import read_checksums
 from nmt.storage.files import write_text
 from nmt.training.assembly import assemble
 from nmt.training.checkpoint import data_key_of, find_resumable
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
 from nmt.training.in_progress import TrainingRun, go_back
-from nmt.training.journal import Journal, name_tokenizer
 from nmt.training.loop import Ending, train
-from nmt.training.run_folder import (
-    CONFIG,
-    DATA,
-    MODEL,
-    Origin,
-    open_run_folder,
-    origin_of,
-    record_start,
-)
 from nmt.training.schedule import Deadline
-from nmt.training.shipping import ship_average
-from nmt.training.signals import GracefulStop
-from nmt.training.vectors import require_vectors
+from nmt.training.validation import ship_average
 
 logger = logging.getLogger("nmt.training")
 

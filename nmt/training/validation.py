@@ -2,10 +2,19 @@
 
 import contextlib
 import logging
+import math
+import time
 from dataclasses import asdict, replace
+from itertools import islice
 
+from nmt.config.training import ValidationConfig
 from nmt.models.checkpoints import shipped_weights, update_of
+from nmt.models.folder import ModelCard, save_model_folder
 from nmt.models.weights import set_weights, weights_of
+from nmt.run_folder.averaging import average_weights
+from nmt.run_folder.journal import ValidationReport
+from nmt.run_folder.layout import DATA, MODEL
+from nmt.signals import GracefulStop, Interrupted
 from nmt.storage.tensors import load_tensors
 from nmt.training.distributed import await_main, broadcast_object
 from nmt.training.in_progress import (
@@ -15,10 +24,7 @@ from nmt.training.in_progress import (
     save,
     undamaged_best,
 )
-from nmt.training.journal import ValidationReport
 from nmt.training.schedule import after_validation, should_reload_best
-from nmt.training.shipping import name_scores, ship
-from nmt.training.signals import GracefulStop, Interrupted
 from nmt.training.state import Stopping
 from nmt.training.validator import Scores, measure_of
 
@@ -146,3 +152,71 @@ def _score(run: TrainingRun, stop: GracefulStop) -> Scores | None:
             scores = run.validator.score(run.model, run.state.update)
     await_main(run.world)
     return broadcast_object(scores, run.world)
+
+
+# --- the model folder ----------------------------------------------------------------------
+
+
+def ship(run: TrainingRun, scores: dict[str, str], *, update: int | None = None) -> None:
+    """Write the shareable model folder from the current weights of the model.
+
+    Args:
+        run: the run.
+        scores: scores of these weights, for the model card.
+        update: number of updates that made them; None = all updates of the run.
+    """
+    save_model_folder(
+        run.folder / MODEL,
+        run.model,
+        experiment=run.experiment,
+        pieces=run.folder / DATA,
+        card=ModelCard(
+            date=time.strftime("%Y-%m-%d"),
+            train_pairs=run.train_pairs,
+            valid_pairs=len(run.validator.corpus),
+            updates=run.state.update if update is None else update,
+            scores=scores,
+        ),
+        training_text=run.validator.training_text,
+    )
+
+
+def name_scores(scores: Scores, config: ValidationConfig) -> dict[str, str]:
+    """Return the scores as the model card shows them."""
+    search = "greedy" if config.beam == 1 else f"beam {config.beam}"
+    if scores.loss_name != "nll":
+        return {f"Mean {scores.loss_name} on the validation files": f"{scores.loss:.4g}"}
+    named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
+    if scores.bleu is None:
+        per_word = math.exp(min(scores.loss_per_word, 700.0))
+        named["The same per word"] = f"{per_word:.2f}"
+    if scores.bleu is not None and scores.chrf is not None:
+        split = "" if scores.tokenizer == "13a" else f", tok:{scores.tokenizer}"
+        named[f"BLEU on the validation files ({search}{split})"] = f"{scores.bleu:.2f}"
+        named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"
+    return named
+
+
+def ship_average(run: TrainingRun) -> None:
+    """Average the best checkpoints, and ship the average if it scores better than the best one."""
+    config, state = run.experiment.validation, run.state
+    chosen = list(islice(undamaged_best(run), config.average))
+    if not chosen:
+        return
+    weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
+    own = {name: tensor.clone() for name, tensor in weights_of(run.model).items()}
+    set_weights(run.model, weights, run.folder)
+    scores = run.validator.score(run.model, update=None)
+    averaged, single = scores.as_best(config.metric, state.update), state.stopping.best[0]
+    is_better = averaged.rank(config.metric) < single.rank(config.metric)
+    logger.info(
+        "average of %d checkpoints: %s %.4g, the best alone %.4g -> %s",
+        len(chosen),
+        config.metric,
+        averaged.value,
+        single.value,
+        "shipped" if is_better else "not shipped",
+    )
+    if is_better:
+        ship(run, name_scores(scores, config))
+    set_weights(run.model, own, run.folder)

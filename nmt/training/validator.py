@@ -26,6 +26,8 @@ from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
 from nmt.evaluation.tokenizers import choose_tokenizer, require_available
+from nmt.run_folder.layout import DATA
+from nmt.run_folder.samples import Sample, choose_samples, keep_text, keep_translations
 from nmt.search.ranking import Rank, rank_plainly
 from nmt.text.copied import CopyIds
 from nmt.text.lines import read_numbered_pairs
@@ -34,8 +36,6 @@ from nmt.text.subword import Subword
 from nmt.training.in_progress import is_hopeless
 from nmt.training.objectives import Likelihood, Model, explain_large_batch
 from nmt.training.remarks import Copying, explain_collapse
-from nmt.training.run_folder import DATA
-from nmt.training.samples import Sample, choose_samples, keep_text, keep_translations
 from nmt.training.state import Best, Metric
 from nmt.translator import Translator
 
@@ -124,7 +124,7 @@ class Validator:
     """Scores weights on the validation files.
 
     All translations are kept in the folder `valid/` of the run, which shows how a model learns;
-    see `nmt.training.samples`.
+    see `nmt.run_folder.samples`.
 
     Args:
         experiment: names the files, the normalisation and the metric; with `metric = "loss"` only

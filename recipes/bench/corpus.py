@@ -10,8 +10,9 @@ from nmt.benchmark.sizes import TRAINING
 from nmt.benchmark.work import Sample
 from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.dump import dump
+from nmt.config.embedding import EmbeddingConfig
 from nmt.config.experiment import Experiment
-from nmt.config.model import EmbeddingConfig, ModelConfig
+from nmt.config.model import ModelConfig
 from nmt.errors import DataError, UsageError
 from nmt.storage.folders import make_folder
 from nmt.text.lines import read_lines

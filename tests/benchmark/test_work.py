@@ -6,7 +6,10 @@ import torch
 from nmt.benchmark.matrix import measure_rate
 from nmt.benchmark.sizes import Size, model_of
 from nmt.benchmark.work import Sample, Work, work_of
-from nmt.config.model import DecoderConfig, EmbeddingConfig, EncoderConfig, ModelConfig
+from nmt.config.decoders import DecoderConfig
+from nmt.config.embedding import EmbeddingConfig
+from nmt.config.encoders import EncoderConfig
+from nmt.config.model import ModelConfig
 from nmt.models.build import build_model
 
 MULTI30K = Sample(source_length=15.33, target_length=15.84, target_tokens=4096)

@@ -5,8 +5,11 @@ from pathlib import Path
 from nmt.benchmark.setup import CorpusSize, set_up
 from nmt.benchmark.sizes import SAME_LENGTH, data_in
 from nmt.config.data import TokenizerConfig
+from nmt.config.decoders import DecoderConfig
+from nmt.config.embedding import EmbeddingConfig
+from nmt.config.encoders import EncoderConfig
 from nmt.config.experiment import Experiment
-from nmt.config.model import DecoderConfig, EmbeddingConfig, EncoderConfig, ModelConfig
+from nmt.config.model import ModelConfig
 from nmt.config.training import TrainingConfig
 
 

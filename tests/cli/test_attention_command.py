@@ -1,30 +1,12 @@
 """`nmt attention`: links, pictures, and the error rate against links by hand."""
 
 import gzip
-import io
-import sys
 
 import pytest
 
-from nmt.cli.main import run
 from nmt.translator import Translator
 
 LINES = ["a cat eats a mouse.", "the small dog sleeps"]
-
-
-@pytest.fixture
-def nmt(monkeypatch, capsys):
-    """Return a function that runs a command and gives back its exit code, lines and log."""
-
-    def call(*arguments: object, lines: list[str] | None = None) -> tuple[int, list[str], str]:
-        if lines is not None:
-            data = "".join(f"{line}\n" for line in lines).encode()
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out.splitlines(), captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
 
-from nmt.cli.main import run
 from nmt.reporting.page import as_page
 from nmt.translator import Translator
 
@@ -14,16 +14,10 @@ LINE = "a cat eats a mouse."
 
 
 @pytest.fixture
-def nmt(capsys, tmp_path, monkeypatch):
-    """Return a function that runs `nmt explain` and gives back its exit code, lines and log."""
+def nmt(nmt, tmp_path, monkeypatch):
+    """Return a function that runs `nmt explain` in an empty folder, as `nmt` runs any command."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, list[str], str]:
-        code = run(["explain", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out.splitlines(), captured.err
-
-    return call
+    return partial(nmt, "explain")
 
 
 class Page(HTMLParser):

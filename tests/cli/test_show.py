@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 
 from nmt.cli.show import show
 from nmt.errors import UsageError
-from nmt.training.samples import keep_text, keep_translations
+from nmt.run_folder.samples import keep_text, keep_translations
 
 METRICS = (
     '{"kind": "update", "update": 50, "epoch": 0.5, "loss": 2.0, "seconds": 9, "skipped": 1}\n'

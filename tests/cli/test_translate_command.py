@@ -1,5 +1,4 @@
 import errno
-import io
 import json
 import math
 import os
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from nmt.cli.lines_out import as_json, as_n_best, as_text
-from nmt.cli.main import run
 from nmt.cli.output_file import line_writer
 from nmt.config.search import SearchConfig, change_search
 from nmt.errors import ResourceError, UsageError
@@ -21,23 +19,6 @@ from nmt.translator import TranslatedText, Translation, Translator
 
 LINES = ["a cat eats", "", "the small dog sleeps.", "two birds, and a mouse"]
 NASTY = "a ||| b\nc\rd\u2028e\x85f ||||"
-
-
-@pytest.fixture
-def nmt(monkeypatch, capsysbinary):
-    """Return a function that runs a command and gives back its exit code, lines and log."""
-
-    def call(*arguments: object, lines: list[str] | None = None) -> tuple[int, list[str], str]:
-        if lines is not None:
-            data = "".join(f"{line}\n" for line in lines).encode()
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        code = run([str(argument) for argument in arguments])
-        captured = capsysbinary.readouterr()
-        out = captured.out.decode()
-        assert out == "" or out.endswith("\n")
-        return code, out.split("\n")[:-1], captured.err.decode()
-
-    return call
 
 
 @pytest.fixture

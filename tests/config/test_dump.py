@@ -6,10 +6,12 @@ from typing import Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
+from nmt.config.cells import GruCellConfig
 from nmt.config.data import DataConfig
+from nmt.config.decoders import DecoderConfig
 from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
-from nmt.config.model import DecoderConfig, GruCellConfig, ModelConfig
+from nmt.config.model import ModelConfig
 from nmt.config.schema import kinds, table
 from nmt.config.section import Section, key_of
 

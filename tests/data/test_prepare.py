@@ -542,7 +542,7 @@ def test_progress_is_reported(corpora):
 def test_pieces_are_learned_from_a_sample_of_a_huge_corpus(corpora, monkeypatch):
     corpora.prepare(tokenizer={"kind": "word"})
     everything = load_subwords(corpora.out)[0].vocab_size
-    monkeypatch.setattr("nmt.data.build._SUBWORD_LINES", 10)
+    monkeypatch.setattr("nmt.data.pieces._SUBWORD_LINES", 10)
     corpora.prepare(tokenizer={"kind": "word", "character_coverage": 0.99})
     assert load_subwords(corpora.out)[0].vocab_size < everything
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from filled_folder import contents
 from pydantic.fields import FieldInfo
-from text_commands import built_once, contents, nmt
+from text_commands import built_once, nmt
 
 from nmt.config.data import FilePair
 from nmt.config.dump import toml_value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import write_corpus
+from tiny import entries, write_corpus
 
 from nmt.cli.main import run
 from nmt.storage.checksums import sha256_of
@@ -145,8 +145,7 @@ def test_after_several_bad_updates_a_run_rolls_back_once_and_takes_other_batches
             "going back to update-000005, this once" in log
         )
         run = tmp_path / kind
-        entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        assert [e["update"] for e in entries if e["kind"] == "update"] == list(range(1, 13))
+        assert [entry["update"] for entry in entries(run, "update")] == list(range(1, 13))
         state = state_of(checkpoints(run)[12])
         assert (state["skipped"], state["times_back"]) == (3, 1)
         assert fault.made == 12 + 5  # five updates were undone, and their batches are not repeated

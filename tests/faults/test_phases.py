@@ -15,8 +15,8 @@ import pytest
 from launcher import Launcher, Process, settings
 from tiny import write_corpus
 
+from nmt.signals import SAME
 from nmt.storage.checksums import sha256_of, verify_checksums
-from nmt.training.signals import SAME
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 LIMIT = 10.0
@@ -36,7 +36,7 @@ def held(*arguments, **options):
 """
 """Note in a file that a phase has begun, and stay in it; in one of its calls, or in all (0)."""
 NOTE_SAVES = """
-import nmt.training.signals as signals, nmt.training.in_progress as in_progress
+import nmt.signals as signals, nmt.training.in_progress as in_progress
 save, handle = in_progress.save_checkpoint, signals.GracefulStop._handle
 def note(letter):
     with open({path!r}, "a") as file:
@@ -56,7 +56,7 @@ in_progress.save_checkpoint, signals.GracefulStop._handle = saving, handling
 # Each phase: the function it calls, and the seconds it is made to last (0: as long as it takes).
 PHASES = {
     "reading text": ("nmt.data.prepare", "Preparation.run", 0.0),
-    "cutting text": ("nmt.data.build", "Subword.train", 0.0),
+    "cutting text": ("nmt.data.pieces", "Subword.train", 0.0),
     "start-up": ("nmt.training.run", "assemble", 0.0),
     "update": ("nmt.training.loop", "make_update", 0.0),
     "validation": ("nmt.training.validation", "_score", 0.0),

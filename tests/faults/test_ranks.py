@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from launcher import Launcher, Process, settings
-from tiny import write_corpus
+from tiny import entries, write_corpus
 
 from nmt.storage.checksums import sha256_of
 
@@ -59,11 +59,6 @@ def start_ranks(
 def finish(processes: list[Process]) -> None:
     for process in processes:
         assert process.wait() == 0, process.errors
-
-
-def entries(run: Path, kind: str = "update") -> list[dict]:
-    lines = (run / "metrics.jsonl").read_text().split("\n")[:-1]
-    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
 
 
 def assert_names_the_lost(process: Process, rank: int, lost: int, of: int) -> None:

@@ -16,10 +16,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from filled_folder import contents
 from fuzz_bytes import any_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_commands import Outcome, built_once, contents, nmt
+from text_commands import Outcome, built_once, nmt
 
 from nmt.errors import DataError
 from nmt.evaluation.metrics import score

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
@@ -58,12 +57,3 @@ def built_once() -> Iterator[None]:
     finally:
         main.app = app
         logger.handlers, logger.level, logger.propagate = former
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """The contents of a folder, by path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }

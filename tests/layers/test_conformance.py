@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from stepping import features_by_steps
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
@@ -79,13 +80,7 @@ def first_layer(kind: str) -> RecurrentLayer:
 
 def read_by_steps(model: EncoderDecoder) -> Tensor:
     """Return the features of the target, one step after the other."""
-    memory = model.encode(SOURCE, MASK)
-    state, features = model.start(memory), []
-    for tokens in TARGET_IN.unbind(dim=1):
-        step = model.step(tokens, state, memory)
-        state = step.state
-        features.append(step.features)
-    return torch.stack(features, dim=1)
+    return features_by_steps(model, model.encode(SOURCE, MASK), TARGET_IN)
 
 
 def read_at_once(model: EncoderDecoder) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from stepping import features_by_steps
 from torch import nn
 from torch.autograd import gradcheck
 
@@ -80,11 +81,9 @@ def test_a_decoder_of_these_cells_gives_the_same_result_step_by_step(feeding):
     source = torch.tensor([[4, 5, 6], [7, 8, 0]])
     target_in = torch.tensor([[2, 4, 5], [2, 6, 7]])
     memory = model.encode(source, source != 0)
-    state, features = model.start(memory), []
-    for tokens in target_in.unbind(dim=1):
-        step = model.step(tokens, state, memory)
-        state = step.state
-        features.append(step.features)
     torch.testing.assert_close(
-        model.decode(memory, target_in).features, torch.stack(features, dim=1), rtol=0, atol=1e-12
+        model.decode(memory, target_in).features,
+        features_by_steps(model, memory, target_in),
+        rtol=0,
+        atol=1e-12,
     )

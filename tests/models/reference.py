@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmt.config.model import CellConfig, ModelConfig
+from nmt.config.cells import CellConfig
+from nmt.config.model import ModelConfig
 
 Array = np.ndarray
 State = tuple[Array, ...]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from stepping import features_by_steps
 
 from nmt.config.model import ModelConfig
 from nmt.fast.accelerate import accelerate
@@ -57,23 +58,15 @@ DECODERS = [
 ]
 
 
-@torch.no_grad()
-def stepwise(model: EncoderDecoder, memory: Any, target_in: torch.Tensor) -> torch.Tensor:
-    state, features = model.start(memory), []
-    for position in range(target_in.shape[1]):
-        step = model.step(target_in[:, position], state, memory)
-        state = step.state
-        features.append(step.features)
-    return torch.stack(features, dim=1)
-
-
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda d: "-".join(str(v) for v in d.values()))
 def test_whole_sequence_equals_a_loop_of_steps(decoder):
     model = make(**decoder)
     memory = model.encode(*source_batch())
 
     at_once = model.decode(memory, TARGET_IN).features
-    torch.testing.assert_close(at_once, stepwise(model, memory, TARGET_IN), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        at_once, features_by_steps(model, memory, TARGET_IN), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])
@@ -160,7 +153,7 @@ def test_decoder_without_input_ignores_the_reference_prefix():
         model.decode(memory, TARGET_IN).features, model.decode(memory, TARGET_IN.flip(1)).features
     )
     torch.testing.assert_close(
-        model.decode(memory, TARGET_IN).features, stepwise(model, memory, TARGET_IN)
+        model.decode(memory, TARGET_IN).features, features_by_steps(model, memory, TARGET_IN)
     )
 
 

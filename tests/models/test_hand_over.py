@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from stepping import features_by_steps
 from torch import Tensor
 
 from nmt.config.model import ModelConfig
@@ -35,13 +36,7 @@ def make(
 
 
 def read_by_steps(model: EncoderDecoder, *, copies: int = 1) -> Tensor:
-    memory = model.encode(SOURCE, MASK)
-    state, features = model.start(memory, copies=copies), []
-    for tokens in TARGET_IN.repeat_interleave(copies, dim=0).unbind(dim=1):
-        step = model.step(tokens, state, memory)
-        state = step.state
-        features.append(step.features)
-    return torch.stack(features, dim=1)
+    return features_by_steps(model, model.encode(SOURCE, MASK), TARGET_IN, copies=copies)
 
 
 def read_at_once(model: EncoderDecoder) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from stepping import features_by_steps
 
 from nmt.config.model import ModelConfig
 from nmt.models.build import build_model
@@ -212,12 +213,8 @@ def test_a_convolutional_language_model_computes_whole_texts_as_a_loop_of_steps(
     target_in = torch.randint(4, VOCAB, (2, 20))
     memory = model.encode(torch.full((2, 1), EOS), torch.ones(2, 1, dtype=torch.bool))
     at_once = model.decode(memory, target_in).features.repeat_interleave(copies, dim=0)
-    state, found = model.start(memory, copies=copies), []
-    for tokens in target_in.repeat_interleave(copies, dim=0).unbind(dim=1):
-        step = model.step(tokens, state, memory)
-        state = step.state
-        found.append(step.features)
-    torch.testing.assert_close(torch.stack(found, dim=1), at_once, rtol=0, atol=1e-12)
+    found = features_by_steps(model, memory, target_in, copies=copies)
+    torch.testing.assert_close(found, at_once, rtol=0, atol=1e-12)
 
 
 def test_a_convolutional_language_model_sees_its_receptive_field_and_nothing_later():

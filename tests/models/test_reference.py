@@ -11,6 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import BOS, Array, Pair, Weights, decode, log_probs, loss, slope
+from stepping import features_by_steps
 
 from nmt.config.checks import model_disagreements
 from nmt.config.data import TokenizerConfig
@@ -163,12 +164,7 @@ def check_features(
     memory = model.encode(*padded([source for source, _ in pairs]))
     target_in, mask = padded([[BOS, *target[:-1]] for _, target in pairs])
     at_once = model.decode(memory, target_in).features
-    state, features = model.start(memory), []
-    for position in range(target_in.shape[1]):
-        step = model.step(target_in[:, position], state, memory)
-        state = step.state
-        features.append(step.features)
-    stepwise = torch.stack(features, dim=1)
+    stepwise = features_by_steps(model, memory, target_in)
     found_log_probs = model.output.log_probs(at_once.flatten(0, 1)).view(*mask.shape, -1)
     for row, (source, target) in enumerate(pairs):
         expected = decode(config, weights, source, [BOS, *target[:-1]])

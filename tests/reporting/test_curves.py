@@ -9,9 +9,9 @@ import torch
 from nmt.errors import DivergenceError, ModelError, UsageError
 from nmt.reporting.curves import Curves, table
 from nmt.reporting.overview import overview
+from nmt.run_folder.journal import Journal, UpdateReport, ValidationReport
 from nmt.storage.files import write_json
 from nmt.storage.tensors import save_arrays, save_tensors
-from nmt.training.journal import Journal, UpdateReport, ValidationReport
 
 
 def write_run(run, validations=3, *, every=100, best=200):

@@ -5,7 +5,7 @@ from test_curves import write_run
 
 from nmt.reporting.curves import Curves
 from nmt.reporting.samples import samples_over_time
-from nmt.training.samples import keep_text, keep_translations
+from nmt.run_folder.samples import keep_text, keep_translations
 
 TEXT = [("a cat", "un gatto"), ("a big dog", "un cane\x1b[31m grande"), ("I see him", "lo vedo")]
 

@@ -1,3 +1,7 @@
+"""Folders with files, and their contents."""
+
+from pathlib import Path
+
 from nmt.storage.checksums import write_checksums
 from nmt.storage.files import write_bytes, write_text
 from nmt.storage.folders import make_folder
@@ -9,3 +13,12 @@ def filled(folder):
     write_text(folder / "state.json", "{}\n")
     write_checksums(folder)
     return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the contents of a folder, by path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

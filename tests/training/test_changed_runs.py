@@ -1,11 +1,10 @@
 """Resuming a run with another configuration: what may change, what is refused, what is said."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny
+from tiny import entries, tiny, train_tiny, weights_after
 
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
@@ -15,21 +14,6 @@ from nmt.errors import UsageError
 from nmt.storage.checksums import write_checksums
 from nmt.storage.tensors import load_tensors
 from nmt.training import validator
-from nmt.training.run import RunOptions, run_training
-
-
-def train(folder: Path, *overrides: str, run: str = "run") -> Path:
-    assert run_training(tiny(folder, *overrides), folder / run, RunOptions()) == 0
-    return folder / run
-
-
-def entries(run: Path, kind: str) -> list[dict[str, float]]:
-    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [entry for entry in lines if entry["kind"] == kind]
-
-
-def weights(run: Path, update: int) -> dict[str, torch.Tensor]:
-    return load_tensors(run / f"checkpoints/update-{update:06d}/model.safetensors")
 
 
 def fixed_keys(section=Experiment, prefix="", above=""):
@@ -96,8 +80,8 @@ EVERYTHING = (
 
 def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
     """And uses the new values, records them, and says each in one line."""
-    train(tmp_path, "training.max_updates=2")
-    run = train(tmp_path, *EVERYTHING, "training.max_updates=6")
+    train_tiny(tmp_path, "training.max_updates=2")
+    run = train_tiny(tmp_path, *EVERYTHING, "training.max_updates=6")
     for line in (
         "changed  training.learning_rate: 0.01 -> 0.5",
         "changed  training.batch_tokens: 60 -> 40",
@@ -124,7 +108,7 @@ def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
     assert [entry["update"] for entry in entries(run, "valid")] == [2, 3, 6]
 
     before = len(caplog.messages)
-    train(tmp_path, *EVERYTHING, "training.max_updates=6")
+    train_tiny(tmp_path, *EVERYTHING, "training.max_updates=6")
     assert not any(line.startswith("changed") for line in caplog.messages[before:])
 
 
@@ -141,11 +125,11 @@ def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
 )
 def test_what_cannot_change_is_refused_with_both_values_and_the_way_out(tmp_path, setting, line):
     """And only that: what may change is not listed."""
-    run = train(tmp_path, "training.max_updates=1")
+    run = train_tiny(tmp_path, "training.max_updates=1")
     before = (run / "config.toml").read_bytes()
     size = ["model.decoder.readout_size=12"] if "tied" in setting else []
     with pytest.raises(UsageError) as caught:
-        train(tmp_path, "training.max_updates=3", "training.learning_rate=0.5", setting, *size)
+        train_tiny(tmp_path, "training.max_updates=3", "training.learning_rate=0.5", setting, *size)
     assert caught.match(rf"run: cannot resume with other values of\n(.*\n)*  {line}")
     assert caught.match(rf"Resume it as it was: nmt train {run}/config\.toml --run {run}\n")
     assert caught.match(r"Or start a new run with them: choose another --run\.$")
@@ -154,50 +138,50 @@ def test_what_cannot_change_is_refused_with_both_values_and_the_way_out(tmp_path
 
 
 def test_other_filters_are_refused_and_starting_from_the_weights_is_offered(tmp_path):
-    run = train(tmp_path, "training.max_updates=1")
+    run = train_tiny(tmp_path, "training.max_updates=1")
     with pytest.raises(
         UsageError, match=rf"choose another --run, with --from {run} to begin with the weights"
     ):
-        train(tmp_path, "training.max_updates=3", "data.max_length=5")
+        train_tiny(tmp_path, "training.max_updates=3", "data.max_length=5")
 
 
 def test_test_files_may_be_added_and_changed(tmp_path):
-    train(tmp_path, "training.max_updates=1")
+    train_tiny(tmp_path, "training.max_updates=1")
     (tmp_path / "test.xx").write_text("a\n" * 10)
     test = 'data.test=["test.xx", "test.yy"]'
     for updates, text in enumerate(("a\n" * 10, "b\n" * 10), start=2):
         (tmp_path / "test.yy").write_text(text)
-        run = train(tmp_path, f"training.max_updates={updates}", test)
+        run = train_tiny(tmp_path, f"training.max_updates={updates}", test)
     assert load(run / "config.toml").data.test == (
         str(tmp_path / "test.xx"),
         str(tmp_path / "test.yy"),
     )
     for updates, settings in enumerate(([test], [], [test]), start=1):
-        train(tmp_path, f"training.max_updates={updates}", *settings, run="tested")
+        train_tiny(tmp_path, f"training.max_updates={updates}", *settings, run="tested")
 
 
 def test_a_run_whose_test_files_are_its_validation_files_resumes(tmp_path):
     test = 'data.test=["valid.xx", "valid.yy"]'
     for updates in (1, 2):
-        train(tmp_path, f"training.max_updates={updates}", test)
+        train_tiny(tmp_path, f"training.max_updates={updates}", test)
 
 
 def test_more_micro_batches_change_no_result(tmp_path):
     plain = ("model.dropout=0.0", "training.optimizer=sgd", "training.learning_rate=0.1")
-    whole = train(tmp_path, *plain, "training.max_updates=8", run="whole")
-    train(tmp_path, *plain, "training.max_updates=3", run="pieces")
-    pieces = train(
+    whole = train_tiny(tmp_path, *plain, "training.max_updates=8", run="whole")
+    train_tiny(tmp_path, *plain, "training.max_updates=3", run="pieces")
+    pieces = train_tiny(
         tmp_path, *plain, "training.max_updates=8", "training.accumulate=4", run="pieces"
     )
-    expected = weights(whole, 8)
-    for name, weight in weights(pieces, 8).items():
+    expected = weights_after(whole, 8)
+    for name, weight in weights_after(pieces, 8).items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6)
 
 
 def test_a_run_with_other_batches_goes_through_the_rest_of_its_epoch(tmp_path):
     """Half of batch_tokens: as many pairs are seen after one epoch as without the change."""
-    train(tmp_path, "training.max_updates=2")
-    run = train(tmp_path, "training.batch_tokens=30", "training.max_epochs=1")
+    train_tiny(tmp_path, "training.max_updates=2")
+    run = train_tiny(tmp_path, "training.batch_tokens=30", "training.max_epochs=1")
     state = json.loads((sorted((run / "checkpoints").iterdir())[-1] / "state.json").read_text())
     lines = (tmp_path / "train.yy").read_text().splitlines()
     assert state["tokens"] == sum(len(line.split()) + 1 for line in lines)
@@ -211,7 +195,7 @@ def test_a_run_with_other_batches_goes_through_the_rest_of_its_epoch(tmp_path):
 
 def test_a_checkpoint_of_an_earlier_version_resumes_with_other_batches(tmp_path):
     """The run's configuration says for which batch_tokens the position in its state is."""
-    run = train(tmp_path, "training.max_updates=2")
+    run = train_tiny(tmp_path, "training.max_updates=2")
     checkpoint = run / "checkpoints/update-000002"
     state = json.loads((checkpoint / "state.json").read_text())
     state["position"] = {"epoch": 0, "update_in_epoch": 2}
@@ -219,18 +203,20 @@ def test_a_checkpoint_of_an_earlier_version_resumes_with_other_batches(tmp_path)
     (checkpoint / "state.json").write_text(json.dumps(state))
     (checkpoint / "SHA256SUMS").unlink()
     write_checksums(checkpoint)
-    run = train(tmp_path, "training.batch_tokens=30", "training.max_updates=3", "validation.beam=2")
+    run = train_tiny(
+        tmp_path, "training.batch_tokens=30", "training.max_updates=3", "validation.beam=2"
+    )
     state = json.loads((run / "checkpoints/update-000003/state.json").read_text())
     assert state["position"]["earlier"] == [{"batch_tokens": 60, "updates": 2}]
     assert "beam" in state["measured_by"]
 
 
 def test_a_moving_average_that_is_turned_on_begins_with_the_weights(tmp_path):
-    train(tmp_path, "training.max_updates=3")
+    train_tiny(tmp_path, "training.max_updates=3")
     decay = 0.25  # less than the cap of the fourth update
-    run = train(tmp_path, "training.max_updates=4", f"training.ema={decay}")
+    run = train_tiny(tmp_path, "training.max_updates=4", f"training.ema={decay}")
     average = load_tensors(run / "checkpoints/update-000004/ema.safetensors")
-    before, after = weights(run, 3), weights(run, 4)
+    before, after = weights_after(run, 3), weights_after(run, 4)
     for name, weight in average.items():
         torch.testing.assert_close(weight, decay * before[name] + (1 - decay) * after[name])
 
@@ -253,9 +239,9 @@ def test_another_metric_ranks_the_best_checkpoints_anew_and_ships_the_better(tmp
 
     monkeypatch.setattr(validator.Validator, "score", score)
     both = ("validation.every=2", "training.keep_best=2")
-    run = train(tmp_path, *both, "validation.metric=loss", "training.max_updates=4")
+    run = train_tiny(tmp_path, *both, "validation.metric=loss", "training.max_updates=4")
     assert (run / "best").read_text() == "checkpoints/update-000002\n"
-    run = train(tmp_path, *both, "validation.metric=chrf", "training.max_updates=6")
+    run = train_tiny(tmp_path, *both, "validation.metric=chrf", "training.max_updates=6")
     assert (run / "best").read_text() == "checkpoints/update-000004\n"
     state = json.loads((run / "checkpoints/update-000006/state.json").read_text())
     assert [(best["update"], best["value"]) for best in state["stopping"]["best"]] == [
@@ -263,21 +249,21 @@ def test_another_metric_ranks_the_best_checkpoints_anew_and_ships_the_better(tmp
         (6, 20.0),
     ]
     shipped = load_tensors(run / "model/model.safetensors")
-    for name, weight in weights(run, 4).items():
+    for name, weight in weights_after(run, 4).items():
         assert torch.equal(weight, shipped[name])
     assert "| Updates | 4 |" in (run / "model/README.md").read_text()
 
 
 def test_a_schedule_that_has_ended_goes_on_when_its_end_is_moved(tmp_path, caplog):
     ended = "training.schedule={kind = 'cosine', updates = 4}"
-    train(tmp_path, ended, "training.max_updates=4")
+    train_tiny(tmp_path, ended, "training.max_updates=4")
     assert not any("training.schedule" in line for line in caplog.messages)
-    train(tmp_path, ended, "training.max_updates=6")
+    train_tiny(tmp_path, ended, "training.max_updates=6")
     assert (
         "training.schedule ends at update 4, but training at 6: updates 5 to 6 have the learning "
         "rate 0 and change nothing; to move its end: --set training.schedule.updates=6"
     ) in caplog.messages
-    run = train(tmp_path, ended, "training.schedule.updates=10", "training.max_updates=9")
+    run = train_tiny(tmp_path, ended, "training.schedule.updates=10", "training.max_updates=9")
     rates = [entry["learning_rate"] for entry in entries(run, "update")]
     assert rates[4:6] == [0.0, 0.0]
     assert all(rate > 0.0 for rate in rates[6:])
@@ -285,8 +271,8 @@ def test_a_schedule_that_has_ended_goes_on_when_its_end_is_moved(tmp_path, caplo
 
 
 def test_the_end_of_a_cosine_moves_with_the_end_of_training(tmp_path, caplog):
-    train(tmp_path, "training.schedule=cosine", "training.max_updates=3")
-    run = train(tmp_path, "training.schedule=cosine", "training.max_updates=6")
+    train_tiny(tmp_path, "training.schedule=cosine", "training.max_updates=3")
+    run = train_tiny(tmp_path, "training.schedule=cosine", "training.max_updates=6")
     rates = [entry["learning_rate"] for entry in entries(run, "update")]
     assert rates[2] == rates[5] == 0.0
     assert rates[3] > rates[4] > 0.0

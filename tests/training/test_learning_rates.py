@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny
+from tiny import tiny, train_tiny, weights_after
 
 from nmt.errors import ConfigError
-from nmt.models.checkpoints import checkpoint_path
-from nmt.storage.tensors import load_tensors
 from nmt.training.run import RunOptions, run_training
 
 OPTIONS = (
@@ -20,12 +18,7 @@ OPTIONS = (
 
 
 def train(folder: Path, run: str, *overrides: str) -> Path:
-    assert run_training(tiny(folder, *OPTIONS, *overrides), folder / run, RunOptions()) == 0
-    return folder / run
-
-
-def weights(run: Path, update: int) -> dict[str, torch.Tensor]:
-    return load_tensors(checkpoint_path(run, update) / "model.safetensors")
+    return train_tiny(folder, *OPTIONS, *overrides, run=run)
 
 
 def test_rates_by_name_follow_the_schedule_and_resume_bit_for_bit(tmp_path):
@@ -33,10 +26,10 @@ def test_rates_by_name_follow_the_schedule_and_resume_bit_for_bit(tmp_path):
     for updates in (2, 4):
         pieces = train(tmp_path, "pieces", f"training.max_updates={updates}")
 
-    first, last = weights(whole, 1), weights(whole, 4)
+    first, last = weights_after(whole, 1), weights_after(whole, 4)
     for name, weight in last.items():
         assert torch.equal(weight, first[name]) == name.startswith("encoder."), name
-        assert torch.equal(weight, weights(pieces, 4)[name])
+        assert torch.equal(weight, weights_after(pieces, 4)[name])
 
 
 def test_a_pattern_that_matches_nothing_ends_the_run(tmp_path):

@@ -3,9 +3,9 @@ from dataclasses import dataclass
 import pytest
 
 from nmt.config.training import TrainingConfig
+from nmt.run_folder.journal import UpdateReport
 from nmt.training import meter as module
 from nmt.training import schedule
-from nmt.training.journal import UpdateReport
 from nmt.training.meter import LEAST_SECONDS, Meter
 from nmt.training.schedule import Deadline
 from nmt.training.state import TrainingState

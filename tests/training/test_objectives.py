@@ -1,8 +1,8 @@
 """What training minimises, and how its losses are summed."""
 
-import numpy as np
 import pytest
 import torch
+from traced import batch_of
 
 from nmt.config.model import ModelConfig
 from nmt.config.training import (
@@ -11,7 +11,6 @@ from nmt.config.training import (
     ScheduledSamplingConfig,
     TrainingConfig,
 )
-from nmt.data.batch import Batch, make_batch
 from nmt.models.build import build_model
 from nmt.text.vocabulary import EOS
 from nmt.training.objectives import Likelihood, Model, build_objective
@@ -26,11 +25,6 @@ def model() -> Model:
     sizes = {"embedding": {"size": 6}, "encoder": {"hidden_size": 4}, "decoder": {"hidden_size": 8}}
     config = ModelConfig.model_validate(sizes)
     return build_model(config, source_vocab=VOCAB, target_vocab=VOCAB).eval()
-
-
-def batch_of(*pairs: tuple[list[int], list[int]]) -> Batch:
-    ids = [(np.array(source), np.array(target)) for source, target in pairs]
-    return make_batch(ids, range(len(ids)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

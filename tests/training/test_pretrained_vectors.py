@@ -12,12 +12,12 @@ from nmt.errors import ConfigError, DataError
 from nmt.layers.embedding import Embedding
 from nmt.models.build import build_model
 from nmt.models.checkpoints import list_checkpoints
+from nmt.models.pretrained import embedding_of
 from nmt.models.vectors import FrozenRows, read_vectors, write_vectors
 from nmt.storage.tensors import load_tensors
 from nmt.text.subword import Subword
 from nmt.training.optimizer import build_optimizer
 from nmt.training.run import RunOptions, run_training
-from nmt.training.vectors import embedding_of
 from nmt.translator import Translator
 
 PIECES = ("<pad>", "<unk>", "<s>", "</s>", "▁the", "▁cat", "s", "▁")

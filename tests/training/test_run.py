@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny, write_corpus
+from filled_folder import contents
+from tiny import entries, tiny, train_tiny, write_corpus
 
 from nmt.data.prepare import prepare
 from nmt.errors import DataError, DivergenceError, ResourceError, UsageError
@@ -29,8 +30,7 @@ def fingerprint(run: Path, update: int) -> dict[str, str]:
 
 
 def train(folder: Path, run: str, *overrides: str) -> Path:
-    assert run_training(tiny(folder, *overrides), folder / run, RunOptions()) == 0
-    return folder / run
+    return train_tiny(folder, *overrides, run=run)
 
 
 EVERYTHING = (
@@ -107,15 +107,9 @@ def test_a_finished_run_is_left_alone(tmp_path):
 def test_the_metrics_hold_each_update_once_after_resuming(tmp_path):
     for updates in (4, 9):
         run = train(tmp_path, "run", f"training.max_updates={updates}", "validation.every=3")
-    entries = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
-    assert [e["update"] for e in entries if e["kind"] == "update"] == list(range(1, 10))
-    assert [e["update"] for e in entries if e["kind"] == "valid"] == [3, 4, 6, 9]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return all files below a folder."""
-    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert [entry["update"] for entry in entries(run, "update")] == list(range(1, 10))
+    assert [entry["update"] for entry in entries(run, "valid")] == [3, 4, 6, 9]
 
 
 @pytest.mark.parametrize("letters", ["abcdefghij", "abcdefghijklmnop"], ids=["same", "larger"])
@@ -282,11 +276,7 @@ def test_a_plateau_lowers_the_rate_and_returns_to_the_best_weights(tmp_path, cap
         "validation.metric=loss",
         "training.keep_last=3",
     )
-    rates = [
-        entry["learning_rate"]
-        for entry in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-        if entry["kind"] == "update"
-    ]
+    rates = [entry["learning_rate"] for entry in entries(run, "update")]
     assert rates == pytest.approx([1, 1, 1, 1, 1e-9, 1e-9])
     assert "going back to the weights of update-000002" in caplog.text
     best = load_tensors(run / "checkpoints/update-000002/model.safetensors")
@@ -368,9 +358,7 @@ def test_a_validation_is_in_the_metrics_before_a_checkpoint_says_it_is_done(tmp_
     seen = []
 
     def save_checkpoint(*arguments):
-        lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-        entries = map(json.loads, lines)
-        seen.append([entry["update"] for entry in entries if entry["kind"] == "valid"])
+        seen.append([entry["update"] for entry in entries(tmp_path / "run", "valid")])
         return checkpoint.save_checkpoint(*arguments)
 
     monkeypatch.setattr(in_progress, "save_checkpoint", save_checkpoint)
@@ -527,8 +515,9 @@ def test_two_ranks_learn_what_one_learns(tmp_path):
         process = start(tmp_path, run, *options, ranks=ranks)
         errors = process.communicate(timeout=120)[1].decode()
         assert process.returncode == 0, errors
-        entries = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-        losses.append([entry["loss"] for entry in entries])
+        losses.append(
+            [entry["loss"] for kind in ("update", "valid") for entry in entries(run, kind)]
+        )
 
     assert len(losses[0]) == 8
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)

@@ -1,10 +1,9 @@
-import json
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny
+from tiny import entries, tiny
 
 from nmt.config.training import (
     ConstantSamplingConfig,
@@ -86,6 +85,5 @@ def test_each_update_decodes_with_the_probability_of_that_update(tmp_path, monke
         assert run_training(experiment, tmp_path / "run", RunOptions()) == 0
     assert [probability for probability, _ in used] == pytest.approx([0.9, 0.7, 0.5, 0.3])
     assert {found for _, found in used} == {form}
-    entries = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
-    logged = [e["reference_probability"] for e in entries if e["kind"] == "update"]
+    logged = [entry["reference_probability"] for entry in entries(tmp_path / "run", "update")]
     assert logged == pytest.approx([0.9, 0.7, 0.5, 0.3])

@@ -11,11 +11,11 @@ from tiny import tiny
 from typer.testing import CliRunner
 
 from nmt.cli.main import app
+from nmt.signals import GracefulStop
 from nmt.storage.tensors import load_tensors
 from nmt.training import run as run_module
 from nmt.training import validator
 from nmt.training.run import RunOptions, run_training
-from nmt.training.signals import GracefulStop
 from nmt.translator import Translator
 
 ENDLESS = ("training.max_updates=1000000", "training.log_every=1000")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny
+from tiny import train_tiny
 
 from nmt.config.load import load
 from nmt.errors import ModelError, UsageError
@@ -15,7 +15,6 @@ from nmt.models.folder import load_model
 from nmt.models.weights import weights_of
 from nmt.storage.checksums import write_checksums
 from nmt.storage.tensors import load_tensors
-from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
 LINES = ["a b c", "d d e", "", "j i"]
@@ -27,8 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     keys = ("training.max_updates=10", "training.save_every=4", "training.keep_last=3")
     keys += ("training.ema=0.5", "validation.every=8", "validation.metric='loss'")
-    assert run_training(tiny(folder, *keys), folder / "run", RunOptions()) == 0
-    return folder / "run"
+    return train_tiny(folder, *keys)
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
 """What a run says about its validations: the tokenizer, collapsed output, the score of copying."""
 
-import json
 from pathlib import Path
 
 import pytest
-from tiny import tiny, write_corpus
+from tiny import entries, tiny, train_tiny, write_corpus
 
 from nmt.errors import ConfigError, UsageError
-from nmt.training.run import RunOptions, run_training
 
 
 def train(folder: Path, *overrides: str) -> Path:
-    experiment = tiny(folder, "validation.metric=bleu", "validation.every=5", *overrides)
-    assert run_training(experiment, folder / "run", RunOptions()) == 0
-    return folder / "run"
-
-
-def validations(run: Path) -> list[dict]:
-    entries = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [entry for entry in entries if entry["kind"] == "valid"]
+    return train_tiny(folder, "validation.metric=bleu", "validation.every=5", *overrides)
 
 
 def write_chinese(folder: Path) -> None:
@@ -33,7 +24,7 @@ def write_chinese(folder: Path) -> None:
 def test_chinese_is_scored_by_its_characters_and_the_model_card_says_so(tmp_path, caplog):
     write_chinese(tmp_path)
     run = train(tmp_path, "tokenizer.kind=char", "training.max_updates=10")
-    assert {entry["tokenizer"] for entry in validations(run)} == {"zh"}
+    assert {entry["tokenizer"] for entry in entries(run, "valid")} == {"zh"}
     assert "BLEU on the validation files: tokenizer zh" in caplog.text
     assert any(line.startswith("valid ") and " (zh)  chrF" in line for line in caplog.messages)
     assert "(greedy, tok:zh)" in (run / "model" / "README.md").read_text(encoding="utf-8")
@@ -44,12 +35,12 @@ def test_a_tokenizer_that_finds_no_words_is_doubted(tmp_path, caplog):
     chosen = ("validation.tokenize=13a", "training.max_updates=5")
     run = train(tmp_path, "tokenizer.kind=char", *chosen)
     assert "references hardly have spaces" in caplog.text
-    assert {entry["tokenizer"] for entry in validations(run)} == {"13a"}
+    assert {entry["tokenizer"] for entry in entries(run, "valid")} == {"13a"}
 
 
 def test_collapsed_output_is_named_at_each_validation_and_explained_once(tmp_path, caplog):
     run = train(tmp_path, "training.learning_rate=1e-9")
-    named = [entry["collapse"] for entry in validations(run)]
+    named = [entry["collapse"] for entry in entries(run, "valid")]
     assert len(named) == 4
     assert all(" % of the lines " in names[0] for names in named)
     assert caplog.text.count("as of many young models") == 1

@@ -1,10 +1,15 @@
 """A corpus and a model small enough to train within a test."""
 
+import json
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nmt.config.experiment import Experiment
 from nmt.config.load import load, resolve_paths
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG = """
 [data]
@@ -70,3 +75,24 @@ def tiny(folder: Path, *overrides: str) -> Experiment:
     if not path.exists():
         write_corpus(folder)
     return resolve_paths(load(path, overrides), folder)
+
+
+def train_tiny(folder: Path, *overrides: str, run: str = "run") -> Path:
+    """Train the tiny experiment to its end; return the run folder."""
+    from nmt.training.run import RunOptions, run_training  # imports torch
+
+    assert run_training(tiny(folder, *overrides), folder / run, RunOptions()) == 0
+    return folder / run
+
+
+def entries(run: Path, kind: str = "update") -> list[dict[str, Any]]:
+    """Return the entries of a run's metrics of one kind: "update", "valid" or "diverged"."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def weights_after(run: Path, update: int) -> "dict[str, Tensor]":
+    """Return the weights of a checkpoint."""
+    from nmt.storage.tensors import load_tensors  # imports torch
+
+    return load_tensors(run / f"checkpoints/update-{update:06d}" / "model.safetensors")

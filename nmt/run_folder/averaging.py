@@ -1,112 +1,30 @@
-"""Write the model folder of a run, from the best weights or the mean of several checkpoints.
+"""The mean of several checkpoints: their weights, and a model folder with it.
 
 The mean is often slightly better than any single checkpoint.
 """
 
-import logging
-import math
 import os
 import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from nmt.config.load import load
-from nmt.config.training import ValidationConfig
 from nmt.data.folder import PreparationRecord
 from nmt.errors import ModelError, UsageError
 from nmt.models.build import assemble
 from nmt.models.checkpoints import shipped_weights, update_of, verify_checkpoint
 from nmt.models.folder import ModelCard, save_model_folder
-from nmt.models.weights import set_weights, weights_of
+from nmt.models.weights import set_weights
+from nmt.run_folder.layout import CONFIG, DATA, MODEL
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.text.subword import load_subwords
-from nmt.training.in_progress import TrainingRun, undamaged_best
-from nmt.training.run_folder import CONFIG, DATA, MODEL
-
-if TYPE_CHECKING:
-    from nmt.training.validator import Scores
-
-logger = logging.getLogger("nmt.training")
 
 _WEIGHTS, _CARD = "model.safetensors", "README.md"
-
-
-# --- the best weights of a run -------------------------------------------------------------
-
-
-def ship(run: TrainingRun, scores: dict[str, str], *, update: int | None = None) -> None:
-    """Write the shareable model folder from the current weights of the model.
-
-    Args:
-        run: the run.
-        scores: scores of these weights, for the model card.
-        update: number of updates that made them; None = all updates of the run.
-    """
-    save_model_folder(
-        run.folder / MODEL,
-        run.model,
-        experiment=run.experiment,
-        pieces=run.folder / DATA,
-        card=ModelCard(
-            date=time.strftime("%Y-%m-%d"),
-            train_pairs=run.train_pairs,
-            valid_pairs=len(run.validator.corpus),
-            updates=run.state.update if update is None else update,
-            scores=scores,
-        ),
-        training_text=run.validator.training_text,
-    )
-
-
-def name_scores(scores: "Scores", config: ValidationConfig) -> dict[str, str]:
-    """Return the scores as the model card shows them."""
-    search = "greedy" if config.beam == 1 else f"beam {config.beam}"
-    if scores.loss_name != "nll":
-        return {f"Mean {scores.loss_name} on the validation files": f"{scores.loss:.4g}"}
-    named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
-    if scores.bleu is None:
-        per_word = math.exp(min(scores.loss_per_word, 700.0))
-        named["The same per word"] = f"{per_word:.2f}"
-    if scores.bleu is not None and scores.chrf is not None:
-        split = "" if scores.tokenizer == "13a" else f", tok:{scores.tokenizer}"
-        named[f"BLEU on the validation files ({search}{split})"] = f"{scores.bleu:.2f}"
-        named[f"chrF on the validation files ({search})"] = f"{scores.chrf:.2f}"
-    return named
-
-
-def ship_average(run: TrainingRun) -> None:
-    """Average the best checkpoints, and ship the average if it scores better than the best one."""
-    config, state = run.experiment.validation, run.state
-    chosen = list(islice(undamaged_best(run), config.average))
-    if not chosen:
-        return
-    weights = average_weights([shipped_weights(checkpoint) for checkpoint in chosen])
-    own = {name: tensor.clone() for name, tensor in weights_of(run.model).items()}
-    set_weights(run.model, weights, run.folder)
-    scores = run.validator.score(run.model, update=None)
-    averaged, single = scores.as_best(config.metric, state.update), state.stopping.best[0]
-    is_better = averaged.rank(config.metric) < single.rank(config.metric)
-    logger.info(
-        "average of %d checkpoints: %s %.4g, the best alone %.4g -> %s",
-        len(chosen),
-        config.metric,
-        averaged.value,
-        single.value,
-        "shipped" if is_better else "not shipped",
-    )
-    if is_better:
-        ship(run, name_scores(scores, config))
-    set_weights(run.model, own, run.folder)
-
-
-# --- the mean of checkpoints ---------------------------------------------------------------
 
 
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:

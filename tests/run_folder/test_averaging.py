@@ -3,8 +3,8 @@ import torch
 
 from nmt.errors import ModelError
 from nmt.models.checkpoints import shipped_weights
+from nmt.run_folder.averaging import average_weights
 from nmt.storage.tensors import save_tensors
-from nmt.training.shipping import average_weights
 
 
 def write(path, tensors):

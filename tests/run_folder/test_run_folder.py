@@ -1,18 +1,11 @@
 import os
 
 import pytest
+from filled_folder import contents
 
 from nmt.errors import UsageError
+from nmt.run_folder.layout import open_run_folder
 from nmt.storage.folders import new_folder
-from nmt.training.run_folder import open_run_folder
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.mark.parametrize(

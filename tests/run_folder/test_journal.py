@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nmt.errors import ResourceError, UsageError
-from nmt.training import journal as module
-from nmt.training.journal import (
+from nmt.run_folder import journal as module
+from nmt.run_folder.journal import (
     Journal,
     UpdateReport,
     ValidationReport,

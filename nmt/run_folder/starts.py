@@ -1,94 +1,20 @@
-"""The run folder: names of its files, its lock, and the record of every start."""
+"""Provenance: the manifest of a run, with an entry for each of its starts."""
 
-import contextlib
 import json
-import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import nmt
-from nmt.errors import ModelError, UsageError
-from nmt.models.checkpoints import CHECKPOINTS
-from nmt.storage.checksums import CHECKSUMS
+from nmt.errors import ModelError
+from nmt.run_folder.layout import STARTS
 from nmt.storage.files import read_json, write_json
-from nmt.storage.folders import make_folder, require_replaceable, sweep_strays
-from nmt.storage.lock import LOCK, lock_folder
-
-CONFIG = "config.toml"
-"""The configuration of the run, every default written out."""
-STARTS = "manifest.json"
-"""Provenance: an entry for each start, see `record_start`."""
-METRICS = "metrics.jsonl"
-LOG = "train.log"
-"""See `nmt.training.journal`."""
-DATA, MODEL = "data", "model"
-"""Folders that are replaced as a whole; see `nmt.data.prepare` and `nmt.models.folder`."""
-VALIDATIONS = "valid"
-"""Folder of translations, one file per validation."""
-FROZEN = "frozen.safetensors"
-"""Which rows of the embeddings stay as they are; see `nmt.training.vectors`."""
-
-_FILES = (CONFIG, STARTS, METRICS, LOG, FROZEN)
-_SIGNS = (LOCK, CHECKPOINTS, f"{DATA}/{CHECKSUMS}", f"{MODEL}/{CHECKSUMS}")
-
-
-@contextlib.contextmanager
-def open_run_folder(run: Path) -> Iterator[None]:
-    """Create the folder if it is missing and lock it for this process until the end of the block.
-
-    A new folder is removed if the block fails before it writes anything.
-
-    Raises:
-        UsageError: it holds foreign files that a run would overwrite, or another process has locked
-            it.
-        ResourceError: it cannot be written.
-    """
-    is_new = not run.exists()
-    make_folder(run)
-    _refuse_to_overwrite(run)
-    with lock_folder(run):
-        for folder in (run, run / VALIDATIONS):
-            if folder.is_dir():
-                sweep_strays(folder)
-        try:
-            yield
-        except BaseException:
-            if is_new and os.listdir(run) == [LOCK]:  # nothing came of it
-                (run / LOCK).unlink()
-                run.rmdir()
-            raise
-
-
-def has_trained(run: Path) -> bool:
-    """Whether a run has ever saved a checkpoint, even if none can be found now.
-
-    The folder of checkpoints may be a link to another disk that is not mounted.
-    """
-    checkpoints = run / CHECKPOINTS
-    return (run / "last").exists() or (checkpoints.is_symlink() and not checkpoints.exists())
-
-
-def _refuse_to_overwrite(run: Path) -> None:
-    for name in (DATA, MODEL):
-        require_replaceable(run / name)
-    if any((run / sign).exists() for sign in _SIGNS):
-        return
-    taken = [name for name in _FILES if (run / name).exists()]
-    if taken:
-        raise UsageError(
-            f"{run}: is not a run folder, and a run would overwrite {' and '.join(taken)} in it; "
-            "choose another --run, such as a new folder below runs/."
-        )
-
-
-# --- provenance ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nmt.training.signals import GracefulStop
+from nmt.signals import GracefulStop
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_first_signal_only_requests_a_stop(number, code, capfd):
 
 def test_the_second_signal_ends_the_process_at_once():
     code = (
-        "import os, signal, time\nfrom nmt.training.signals import SAME, GracefulStop\n"
+        "import os, signal, time\nfrom nmt.signals import SAME, GracefulStop\n"
         "with GracefulStop():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('still here', flush=True)\n"
@@ -46,7 +46,7 @@ def test_the_second_signal_ends_the_process_at_once():
 def test_signals_at_the_same_moment_are_one_request(kinds, code):
     """`timeout` and the end of a session send them so; Python handles the lower number first."""
     script = (
-        "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
+        "import os, signal, sys\nfrom nmt.signals import GracefulStop\n"
         "with GracefulStop() as stop:\n"
         f"    os.system('kill -s {kinds.split()[0][3:]} %d; kill -s {kinds.split()[1][3:]} %d'"
         " % (os.getpid(), os.getpid()))\n"
@@ -61,7 +61,7 @@ def test_signals_at_the_same_moment_are_one_request(kinds, code):
 
 def test_several_hangups_are_one_request():
     code = (
-        "import os, signal, sys\nfrom nmt.training.signals import GracefulStop\n"
+        "import os, signal, sys\nfrom nmt.signals import GracefulStop\n"
         "with GracefulStop() as stop:\n"
         "    for _ in range(3):\n"
         "        os.kill(os.getpid(), signal.SIGHUP)\n"

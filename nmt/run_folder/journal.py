@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any
 
 from nmt.errors import DivergenceError, ResourceError, UsageError
+from nmt.run_folder.layout import LOG, METRICS
 from nmt.storage.files import write_bytes
 from nmt.storage.os_errors import explain_write_errors
-from nmt.training.run_folder import LOG, METRICS
 
 logger = logging.getLogger("nmt.training")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nmt.config.model import EmbeddingConfig
+from nmt.config.embedding import EmbeddingConfig
 from nmt.errors import ConfigError
 from nmt.layers.embedding import Embedding
 from nmt.models.encoder_decoder import EncoderDecoder
@@ -14,9 +14,8 @@ from nmt.models.vectors import FrozenRows, read_vectors
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.text.lines import require_file
 from nmt.text.subword import Subword
-from nmt.training.run_folder import FROZEN
 
-logger = logging.getLogger("nmt.training")
+logger = logging.getLogger(__name__)
 
 
 def require_vectors(config: EmbeddingConfig) -> None:
@@ -59,20 +58,20 @@ def read_pretrained(
     return frozen
 
 
-def save_frozen(run: Path, frozen: dict[str, Tensor]) -> None:
+def save_frozen(file: Path, frozen: dict[str, Tensor]) -> None:
     """Write which rows are frozen, so that a resumed run needs no file of vectors."""
     if frozen:
-        save_tensors(run / FROZEN, frozen)
+        save_tensors(file, frozen)
 
 
-def load_frozen(run: Path, config: EmbeddingConfig) -> dict[str, Tensor]:
+def load_frozen(file: Path, config: EmbeddingConfig) -> dict[str, Tensor]:
     """Return the rows that `save_frozen` wrote; none if nothing is to be frozen.
 
     Raises:
         ModelError: the file is missing or damaged.
     """
     is_wanted = any(vectors.freeze for vectors in config.vectors.values())
-    return load_tensors(run / FROZEN) if is_wanted else {}
+    return load_tensors(file) if is_wanted else {}
 
 
 def freeze(model: EncoderDecoder, optimizer: Optimizer, frozen: dict[str, Tensor]) -> None:

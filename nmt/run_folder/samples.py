@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt.run_folder.layout import VALIDATIONS
 from nmt.storage.files import write_text
 from nmt.storage.folders import make_folder
 from nmt.text.columns import shorten
 from nmt.text.lines import read_lines
 from nmt.text.scripts import has_visible
-from nmt.training.run_folder import VALIDATIONS
 
 _WIDTH = 100  # columns of a line in the log
 _SOURCE, _REFERENCE = "source.txt", "reference.txt"

@@ -1,0 +1,46 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.machine import MOST_THREADS
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
+    ),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
+]
+
+Input = Annotated[
+    Path | None,
+    typer.Option("-i", "--input", metavar="FILE", help="Text file, which may be packed."),
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")]
+Align = Annotated[
+    bool,
+    typer.Option(
+        "--align", help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too."
+    ),
+]
+WithAttention = Annotated[
+    bool, typer.Option("--attention", help="JSON: add attention weights of pieces and words.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
+]
+Threads = Annotated[
+    int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+]
