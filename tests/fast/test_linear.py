@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from nmt.fast.linear import FastLinear, multiply
-from nmt.fast.shapes import multiply_transposed, pad_rows, rounded
+from nmt.fast.shapes import blocks, multiply_transposed, pad_rows, rounded
 
 
 @pytest.mark.usefixtures("library")
@@ -23,7 +23,7 @@ def test_products_equal_those_of_torch_for_any_layout_of_the_weights():
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(1, 12), (33, 12), (3, 7, 12), (0, 12)])
+@pytest.mark.parametrize("shape", [(1, 12), (33, 12), (3, 7, 12), (0, 12), (700, 12)])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_layer_has_the_values_and_gradients_of_nn_linear(shape, bias, bf16):
     torch.manual_seed(0)
@@ -65,3 +65,23 @@ def test_padding_rows_are_zero_and_do_not_change_weight_gradients():
     low = multiply_transposed(left.bfloat16(), right.bfloat16())
     torch.testing.assert_close(low.float(), left.t() @ right, rtol=0.05, atol=0.1)
     torch.testing.assert_close(multiply_transposed(left, right), left.t() @ right)
+
+
+def test_many_rows_are_cut_into_blocks_of_few_sizes_without_copying_most_of_them():
+    sizes = set()
+    for rows in [*range(1, 5000, 7), 513, 4096, 4097]:
+        values = torch.arange(rows * 2.0).view(rows, 2) + 1
+        parts = blocks(values)
+        joined = torch.cat(parts)
+        assert torch.equal(joined[:rows], values)
+        assert not joined[rows:].any()
+        assert len(joined) < 1.03 * rows or rows <= 512
+        assert parts[0].data_ptr() == values.data_ptr() or rows <= 512
+        sizes.update(map(len, parts))
+    assert len(sizes) < 100
+
+
+def test_weight_gradients_of_many_rows_are_those_of_all_rows():
+    left, right = torch.randn(1111, 3), torch.randn(1111, 5)
+    low = multiply_transposed(left.bfloat16(), right.bfloat16())
+    assert (low.float() - left.t() @ right).norm() < 0.01 * (left.t() @ right).norm()
