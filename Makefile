@@ -72,7 +72,7 @@ curves: $(INSTALLED) ## plot how time grows: make curves VARIED="length beam" PR
 
 lecture: $(INSTALLED) ## show a claim of the lectures: make lecture NAME=vanishing QUICK=1
 	@PYTHONPATH=recipes $(BIN)/python -m lectures $(NAME) $(if $(QUICK),--quick) \
-	$(if $(TEXT),--text $(TEXT))
+	$(if $(TEXT),--text "$(TEXT)")
 
 techniques: $(INSTALLED) ## list the techniques of the lectures with their keys, tests and figures
 	@$(BIN)/python tests/test_techniques.py

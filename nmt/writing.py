@@ -312,14 +312,14 @@ def align_texts(
     return Alignment(tuple(links), tuple(link.moved(source=start) for link in pieces))
 
 
-def read_text(text: str, normalizer: Normalizer, subword: Subword, ids: Sequence[int]) -> PieceText:
+def read_text(text: str, normalizer: Normalizer, subword: Subword, count: int) -> PieceText:
     """Return a given text with the place of its pieces.
 
     Args:
         text: as it was given.
         normalizer: applied to it.
         subword: cuts it into pieces.
-        ids: the pieces that were read, with the end symbol.
+        count: number of pieces that were read, with the end symbol.
     """
     read = normalizer.normalize(text)
-    return PieceText.of(text, read, subword.encode_spans(read)[: len(ids) - 1])
+    return PieceText.of(text, read, subword.encode_spans(read)[: count - 1])

@@ -4,20 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "recipes"))
 
+from curves.attention import attending  # noqa: E402
 from curves.curve import Curve, fit_slope  # noqa: E402
 from curves.measure import draw_batch, draw_model, fixed_length, updating  # noqa: E402
 from curves.options import Options, parse  # noqa: E402
-from curves.points import RANGES, VARIED, Point, Quantity, Task  # noqa: E402
-from curves.run import measure_curves, slope_table  # noqa: E402
+from curves.points import RANGES, SIDES, VARIED, Point, Quantity, Task  # noqa: E402
+from curves.run import measure_attention, measure_curves, slope_table  # noqa: E402
 
 from nmt.benchmark.sizes import model_of  # noqa: E402
 from nmt.models.weights import weights_of  # noqa: E402
@@ -128,6 +131,17 @@ def test_an_update_changes_every_matrix(precision: str) -> None:
         assert not torch.equal(weight, before[name])
 
 
+def test_attention_alone_costs_the_product_of_both_lengths(options: Options) -> None:
+    """Counted by torch: scores and weighted sums, one multiplication and addition per unit each."""
+    for lengths in SIDES.values():
+        for source, target in lengths:
+            work = attending(source, target, TINY, options)
+            with FlopCounterMode(display=False) as counter:
+                assert work() == 1
+            per_unit = 2 * 2 * source * target * options.sentences
+            assert counter.get_total_flops() == per_unit * TINY.hidden_size
+
+
 # A run
 
 
@@ -155,6 +169,23 @@ def test_each_figure_and_slope_is_one_json_line(
     assert slopes[0] == {"figure": "train_slope", "from": 2, "to": 4, **about}
 
 
+def test_attention_is_measured_over_the_product_of_both_lengths(
+    options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not list(measure_attention(options, TINY))
+    curves = list(measure_attention(replace(options, varied=["attention"]), TINY))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [curve.varied for curve in curves] == [*SIDES]
+    for curve in curves:
+        assert list(curve.at) == [source * target for source, target in SIDES[curve.varied]]
+        assert list(curve.at) == sorted(curve.at)
+        assert curve.slopes[0].predicted == pytest.approx(1.0)
+    figures = [line for line in lines if line["figure"] == "attention_seconds"]
+    assert [line["source"] * line["target"] for line in figures] == [
+        at for curve in curves for at in curve.at
+    ]
+
+
 def test_a_point_of_several_curves_is_measured_once(
     options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +203,7 @@ def test_a_point_of_several_curves_is_measured_once(
     capsys.readouterr()
 
 
-def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
+def test_the_picture_has_all_panels_and_every_curve_and_is_the_same_each_time(
     options: Options,
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -183,6 +214,7 @@ def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
         for task, quantities in VARIED.items()
         for varied in quantities
     ]
+    curves.append(Curve("attention", "both", (400, 1600), (1.0, 4.0), (400, 1600)))
     draw(curves, TINY, options)
     first = options.svg.read_bytes()
     draw(curves, TINY, options)
@@ -190,6 +222,9 @@ def test_the_picture_has_both_panels_and_every_curve_and_is_the_same_each_time(
     words = [element.text or "" for element in ElementTree.fromstring(first).iter()]
     assert "training: seconds of an update" in words
     assert "decoding: seconds of a sentence" in words
+    assert "attention alone: seconds of a batch" in words
+    assert "source length x target length (positions)" in words
+    assert "both 400 to 1,600: slope 1.00, at the end 1.00" in words
     assert words.count("length 2 to 4: slope 1.00, at the end 1.00") == 2
     assert words.count("beam 1 to 2: slope 1.00, at the end 1.00") == 1
 
@@ -198,8 +233,9 @@ def test_curves_can_be_distinguished_without_colours() -> None:
     pytest.importorskip("matplotlib")
     from curves.drawing import STYLES
 
-    assert set(STYLES) == set(RANGES)
-    assert len({style[0] for style in STYLES.values()}) == len(STYLES)
+    assert set(STYLES) == {*RANGES, *SIDES}
+    for panel in (RANGES, SIDES):
+        assert len({STYLES[varied][0] for varied in panel}) == len(panel)
 
 
 def test_a_run_prints_lines_for_programs_and_a_table_and_draws(
@@ -223,7 +259,7 @@ def test_without_options_everything_is_measured() -> None:
     pytest.importorskip("matplotlib")
     given, full = parse(["--varied", "beam", "length"]), parse([])
     assert given.varied == ["beam", "length"]
-    assert full.varied == list(RANGES)
+    assert full.varied == [*RANGES, "attention"]
     assert full.threads >= 1
     assert full.svg == ROOT / "recipes" / "curves" / "curves.svg"
 

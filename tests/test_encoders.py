@@ -7,12 +7,16 @@ import torch
 from tiny import CONFIG, tiny, write_corpus
 
 from nmt.config.experiment import Experiment
+from nmt.errors import UsageError
 from nmt.models.folder import load_model
 from nmt.models.weights import weights_of
+from nmt.training.assembly import assemble
+from nmt.training.distributed import World
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
 CONVOLUTIONAL = "encoder.kind = 'convolutional'\nencoder.hidden_size = 16\nencoder.layers = 2"
+NORMALISED = f"{CONVOLUTIONAL}\nencoder.batch_norm = true"
 BAG = "encoder.kind = 'bag'\nencoder.pool = 'sum'"
 
 
@@ -41,7 +45,9 @@ def test_a_model_is_trained_and_translates_alike_with_and_without_fast_modules(
     assert f"| Encoder | {kind} |" in card
 
 
-@pytest.mark.parametrize("encoder", [CONVOLUTIONAL, BAG], ids=["convolutional", "bag"])
+@pytest.mark.parametrize(
+    "encoder", [CONVOLUTIONAL, NORMALISED, BAG], ids=["convolutional", "normalised", "bag"]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, encoder):
     run_training(translation(tmp_path, encoder), tmp_path / "whole", RunOptions())
     half = translation(tmp_path, encoder, "training.max_updates=2")
@@ -51,6 +57,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, encoder
         weights_of(load_model(tmp_path / name, "last").model) for name in ("whole", "parts")
     )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    means = [name for name in whole if name.endswith(".mean")]
+    assert len(means) == (4 if encoder == NORMALISED else 0)
+    assert all(whole[name].abs().sum() > 0 for name in means)
+
+
+def test_several_processes_cannot_share_the_means_of_a_batch(tmp_path):
+    experiment = translation(tmp_path, NORMALISED, "training.max_updates=1")
+    run_training(experiment, tmp_path / "run", RunOptions())
+    with pytest.raises(UsageError) as error:
+        assemble(experiment, tmp_path / "run", None, World(size=2), None)
+    assert str(error.value) == (
+        "model.encoder.batch_norm: a batch is shared by several processes, and each knows the "
+        "means of its part alone; train in one process, or set it to false."
+    )
 
 
 def test_a_new_run_can_begin_with_a_convolutional_encoder(tmp_path):

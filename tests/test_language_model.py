@@ -1,5 +1,6 @@
 """Language models are trained, validated, resumed and shared by the commands of translation."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -38,8 +39,10 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return weights_of(load_model_folder(run).model)
 
 
-def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path):
+def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     assert run_training(language_model(tmp_path), tmp_path / "run", RunOptions()) == 0
+    assert "validating on 10 lines" in caplog.text
 
     loaded = load_model_folder(tmp_path / "run")
     assert loaded.source is loaded.target

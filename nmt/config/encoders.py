@@ -62,6 +62,10 @@ class ConvolutionalEncoderConfig(Section):
     causal: bool = False
     """See only what stands before a position; otherwise as much on both sides of it, which needs an
     odd kernel_size."""
+    batch_norm: bool = False
+    """Normalise each channel after each convolution, in training over the words of a batch, in
+    translation by running means (Ioffe and Szegedy, 2015). Not for several processes, and with
+    training.accumulate over the words of a micro-batch."""
 
     @property
     def output_size(self) -> int:

@@ -6,8 +6,8 @@ Two figures answer two questions.
   |dL/ds_t ds_t/ds_i| / |dL/ds_t| at lag t - i. It vanishes or explodes with the Jacobians of the
   steps (Bengio et al., 1994; Pascanu et al., 2013), whatever else the model consists of.
 - *Arriving*: the gradient of the whole loss that reaches a state, |dL/ds_i|, by the distance of the
-  state from the last one that its layer computes. In an encoder without attention it has all come
-  through the steps; with attention, the loss also reaches each source position at once.
+  state from the last one of its layer that the loss depends on. In an encoder without attention it
+  has all come through the steps; with attention, the loss also reaches each position at once.
 
 Norms are means over sentences; states and gradients are those of `trace`.
 """
@@ -44,7 +44,8 @@ class Lag:
     """What is left of a gradient after these steps of its layer, 1 at 0 steps; NaN if no gradient
     was there to be carried."""
     arriving: float
-    """Mean norm of the gradient of the loss at states so many steps before the last."""
+    """Mean norm of the gradient of the loss at states so many steps before the last that the loss
+    depends on."""
     sentences: int
     """Sentences that are long enough."""
 
@@ -143,15 +144,16 @@ def _by_gate(cell: Cell, gradient: Tensor | float) -> dict[str, float]:
 def _add(sums: _Sums, walk: Walk) -> None:
     """Add the norms of a batch."""
     sums.weights = sums.weights + walk.weight_gradient
-    steps = int(walk.lengths.max())
-    sums.widen(steps)
     arriving = torch.stack([norm(state) for state in walk.gradients], dim=1)  # [batch, steps]
+    lengths = _used(walk.lengths, arriving)
+    steps = int(lengths.max())
+    sums.widen(steps)
     for lag in range(steps):
-        at, is_there = _steps_before_last(walk, lag)
+        at, is_there = _steps_before_last(lengths, lag)
         sums.arriving[lag] += float(_pick(arriving, at)[is_there].sum())
         sums.sentences[lag] += int(is_there.sum())
     for distance in range(0, steps, math.ceil(steps / _STARTS)):
-        start, begins = _steps_before_last(walk, distance)
+        start, begins = _steps_before_last(lengths, distance)
         carried = walk.carry(walk.gradients, start)
         norms = torch.stack([norm(state) for state in carried], dim=1)  # [batch, steps]
         begun = _pick(norms, start)
@@ -167,10 +169,27 @@ def norm(state: State) -> Tensor:
     return norms
 
 
-def _steps_before_last(walk: Walk, distance: int) -> tuple[Tensor, Tensor]:
+def _used(lengths: Tensor, arriving: Tensor) -> Tensor:
+    """Return the steps of each sentence up to the last that the loss depends on, [batch].
+
+    In an aligned model, nothing depends on what reads the end symbol last: no gradient begins there
+    that could be carried back. If the loss depends on no state, all steps count.
+
+    Args:
+        lengths: steps over real tokens, [batch].
+        arriving: norm of the gradient at each state, [batch, steps].
+    """
+    for unused in range(int(lengths.max())):
+        at, is_there = _steps_before_last(lengths, unused)
+        if bool(_pick(arriving, at)[is_there].any()):
+            return lengths - unused
+    return lengths
+
+
+def _steps_before_last(lengths: Tensor, distance: int) -> tuple[Tensor, Tensor]:
     """Return the step that is `distance` before the last of each sentence, and whether there is
     one, [batch] each."""
-    at = walk.lengths - 1 - distance
+    at = lengths - 1 - distance
     return at, at >= 0
 
 

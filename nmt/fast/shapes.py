@@ -93,7 +93,7 @@ def _multiply_blocks(left: Sequence[Tensor], right: Tensor, bias: Tensor | None 
     """Return the blocks of `left` [rows, a] times `right` [a, b], plus `bias`, [all rows, b]."""
     sizes = [len(block) for block in left]
     product = right.new_empty(sum(sizes), right.shape[1])
-    for block, out in zip(left, product.split(sizes), strict=True):
+    for block, out in zip(left, torch.split(product, sizes), strict=True):
         if bias is None:
             torch.mm(block, right, out=out)
         else:

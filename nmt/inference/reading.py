@@ -19,6 +19,18 @@ from nmt.text.whole_lines import WholeLineReader, encode_positions, encode_words
 
 
 @dataclass(frozen=True)
+class ReadPairs:
+    """Pairs as the models read and write them, by number."""
+
+    sources: Mapping[int, Source]
+    """Ids or numbers of each source."""
+    targets: Mapping[int, list[int]]
+    """Ids of each target."""
+    beyond: Mapping[int, tuple[str, ...]]
+    """Spelling of the target ids beyond the vocabulary; see `CopyIds.read`."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """How the lines of both sides are read."""
 
@@ -113,20 +125,21 @@ class Reading:
         texts: Sequence[Mapping[int, str]],
         sources: Mapping[int, Source],
         targets: Mapping[int, list[int]],
-    ) -> tuple[Mapping[int, Source], Mapping[int, list[int]]]:
-        """Return ids of sources and targets by number, as the models read and write them."""
+    ) -> ReadPairs:
+        """Return given pairs as the models read and write them; texts and ids by number."""
         if self.copy_ids is None:
-            return sources, targets
+            return ReadPairs(sources, targets, dict.fromkeys(sources, ()))
         source_texts, target_texts = (
             {number: self.normalizer.normalize(text) for number, text in side.items()}
             for side in texts
         )
-        read, beyond = self.copyable(list(sources), sources, source_texts)
+        read, spelled = self.copyable(list(sources), sources, source_texts)
+        beyond = dict(zip(sources, spelled, strict=True))
         written = {
-            number: self.copy_ids.write(targets[number], target_texts[number], spelled).tolist()
-            for number, spelled in zip(sources, beyond, strict=True)
+            number: self.copy_ids.write(targets[number], target_texts[number], names).tolist()
+            for number, names in beyond.items()
         }
-        return dict(zip(sources, read, strict=True)), written
+        return ReadPairs(dict(zip(sources, read, strict=True)), written, beyond)
 
     def _read(
         self,

@@ -36,11 +36,13 @@ class Scoring:
             texts = [dict(zip(numbers, side, strict=True)) for side in zip(*window, strict=True)]
             sources = self.reading.read_sources(texts[0], most, cut)
             targets = self.reading.read_targets(texts[1], most, cut)
-            found = self._score(*self.reading.copied(texts, sources, targets))
+            pairs = self.reading.copied(texts, sources, targets)
+            found = self._score(pairs.sources, pairs.targets)
             for number in numbers:
                 if number in found:
+                    names = self.reading.target.pieces(pairs.targets[number], pairs.beyond[number])
                     given = texts[0][number], texts[1][number]
-                    yield self._describe(given, (sources[number], targets[number]), *found[number])
+                    yield self._describe(given, sources[number], names, *found[number])
                 else:
                     yield self._nothing()
             first += len(window)
@@ -87,28 +89,37 @@ class Scoring:
     def _describe(
         self,
         given: tuple[str, str],
-        ids: tuple[Source, list[int]],
+        ids: Source,
+        pieces: list[str],
         log_probs: list[float],
         weights: Tensor | None,
     ) -> ScoredPair:
-        """Return the scores of a pair; `weights`, if they were kept, [tgt_len, src_len]."""
+        """Return the scores of a pair.
+
+        Args:
+            given: source and target as they were given.
+            ids: of the source, in its vocabulary, or its numbers.
+            pieces: of the target, the end symbol last; copied ones as they are spelled.
+            log_probs: of each of them.
+            weights: of attention, [tgt_len, src_len]; None if they were not kept.
+        """
         reading, details = self.reading, self.details
         source = target = attention = None
-        if weights is not None and isinstance(ids[0], list):
-            source = read_text(given[0], reading.normalizer, reading.source, ids[0])
+        if weights is not None and isinstance(ids, list):
+            source = read_text(given[0], reading.normalizer, reading.source, len(ids))
         if details != Details():
-            target = read_text(given[1], reading.normalizer, reading.target, ids[1])
+            target = read_text(given[1], reading.normalizer, reading.target, len(pieces))
         alignment = align_texts(weights if details.align else None, source, target)
         if details.attention and not (weights is None or source is None or target is None):
             attention = soft_attention(
                 weights,
                 source,
                 target,
-                source_pieces=reading.source.pieces(ids[0][:-1]),
-                target_pieces=reading.target.pieces(ids[1][:-1]),
+                source_pieces=reading.source.pieces(ids[:-1]),
+                target_pieces=pieces[:-1],
             )
         return ScoredPair(
-            tuple(reading.target.pieces(ids[1])),
+            tuple(pieces),
             tuple(log_probs),
             len(given[1].split()) + 1,
             alignment.words,

@@ -70,6 +70,11 @@ class NGramModel:
             if table[word] > 1:
                 return
 
+    @property
+    def entries(self) -> int:
+        """Number of counts in the tables of all lengths of history."""
+        return sum(len(after) for table in self._counts for after in table.values())
+
     def probability(self, history: Sequence[int], word: int) -> float:
         """Return p(word | history), of which the last n - 1 words count."""
         padded = [*[self.begin] * (self.order - 1), *history]

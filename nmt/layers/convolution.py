@@ -6,7 +6,8 @@ adds its own input:
     conv(x)_t = b + sum_k W_k x_{t - (K - 1 - k) d}            causal: nothing after t
     level(x)  = relu(x' + drop(relu(conv(drop(relu(conv(x)))))))
 
-where x' is x, or a linear map of it if the sizes differ. An output sees 1 + 2 (K - 1) (2^L - 1)
+where x' is x, or a linear map of it if the sizes differ. Batch normalisation, an option, stands
+between conv and relu. An output sees 1 + 2 (K - 1) (2^L - 1)
 positions. Unlike in the paper's code, weights are not normalised. Causal levels can also be run
 position by position, from the last (K - 1) d inputs of each convolution, with equal results; all
 positions at once is what makes them fast in training.
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.layers.batch_norm import BatchNorm
 from nmt.layers.dropout import drop
 from nmt.layers.linear import Linear
 
@@ -95,6 +97,7 @@ class ConvolutionalLevel(nn.Module):
         causal: see nothing after a position.
         dropout: dropout rate after each convolution.
         variational: drop a channel at all positions of a sentence, as in the paper.
+        batch_norm: normalise channels before each ReLU of the convolutions; not step by step.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class ConvolutionalLevel(nn.Module):
         causal: bool,
         dropout: float,
         variational: bool,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
 
@@ -119,6 +123,7 @@ class ConvolutionalLevel(nn.Module):
         is_same = input_size == hidden_size
         self.residual = nn.Identity() if is_same else Linear(input_size, hidden_size)
         self.dropout, self.variational = dropout, variational
+        self.norms = nn.ModuleList(BatchNorm(hidden_size) for _ in range(2 * batch_norm))
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Return outputs [batch, length, hidden] of `inputs` [batch, length, input].
@@ -126,9 +131,18 @@ class ConvolutionalLevel(nn.Module):
         Both are zeros at padding, where `mask` [batch, length, 1] is False, so that a sentence sees
         the same around it whatever its batch.
         """
-        hidden = self.drop(torch.relu(self.first(inputs))) * mask
-        hidden = self.drop(torch.relu(self.second(hidden)))
+        hidden = self.first(inputs)
+        hidden = self.drop(torch.relu(self.normalize(0, hidden, mask))) * mask
+        hidden = self.second(hidden)
+        hidden = self.drop(torch.relu(self.normalize(1, hidden, mask)))
         return torch.relu(self.residual(inputs) + hidden) * mask
+
+    def normalize(self, number: int, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the outputs of a convolution, 0 or 1, normalised if this level does that."""
+        if not self.norms:
+            return hidden
+        normalized: Tensor = self.norms[number](hidden, mask)
+        return normalized
 
     def drop(self, hidden: Tensor) -> Tensor:
         """Apply dropout to [batch, length, hidden]."""
@@ -156,6 +170,7 @@ class ConvolutionalStack(nn.Module):
         causal: see nothing after a position; otherwise as much as before it.
         dropout: dropout rate after each convolution.
         variational: drop a channel at all positions of a sentence.
+        batch_norm: normalise channels after each convolution; not step by step.
     """
 
     def __init__(
@@ -168,6 +183,7 @@ class ConvolutionalStack(nn.Module):
         causal: bool = True,
         dropout: float = 0.0,
         variational: bool = False,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.output_size = hidden_size
@@ -180,6 +196,7 @@ class ConvolutionalStack(nn.Module):
                 causal=causal,
                 dropout=dropout,
                 variational=variational,
+                batch_norm=batch_norm,
             )
             for level in range(levels)
         )

@@ -191,7 +191,9 @@ def build_reader(
             inputs, pool=reader.pool, dropout=dropout.layers, variational=dropout.variational
         )
     if isinstance(reader, ConvolutionalEncoderConfig):
-        levels = _levels(config, reader, inputs.size, causal=reader.causal)
+        levels = _levels(
+            config, reader, inputs.size, causal=reader.causal, batch_norm=reader.batch_norm
+        )
         return ConvolutionalEncoder(inputs, levels)
     return build_encoder(config, reader, inputs)
 
@@ -202,6 +204,7 @@ def _levels(
     input_size: int,
     *,
     causal: bool,
+    batch_norm: bool = False,
 ) -> ConvolutionalStack:
     """Build the levels of an encoder or decoder."""
     return ConvolutionalStack(
@@ -212,6 +215,7 @@ def _levels(
         causal=causal,
         dropout=config.dropout.layers,
         variational=config.dropout.variational,
+        batch_norm=batch_norm,
     )
 
 

@@ -25,6 +25,8 @@ from nmt.data.folder import TRAIN, PreparationRecord
 from nmt.data.loader import Loader
 from nmt.data.sampler import BatchSampler
 from nmt.data.shape import Shape
+from nmt.errors import UsageError
+from nmt.layers.batch_norm import BatchNorm
 from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
@@ -76,6 +78,11 @@ def assemble(
     model = build_model(
         experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
     ).to(world.device)
+    if world.size > 1 and any(isinstance(part, BatchNorm) for part in model.modules()):
+        raise UsageError(
+            "model.encoder.batch_norm: a batch is shared by several processes, and each knows the "
+            "means of its part alone; train in one process, or set it to false."
+        )
     frozen: dict[str, Tensor] = {}
     if checkpoint is not None:
         frozen = load_frozen(run / FROZEN, experiment.model.embedding)

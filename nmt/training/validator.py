@@ -192,8 +192,9 @@ class Validator:
         """
         begin = time.monotonic()
         if self.is_first:
-            pairs = len(self.corpus)
-            logger.info("validating on %s", f"{pairs:,} pairs" if pairs != 1 else "1 pair")
+            count = len(self.corpus)
+            unit = ("pair" if self.languages[0] else "line") + "s" * (count != 1)
+            logger.info("validating on %s %s", f"{count:,}", unit)
             self.is_first = False
         loss = mean_loss(
             model,

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curves.points import Quantity, Task
+from curves.points import Quantity, Side, Task
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Slope:
 
 @dataclass(frozen=True)
 class Curve:
-    """Measurements at each value of a quantity."""
+    """Measurements at each value of a quantity; of attention, at each product of two lengths."""
 
     task: Task
-    varied: Quantity
+    varied: Quantity | Side
     at: Sequence[int]
     """Values of the quantity, ascending, at least two."""
     seconds: Sequence[float]

@@ -34,8 +34,8 @@ def measure_seconds(task: Task, point: Point, options: Options) -> float:
     """Return the seconds per update, or per translated sentence: the median over windows."""
     model, batch = draw_model(point), draw_batch(point, options.sentences)
     if task == "train":
-        return _median(updating(model, batch, options.precision), options)
-    return _median(translating(model, batch, point, options.precision), options)
+        return median_seconds(updating(model, batch, options.precision), options)
+    return median_seconds(translating(model, batch, point, options.precision), options)
 
 
 def draw_model(point: Point) -> EncoderDecoder:
@@ -103,7 +103,9 @@ def fixed_length(point: Point) -> SearchConfig:
     )
 
 
-def _median(work: Callable[[], int], options: Options) -> float:
+def median_seconds(work: Callable[[], int], options: Options) -> float:
+    """Return the seconds per unit of `work`, which returns how many it did: the median over
+    windows."""
     for _ in range(_WARM_UP):
         work()
     rates = measure(work, windows=options.windows, seconds=options.seconds)

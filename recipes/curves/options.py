@@ -12,13 +12,15 @@ from curves.points import RANGES, Quantity
 from nmt.machine import MOST_THREADS
 
 PICTURE = Path(__file__).parent / "curves.svg"
+ALONE = "attention"
+"""What can be measured beside the quantities: attention alone, over both lengths."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """See `parse`."""
 
-    varied: list[Quantity]
+    varied: list[Quantity | Literal["attention"]]
     precision: Literal["fp32", "bf16"]
     sentences: int
     windows: int
@@ -36,7 +38,11 @@ def parse(arguments: Sequence[str]) -> Options:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--varied", nargs="+", choices=RANGES, default=[*RANGES], help="Quantities to vary."
+        "--varied",
+        nargs="+",
+        choices=(*RANGES, ALONE),
+        default=[*RANGES, ALONE],
+        help="Quantities to vary; attention is timed alone.",
     )
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="Precision of products."

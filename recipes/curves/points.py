@@ -7,8 +7,9 @@ from nmt.benchmark.sizes import model_of
 from nmt.benchmark.work import Sample, work_of
 from nmt.config.model import ModelConfig
 
-Task = Literal["train", "translate"]
+Task = Literal["train", "translate", "attention"]
 Quantity = Literal["length", "hidden_size", "layers", "vocabulary", "beam"]
+Side = Literal["source", "target", "both"]
 
 RANGES: dict[Quantity, tuple[int, ...]] = {
     "length": (5, 10, 20, 40, 80),
@@ -23,6 +24,12 @@ VARIED: dict[Task, tuple[Quantity, ...]] = {
     "translate": ("length", "hidden_size", "layers", "vocabulary", "beam"),
 }
 """Quantities that each task's time depends on."""
+SIDES: dict[Side, tuple[tuple[int, int], ...]] = {
+    "source": tuple((length, 80) for length in (40, 80, 160, 320)),
+    "target": tuple((80, length) for length in (40, 80, 160, 320)),
+    "both": tuple((length, length) for length in (40, 80, 160, 320)),
+}
+"""Source and target lengths of attention alone, by the side that is varied; products ascend."""
 _ONCE = ("encoder", "keys")  # parts computed once per sentence, not once per hypothesis
 
 

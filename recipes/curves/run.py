@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
+from curves.attention import attention_curve
 from curves.curve import Curve
 from curves.measure import measure_seconds
-from curves.options import Options
-from curves.points import RANGES, VARIED, Point, Quantity, Task
+from curves.options import ALONE, Options
+from curves.points import RANGES, SIDES, VARIED, Point, Quantity, Task
 from nmt.benchmark.figure import rounded
 
 Ranges = Mapping[Quantity, Sequence[int]]
@@ -28,7 +29,7 @@ def run(options: Options, *, base: Point = BASE, ranges: Ranges = RANGES) -> Non
     from curves.drawing import draw  # imports matplotlib, which measuring does not need
 
     torch.set_num_threads(options.threads)
-    curves = list(measure_curves(options, base, ranges))
+    curves = [*measure_curves(options, base, ranges), *measure_attention(options, base)]
     draw(curves, base, options)
     print("", *slope_table(curves), "", f"drawn: {options.svg}", sep="\n", file=sys.stderr)
 
@@ -51,6 +52,17 @@ def measure_curves(options: Options, base: Point, ranges: Ranges) -> Iterator[Cu
             curve = Curve(task, varied, tuple(points), seconds, megaflop)
             report_slopes(curve, options)
             yield curve
+
+
+def measure_attention(options: Options, base: Point) -> Iterator[Curve]:
+    """Print figures and yield each curve of attention alone, if it is to be measured."""
+    for side, lengths in SIDES.items() if ALONE in options.varied else ():
+        curve = attention_curve(side, lengths, base, options)
+        for at, (source, target), seconds in zip(curve.at, lengths, curve.seconds, strict=True):
+            about = {"varied": side, "at": at, "source": source, "target": target}
+            report("attention_seconds", about, seconds, options)
+        report_slopes(curve, options)
+        yield curve
 
 
 def report_slopes(curve: Curve, options: Options) -> None:

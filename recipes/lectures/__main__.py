@@ -1,11 +1,15 @@
 """Show one claim of the lectures: `python -m lectures vanishing --quick`."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
 from lectures.shelf import Report, load, names
+from nmt.errors import NmtError
+
+LEARN_FROM_TEXT = ("next-word",)
 
 
 def main() -> None:
@@ -17,12 +21,20 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="text to learn from, for next-word")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     options = parser.parse_args()
+    if options.text is not None and options.name not in LEARN_FROM_TEXT:
+        parser.error(f"--text: {options.name} learns from no text; leave it out")
     torch.set_num_threads(options.threads)
     lecture = load(options.name)
     folder = options.out or Path(__file__).parents[2] / "runs" / "lectures" / options.name
     report = Report(folder, quick=options.quick, text=options.text)
     report.say(f"{options.name}: {lecture.CLAIM}")
-    lecture.show(report)
+    try:
+        lecture.show(report)
+    except NmtError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

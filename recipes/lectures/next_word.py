@@ -1,7 +1,9 @@
 """Next-word distributions and generated text: a recurrent language model beside n-grams."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import torch
 from matplotlib.figure import Figure
@@ -10,7 +12,9 @@ import nmt
 from lectures.shelf import Report
 from nmt.data.corpus import Corpus
 from nmt.data.folder import TRAIN, VALID
+from nmt.errors import DataError
 from nmt.laboratory.n_gram import NGramModel
+from nmt.text.lines import read_lines
 from nmt.text.vocabulary import BOS, EOS
 
 CLAIM = (
@@ -20,10 +24,14 @@ CLAIM = (
 TOY = Path(__file__).parents[2] / "data" / "toy" / "train.en"
 ORDERS = (1, 2, 3, 4, 5)
 PREFIXES = 3
+FEWEST = 20
+"""Different lines that a text must have, to learn from and to hold some out."""
+LONGEST = 500
+"""Characters of a line; longer ones are broken at a space."""
 CONFIG = """
 [data]
 target = "xx"
-train = "{text}"
+train = "text"
 max_length = 1000
 
 [tokenizer]
@@ -62,8 +70,10 @@ def show(report: Report) -> None:
     run = _train(report)
     model = nmt.Translator.load(run)
     text = _lines(run, VALID)
-    figures = _perplexities(model, run, text)
-    report.table("perplexity", ["model", "perplexity per character"], [*figures.items()])
+    found = _measure(model, run, text)
+    columns = ["model", "perplexity per character", "numbers stored"]
+    report.table("perplexity", columns, [(name, *figures) for name, figures in found.items()])
+    figures = {name: perplexity for name, (perplexity, _) in found.items()}
     report.draw("next-word", _draw(model, figures, text))
     for temperature in (0.5, 1.0):
         report.say(f"samples at temperature {temperature:g}:")
@@ -72,7 +82,8 @@ def show(report: Report) -> None:
     report.say(
         "How to read it: a perplexity of 10 means that the model hesitates as if between 10 "
         "equally likely characters. An n-gram sees n - 1 characters back and stops improving when "
-        "it no longer finds them in the text; the network reads the whole line"
+        "it no longer finds them in the text, while its tables grow; the network reads the whole "
+        "line with the same weights for every history"
         + (", but has hardly begun to learn here" if report.quick else "")
         + ". Below 1, a temperature makes samples safer and more alike."
     )
@@ -80,21 +91,35 @@ def show(report: Report) -> None:
 
 def _train(report: Report) -> Path:
     """Train a character language model on a text, of which some lines are held out."""
+    lines = read_text(report.text or TOY)
     report.folder.mkdir(parents=True, exist_ok=True)
-    text = (report.text or TOY).resolve()
-    if report.quick:
-        lines = text.read_text(encoding="utf-8").splitlines(keepends=True)
-        text = report.folder / "text"
-        text.write_text("".join(lines[:600]), encoding="utf-8")
+    text = "\n".join([*(lines[:600] if report.quick else lines), ""])
+    (report.folder / "text").write_text(text, encoding="utf-8")
     sizes = {"units": 96, "tokens": 1024, "updates": 40}
     if not report.quick:
         sizes = {"units": 256, "tokens": 2048, "updates": 600}
     path = report.folder / "config.toml"
-    path.write_text(
-        CONFIG.format(text=text, threads=torch.get_num_threads(), **sizes), encoding="utf-8"
-    )
+    path.write_text(CONFIG.format(threads=torch.get_num_threads(), **sizes), encoding="utf-8")
+    shutil.rmtree(report.folder / "run", ignore_errors=True)  # of another scale, or another text
     nmt.train(nmt.load_config(path), report.folder / "run")
     return report.folder / "run"
+
+
+def read_text(path: Path) -> list[str]:
+    """Return the different lines of a text, without blank ones; long ones are broken.
+
+    Raises:
+        DataError: the file cannot be read, is no text, or has too few lines.
+    """
+    parts = (part for line in read_lines(path) for part in wrap(line, LONGEST))
+    lines = list(dict.fromkeys(parts))
+    if len(lines) < FEWEST:
+        raise DataError(
+            f"{path}: has {len(lines)} different lines with text, and at least {FEWEST} are needed "
+            "to learn from and to hold some out; give a longer text, a sentence or paragraph on "
+            "each line."
+        )
+    return lines
 
 
 def _lines(run: Path, name: str) -> list[list[int]]:
@@ -103,19 +128,21 @@ def _lines(run: Path, name: str) -> list[list[int]]:
     return [corpus.pair(index)[1].tolist() for index in range(len(corpus))]
 
 
-def _perplexities(
+def _measure(
     model: nmt.Translator, run: Path, text: Sequence[Sequence[int]]
-) -> dict[str, float]:
+) -> dict[str, tuple[float, int]]:
+    """Return perplexity and size of each model: counts in tables, or weights."""
     vocab = model.target.vocab_size
     trained_on = _lines(run, TRAIN)
-    found = {"uniform": float(vocab)}
+    found = {"uniform": (float(vocab), 1)}
     for order in ORDERS:
         counted = NGramModel.count(trained_on, order, vocab=vocab, begin=BOS, end=EOS)
-        found[f"{order}-gram"] = counted.perplexity(text)
+        found[f"{order}-gram"] = counted.perplexity(text), counted.entries
     lines = [("", model.target.decode(ids)) for ids in text]
     scored = [*model.score(lines)]
     total = sum(pair.log_prob for pair in scored) / sum(len(pair.pieces) for pair in scored)
-    return found | {"LSTM": float(torch.tensor(-total).exp())}
+    weights = sum(weight.numel() for weight in model.models[0].parameters())
+    return found | {"LSTM": (float(torch.tensor(-total).exp()), weights)}
 
 
 def _draw(

@@ -60,6 +60,7 @@ def test_gradients_reach_the_encoder_from_validation_lines_and_from_others(tmp_p
         assert nmt(["diagnose", "gradients", run, *options]) == 0
         printed.append(capsys.readouterr().out)
     assert "encoder 1 forward" in printed[0]
+    assert "nan" not in printed[0]
     assert printed[0] == printed[1]
 
 

@@ -6,8 +6,10 @@ import pytest
 import torch
 from traced import PAIRS, batch_of, model_of, total_loss
 
+from nmt.config.model import ModelConfig
 from nmt.diagnostics.gradients import Flow, Lag, explain, gate_table, gradient_flow
 from nmt.diagnostics.trace import trace
+from nmt.models.build import build_model
 
 LONG = ([4, 5, 6, 7, 8, 9, 10, 4, 5, 6, 7, 3], [7, 8, 9, 10, 4, 5, 6, 7, 8, 3])
 
@@ -53,6 +55,28 @@ def test_without_attention_a_source_position_gets_what_the_steps_carry():
     far = encoder.far
     assert far.arriving / encoder.lags[0].arriving > 10 * far.carried
     assert "the rest comes through attention" in explain([encoder], attends=True)
+
+
+def test_lags_count_from_the_last_state_that_the_loss_depends_on():
+    """What reads the end symbol last has no part in the tags of an aligned model."""
+    config = ModelConfig.model_validate(
+        {"encoder": {"hidden_size": 4}, "decoder": {"kind": "aligned"}}
+    )
+    model = build_model(config, source_vocab=11, target_vocab=11).double()
+    pairs = [([4, 5, 6, 8, 3], [7, 8, 9, 7, 3]), ([9, 3], [5, 3])]
+    forward, backward = gradient_flow(model, [batch_of(*pairs)], total_loss)
+    assert [lag.sentences for lag in forward.lags] == [2, 1, 1, 1]
+    assert [lag.sentences for lag in backward.lags] == [2, 2, 1, 1, 1]
+    for lag in (*forward.lags, *backward.lags):
+        assert 0.0 < lag.carried <= 1.0 + 1e-9
+        assert lag.arriving > 0.0
+
+
+def test_a_layer_without_any_gradient_keeps_its_lags():
+    model = model_of(attention="none", bridge="zero")
+    encoder, _, _ = gradient_flow(model, [batch_of(LONG)], total_loss)
+    assert len(encoder.lags) == len(LONG[0])
+    assert encoder.verdict == "is zero"
 
 
 def test_arriving_gradients_are_mean_norms_over_sentences_that_are_long_enough():

@@ -116,3 +116,40 @@ def test_the_same_parameters_read_sequences_of_any_length_and_anywhere():
 
     torch.testing.assert_close(longer[:4], shorter, rtol=0, atol=1e-14)
     torch.testing.assert_close(longer[5:], late, rtol=0, atol=1e-14)
+
+
+def test_what_stores_a_bit_forgets_its_gradient():
+    """A unit with two stable states keeps a sign against noise, and for that very reason its
+    derivative is below 1 (Bengio et al., 1994, theorem 1)."""
+    cell = RnnCell(1, 1).double()
+    with torch.no_grad():
+        cell.recurrent.weight.fill_(2.0)
+        cell.input.weight.fill_(1.0)
+        cell.input.bias.zero_()
+    bits = torch.tensor([[1.0], [-1.0]]).double().requires_grad_()
+    noise = 0.2 * (2.0 * torch.rand(2, 100, 1).double() - 1.0)
+
+    last = unroll_states(cell, noise, (bits,))[-1][0]
+    assert torch.equal(last.sign(), bits.sign())
+    (gradient,) = torch.autograd.grad(last.sum(), bits)
+    assert gradient.abs().max() < 0.5**100
+
+
+def test_teacher_forcing_cuts_the_path_through_outputs_and_lengthens_no_other():
+    """h_t = tanh(U h_{t-1} + W y_{t-1}), y = V h: free, J = D (U + W V); forced, J = D U."""
+    cell, output = make(RnnCell), torch.randn(3, 4).double()
+    state = torch.randn(1, 4).double()
+
+    def free(h: Tensor) -> Tensor:
+        return cell(cell.project(h @ output.T), (h,))[0]
+
+    def forced(h: Tensor) -> Tensor:
+        return cell(cell.project(reference), (h,))[0]
+
+    reference = state @ output.T  # the network is right, so both compute the same
+    torch.testing.assert_close(free(state), forced(state), rtol=0, atol=0)
+    slope = torch.diag(1.0 - free(state)[0].square())
+    recurrent, read = cell.recurrent.weight, cell.input.weight
+    for step, weights in ((free, recurrent + read @ output), (forced, recurrent)):
+        jacobian = torch.autograd.functional.jacobian(step, state)[0, :, 0]
+        torch.testing.assert_close(jacobian, slope @ weights, rtol=0, atol=1e-12)

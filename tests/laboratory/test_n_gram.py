@@ -15,6 +15,11 @@ def model(order, discount=0.75, text=TEXT):
     return NGramModel.count(text, order, vocab=3, begin=BEGIN, end=END, discount=discount)
 
 
+def test_tables_grow_with_the_order_by_what_the_text_has():
+    """Unigrams a, b, end; bigrams begin a, begin b, a a, a b, b end."""
+    assert [model(order).entries for order in (1, 2)] == [3, 8]
+
+
 def test_without_a_discount_a_bigram_is_a_ratio_of_counts():
     counted = model(2, discount=0.0)
     for history, word, expected in [

@@ -79,6 +79,17 @@ def test_unseen_words_are_scored_as_copies(copying):
     assert other < copied - 1
 
 
+def test_a_copied_word_is_shown_as_it_is_spelled_and_one_that_is_not_in_the_source_as_unknown(
+    copying,
+):
+    translator = Translator.load(copying)
+    (pair,) = translator.score([("call bcdfg now", "call bcdfg mnprs")], attention=True)
+
+    assert pair.pieces == ("▁call", "▁bcdfg", "<unk>", "</s>")
+    assert pair.attention is not None
+    assert pair.attention.pieces.target == pair.pieces[:-1]
+
+
 def test_an_alignment_tells_from_where_a_word_was_copied(copying):
     (translation,) = Translator.load(copying).translate(["bcdfg and lmnpr wait"], align=True)
 
