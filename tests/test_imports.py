@@ -26,7 +26,7 @@ LEVELS = (
     {"generation"},
     {"training"},
     {"library"},
-    {"laboratory"},
+    {"laboratory", "tuning"},
     {"benchmark", "reporting"},
     {"cli"},
 )

@@ -41,6 +41,7 @@ from nmt.cli.show import show
 from nmt.cli.tokenize import tokenize
 from nmt.cli.train import train
 from nmt.cli.translate import translate
+from nmt.cli.tune import tune
 from nmt.errors import NmtError, ResourceError, UsageError, is_out_of_memory
 from nmt.machine import keep_memory
 from nmt.storage.os_errors import MACHINE, REQUEST
@@ -64,6 +65,7 @@ COMMANDS: dict[Callable[..., Any], str] = {
     prepare: "Filter a corpus and cut it into pieces.",
     tokenize: "Cut text into pieces, or join them again.",
     train: "Train a model; the same command resumes.",
+    tune: "Find better settings by many short runs.",
     translate: "Translate text.",
     sample: "Text from a language model.",
     score: "Log-probabilities of given translations.",

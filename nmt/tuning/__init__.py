@@ -1,0 +1,1 @@
+"""Search for settings by many short runs: `nmt tune`."""
