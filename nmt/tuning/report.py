@@ -9,9 +9,9 @@ from typing import Any
 from nmt.config.changes import changes
 from nmt.config.dump import dump
 from nmt.config.experiment import Experiment
+from nmt.run_folder.journal import format_duration, read_metrics
+from nmt.run_folder.layout import METRICS
 from nmt.text.columns import align_columns
-from nmt.training.journal import format_duration, read_metrics
-from nmt.training.run_folder import METRICS
 from nmt.training.state import BLEU_NOISE
 from nmt.tuning.record import BASELINE, Record, folder_of
 from nmt.tuning.space import Load, label

@@ -30,13 +30,13 @@ from nmt.data.shape import Shape
 from nmt.errors import ConfigError, DataError, DivergenceError, UsageError
 from nmt.evaluation.metrics import score
 from nmt.evaluation.significance import compare
+from nmt.run_folder.journal import format_duration, read_metrics
+from nmt.run_folder.layout import DATA, METRICS
 from nmt.storage.checksums import CHECKSUMS
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.lock import lock_folder
 from nmt.text.lines import read_numbered_pairs
-from nmt.training.journal import format_duration, read_metrics
 from nmt.training.run import RunOptions, run_training
-from nmt.training.run_folder import DATA, METRICS
 from nmt.training.state import BLEU_NOISE
 from nmt.translator import Translator
 from nmt.tuning import space
