@@ -68,7 +68,7 @@ def draw(runs: dict[float, list[Measured]]) -> Figure:
         right.semilogy(updates, [m.error for m in finite], style, label=label)
         if len(finite) < len(measured):
             style = {"color": line.get_color(), "markersize": 12}
-            left.plot(measured[-1].update, highest, "x", label="no number any more", **style)
+            left.plot(measured[-1].update, highest, "x", label="not a number", **style)
     left.set(title="norm of the gradient", xlabel="updates", ylabel="norm before clipping")
     right.set(title="error", xlabel="updates", ylabel="mean squared error")
     left.legend()

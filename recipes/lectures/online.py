@@ -165,8 +165,8 @@ DELAY = 2
 def stream_rules() -> dict[str, Callable[[], Rule] | None]:
     return {
         "RTRL": Rtrl,
-        "UORO": lambda: RankOne(uoro, Generator().manual_seed(1)),
         "truncated after 3 steps": lambda: Truncated(3),
+        "UORO": lambda: RankOne(uoro, Generator().manual_seed(1)),
         "frozen": None,
     }
 
