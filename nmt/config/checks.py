@@ -329,21 +329,23 @@ def _vectors(model: ModelConfig) -> Iterator[Fault]:
 
 
 def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
-    """Yield contradictions between an output that writes pieces of the source and the model."""
+    """Yield contradictions between an output that needs pieces of the source and the model."""
     kind = model.output.kind
-    if not model.writes_source:
+    if not model.uses_source:
         return
+    does = "writes" if model.writes_source else "translates"
     if not model.encoder.reads_source:
         yield _fault(
             "model.output",
-            f'"{kind}" writes pieces of the source, but model.encoder.kind is "none"; '
+            f'"{kind}" {does} pieces of the source, but model.encoder.kind is "none"; '
             'use "softmax"',
             "model.encoder",
         )
-    elif kind == "copy" and decoder.attention.kind == "none":
+    elif kind != "pointer" and decoder.attention.kind == "none":
+        does = "copies" if kind == "copy" else does
         yield _fault(
             "model.output",
-            '"copy" copies what is attended to, but model.decoder.attention is "none"; '
+            f'"{kind}" {does} what is attended to, but model.decoder.attention is "none"; '
             "choose an attention",
             "model.decoder.attention",
         )
@@ -393,10 +395,10 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             "model.encoder",
         )
     output, writes_source = experiment.model.output, experiment.model.writes_source
-    if writes_source and training.scheduled_sampling.kind != "none":
+    if experiment.model.uses_source and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
-            f'must be "none" with model.output "{output.kind}": what is copied from the source is '
+            f'must be "none" with model.output "{output.kind}": what it takes from the source is '
             "not drawn while a sentence is decoded in training",
             "model.output",
         )

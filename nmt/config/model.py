@@ -505,6 +505,19 @@ class CopyOutputConfig(Section):
         return self.kind
 
 
+class LexicalOutputConfig(Section):
+    """Softmax over the vocabulary with a lexical model."""
+
+    kind: Literal["lexical"] = "lexical"
+    """Softmax that also sees the embeddings of the source pieces attended to, through a layer of
+    its own (Nguyen and Chiang, 2018), so that rare words are translated by what they are, and not
+    only by their context. Needs an attention."""
+
+    def describe(self) -> str:
+        """Return a description, such as "lexical"."""
+        return self.kind
+
+
 class PointerOutputConfig(Section):
     """Points at a piece of the source."""
 
@@ -536,7 +549,11 @@ class NumbersOutputConfig(Section):
 
 OutputConfig = Annotated[
     Annotated[
-        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig | NumbersOutputConfig,
+        SoftmaxOutputConfig
+        | LexicalOutputConfig
+        | CopyOutputConfig
+        | PointerOutputConfig
+        | NumbersOutputConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,
@@ -642,7 +659,8 @@ class ModelConfig(Section):
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: AnyDecoderConfig = DecoderConfig()
     output: OutputConfig = SoftmaxOutputConfig()
-    """"softmax", "copy", "pointer" or "numbers", or a table with that kind and its options."""
+    """"softmax", "lexical", "copy", "pointer" or "numbers", or a table with that kind and its
+    options."""
     dropout: Annotated[DropoutConfig, BeforeValidator(_one_rate), MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
@@ -652,6 +670,11 @@ class ModelConfig(Section):
     def writes_source(self) -> bool:
         """Whether the output writes pieces of the source."""
         return isinstance(self.output, CopyOutputConfig | PointerOutputConfig)
+
+    @property
+    def uses_source(self) -> bool:
+        """Whether the output needs pieces of the source, to write or to translate them."""
+        return self.writes_source or isinstance(self.output, LexicalOutputConfig)
 
     @property
     def source_lines(self) -> SourceLines:
