@@ -74,6 +74,11 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             f'since "{tokenizer.kind}" has only one segmentation; set it to 0',
             "tokenizer.kind",
         )
+    if tokenizer.sampling > 0 and tokenizer.sampled == "source" and not data.has_source:
+        yield _fault(
+            "tokenizer.sampled",
+            'must be "both" or "target" for a language model, which has no source',
+        )
 
 
 def _symbols(experiment: Experiment) -> Iterator[Fault]:

@@ -116,6 +116,7 @@ def assemble(
             accumulate=config.accumulate,
             subwords=subwords,
             alpha=experiment.tokenizer.sampling,
+            sampled=experiment.tokenizer.sampled,
             seed=config.seed,
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
