@@ -393,6 +393,8 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
         )
+    yield from _consistency(experiment)
+    yield from _guided_alignment(experiment)
     if training.activation_l1 and not experiment.model.encoder.reads_source:
         yield _fault(
             "training.activation_l1",
@@ -426,4 +428,62 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             f"must be at most training.keep_best, got {validation.average} "
             f"and {training.keep_best}",
             "training.keep_best",
+        )
+
+
+def _consistency(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why two predictions of a pair cannot be compared, or would always be equal."""
+    training, model = experiment.training, experiment.model
+    kind = training.consistency.kind
+    if kind == "none":
+        return
+    if model.output.kind == "numbers":
+        yield _fault(
+            "training.consistency",
+            'must be "none" with model.output.kind "numbers", which has no probabilities to '
+            "compare",
+            "model.output.kind",
+        )
+    if training.scheduled_sampling.kind != "none":
+        yield _fault(
+            "training.consistency",
+            'must be "none" with training.scheduled_sampling: two predictions of a pair would '
+            "follow different prefixes; use one of them",
+            "training.scheduled_sampling",
+        )
+    if kind == "simcut" and not model.has_embeddings:
+        yield _fault(
+            "training.consistency",
+            '"simcut" cuts pieces, but model.encoder.kind is "numbers" and model.decoder.kind '
+            f'"{model.decoder.kind}"; use "r_drop"',
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    rates = model.dropout.model_dump(exclude={"variational"}).values()
+    if kind == "r_drop" and not any(rates):
+        yield _fault(
+            "training.consistency",
+            '"r_drop" compares two predictions with different dropout masks, but every rate in '
+            "model.dropout is 0; set one, such as model.dropout = 0.3",
+            "model.dropout",
+        )
+
+
+def _guided_alignment(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why there are no links to guide the attention, or no attention to be guided."""
+    model, decoder = experiment.model, experiment.model.decoder
+    if experiment.training.guided_alignment.weight == 0.0:
+        return
+    if (model.source_lines, model.target_lines) != ("text", "text"):
+        yield _fault(
+            "training.guided_alignment.weight",
+            "must be 0 unless both sides are text, whose pieces can be linked",
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    elif isinstance(decoder, DecoderConfig) and decoder.attention.kind == "none":
+        yield _fault(
+            "training.guided_alignment.weight",
+            'must be 0 since model.decoder.attention is "none": there is nothing to guide',
+            "model.decoder.attention",
         )

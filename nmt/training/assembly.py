@@ -34,6 +34,7 @@ from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
+from nmt.training.guide import Guide
 from nmt.training.in_progress import TrainingRun
 from nmt.training.journal import Journal
 from nmt.training.objectives import build_objective, reference_probability
@@ -91,6 +92,9 @@ def assemble(
 
         accelerate(model, "training")
         round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
+    guide = None
+    if config.guided_alignment.weight:
+        guide = Guide.load(run / DATA, config.guided_alignment, world.device)
     sampler = BatchSampler(
         corpus.source_lengths,
         corpus.target_lengths,
@@ -121,7 +125,7 @@ def assemble(
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
         ),
-        objective=build_objective(config),
+        objective=build_objective(config, guide=guide),
         precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),
