@@ -395,6 +395,7 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
         )
     yield from _consistency(experiment)
     yield from _guided_alignment(experiment)
+    yield from _minimum_risk(experiment)
     if training.activation_l1 and not experiment.model.encoder.reads_source:
         yield _fault(
             "training.activation_l1",
@@ -486,4 +487,31 @@ def _guided_alignment(experiment: Experiment) -> Iterator[Fault]:
             "training.guided_alignment.weight",
             'must be 0 since model.decoder.attention is "none": there is nothing to guide',
             "model.decoder.attention",
+        )
+
+
+def _minimum_risk(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why the model's translations cannot be drawn and scored."""
+    training, model = experiment.training, experiment.model
+    if training.minimum_risk.weight == 0.0:
+        return
+    if model.target_lines != "text" or not model.encoder.reads_source:
+        yield _fault(
+            "training.minimum_risk.weight",
+            "must be 0 unless the model translates into text",
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    if model.writes_source:
+        yield _fault(
+            "training.minimum_risk.weight",
+            f'must be 0 with model.output "{model.output.kind}": what is copied from the source '
+            "has no pieces of the target; use another output",
+            "model.output",
+        )
+    if training.consistency.kind != "none":
+        yield _fault(
+            "training.minimum_risk.weight",
+            f'must be 0 with training.consistency "{training.consistency.kind}"; use one of them',
+            "training.consistency",
         )

@@ -219,6 +219,20 @@ class GuidedAlignmentConfig(Section):
     model learns in the end; 0 = it stays."""
 
 
+class MinimumRiskConfig(Section):
+    """Minimum risk training."""
+
+    weight: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Minimise weight x the expected 1 - chrF of the model's own translations of each training
+    sentence (Shen et al., 2016), and (1 - weight) x the usual loss; 0 = off. Begin with a trained
+    model (`nmt train --from`) and a small learning rate; an update takes many times as long, since
+    every source is translated."""
+    samples: int = Field(default=20, ge=1, le=limits.MOST_HYPOTHESES)
+    """Translations drawn for each sentence; the reference is one more."""
+    sharpness: float = Field(default=0.005, gt=0.0)
+    """Exponent of the probabilities that weigh the translations: near 0, all count alike."""
+
+
 DivergenceWarmup = Annotated[
     int, Field(ge=0, description="Updates during which the weight rises linearly from 0.")
 ]
@@ -322,6 +336,7 @@ class TrainingConfig(Section):
     """"none", "simcut" or "r_drop", or a table with that kind and its options: two predictions of
     each pair should agree."""
     guided_alignment: GuidedAlignmentConfig = GuidedAlignmentConfig()
+    minimum_risk: MinimumRiskConfig = MinimumRiskConfig()
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""

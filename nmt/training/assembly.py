@@ -125,7 +125,7 @@ def assemble(
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
         ),
-        objective=build_objective(config, guide=guide),
+        objective=build_objective(config, guide=guide, target=target),
         precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),

@@ -32,6 +32,7 @@ from nmt.layers.embedding import Embedding
 from nmt.layers.regularization import divergence, l1_penalty, l2_penalty
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 from nmt.models.state import Decoded, Memory
+from nmt.text.subword import Subword
 from nmt.training.guide import Guide
 
 Model: TypeAlias = EncoderDecoder
@@ -244,12 +245,15 @@ class Objective(Protocol):
         ...
 
 
-def build_objective(config: TrainingConfig, *, guide: Guide | None = None) -> Objective:
+def build_objective(
+    config: TrainingConfig, *, guide: Guide | None = None, target: Subword | None = None
+) -> Objective:
     """Return the objective that a configuration asks for.
 
     Args:
         config: names it.
         guide: links, for guided alignment.
+        target: pieces of the target, for minimum risk training.
     """
     likelihood = Likelihood(
         smoothing=config.label_smoothing,
@@ -260,6 +264,12 @@ def build_objective(config: TrainingConfig, *, guide: Guide | None = None) -> Ob
         sampling=config.scheduled_sampling,
         guide=guide,
     )
+    if config.minimum_risk.weight > 0.0 and target is not None:
+        from nmt.training.risk import MinimumRisk  # here, since it imports this module
+
+        return MinimumRisk(
+            likelihood=likelihood, config=config.minimum_risk, target=target, seed=config.seed
+        )
     consistency = config.consistency
     if isinstance(consistency, NoConsistencyConfig) or consistency.weight == 0.0:
         return likelihood
