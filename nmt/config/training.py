@@ -243,7 +243,7 @@ class SimCutConfig(Section):
 
     kind: Literal["simcut"] = "simcut"
     """Predict each pair twice, the second time without some of its pieces, and penalise the
-    difference (SimCut; Gao et al., 2022). An update takes two to three times as long."""
+    difference (SimCut; Gao et al., 2022). An update takes about twice as long."""
     weight: float = Field(default=3.0, ge=0.0)
     """Weight of the divergence; 0 = the likelihood alone, in one pass."""
     rate: float = Field(default=0.05, gt=0.0, lt=1.0)
@@ -256,7 +256,7 @@ class RDropConfig(Section):
 
     kind: Literal["r_drop"] = "r_drop"
     """Predict each pair twice, with different dropout masks, and penalise the difference (R-Drop;
-    Liang et al., 2021). Needs dropout. An update takes two to three times as long."""
+    Liang et al., 2021). Needs dropout. An update takes about twice as long."""
     weight: float = Field(default=5.0, ge=0.0)
     """Weight of the divergence, against the likelihoods of both predictions; 0 = the likelihood
     alone, in one pass."""
