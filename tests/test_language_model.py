@@ -211,6 +211,10 @@ def test_other_pieces_give_another_data_key(tmp_path):
         ("validation.metric=bleu", 'validation.metric: must be "loss" for a language model'),
         ("model.decoder.attention=dot", 'model.decoder.attention: must be "none" without an enc'),
         ("model.decoder.bridge=last", 'model.decoder.bridge: must be "zero" or "learned" without'),
+        (
+            'tokenizer={kind = "bpe", sampling = 0.1, sampled = "source"}',
+            'tokenizer.sampled: must be "both" or "target" for a language model',
+        ),
         ("model.encoder=recurrent", "data.source: missing: language code of the source side"),
     ],
 )

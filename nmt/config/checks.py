@@ -75,6 +75,11 @@ def _data(experiment: Experiment) -> Iterator[Fault]:
             f'since "{tokenizer.kind}" has only one segmentation; set it to 0',
             "tokenizer.kind",
         )
+    if tokenizer.sampling > 0 and tokenizer.sampled == "source" and not data.has_source:
+        yield _fault(
+            "tokenizer.sampled",
+            'must be "both" or "target" for a language model, which has no source',
+        )
 
 
 def _symbols(experiment: Experiment) -> Iterator[Fault]:
@@ -330,21 +335,23 @@ def _vectors(model: ModelConfig) -> Iterator[Fault]:
 
 
 def _output(model: ModelConfig, decoder: DecoderConfig) -> Iterator[Fault]:
-    """Yield contradictions between an output that writes pieces of the source and the model."""
+    """Yield contradictions between an output that needs pieces of the source and the model."""
     kind = model.output.kind
-    if not model.writes_source:
+    if not model.uses_source:
         return
+    does = "writes" if model.writes_source else "translates"
     if not model.encoder.reads_source:
         yield _fault(
             "model.output",
-            f'"{kind}" writes pieces of the source, but model.encoder.kind is "none"; '
+            f'"{kind}" {does} pieces of the source, but model.encoder.kind is "none"; '
             'use "softmax"',
             "model.encoder",
         )
-    elif kind == "copy" and decoder.attention.kind == "none":
+    elif kind != "pointer" and decoder.attention.kind == "none":
+        does = "copies" if kind == "copy" else does
         yield _fault(
             "model.output",
-            '"copy" copies what is attended to, but model.decoder.attention is "none"; '
+            f'"{kind}" {does} what is attended to, but model.decoder.attention is "none"; '
             "choose an attention",
             "model.decoder.attention",
         )
@@ -387,6 +394,9 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             "such a decoder reads no previous piece that could be replaced",
             "model.decoder.input",
         )
+    yield from _consistency(experiment)
+    yield from _guided_alignment(experiment)
+    yield from _minimum_risk(experiment)
     if training.activation_l1 and not experiment.model.encoder.reads_source:
         yield _fault(
             "training.activation_l1",
@@ -394,10 +404,10 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             "model.encoder",
         )
     output, writes_source = experiment.model.output, experiment.model.writes_source
-    if writes_source and training.scheduled_sampling.kind != "none":
+    if experiment.model.uses_source and training.scheduled_sampling.kind != "none":
         yield _fault(
             "training.scheduled_sampling",
-            f'must be "none" with model.output "{output.kind}": what is copied from the source is '
+            f'must be "none" with model.output "{output.kind}": what it takes from the source is '
             "not drawn while a sentence is decoded in training",
             "model.output",
         )
@@ -420,4 +430,89 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             f"must be at most training.keep_best, got {validation.average} "
             f"and {training.keep_best}",
             "training.keep_best",
+        )
+
+
+def _consistency(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why two predictions of a pair cannot be compared, or would always be equal."""
+    training, model = experiment.training, experiment.model
+    kind = training.consistency.kind
+    if kind == "none":
+        return
+    if model.output.kind == "numbers":
+        yield _fault(
+            "training.consistency",
+            'must be "none" with model.output.kind "numbers", which has no probabilities to '
+            "compare",
+            "model.output.kind",
+        )
+    if training.scheduled_sampling.kind != "none":
+        yield _fault(
+            "training.consistency",
+            'must be "none" with training.scheduled_sampling: two predictions of a pair would '
+            "follow different prefixes; use one of them",
+            "training.scheduled_sampling",
+        )
+    if kind == "simcut" and not model.has_embeddings:
+        yield _fault(
+            "training.consistency",
+            '"simcut" cuts pieces, but model.encoder.kind is "numbers" and model.decoder.kind '
+            f'"{model.decoder.kind}"; use "r_drop"',
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    rates = model.dropout.model_dump(exclude={"variational"}).values()
+    if kind == "r_drop" and not any(rates):
+        yield _fault(
+            "training.consistency",
+            '"r_drop" compares two predictions with different dropout masks, but every rate in '
+            "model.dropout is 0; set one, such as model.dropout = 0.3",
+            "model.dropout",
+        )
+
+
+def _guided_alignment(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why there are no links to guide the attention, or no attention to be guided."""
+    model, decoder = experiment.model, experiment.model.decoder
+    if experiment.training.guided_alignment.weight == 0.0:
+        return
+    if (model.source_lines, model.target_lines) != ("text", "text"):
+        yield _fault(
+            "training.guided_alignment.weight",
+            "must be 0 unless both sides are text, whose pieces can be linked",
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    elif isinstance(decoder, DecoderConfig) and decoder.attention.kind == "none":
+        yield _fault(
+            "training.guided_alignment.weight",
+            'must be 0 since model.decoder.attention is "none": there is nothing to guide',
+            "model.decoder.attention",
+        )
+
+
+def _minimum_risk(experiment: Experiment) -> Iterator[Fault]:
+    """Yield why the model's translations cannot be drawn and scored."""
+    training, model = experiment.training, experiment.model
+    if training.minimum_risk.weight == 0.0:
+        return
+    if model.target_lines != "text" or not model.encoder.reads_source:
+        yield _fault(
+            "training.minimum_risk.weight",
+            "must be 0 unless the model translates into text",
+            "model.encoder.kind",
+            "model.decoder.kind",
+        )
+    if model.writes_source:
+        yield _fault(
+            "training.minimum_risk.weight",
+            f'must be 0 with model.output "{model.output.kind}": what is copied from the source '
+            "has no pieces of the target; use another output",
+            "model.output",
+        )
+    if training.consistency.kind != "none":
+        yield _fault(
+            "training.minimum_risk.weight",
+            f'must be 0 with training.consistency "{training.consistency.kind}"; use one of them',
+            "training.consistency",
         )

@@ -78,6 +78,9 @@ class NormalizationConfig(Section):
     """Replace every run of white space by one space and strip both ends."""
 
 
+Sides = Literal["both", "source", "target"]
+
+
 class TokenizerConfig(Section):
     """How text is segmented into pieces (sentencepiece)."""
 
@@ -101,3 +104,5 @@ class TokenizerConfig(Section):
     sampling: Annotated[float, MAY_CHANGE] = Field(default=0.0, ge=0.0, lt=1.0)
     """Sample segmentations in training: alpha of subword regularisation (unigram, Kudo 2018)
     or dropout rate of merges (bpe, Provilkov et al. 2020); 0 = off."""
+    sampled: Annotated[Sides, MAY_CHANGE] = "both"
+    """Sides whose segmentations `sampling` draws; the other keeps its most likely one."""

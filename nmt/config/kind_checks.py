@@ -25,7 +25,7 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
             f'"numbers" needs model.decoder.kind "label", got "{decoder.kind}"',
             "model.decoder.kind",
         )
-    if not isinstance(decoder, DecoderConfig) and model.writes_source:
+    if not isinstance(decoder, DecoderConfig) and model.uses_source:
         yield _fault(
             "model.output.kind",
             f'"{model.output.kind}" needs model.decoder.kind "recurrent", got "{decoder.kind}"; '
@@ -95,10 +95,10 @@ def _encoder(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
                 '"target"',
                 "model.encoder.kind",
             )
-        if model.writes_source:
+        if model.uses_source:
             yield _fault(
                 "model.output.kind",
-                f'"{model.output.kind}" writes source pieces, but model.encoder.kind is "numbers"; '
+                f'"{model.output.kind}" needs source pieces, but model.encoder.kind is "numbers"; '
                 'use "softmax"',
                 "model.encoder.kind",
             )

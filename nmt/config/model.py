@@ -21,6 +21,7 @@ from nmt.config.encoders import (
 from nmt.config.initialization import InitConfig, UniformInitConfig
 from nmt.config.outputs import (
     CopyOutputConfig,
+    LexicalOutputConfig,
     NumbersOutputConfig,
     OutputConfig,
     PointerOutputConfig,
@@ -36,7 +37,8 @@ class ModelConfig(Section):
     encoder: AnyEncoderConfig = EncoderConfig()
     decoder: AnyDecoderConfig = DecoderConfig()
     output: OutputConfig = SoftmaxOutputConfig()
-    """"softmax", "copy", "pointer" or "numbers", or a table with that kind and its options."""
+    """"softmax", "lexical", "copy", "pointer" or "numbers", or a table with that kind and its
+    options."""
     dropout: Annotated[DropoutConfig, ONE_RATE, MAY_CHANGE] = DropoutConfig()
     """A rate, or a table of rates."""
     initialization: InitConfig = UniformInitConfig()
@@ -46,6 +48,11 @@ class ModelConfig(Section):
     def writes_source(self) -> bool:
         """Whether the output writes pieces of the source."""
         return isinstance(self.output, CopyOutputConfig | PointerOutputConfig)
+
+    @property
+    def uses_source(self) -> bool:
+        """Whether the output needs pieces of the source, to write or to translate them."""
+        return self.writes_source or isinstance(self.output, LexicalOutputConfig)
 
     @property
     def source_lines(self) -> SourceLines:

@@ -33,6 +33,19 @@ class CopyOutputConfig(Section):
         return self.kind
 
 
+class LexicalOutputConfig(Section):
+    """Softmax over the vocabulary with a lexical model."""
+
+    kind: Literal["lexical"] = "lexical"
+    """Softmax that also sees the embeddings of the source pieces attended to, through a layer of
+    its own (Nguyen and Chiang, 2018), so that rare words are translated by what they are, and not
+    only by their context. Needs an attention."""
+
+    def describe(self) -> str:
+        """Return a description, such as "lexical"."""
+        return self.kind
+
+
 class PointerOutputConfig(Section):
     """Points at a piece of the source."""
 
@@ -64,7 +77,11 @@ class NumbersOutputConfig(Section):
 
 OutputConfig = Annotated[
     Annotated[
-        SoftmaxOutputConfig | CopyOutputConfig | PointerOutputConfig | NumbersOutputConfig,
+        SoftmaxOutputConfig
+        | LexicalOutputConfig
+        | CopyOutputConfig
+        | PointerOutputConfig
+        | NumbersOutputConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,

@@ -200,6 +200,75 @@ ScheduledSamplingConfig = Annotated[
 ]
 
 
+class NoConsistencyConfig(Section):
+    """None."""
+
+    kind: Literal["none"] = "none"
+    """One prediction of each pair, and its likelihood alone."""
+
+
+class GuidedAlignmentConfig(Section):
+    """Guides the attention."""
+
+    weight: float = Field(default=0.0, ge=0.0)
+    """Adds weight x the cross-entropy of the attention with the links of IBM model 1, which `nmt
+    prepare` learns, to the loss (Chen et al., 2016); 0 = off. Needs text on both sides and an
+    attention."""
+    until: int = Field(default=0, ge=0)
+    """Update until which the weight falls linearly to 0, since the links are cruder than what the
+    model learns in the end; 0 = it stays."""
+
+
+class MinimumRiskConfig(Section):
+    """Minimum risk training."""
+
+    weight: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Minimise weight x the expected 1 - chrF of the model's own translations of each training
+    sentence (Shen et al., 2016), and (1 - weight) x the usual loss; 0 = off. Begin with a trained
+    model (`nmt train --from`) and a small learning rate; an update takes many times as long, since
+    every source is translated."""
+    samples: int = Field(default=20, ge=1, le=limits.MOST_HYPOTHESES)
+    """Translations drawn for each sentence; the reference is one more."""
+    sharpness: float = Field(default=0.005, gt=0.0)
+    """Exponent of the probabilities that weigh the translations: near 0, all count alike."""
+
+
+DivergenceWarmup = Annotated[
+    int, Field(ge=0, description="Updates during which the weight rises linearly from 0.")
+]
+
+
+class SimCutConfig(Section):
+    """SimCut."""
+
+    kind: Literal["simcut"] = "simcut"
+    """Predict each pair twice, the second time without some of its pieces, and penalise the
+    difference (SimCut; Gao et al., 2022). An update takes about twice as long."""
+    weight: float = Field(default=3.0, ge=0.0)
+    """Weight of the divergence; 0 = the likelihood alone, in one pass."""
+    rate: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """Probability with which the embedding of a piece is cut, on both sides."""
+    warmup: DivergenceWarmup = 0
+
+
+class RDropConfig(Section):
+    """R-Drop."""
+
+    kind: Literal["r_drop"] = "r_drop"
+    """Predict each pair twice, with different dropout masks, and penalise the difference (R-Drop;
+    Liang et al., 2021). Needs dropout. An update takes about twice as long."""
+    weight: float = Field(default=5.0, ge=0.0)
+    """Weight of the divergence, against the likelihoods of both predictions; 0 = the likelihood
+    alone, in one pass."""
+    warmup: DivergenceWarmup = 0
+
+
+ConsistencyConfig = Annotated[
+    Annotated[NoConsistencyConfig | SimCutConfig | RDropConfig, Field(discriminator="kind")],
+    SHORT_FORM,
+]
+
+
 def _require_interval(value: int | str) -> int | str:
     try:
         parse_interval(value)
@@ -263,6 +332,11 @@ class TrainingConfig(Section):
     consistent (Huszar, 2015): measure its effect, by `nmt diagnose exposure`. With form =
     "two_pass" (Mihaylova and Martins, 2019; Duckworth et al., 2019), what it reads is predicted
     from the reference's prefix, not from its own."""
+    consistency: ConsistencyConfig = NoConsistencyConfig()
+    """"none", "simcut" or "r_drop", or a table with that kind and its options: two predictions of
+    each pair should agree."""
+    guided_alignment: GuidedAlignmentConfig = GuidedAlignmentConfig()
+    minimum_risk: MinimumRiskConfig = MinimumRiskConfig()
     ema: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay of an exponential moving average of the weights, which is then validated and
     shipped; 0 = off."""

@@ -32,10 +32,17 @@ class Lexicon:
     likely: Pieces
     """Most likely translations of each source piece, best first, padded with PAD,
     [source_vocab, LIKELY]."""
+    probability: npt.NDArray[np.float32]
+    """p(target piece | source piece) of each, padded with 0, [source_vocab, LIKELY]."""
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder, in the format of `nmt.models.shortlist`."""
-        save_arrays(folder / SHORTLIST_FILE, {"frequent": self.frequent, "likely": self.likely}, {})
+        """Write it into a folder, for `nmt.models.shortlist` and `nmt.training.guide`."""
+        arrays = {
+            "frequent": self.frequent,
+            "likely": self.likely,
+            "probability": self.probability,
+        }
+        save_arrays(folder / SHORTLIST_FILE, arrays, {})
 
 
 def learn_lexicon(corpus: Corpus, *, source_vocab: int, target_vocab: int) -> Lexicon:
@@ -54,11 +61,13 @@ def learn_lexicon(corpus: Corpus, *, source_vocab: int, target_vocab: int) -> Le
     known, probability = _translate(entries, token, target_vocab)
     pieces, translations = known // target_vocab, known % target_vocab
     order = np.lexsort((translations, -probability, pieces))
-    pieces, translations = pieces[order], translations[order]
+    pieces, translations, probability = pieces[order], translations[order], probability[order]
     rank = np.arange(len(pieces)) - np.searchsorted(pieces, pieces)  # within its source piece
     kept = rank < LIKELY
     likely[pieces[kept], rank[kept]] = translations[kept]
-    return Lexicon(frequent, likely)
+    probabilities = np.zeros(likely.shape, np.float32)
+    probabilities[pieces[kept], rank[kept]] = probability[kept]
+    return Lexicon(frequent, likely, probabilities)
 
 
 def _entries(corpus: Corpus) -> tuple[Pieces, Pieces, Pieces]:

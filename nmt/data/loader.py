@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmt.config.data import Sides
 from nmt.data.batch import Batch, Side, make_batch
 from nmt.data.corpus import Corpus
 from nmt.data.sampler import BatchSampler, Indices, Position, plan_once, split_update
@@ -47,6 +48,7 @@ class Loader:
         subwords: models of source and target, needed if `alpha` is above 0.
         alpha: above 0, texts are re-segmented for each update (see `Subword.encode_sampled`), the
             same on all ranks and after a restart; token counts are those of this segmentation.
+        sampled: sides that are re-segmented.
         seed: seed of the segmentations.
         round_rows: see `make_batch`.
         copy_ids: for outputs that write pieces of the source; None = ids as they are.
@@ -62,6 +64,7 @@ class Loader:
         accumulate: int = 1,
         subwords: tuple[Subword, Subword] | None = None,
         alpha: float = 0.0,
+        sampled: Sides = "both",
         seed: int = 0,
         round_rows: Callable[[int], int] | None = None,
         copy_ids: CopyIds | None = None,
@@ -71,7 +74,7 @@ class Loader:
         parts = world_size * accumulate
         own = range(rank, parts, world_size)
         self._maker = _Maker(
-            corpus, sampler, parts, own, subwords, alpha, seed, round_rows, copy_ids
+            corpus, sampler, parts, own, subwords, alpha, sampled, seed, round_rows, copy_ids
         )
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="nmt-loader")
         self._ahead: deque[Future[Update]] = deque()
@@ -137,6 +140,7 @@ class _Maker:
     """Indices of this rank's micro-batches."""
     subwords: tuple[Subword, Subword] | None
     alpha: float
+    sampled: Sides
     seed: int
     round_rows: Callable[[int], int] | None
     copy_ids: CopyIds | None
@@ -171,12 +175,17 @@ class _Maker:
         """Re-segment the texts of pairs for the update at `position`."""
         entropy = [self.seed, position.epoch, position.update_in_epoch]
         seeds = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
-        sides = zip(*(self.corpus.texts(int(i)) for i in indices), strict=True)
+        texts = zip(*(self.corpus.texts(int(i)) for i in indices), strict=True)
         source, target = (
             [
                 np.array([*ids, EOS], np.int64)
-                for ids in subword.encode_sampled(texts, alpha=self.alpha, seed=int(seed))
+                for ids in subword.encode_sampled(side, alpha=self.alpha, seed=int(seed))
             ]
-            for subword, texts, seed in zip(subwords, sides, seeds, strict=True)
+            for subword, side, seed in zip(subwords, texts, seeds, strict=True)
         )
+        stored = [self.corpus.pair(int(i)) for i in indices]
+        if self.sampled == "source":
+            target = [ids for _, ids in stored]
+        elif self.sampled == "target":
+            source = [ids for ids, _ in stored]
         return list(zip(source, target, strict=True))

@@ -11,7 +11,7 @@ and the equations of `nmt.layers` and `nmt.models` run as written.
 | RecurrentLayer       | FastRecurrentLayer    | always                                           |
 | DotAttention, ...    | FastDotAttention, ... | always                                           |
 | RecurrentDecoder     | FastDecoder           | unless its input is gated; tabulated for search  |
-| OutputLayer          | FastOutput            | always                                           |
+| OutputLayer, ...     | FastOutput, ...       | always; not those of a known end or of copying   |
 | Linear               | SharedLinear          | in a decoder, for training                       |
 |                      | Int8Linear            | for search in int8                               |
 |                      | FastLinear            | else on a CPU, if training or oneDNN is faster   |
@@ -33,7 +33,7 @@ from nmt.fast.exchange import adopt
 from nmt.fast.int8 import Int8Linear
 from nmt.fast.kernels import kernels
 from nmt.fast.linear import FastLinear
-from nmt.fast.output import FastOutput
+from nmt.fast.output import FastLexicalOutput, FastOutput
 from nmt.fast.ranking import ranking as ranking
 from nmt.fast.recurrent import FastRecurrentLayer
 from nmt.fast.shapes import rounded, rounds_batches
@@ -41,6 +41,7 @@ from nmt.fast.shared import SharedLinear
 from nmt.layers.attention import DotAttention, GeneralAttention
 from nmt.layers.cells import GruCell, InputGatedCell, LstmCell
 from nmt.layers.clockwork import ClockworkCell
+from nmt.layers.lexical import LexicalOutput
 from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.recurrent import RecurrentLayer
@@ -107,6 +108,7 @@ _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
     DotAttention: FastDotAttention,
     GeneralAttention: FastGeneralAttention,
     OutputLayer: FastOutput,
+    LexicalOutput: FastLexicalOutput,
 }
 _EXACT = ("bridge", "score", "gate")
 """Linear layers that are not quantized: one product per sentence, or a single output."""

@@ -45,6 +45,11 @@ class Int8Linear(nn.Module):
         whole = torch.round(weight / scales.unsqueeze(1)).to(torch.int8)
         return cls(whole, scales, None if linear.bias is None else linear.bias.detach())
 
+    @property
+    def in_features(self) -> int:
+        """Size of x."""
+        return self._whole.shape[1]
+
     def narrow(self, outputs: Tensor) -> "Int8Linear":
         """Return the layer restricted to these outputs [kept]."""
         bias = None if self.bias is None else self.bias[outputs]

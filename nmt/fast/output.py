@@ -16,6 +16,8 @@ from nmt.fast.int8 import Int8Linear
 from nmt.fast.kernels import kernels, sum_rows, supports
 from nmt.fast.linear import FastLinear, multiply
 from nmt.fast.shapes import compiles_forward, pad_rows
+from nmt.layers.lexical import LexicalOutput
+from nmt.layers.linear import select_outputs
 from nmt.layers.output import OutputLayer
 
 CHUNK = 2048
@@ -45,15 +47,29 @@ class FastOutput(OutputLayer):
     ) -> tuple[Tensor, Tensor]:
         """See `OutputLayer`."""
         both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            features, self.project.weight, self.project.bias, target, smoothing, self.chunk
+            features, self.weight, self.project.bias, target, smoothing, self.chunk
         )
         return both
 
     def narrow(self, pieces: Tensor) -> OutputLayer:
         """See `OutputLayer`."""
-        if isinstance(self.project, Int8Linear):
-            return FastOutput(cast(nn.Linear, self.project.narrow(pieces)))
-        return FastOutput(adopt(FastLinear, super().narrow(pieces).project))
+        return FastOutput(_narrow(self.project, pieces))
+
+
+class FastLexicalOutput(FastOutput, LexicalOutput):
+    """See `LexicalOutput`."""
+
+    def narrow(self, pieces: Tensor) -> OutputLayer:
+        """See `OutputLayer`."""
+        project, lexicon = (_narrow(part, pieces) for part in (self.project, self.lexicon))
+        return FastLexicalOutput(project, hidden=self.hidden, lexicon=lexicon)
+
+
+def _narrow(linear: nn.Linear | Int8Linear, pieces: Tensor) -> nn.Linear:
+    """Return a fast layer restricted to `pieces` [kept]."""
+    if isinstance(linear, Int8Linear):
+        return cast(nn.Linear, linear.narrow(pieces))
+    return adopt(FastLinear, select_outputs(linear, pieces))
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,12 @@ class SourceOutput(nn.Module):
 
         See `OutputLayer.losses`; `target` may hold ids beyond the vocabulary.
         """
-        log_probs = self.log_probs(features, pointed)
+        return self.cross_entropy(self.log_probs(features, pointed), target, smoothing=smoothing)
+
+    def cross_entropy(
+        self, log_probs: Tensor, target: Tensor, *, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `losses` does, from log P of each piece, [rows, target_vocab + src_len]."""
         nll = -log_probs.gather(1, target.unsqueeze(1)).squeeze(1)  # [tokens]
         if not smoothing:
             return nll, nll.detach()

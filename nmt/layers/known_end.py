@@ -27,12 +27,7 @@ class KnownEndOutput(OutputLayer):
         end = torch.zeros_like(scores).masked_fill(pieces != EOS, -torch.inf)
         return torch.where(features[..., -1:] > 0, end, words)
 
-    def losses(
-        self, features: Tensor, target: Tensor, *, smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        """See `OutputLayer.losses`; label smoothing is spread over the words, not over EOS."""
-        log_probs = self.scores(features).to(self.project.bias).log_softmax(dim=-1)
-        nll = -log_probs.gather(1, target.unsqueeze(1)).squeeze(1)  # [tokens]
+    def spread(self, log_probs: Tensor) -> Tensor:
+        """See `OutputLayer`: over the words, not over EOS."""
         possible = log_probs.isfinite()
-        mean = log_probs.where(possible, 0.0).sum(dim=-1) / possible.sum(dim=-1)
-        return (1.0 - smoothing) * nll - smoothing * mean, nll.detach()
+        return log_probs.where(possible, 0.0).sum(dim=-1) / possible.sum(dim=-1)

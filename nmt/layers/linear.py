@@ -1,6 +1,6 @@
 """Linear layers whose weights are initialized elsewhere."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Linear(nn.Linear):
@@ -13,3 +13,12 @@ class Linear(nn.Linear):
         """Set the bias to zero and leave W uninitialized."""
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+
+def select_outputs(linear: nn.Linear, outputs: Tensor) -> Linear:
+    """Return the layer restricted to `outputs` [kept], with weights of its own, for search."""
+    selected = Linear(linear.in_features, len(outputs), bias=linear.bias is not None)
+    selected.weight = nn.Parameter(linear.weight[outputs], requires_grad=False)
+    if linear.bias is not None:
+        selected.bias = nn.Parameter(linear.bias[outputs], requires_grad=False)
+    return selected

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from nmt.layers.linear import Linear
+from nmt.layers.linear import select_outputs
 
 
 class OutputLayer(nn.Module):
@@ -19,6 +19,11 @@ class OutputLayer(nn.Module):
     def __init__(self, project: nn.Linear) -> None:
         super().__init__()
         self.project = project
+
+    @property
+    def weight(self) -> Tensor:
+        """W, [vocab, size]."""
+        return self.project.weight
 
     def scores(self, features: Tensor) -> Tensor:
         """Return the logits W f + b [rows, vocab] of `features` f [rows, size]."""
@@ -53,15 +58,24 @@ class OutputLayer(nn.Module):
             -sum_j q_j log p_j, which carries the gradient, and -log p of the reference, detached;
             [tokens] each, in the type of the weights.
         """
-        log_probs = self.scores(features).to(self.project.bias).log_softmax(dim=-1)
+        return self.cross_entropy(self.distribution(features), target, smoothing=smoothing)
+
+    def distribution(self, features: Tensor) -> Tensor:
+        """Return log p of each piece [tokens, vocab] for `features` [tokens, size], with its
+        gradient and in the type of the weights."""
+        return self.scores(features).to(self.project.bias).log_softmax(dim=-1)
+
+    def cross_entropy(
+        self, log_probs: Tensor, target: Tensor, *, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `losses` does, from log p of each piece, [tokens, vocab]."""
         nll = -log_probs.gather(1, target.unsqueeze(1)).squeeze(1)  # [tokens]
-        loss = (1.0 - smoothing) * nll - smoothing * log_probs.mean(dim=-1)
-        return loss, nll.detach()
+        return (1.0 - smoothing) * nll - smoothing * self.spread(log_probs), nll.detach()
+
+    def spread(self, log_probs: Tensor) -> Tensor:
+        """Return the mean log p over the pieces that label smoothing trains towards, [tokens]."""
+        return log_probs.mean(dim=-1)
 
     def narrow(self, pieces: Tensor) -> "OutputLayer":
         """Return a layer restricted to `pieces` [kept], for search."""
-        weight, bias = self.project.weight[pieces], self.project.bias[pieces]
-        project = Linear(weight.shape[1], len(pieces))
-        project.weight = nn.Parameter(weight, requires_grad=False)
-        project.bias = nn.Parameter(bias, requires_grad=False)
-        return OutputLayer(project)
+        return OutputLayer(select_outputs(self.project, pieces))

@@ -24,6 +24,8 @@ class Unrolled:
     states: tuple[State, ...] = ()
     """State of each layer after the last token, likewise: tensors [batch, hidden], without the cell
     state of an LSTM unless the layer keeps it."""
+    embedded: Tensor | None = None
+    """What an encoder read, with its dropout, [batch, length, embedding]; None in a layer."""
 
 
 NO_ZONEOUT = Zoneout()

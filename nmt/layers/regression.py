@@ -38,6 +38,14 @@ class NumbersOutput(OutputLayer):
         loss = (numbers - target).square().mean(dim=-1)
         return loss, loss.detach()
 
+    def distribution(self, features: Tensor) -> Tensor:
+        """Refuse to normalise numbers.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("numbers have no probabilities")
+
     def log_mass(self, scores: Tensor) -> Tensor:
         """Refuse to normalise numbers.
 

@@ -49,4 +49,4 @@ class BagEncoder(nn.Module):
         total = outputs.sum(dim=1)
         if self.pool == "mean":
             total = total / mask.sum(dim=1, keepdim=True)
-        return Unrolled(outputs, total)
+        return Unrolled(outputs, total, embedded=embedded)

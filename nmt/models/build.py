@@ -46,7 +46,12 @@ from nmt.config.initialization import (
     UniformInitConfig,
 )
 from nmt.config.model import ModelConfig
-from nmt.config.outputs import CopyOutputConfig, NumbersOutputConfig, PointerOutputConfig
+from nmt.config.outputs import (
+    CopyOutputConfig,
+    LexicalOutputConfig,
+    NumbersOutputConfig,
+    PointerOutputConfig,
+)
 from nmt.layers import initialization
 from nmt.layers.attention import (
     AdditiveAttention,
@@ -70,6 +75,7 @@ from nmt.layers.delays import DelaysCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.input_attention import InputAttention
 from nmt.layers.known_end import KnownEndOutput
+from nmt.layers.lexical import LexicalOutput
 from nmt.layers.linear import Linear
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
@@ -168,6 +174,13 @@ def build_output(
         project.weight = decoder.embedding.weight
     if isinstance(config.output, CopyOutputConfig):
         return CopyOutput(project, source_vocab=source_vocab)
+    if isinstance(config.output, LexicalOutputConfig):
+        size = config.embedding.size
+        return LexicalOutput(
+            project,
+            hidden=Linear(size, size, bias=False),
+            lexicon=Linear(size, target_vocab, bias=False),
+        )
     return OutputLayer(project)
 
 

@@ -38,7 +38,8 @@ class ConvolutionalEncoder(nn.Module):
         embedded = self.embedding(source, self.embedding.draw_mask(source))
         outputs: Tensor = self.stack(embedded, mask)
         rows = torch.arange(len(outputs), device=outputs.device)
-        return Unrolled(outputs, outputs[rows, mask.sum(dim=1) - 1])
+        last = outputs[rows, mask.sum(dim=1) - 1]
+        return Unrolled(outputs, last, embedded=embedded)
 
 
 class ConvolutionalDecoder(nn.Module):

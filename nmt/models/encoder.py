@@ -46,7 +46,7 @@ class RecurrentEncoder(nn.Module):
         outputs = drop(
             read.outputs, self.dropout, training=self.training, variational=self.variational
         )
-        return Unrolled(outputs, read.last, read.states)
+        return Unrolled(outputs, read.last, read.states, embedded)
 
 
 class NoEncoder(nn.Module):

@@ -4,7 +4,7 @@ Training uses `encode` and `decode`, which take whole sequences. Search uses `st
 which advance one target position at a time. A test checks that both give equal results.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.copying import CopyOutput, Pointed, PointerOutput, SourceOutput
+from nmt.layers.lexical import LexicalOutput
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
 from nmt.layers.regression import NumbersOutput
@@ -98,7 +99,8 @@ class EncoderDecoder(nn.Module):
         copyable = None
         if written is not None and isinstance(self.output, SourceOutput):
             copyable = Copyable(written, self.output.keys(read.outputs))
-        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable)
+        embedded = read.embedded if isinstance(self.output, LexicalOutput) else None
+        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable, embedded)
 
     def decode(
         self,
@@ -122,7 +124,7 @@ class EncoderDecoder(nn.Module):
         """
         if isinstance(self.output, SourceOutput):
             target_in = self.output.known(target_in, UNK)
-            keep_attention = keep_attention or isinstance(self.output, CopyOutput)
+        keep_attention = keep_attention or isinstance(self.output, CopyOutput | LexicalOutput)
         choose = None
         if sampling is not None and sampling.probability < 1.0:
             if sampling.form == "two_pass":
@@ -131,7 +133,8 @@ class EncoderDecoder(nn.Module):
                 choose = partial(self._choose_input, sampling)
         options = DecodeOptions(choose, keep_attention, truncation)
         decoded: Decoded = self.decoder(memory, target_in, options)
-        return decoded
+        features = self._extended(decoded.features, decoded.attention, memory)
+        return replace(decoded, features=features)
 
     @torch.no_grad()
     def _mix_inputs(self, sampling: ScheduledSampling, memory: Memory, target_in: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ class EncoderDecoder(nn.Module):
     @torch.no_grad()
     def _own_choice(self, features: Tensor, pick: str) -> Tensor:
         """Return the model's own next piece, [rows]; no gradient flows through it."""
-        if isinstance(self.output, SourceOutput):
+        if isinstance(self.output, SourceOutput | LexicalOutput):
             raise TypeError("scheduled sampling needs an output that sees the features alone")
         log_probs = self.output.log_probs(features.detach())
         if pick == "argmax":
@@ -176,7 +179,27 @@ class EncoderDecoder(nn.Module):
         """Read one more piece per row: `tokens` [rows], where rows of a sentence are adjacent."""
         if isinstance(self.output, SourceOutput):
             tokens = self.output.known(tokens, UNK)
-        return self.decoder.step(tokens, state, memory)
+        step = self.decoder.step(tokens, state, memory)
+        if not isinstance(self.output, LexicalOutput):
+            return step
+        features, attention = step.features.view(memory.batch, -1, step.features.shape[-1]), None
+        if step.attention is not None:
+            attention = step.attention.view(memory.batch, -1, step.attention.shape[-1])
+        return replace(step, features=self._extended(features, attention, memory).flatten(0, 1))
+
+    def _extended(self, features: Tensor, attention: Tensor | None, memory: Memory) -> Tensor:
+        """Append what the output reads besides `features`, if anything.
+
+        Args:
+            features: [batch, tgt_len, readout].
+            attention: [batch, tgt_len, src_len].
+            memory: the source sentences.
+        """
+        if not isinstance(self.output, LexicalOutput):
+            return features
+        if attention is None or memory.embedded is None:
+            raise ValueError("this output reads source words, and needs an attention")
+        return self.output.extend(features, attention, memory.embedded)
 
     def scores(self, step: Step, memory: Memory) -> Tensor:
         """Return the scores of the next piece after a step, [rows, vocab]; see the output."""
@@ -214,6 +237,24 @@ class EncoderDecoder(nn.Module):
             return self.output.losses(features, gold, smoothing=smoothing)
         pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
         return self.output.losses(features, pointed, gold, smoothing=smoothing)
+
+    def distribution(self, memory: Memory, decoded: Decoded, mask: Tensor) -> Tensor:
+        """Return log p of each piece at the target positions in `mask`, with its gradient.
+
+        Args:
+            memory: the source sentences.
+            decoded: what `decode` returned.
+            mask: True at real tokens, [batch, tgt_len].
+
+        Returns:
+            [tokens, vocab]; -inf for what cannot be written. With an output that writes pieces of
+            the source, there is a column for each source position as well.
+        """
+        features = decoded.features[mask]
+        if not isinstance(self.output, SourceOutput):
+            return self.output.distribution(features)
+        pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
+        return self.output.log_probs(features, pointed)
 
     def _pointed(
         self, features: Tensor, attention: Tensor | None, memory: Memory, mask: Tensor

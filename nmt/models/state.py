@@ -28,6 +28,8 @@ class Memory:
     starts from it."""
     copyable: "Copyable | None" = None
     """What an output needs that writes pieces of the source; None for all others."""
+    embedded: Tensor | None = None
+    """Embeddings of the source, [batch, src_len, embedding]; None unless the output sees them."""
 
     @property
     def batch(self) -> int:
@@ -43,6 +45,7 @@ class Memory:
             self.summary.index_select(0, sentences),
             None if self.last_states is None else self.last_states.index_select(0, sentences),
             None if self.copyable is None else self.copyable.select(sentences),
+            None if self.embedded is None else self.embedded.index_select(0, sentences),
         )
 
     def concat(self, other: "Memory") -> "Memory":
@@ -56,6 +59,9 @@ class Memory:
         copyable = None
         if self.copyable is not None and other.copyable is not None:
             copyable = self.copyable.concat(other.copyable)
+        embedded = None
+        if self.embedded is not None and other.embedded is not None:
+            embedded = concat_padded(self.embedded, other.embedded)
         return Memory(
             states=concat_padded(self.states, other.states),
             keys=keys,
@@ -63,6 +69,7 @@ class Memory:
             summary=torch.cat([self.summary, other.summary]),
             last_states=last_states,
             copyable=copyable,
+            embedded=embedded,
         )
 
 

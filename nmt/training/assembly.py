@@ -39,6 +39,7 @@ from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
+from nmt.training.guide import Guide
 from nmt.training.in_progress import TrainingRun
 from nmt.training.objectives import build_objective, reference_probability
 from nmt.training.optimizer import MovingAverage, build_optimizer, divide_by_rate
@@ -98,6 +99,9 @@ def assemble(
 
         accelerate(model, "training")
         round_rows = row_rounding(world.device, bf16=precision == torch.bfloat16)
+    guide = None
+    if config.guided_alignment.weight:
+        guide = Guide.load(run / DATA, config.guided_alignment, world.device)
     sampler = BatchSampler(
         corpus.source_lengths,
         corpus.target_lengths,
@@ -123,11 +127,12 @@ def assemble(
             accumulate=config.accumulate,
             subwords=subwords,
             alpha=experiment.tokenizer.sampling,
+            sampled=experiment.tokenizer.sampled,
             seed=config.seed,
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
         ),
-        objective=build_objective(config),
+        objective=build_objective(config, guide=guide, target=target),
         precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),

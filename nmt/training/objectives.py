@@ -6,9 +6,10 @@ update is split therefore does not change its gradient.
 
 import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from torch import Tensor, nn
 
@@ -17,15 +18,22 @@ from nmt.config.training import (
     ExponentialSamplingConfig,
     InverseSigmoidSamplingConfig,
     LinearSamplingConfig,
+    NoConsistencyConfig,
     NoSamplingConfig,
+    RDropConfig,
     ScheduledSamplingConfig,
+    SimCutConfig,
     TrainingConfig,
 )
 from nmt.data.batch import Batch
 from nmt.errors import explain_lack_of_memory
-from nmt.layers.regularization import l1_penalty, l2_penalty
+from nmt.layers.copying import SourceOutput
+from nmt.layers.embedding import Embedding
+from nmt.layers.regularization import divergence, l1_penalty, l2_penalty
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
-from nmt.models.state import Memory
+from nmt.models.state import Decoded, Memory
+from nmt.text.subword import Subword
+from nmt.training.guide import Guide
 
 Model: TypeAlias = EncoderDecoder
 """Any model that can be trained: it has `encode`, `decode` and `output`."""
@@ -41,6 +49,14 @@ class LossSum:
     """Negative log-likelihood of the reference in nats, detached."""
     tokens: int
     """Target tokens in both sums, end symbols included."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A batch after the encoder and the decoder."""
+
+    memory: Memory
+    decoded: Decoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +75,8 @@ class Likelihood:
     """Pieces after which the gradient of the decoder's states is cut; 0 = never."""
     sampling: ScheduledSamplingConfig | None = None
     """How often the decoder reads its own output in training; None = teacher forcing."""
+    guide: Guide | None = None
+    """Links that the attention should follow; None = it finds its own."""
 
     def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
         """Return the summed loss of a batch.
@@ -68,11 +86,9 @@ class Likelihood:
             batch: on the model's device.
             updates: updates made so far, for scheduled sampling; None = teacher forcing.
         """
-        memory = model.encode(batch.source, batch.source_mask)
-        losses, nll = self._token_losses(model, batch, memory, updates)
-        total = losses.sum()
-        if self.activation_l1:
-            total = total + self.activation_l1 * memory.states[: len(batch)].abs().sum()
+        read = self.read(model, batch, updates)
+        losses, nll = self._token_losses(model, batch, read)
+        total = self.penalised(losses.sum(), model, batch, read, updates)
         return LossSum(total, nll.sum(), len(nll))
 
     def losses_per_pair(self, model: Model, batch: Batch) -> Tensor:
@@ -80,23 +96,46 @@ class Likelihood:
 
         Penalties are left out.
         """
-        memory = model.encode(batch.source, batch.source_mask)
-        losses, _ = self._token_losses(model, batch, memory, None)
+        losses, _ = self._token_losses(model, batch, self.read(model, batch, None))
         padded = losses.new_zeros(batch.target_mask.shape)
         return padded.masked_scatter(batch.target_mask, losses).sum(dim=1)[: len(batch)]
 
-    def _token_losses(
-        self, model: Model, batch: Batch, memory: Memory, updates: int | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of each real target token, and its part without smoothing, [tokens]."""
+    def read(self, model: Model, batch: Batch, updates: int | None) -> Read:
+        """Encode and decode a batch; `updates` as in `loss`."""
+        memory = model.encode(batch.source, batch.source_mask)
         decoded = model.decode(
             memory,
             batch.target_in,
             sampling=self._sampling_after(updates),
+            keep_attention=self.guide is not None,
             truncation=0 if updates is None else self.truncation,
         )
-        real = batch.target_mask
-        return model.losses(memory, decoded, batch.target_out, real, smoothing=self.smoothing)
+        return Read(memory, decoded)
+
+    def _token_losses(self, model: Model, batch: Batch, read: Read) -> tuple[Tensor, Tensor]:
+        """Return the loss of each real target token, and its part without smoothing, [tokens]."""
+        return model.losses(
+            read.memory,
+            read.decoded,
+            batch.target_out,
+            batch.target_mask,
+            smoothing=self.smoothing,
+        )
+
+    def penalised(
+        self, total: Tensor, model: Model, batch: Batch, read: Read, updates: int | None
+    ) -> Tensor:
+        """Return the summed loss `total` of a batch plus penalties on its states and attention."""
+        if self.activation_l1:
+            states = read.memory.states[: len(batch)]
+            total = total + self.activation_l1 * states.abs().sum()
+        if self.guide is not None and read.decoded.attention is not None:
+            source = batch.source
+            if isinstance(model.output, SourceOutput):
+                source = model.output.read_ids(source)
+            links = self.guide.penalty(read.decoded.attention, source, batch.target_out)
+            total = total + self.guide.weight_after(updates) * links
+        return total
 
     def reference_probability(self, updates: int) -> float | None:
         """Return the probability that the decoder reads the reference after `updates` updates;
@@ -120,20 +159,121 @@ class Likelihood:
         return self.l1 * l1_penalty(parameters) + self.l2 * l2_penalty(parameters)
 
 
-Objective: TypeAlias = Likelihood
-"""Any objective; a second one makes this a union."""
+@dataclass(frozen=True, kw_only=True)
+class Consistency:
+    """Likelihood, and a penalty on the divergence of two predictions p and q of the same targets.
+
+    SimCut (Gao et al., 2022, eq. 5 and 6): -log p(y) + w KL(p || q), where q is predicted after
+    whole embeddings of source and target were cut (see `cut_pieces`).
+
+    R-Drop (Liang et al., 2021, eq. 4), divided by two so that the likelihood counts once:
+    (-log p(y) - log q(y)) / 2 + w (KL(p || q) + KL(q || p)) / 4, where p and q differ by their
+    dropout masks.
+
+    Gradients flow through p and q in both.
+    """
+
+    likelihood: Likelihood
+    config: SimCutConfig | RDropConfig
+
+    def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
+        """Return the summed loss of a batch, with the likelihood of p; see `Likelihood.loss`."""
+        likelihood = self.likelihood
+        cut = self.config.rate if isinstance(self.config, SimCutConfig) else None
+        first = likelihood.read(model, batch, updates)
+        with contextlib.nullcontext() if cut is None else cut_pieces(model, cut):
+            second = likelihood.read(model, batch, updates)
+        real, smoothing = batch.target_mask, likelihood.smoothing
+        target = batch.target_out[real]  # [tokens]
+        log_p = model.distribution(first.memory, first.decoded, real)  # [tokens, vocab]
+        log_q = model.distribution(second.memory, second.decoded, real)
+        losses, nll = model.output.cross_entropy(log_p, target, smoothing=smoothing)
+        if cut is None:
+            others, _ = model.output.cross_entropy(log_q, target, smoothing=smoothing)
+            losses = (losses + others) / 2
+            apart = divergence(log_p, log_q, symmetric=True) / 4
+        else:
+            apart = divergence(log_p, log_q)
+        total = (losses + self.weight_after(updates) * apart).sum()
+        total = likelihood.penalised(total, model, batch, first, updates)
+        return LossSum(total, nll.sum(), len(nll))
+
+    def weight_after(self, updates: int | None) -> float:
+        """Return w after `updates` updates; None = at the end of its warm-up."""
+        weight, warmup = self.config.weight, self.config.warmup
+        return weight if updates is None or updates >= warmup else weight * updates / warmup
+
+    def reference_probability(self, updates: int) -> float | None:
+        """See `Likelihood`."""
+        return self.likelihood.reference_probability(updates)
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """See `Likelihood`."""
+        return self.likelihood.penalty(model)
 
 
-def build_objective(config: TrainingConfig) -> Objective:
-    """Return the objective that a configuration asks for."""
-    return Likelihood(
+@contextlib.contextmanager
+def cut_pieces(model: nn.Module, rate: float) -> Iterator[None]:
+    """Set the embedding of each piece read inside the block to zero with probability `rate`.
+
+    This is token cutoff (Shen et al., 2020), on both sides and in addition to word dropout.
+    """
+    embeddings = [module for module in model.modules() if isinstance(module, Embedding)]
+    rates = [embedding.word_dropout for embedding in embeddings]
+    for embedding, own in zip(embeddings, rates, strict=True):
+        embedding.word_dropout = 1.0 - (1.0 - own) * (1.0 - rate)
+    try:
+        yield
+    finally:
+        for embedding, own in zip(embeddings, rates, strict=True):
+            embedding.word_dropout = own
+
+
+class Objective(Protocol):
+    """What training minimises."""
+
+    def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
+        """See `Likelihood`."""
+        ...
+
+    def reference_probability(self, updates: int) -> float | None:
+        """See `Likelihood`."""
+        ...
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """See `Likelihood`."""
+        ...
+
+
+def build_objective(
+    config: TrainingConfig, *, guide: Guide | None = None, target: Subword | None = None
+) -> Objective:
+    """Return the objective that a configuration asks for.
+
+    Args:
+        config: names it.
+        guide: links, for guided alignment.
+        target: pieces of the target, for minimum risk training.
+    """
+    likelihood = Likelihood(
         smoothing=config.label_smoothing,
         l1=config.l1,
         l2=config.l2,
         activation_l1=config.activation_l1,
         truncation=config.truncation,
         sampling=config.scheduled_sampling,
+        guide=guide,
     )
+    if config.minimum_risk.weight > 0.0 and target is not None:
+        from nmt.training.risk import MinimumRisk  # here, since it imports this module
+
+        return MinimumRisk(
+            likelihood=likelihood, config=config.minimum_risk, target=target, seed=config.seed
+        )
+    consistency = config.consistency
+    if isinstance(consistency, NoConsistencyConfig) or consistency.weight == 0.0:
+        return likelihood
+    return Consistency(likelihood=likelihood, config=consistency)
 
 
 def reference_probability(config: ScheduledSamplingConfig, updates: int) -> float:

@@ -48,6 +48,15 @@ def test_the_translation_of_each_piece_is_the_likeliest(corpus):
     assert (likely[:FIRST] == PAD).all()
 
 
+def test_the_probabilities_are_those_of_the_likely_pieces(corpus):
+    lexicon = learn(corpus)
+    assert lexicon.probability.shape == lexicon.likely.shape
+    assert (lexicon.probability[lexicon.likely == PAD] == 0).all()
+    assert (lexicon.probability.sum(axis=1) <= 1 + 1e-6).all()
+    assert (np.diff(lexicon.probability, axis=1) <= 0).all()
+    assert (lexicon.probability[FIRST : FIRST + WORDS - 1, 0] > 0.5).all()
+
+
 def test_pieces_are_ordered_by_how_often_they_occur(corpus):
     frequent = learn(corpus).frequent
     count = np.zeros(TARGET_VOCAB, int)
@@ -73,3 +82,4 @@ def test_the_shortlist_is_saved_with_the_same_bytes_each_time(corpus, tmp_path):
     kept = load_file(tmp_path / SHORTLIST_FILE)
     np.testing.assert_array_equal(kept["likely"], learn(corpus).likely)
     np.testing.assert_array_equal(kept["frequent"], learn(corpus).frequent)
+    np.testing.assert_array_equal(kept["probability"], learn(corpus).probability)

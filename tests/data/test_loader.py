@@ -141,6 +141,22 @@ def test_source_and_target_of_one_text_are_segmented_independently(prepared, tmp
     assert batch.source.tolist() != batch.target_out.tolist()
 
 
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_one_side_can_be_sampled_alone(side, prepared):
+    corpus, _ = prepared
+    both = take(2, prepared, **sampled(prepared))
+    one = take(2, prepared, sampled=side, **sampled(prepared))
+    for whole, part in zip(both, one, strict=True):
+        [whole_batch], [part_batch] = whole.micro_batches, part.micro_batches
+        names = ["source", "target_out"] if side == "source" else ["target_out", "source"]
+        assert torch.equal(getattr(part_batch, names[0]), getattr(whole_batch, names[0]))
+        kept = getattr(part_batch, names[1])
+        for row, index in enumerate(part_batch.indices):
+            stored = corpus.pair(index)[side == "source"].tolist()
+            assert kept[row][: len(stored)].tolist() == stored
+        assert part.tokens == part_batch.tokens
+
+
 def test_sampling_needs_the_subword_models(prepared):
     corpus, _ = prepared
     with pytest.raises(ValueError, match="needs the subword models"):
