@@ -63,7 +63,8 @@ def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
     ties = (values[:, 1:] == values[:, :-1]) & np.isfinite(values[:, 1:])
     for tied in np.flatnonzero(ties.any(axis=1)).tolist():
         row = scores[tied]
-        reached = (row >= values[tied, count - 1].item()).nonzero().squeeze(1)  # ascending
+        below = row < values[tied, count - 1].item()
+        reached = (~below).nonzero().squeeze(1)  # NaN among them, ascending
         ranked, order = row[reached].sort(descending=True, stable=True)
         values[tied, :count] = ranked[:count].double().cpu().numpy()
         indices[tied, :count] = reached[order[:count]].cpu().numpy()
