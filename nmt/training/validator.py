@@ -114,10 +114,8 @@ def measure_of(experiment: Experiment) -> str:
 
 def validation_search(experiment: Experiment) -> SearchConfig:
     """Return the options of search in validation."""
-    beam = experiment.validation.beam
-    return experiment.search.model_copy(
-        update={"beam": beam, "n_best": 1, "sample": False, "shortlist": 0}
-    )
+    plain = {"n_best": 1, "sample": False, "shortlist": 0, "groups": 1}
+    return experiment.search.model_copy(update=plain | {"beam": experiment.validation.beam})
 
 
 class Validator:
