@@ -72,6 +72,11 @@ class Engine:
         return any(isinstance(model.output, SourceOutput) for model in self.models)
 
     @property
+    def right_to_left(self) -> bool:
+        """Whether the models write the last piece of a translation first."""
+        return self.models[0].right_to_left
+
+    @property
     def is_translation(self) -> bool:
         """Whether both sides are text: neither numbers nor labels nor tags."""
         return self.target_lines == "text" and not self.features

@@ -133,6 +133,8 @@ class Translating:
                 pieces=engine.pieces,
                 prefixes=[window.prefixes.get(key, Prefix()).read for key in batch.rows],
             )
+        if engine.right_to_left:
+            found = [[hypothesis.reversed() for hypothesis in each] for each in found]
         return {
             key: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
             for key, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)

@@ -53,6 +53,11 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
                 "which cannot be an ensemble; use models with the same model.output."
             )
+        if other.config.model.right_to_left != first.config.model.right_to_left:
+            raise UsageError(
+                f"{folders[0]} and {folder}: one writes from left to right and one from right to "
+                "left, which cannot be an ensemble; add one of them by --rescore."
+            )
         what = ""
         if other.target.fingerprint != first.target.fingerprint:
             what = "target subword models"

@@ -119,6 +119,7 @@ def assemble(
             seed=config.seed,
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
+            reverse=model.right_to_left,
         ),
         objective=build_objective(config),
         precision=precision,

@@ -94,7 +94,10 @@ def mean_loss(
     was_training = model.training
     model.eval()
     objective, nll, tokens = Likelihood(), 0.0, 0
-    for batch in batches_once(corpus, batch_tokens=batch_tokens, copy_ids=copy_ids):
+    batches = batches_once(
+        corpus, batch_tokens=batch_tokens, copy_ids=copy_ids, reverse=model.right_to_left
+    )
+    for batch in batches:
         with explain_large_batch(batch):
             loss = objective.loss(model, batch.to(device))
             nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
