@@ -9,6 +9,7 @@ import typer
 
 from nmt.cli.lines_out import as_links, details_of, json_line, one_line
 from nmt.cli.output_file import line_writer, require_output
+from nmt.cli.search_options import read_weights
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 from nmt.paths import holds_pairs
@@ -35,6 +36,10 @@ def score(
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="X,X", help="Of the models of an ensemble, such as 0.7,0.3."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")
@@ -116,6 +121,7 @@ def score(
         threads=threads,
         fast=not plain,
         checkpoint=checkpoint,
+        weights=read_weights(weights),
     )
     if translator.has_source != (source is not None):
         needed = "add --source FILE" if translator.has_source else "leave --source out"

@@ -12,7 +12,7 @@ import typer
 from nmt.cli.lines_out import Format, as_json, as_n_best, as_text
 from nmt.cli.output_file import line_writer, require_output
 from nmt.cli.remarks import Remarks
-from nmt.cli.search_options import change_options
+from nmt.cli.search_options import change_options, read_weights
 from nmt.errors import UsageError
 from nmt.machine import MOST_THREADS
 
@@ -48,6 +48,18 @@ def translate(
             metavar="RUN",
             help="Run or model folder of a language model of the target side.",
         ),
+    ] = None,
+    rescore: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Add the log-probabilities under this model to the scores of all hypotheses, "
+            "such as one that writes from right to left; may be repeated.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="X,X", help="Of the models of an ensemble, such as 0.7,0.3."),
     ] = None,
     split: Annotated[
         Literal["auto", "never", "always"],
@@ -129,6 +141,11 @@ def translate(
         raise UsageError(
             "--lm-weight: has an effect only with --lm; add that, or leave --lm-weight out."
         )
+    if not rescore and "rescore_weight" in context.obj:
+        raise UsageError(
+            "--rescore-weight: has an effect only with --rescore; add that, or leave "
+            "--rescore-weight out."
+        )
     if attention and format != "jsonl":
         raise UsageError(
             "--attention: has an effect only with --format jsonl; add that, or draw it: nmt "
@@ -147,6 +164,8 @@ def translate(
         fast=not plain,
         language_model=lm,
         checkpoint=checkpoint,
+        weights=read_weights(weights),
+        rescorers=rescore or (),
     )
     options = change_options(translator.options, context.obj)
     if options.n_best > 1 and format == "text":

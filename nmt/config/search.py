@@ -74,6 +74,12 @@ class SearchConfig(Section):
     lm_weight: float = Field(default=0.2, ge=0.0, le=limits.MOST_LM_WEIGHT)
     """Weight of the log-probabilities of the language model given with --lm (Gulcehre et al.,
     2015)."""
+    rescore_weight: float = Field(default=1.0, ge=0.0, le=limits.MOST_LM_WEIGHT)
+    """Weight of the log-probabilities of the models given with --rescore, which are added to the
+    scores of all hypotheses of a sentence, after the same length penalty."""
+    mbr: Literal["none", "chrf", "bleu"] = "none"
+    """Minimum Bayes risk: of all hypotheses of the beam, or of the samples, return those with the
+    highest expected chrF or sentence BLEU (Kumar and Byrne, 2004; Eikema and Aziz, 2020)."""
     sample: bool = False
     """Sample translations instead of searching for the best."""
     temperature: Annotated[float, OnlyWith("sample", True)] = Field(
@@ -86,6 +92,10 @@ class SearchConfig(Section):
     """Sample from the fewest pieces that together have this probability; 1 = from all."""
     seed: Annotated[int, OnlyWith("sample", True)] = Field(default=1, ge=0)
     """Seed of sampling; the samples of a line depend on this and on its number."""
+    candidates: Annotated[int, OnlyWith("sample", True)] = Field(
+        default=50, ge=1, le=limits.MOST_HYPOTHESES
+    )
+    """Samples of a sentence from which `mbr` or --rescore chooses."""
 
     @model_validator(mode="after")
     def _require_wide_beam(self) -> Self:

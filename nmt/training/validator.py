@@ -117,7 +117,7 @@ def measure_of(experiment: Experiment) -> str:
 
 def validation_search(experiment: Experiment) -> SearchConfig:
     """Return the options of search in validation."""
-    plain = {"n_best": 1, "sample": False, "shortlist": 0, "groups": 1}
+    plain = {"n_best": 1, "sample": False, "shortlist": 0, "groups": 1, "mbr": "none"}
     return experiment.search.model_copy(update=plain | {"beam": experiment.validation.beam})
 
 
