@@ -18,8 +18,9 @@ from nmt.errors import UsageError
 from nmt.inference.engine import Engine
 from nmt.inference.explaining import Explaining
 from nmt.inference.reading import Reading
+from nmt.inference.reranking import MinimumBayesRisk, Rescoring
 from nmt.inference.scoring import Scoring
-from nmt.inference.translating import Batches, Translating, predictions
+from nmt.inference.translating import Batches, Rerank, Translating, predictions
 from nmt.machine import (
     MOST_THREADS,
     Precision,
@@ -27,7 +28,7 @@ from nmt.machine import (
     choose_precision,
     require_int8,
 )
-from nmt.models.compatibility import require_language_model, require_same_pieces
+from nmt.models.compatibility import require_language_model, require_same_pieces, require_weights
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.folder import load_model
 from nmt.models.shortlist import Shortlist
@@ -62,6 +63,7 @@ class Translator:
 
     Args:
         models: at least one; all share the same subword models.
+        weights: of the models in an ensemble, above 0; none = equal ones.
         source: subword model of the source side.
         target: subword model of the target side.
         normalizer: applied to each line first.
@@ -72,12 +74,15 @@ class Translator:
         language_model: fused with the models, with weight `lm_weight`; None = no fusion.
         training_text: what the training text looked like; None if that is unknown.
         languages: codes of source and target.
+        rescorers: translators whose log-probabilities are added to the scores of hypotheses, with
+            weight `rescore_weight`; their pieces may be others.
     """
 
     def __init__(
         self,
         models: Sequence[EncoderDecoder],
         *,
+        weights: Sequence[float] = (),
         source: Subword,
         target: Subword,
         normalizer: Normalizer,
@@ -88,10 +93,12 @@ class Translator:
         language_model: EncoderDecoder | None = None,
         training_text: TrainingText | None = None,
         languages: tuple[str, str] = ("", ""),
+        rescorers: Sequence["Translator"] = (),
     ) -> None:
         pieces = target.pieces(range(target.vocab_size))
         self.engine = Engine(
             models,
+            weights=weights,
             pieces=pieces,
             shortlist=shortlist,
             device=device,
@@ -105,6 +112,7 @@ class Translator:
         self.source, self.target, self.normalizer = source, target, normalizer
         self.options = SearchConfig() if search is None else search
         self.training_text, self.languages = training_text, languages
+        self.rescorers = tuple(rescorers)
         self.reading = Reading(
             source,
             target,
@@ -143,6 +151,8 @@ class Translator:
         fast: bool = True,
         language_model: Path | str | None = None,
         checkpoint: str | int | None = None,
+        weights: Sequence[float] = (),
+        rescorers: Sequence[Path | str] = (),
     ) -> "Translator":
         """Load a model, or several as an ensemble.
 
@@ -159,11 +169,17 @@ class Translator:
                 fused with the others in search.
             checkpoint: of a run folder, take the weights of this checkpoint: its number of updates,
                 its name, "last" or "best". If the run keeps a moving average, it is that.
+            weights: of the models in an ensemble, one for each; only their ratios count. None given
+                = equal ones.
+            rescorers: run or model folders of further models. Their log-probabilities are added to
+                the scores of the hypotheses that the search finds, with weight `rescore_weight`. A
+                model may have other pieces, write from right to left, or be a language model.
 
         Raises:
             ModelError: a folder is missing or damaged, or models do not fit together.
             UsageError: the device is not available, does not support the precision, `threads` is
-                out of range, or there is no such checkpoint.
+                out of range, there is no such checkpoint, weights are not above 0 and one for each
+                model, or a rescorer writes another language.
         """
         if not 0 <= threads <= MOST_THREADS:
             raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
@@ -178,6 +194,7 @@ class Translator:
                 f"--checkpoint {checkpoint}: is for a single run; for an ensemble, name the paths "
                 f"of checkpoints, such as {folders[0]}/checkpoints/NAME."
             )
+        require_weights(weights, folders)
         loaded = [load_model(Path(folder), checkpoint) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
@@ -195,8 +212,13 @@ class Translator:
             for model in filter(None, [*models, helper]):
                 model.to(DTYPES[precision])
                 accelerate(model, "search", int8=precision == "int8")
+        others = [
+            cls.load(folder, device=device, precision=precision, threads=threads, fast=fast)
+            for folder in rescorers
+        ]
         translator = cls(
             models,
+            weights=weights,
             source=first.source,
             target=first.target,
             normalizer=Normalizer(
@@ -210,7 +232,10 @@ class Translator:
             language_model=helper,
             training_text=first.config.training_text,
             languages=(first.config.source_language, first.config.target_language),
+            rescorers=others,
         )
+        for folder, other in zip(rescorers, others, strict=True):
+            _require_rescorer(folder, other, translator)
         translator.engine.autocast = precision == "bf16" and not fast
         translator.engine.threads = threads
         return translator
@@ -261,8 +286,9 @@ class Translator:
         Raises:
             UsageError: `lines` is a single string, or holds something else than strings; `split` is
                 unknown; the model is a language model; a search option has a wrong name or value;
-                alignments or attention are requested from a model without attention; or a shortlist
-                is requested that is missing, or together with `exact` or prefixes.
+                alignments or attention are requested from a model without attention; a shortlist
+                is requested that is missing, or together with `exact` or prefixes; prefixes or
+                banned words of a model that writes from right to left; or `mbr` with rescorers.
             DataError: there are more or fewer prefixes than lines, or the pieces of the model
                 cannot spell one.
             ModelError: the model yields NaN.
@@ -281,6 +307,7 @@ class Translator:
         options = options.model_copy(update={"ban": ban})
         if prefixes is not None and options.shortlist:
             raise UsageError("prefix: a shortlist may lack its pieces; set it to 0 for prefixes.")
+        self._require_possible(options, has_prefixes=prefixes is not None, exact=exact)
         details = Details(align=align, attention=attention, score_words=score_words)
         if details.keep_attention:
             self.engine.require_attention()
@@ -294,18 +321,24 @@ class Translator:
                 )
             return predictions(self.engine, self.reading, windows, batches, max_source)
         scorer = self.engine.scorer_for(options, exact=exact)
+        rerank = self._rerank(options, batches)
         writer = LineWriter(
             self.source,
             self.target,
             self.training_text,
             language=self.languages[1],
-            search=options,
+            n_best=options.n_best,
+            keep_repeated=options.sample and rerank is None,
             details=details,
             max_source=max_source,
             is_translation=self.is_translation,
         )
-        if options.n_best > 1 and not options.sample:  # several hypotheses may be the same text
-            options = options.model_copy(update={"n_best": options.beam})
+        wanted = options.n_best
+        if options.sample:
+            wanted = wanted if rerank is None else max(wanted, options.candidates)
+        elif wanted > 1 or rerank is not None:
+            wanted = options.beam  # several hypotheses may be the same text
+        options = options.model_copy(update={"n_best": wanted})
         return Translating(
             engine=self.engine,
             reading=self.reading,
@@ -317,7 +350,53 @@ class Translator:
             split=split,
             prefixes=None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer),
             keep_attention=details.keep_attention,
+            rerank=rerank,
         ).run(windows)
+
+    def _require_possible(self, options: SearchConfig, *, has_prefixes: bool, exact: bool) -> None:
+        """Refuse search options that the models cannot be searched with.
+
+        Raises:
+            UsageError: there are some.
+        """
+        if self.engine.right_to_left and (has_prefixes or options.ban):
+            what = "prefix" if has_prefixes else "ban"
+            raise UsageError(
+                f"{what}: the model writes from right to left, and would know the text only at the "
+                "end; leave it out, or let this model rescore another one (--rescore)."
+            )
+        if exact and self.rescorers:
+            raise UsageError(
+                "exact: the models of --rescore compute batches of any shape; leave one of the two "
+                "out."
+            )
+        if options.mbr != "none" and self.rescorers:
+            raise UsageError(
+                "mbr: chooses by expected scores, and --rescore by probabilities; leave one of the "
+                "two out."
+            )
+        if options.mbr != "none" and not self.is_translation:
+            raise UsageError(
+                'mbr: compares texts, and this model does not translate text; set it to "none".'
+            )
+
+    def _rerank(self, options: SearchConfig, batches: Batches) -> Rerank | None:
+        """Return what sorts hypotheses anew; None if nothing does."""
+        if options.mbr != "none":
+            return MinimumBayesRisk(options.mbr, are_samples=options.sample, target=self.target)
+        if not self.rescorers:
+            return None
+        scorings = [rescorer._scoring(batches, 1024, Details()) for rescorer in self.rescorers]
+        return Rescoring(scorings, options, self.target)
+
+    def _scoring(self, batches: Batches, max_length: int, details: Details) -> Scoring:
+        return Scoring(
+            engine=self.engine,
+            reading=self.reading,
+            batches=batches,
+            max_length=max_length,
+            details=details,
+        )
 
     def score(
         self,
@@ -356,13 +435,9 @@ class Translator:
             )
         if details.keep_attention:
             self.engine.require_attention()
-        return Scoring(
-            engine=self.engine,
-            reading=self.reading,
-            batches=Batches(size=batch_size, tokens=batch_tokens),
-            max_length=max_length,
-            details=details,
-        ).run(full_windows(_require_pairs(pairs), WINDOW))
+        batches = Batches(size=batch_size, tokens=batch_tokens)
+        scoring = self._scoring(batches, max_length, details)
+        return scoring.run(full_windows(_require_pairs(pairs), WINDOW))
 
     def explain(
         self,
@@ -388,6 +463,23 @@ class Translator:
         """
         options = change_search(self.options, search or {})
         return Explaining(self.engine, self.reading, options, top).run(line, target)
+
+
+def _require_rescorer(folder: Path | str, other: Translator, translator: Translator) -> None:
+    """Refuse a model that cannot score the translations of another one.
+
+    Raises:
+        UsageError: it writes no text, or reads or writes another language.
+    """
+    if not (other.is_translation and translator.is_translation):
+        raise UsageError(f"--rescore {folder}: only models of text can rescore each other.")
+    pairs = zip(other.languages, translator.languages, strict=True)
+    if any(one and two and one != two for one, two in pairs):
+        theirs, ours = ("-".join(filter(None, each.languages)) for each in (other, translator))
+        raise UsageError(
+            f"--rescore {folder}: is a model of {theirs}, and the translations are {ours}; name a "
+            "model of these languages."
+        )
 
 
 def _refuse_text(lines: object, name: str) -> None:

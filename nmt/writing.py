@@ -7,7 +7,6 @@ from itertools import islice
 
 from torch import Tensor
 
-from nmt.config.search import SearchConfig
 from nmt.diagnostics.alignment import Link, SpanLink, align_pieces, align_words
 from nmt.diagnostics.attention import SoftAttention, identity, soft_attention
 from nmt.errors import DataError, UsageError
@@ -119,7 +118,8 @@ class LineWriter:
         target: subword model of the target side.
         training_text: what the training text looked like; None if the model does not say.
         language: code of the target language.
-        search: search options, for the number of translations.
+        n_best: most translations of a line.
+        keep_repeated: keep translations that repeat the text of a better one, as samples do.
         details: what is requested besides texts.
         max_source: most pieces of a segment that the model reads, end symbol included.
         is_translation: whether numbers should stay, and loops are faults; not so of tags.
@@ -132,14 +132,16 @@ class LineWriter:
         training_text: TrainingText | None,
         *,
         language: str,
-        search: SearchConfig,
+        n_best: int,
+        keep_repeated: bool,
         details: Details,
         max_source: int,
         is_translation: bool = True,
     ) -> None:
         self._is_translation = is_translation
         self._source, self._target, self._language = source, target, language
-        self._search, self._details, self._max_source = search, details, max_source
+        self._n_best, self._keep_repeated = n_best, keep_repeated
+        self._details, self._max_source = details, max_source
         self._longest = math.inf if training_text is None else training_text.longest
         self._keeps_numbers = training_text is None or training_text.keeps_numbers
         self._has_capitals = training_text is None or any(
@@ -228,8 +230,8 @@ class LineWriter:
             if is_loud and self._has_capitals:
                 rest = upper(rest, self._language)
             written = prefix.given + rest
-            key = number if self._search.sample else " ".join(written.split())
-            if key not in found and len(found) < self._search.n_best:
+            key = number if self._keep_repeated else " ".join(written.split())
+            if key not in found and len(found) < self._n_best:
                 found[key] = self._describe(hypothesis, text, written, read, segment)
         if not found:
             raise UsageError(

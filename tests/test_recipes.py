@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"
 sys.path.insert(0, str(RECIPES))
 
+import compare_search  # noqa: E402
 import fetch  # noqa: E402
 import score_exact  # noqa: E402
 from fetch import Corpus, FetchError, Origin  # noqa: E402
@@ -362,3 +363,17 @@ def test_exact_match_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (tmp_path / "r").write_bytes(b"a\nb\n")
     assert score_exact.main([str(tmp_path / "h"), str(tmp_path / "r")]) == 0
     assert capsys.readouterr().out == ("exact match 50.0 %  (1 of 2)   word error rate 50.0 %\n")
+
+
+def test_variants_of_a_search_are_compared(model_folder, tmp_path, capsys):
+    (tmp_path / "in").write_text("a cat eats\nthe small dog sleeps\n")
+    (tmp_path / "out").write_text("un gatto mangia\nil cane piccolo dorme\n")
+    files = [str(tmp_path / name) for name in ("in", "out")]
+    variants = ["", "stop=best beam=2", "length_penalty=none mbr=chrf"]
+    assert compare_search.main([str(model_folder), *files, *variants]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 4
+    assert table[1].split()[-3:-1] == ["0", "0"]
+    assert table[2].startswith("stop=best beam=2 ")
+    assert compare_search.main([str(model_folder), *files, "beem=3"]) == 2
+    assert 'beem: unknown key (did you mean "beam"?)' in capsys.readouterr().err

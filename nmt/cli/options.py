@@ -18,6 +18,10 @@ Checkpoint = Annotated[
     str | None,
     typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="X,X", help="Of the models of an ensemble, such as 0.7,0.3."),
+]
 
 Input = Annotated[
     Path | None,

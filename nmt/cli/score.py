@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.lines_out import as_links, details_of, json_line, one_line
-from nmt.cli.options import Align, Checkpoint, Device, Output, Plain, Runs, Threads, WithAttention
+from nmt.cli.options import (
+    Align,
+    Checkpoint,
+    Device,
+    Output,
+    Plain,
+    Runs,
+    Threads,
+    Weights,
+    WithAttention,
+)
 from nmt.cli.output_file import line_writer, require_output
+from nmt.cli.search_options import read_weights
 from nmt.errors import UsageError
 from nmt.paths import holds_pairs
 
@@ -29,6 +40,7 @@ def score(
         Path | None, typer.Option(metavar="FILE", help="Source text; omit for a language model.")
     ] = None,
     checkpoint: Checkpoint = None,
+    weights: Weights = None,
     output: Output = None,
     by_token: Annotated[
         bool, typer.Option("--by-token", help="Add each piece and its log-probability.")
@@ -92,6 +104,7 @@ def score(
         threads=threads,
         fast=not plain,
         checkpoint=checkpoint,
+        weights=read_weights(weights),
     )
     _require_kind(translator, run[0], source, target)
     scored = translator.score(

@@ -107,6 +107,21 @@ def change_options(config: "SearchConfig", given: dict[str, object]) -> "SearchC
     return config
 
 
+def read_weights(given: str | None) -> tuple[float, ...]:
+    """Return the numbers of `--weights`, such as 0.7,0.3; none if it was not given.
+
+    Raises:
+        UsageError: something is no number.
+    """
+    try:
+        return tuple(float(part) for part in given.split(",")) if given is not None else ()
+    except ValueError:
+        raise UsageError(
+            f"--weights {given}: must be numbers between commas, one for each model, such as "
+            "0.7,0.3."
+        ) from None
+
+
 def _read(path: Path) -> tuple[str, ...]:
     """Return the lines of a file that are not blank."""
     from nmt.text.lines import read_lines

@@ -19,11 +19,12 @@ from nmt.cli.options import (
     Plain,
     Runs,
     Threads,
+    Weights,
     WithAttention,
 )
 from nmt.cli.output_file import line_writer, require_output
 from nmt.cli.remarks import Remarks
-from nmt.cli.search_options import change_options
+from nmt.cli.search_options import change_options, read_weights
 from nmt.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,15 @@ def translate(
             help="Run or model folder of a language model of the target side.",
         ),
     ] = None,
+    rescore: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Add the log-probabilities under this model to the scores of all hypotheses, "
+            "such as one that writes from right to left; may be repeated.",
+        ),
+    ] = None,
+    weights: Weights = None,
     split: Annotated[
         Literal["auto", "never", "always"],
         typer.Option(
@@ -111,6 +121,11 @@ def translate(
         raise UsageError(
             "--lm-weight: has an effect only with --lm; add that, or leave --lm-weight out."
         )
+    if not rescore and "rescore_weight" in context.obj:
+        raise UsageError(
+            "--rescore-weight: has an effect only with --rescore; add that, or leave "
+            "--rescore-weight out."
+        )
     if attention and format != "jsonl":
         raise UsageError(
             "--attention: has an effect only with --format jsonl; add that, or draw it: nmt "
@@ -129,6 +144,8 @@ def translate(
         fast=not plain,
         language_model=lm,
         checkpoint=checkpoint,
+        weights=read_weights(weights),
+        rescorers=rescore or (),
     )
     options = change_options(translator.options, context.obj)
     if options.n_best > 1 and format == "text":

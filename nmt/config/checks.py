@@ -417,6 +417,12 @@ def _training(experiment: Experiment) -> Iterator[Fault]:
             f'must be 0 with model.output "{output.kind}": a shortlist may lack what is copied',
             "model.output",
         )
+    if experiment.model.right_to_left and experiment.search.ban:
+        yield _fault(
+            "search.ban",
+            "must be empty with model.decoder.right_to_left, which writes the end of a word first",
+            "model.decoder.right_to_left",
+        )
     if writes_source and experiment.tokenizer.sampling > 0:
         yield _fault(
             "tokenizer.sampling",

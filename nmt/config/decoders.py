@@ -58,10 +58,14 @@ class DecoderConfig(Section):
     """Input of the readout: state and context; with "deep", also the previous piece."""
     readout_size: int = Field(default=0, ge=0, le=limits.MOST_UNITS)
     """Size of the readout; 0 = hidden_size."""
+    right_to_left: bool = False
+    """Write the pieces of a translation from the last to the first (Liu et al., 2016); for models
+    that rescore those of others: nmt translate RUN --rescore THIS_RUN."""
 
     def describe(self) -> str:
         """Return a description, such as "1 × lstm, 512 units, attention general"."""
         size = f"{self.hidden_size} units, attention {self.attention.kind}"
+        size += ", from right to left" if self.right_to_left else ""
         return f"{self.layers} × {self.cell.kind}, {size}"
 
 

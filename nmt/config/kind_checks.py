@@ -32,6 +32,12 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
             'use "softmax"',
             "model.decoder.kind",
         )
+    if model.right_to_left and isinstance(model.encoder, NoEncoderConfig):
+        yield _fault(
+            "model.decoder.right_to_left",
+            "is for translation models: a language model continues text; leave it out",
+            "model.encoder.kind",
+        )
     if isinstance(decoder, ConvolutionalDecoderConfig):
         yield from _language_model(model, decoder)
     if isinstance(decoder, DecoderConfig | ConvolutionalDecoderConfig):

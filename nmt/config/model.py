@@ -55,6 +55,11 @@ class ModelConfig(Section):
         return self.writes_source or isinstance(self.output, LexicalOutputConfig)
 
     @property
+    def right_to_left(self) -> bool:
+        """Whether the decoder writes the last piece of a target first."""
+        return isinstance(self.decoder, DecoderConfig) and self.decoder.right_to_left
+
+    @property
     def source_lines(self) -> SourceLines:
         """What a source line is."""
         if isinstance(self.encoder, NumbersEncoderConfig):

@@ -34,6 +34,17 @@ class SearchConfig(Section):
     """Hypotheses kept per sentence; 1 = greedy."""
     n_best: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
     """Translations per sentence, at most `beam` unless sampling."""
+    stop: Annotated[Literal["full", "best"], OnlyWith("sample", False)] = "full"
+    """End the search of a sentence when `beam` hypotheses are finished, or only when no living one
+    can score more than the `n_best` finished ones; that is slower."""
+    groups: Annotated[int, OnlyWith("sample", False)] = Field(
+        default=1, ge=1, le=limits.MOST_HYPOTHESES
+    )
+    """Divide the beam into this many groups that avoid each other's pieces (diverse beam search,
+    Vijayakumar et al., 2018), for n-best lists; 1 = a plain beam."""
+    diversity: float = Field(default=0.5, ge=0.0, le=limits.MOST_DIVERSITY)
+    """With `groups`: what the log-probability of a piece loses for each hypothesis of an earlier
+    group that takes it at the same step."""
     length_penalty: Literal["none", "average", "gnmt"] = "average"
     """Compare hypotheses by sum, by mean per piece, or by sum / ((5 + length) / 6)^alpha
     (Wu et al., 2016)."""
@@ -63,6 +74,12 @@ class SearchConfig(Section):
     lm_weight: float = Field(default=0.2, ge=0.0, le=limits.MOST_LM_WEIGHT)
     """Weight of the log-probabilities of the language model given with --lm (Gulcehre et al.,
     2015)."""
+    rescore_weight: float = Field(default=1.0, ge=0.0, le=limits.MOST_LM_WEIGHT)
+    """Weight of the log-probabilities of the models given with --rescore, which are added to the
+    scores of all hypotheses of a sentence, after the same length penalty."""
+    mbr: Literal["none", "chrf", "bleu"] = "none"
+    """Minimum Bayes risk: of all hypotheses of the beam, or of the samples, return those with the
+    highest expected chrF or sentence BLEU (Kumar and Byrne, 2004; Eikema and Aziz, 2020)."""
     sample: bool = False
     """Sample translations instead of searching for the best."""
     temperature: Annotated[float, OnlyWith("sample", True)] = Field(
@@ -75,6 +92,10 @@ class SearchConfig(Section):
     """Sample from the fewest pieces that together have this probability; 1 = from all."""
     seed: Annotated[int, OnlyWith("sample", True)] = Field(default=1, ge=0)
     """Seed of sampling; the samples of a line depend on this and on its number."""
+    candidates: Annotated[int, OnlyWith("sample", True)] = Field(
+        default=50, ge=1, le=limits.MOST_HYPOTHESES
+    )
+    """Samples of a sentence from which `mbr` or --rescore chooses."""
 
     @model_validator(mode="after")
     def _require_wide_beam(self) -> Self:
@@ -82,6 +103,15 @@ class SearchConfig(Section):
             raise ValueError(
                 f"n_best: {self.n_best} is more than beam = {self.beam} can find; "
                 f"ask for at most {self.beam}, or set beam to {self.n_best}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_equal_groups(self) -> Self:
+        if not self.sample and self.beam % self.groups:
+            raise ValueError(
+                f"groups: a beam of {self.beam} cannot be divided into {self.groups} equal groups; "
+                f"set beam to {self.groups * max(1, round(self.beam / self.groups))}"
             )
         return self
 

@@ -68,6 +68,7 @@ def make_batch(
     indices: Sequence[int],
     *,
     round_rows: Callable[[int], int] | None = None,
+    reverse: bool = False,
 ) -> Batch:
     """Return a batch of sources and targets; ids end in EOS.
 
@@ -76,7 +77,10 @@ def make_batch(
         indices: number of each pair in its corpus.
         round_rows: maps the number of pairs to the number of rows; rows without a pair have only
             EOS, or a position of zeros, as their source and no target tokens.
+        reverse: put the pieces of each target in the order of `right_to_left`.
     """
+    if reverse:
+        pairs = [(left, np.asarray(right)[right_to_left(len(right))]) for left, right in pairs]
     if round_rows is not None:
         left, right = (np.asarray(side) for side in pairs[0])
         least = np.zeros_like(left[:1]) if left.ndim == 2 else np.array([EOS])
@@ -87,6 +91,17 @@ def make_batch(
     target_in, _ = _pad([_inputs_for(target) for _, target in pairs])
     target_in = target_in.masked_fill(target_in == EOS, BOS)  # a further line of a sequence begins
     return Batch(source, source_mask, target_in, target_out, target_mask, tuple(map(int, indices)))
+
+
+def right_to_left(length: int) -> list[int]:
+    """Return the places of a target's ids from its last piece to the first, and then that of EOS.
+
+    The same order turns such a target back.
+
+    Args:
+        length: number of ids, with EOS.
+    """
+    return [*range(length - 2, -1, -1), length - 1]
 
 
 def _inputs_for(target: Side) -> Ids:

@@ -52,6 +52,7 @@ class Loader:
         seed: seed of the segmentations.
         round_rows: see `make_batch`.
         copy_ids: for outputs that write pieces of the source; None = ids as they are.
+        reverse: see `make_batch`.
     """
 
     def __init__(
@@ -68,13 +69,24 @@ class Loader:
         seed: int = 0,
         round_rows: Callable[[int], int] | None = None,
         copy_ids: CopyIds | None = None,
+        reverse: bool = False,
     ) -> None:
         if alpha > 0 and subwords is None:
             raise ValueError("alpha above 0 needs the subword models")
         parts = world_size * accumulate
         own = range(rank, parts, world_size)
         self._maker = _Maker(
-            corpus, sampler, parts, own, subwords, alpha, sampled, seed, round_rows, copy_ids
+            corpus,
+            sampler,
+            parts,
+            own,
+            subwords,
+            alpha,
+            sampled,
+            seed,
+            round_rows,
+            copy_ids,
+            reverse,
         )
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="nmt-loader")
         self._ahead: deque[Future[Update]] = deque()
@@ -102,7 +114,7 @@ class Loader:
 
 
 def batches_once(
-    corpus: Corpus, *, batch_tokens: int, copy_ids: CopyIds | None = None
+    corpus: Corpus, *, batch_tokens: int, copy_ids: CopyIds | None = None, reverse: bool = False
 ) -> Iterator[Batch]:
     """Yield every pair of a corpus once, from short to long: for the loss on validation data.
 
@@ -110,11 +122,12 @@ def batches_once(
         corpus: the pairs.
         batch_tokens: approximate number of target tokens per batch.
         copy_ids: see `Loader`.
+        reverse: see `make_batch`.
     """
     plan = plan_once(corpus.source_lengths, corpus.target_lengths, batch_tokens=batch_tokens)
     for indices in plan:
         pairs = [pair_of(corpus, int(i), copy_ids) for i in indices]
-        yield make_batch(pairs, indices.tolist())
+        yield make_batch(pairs, indices.tolist(), reverse=reverse)
 
 
 def pair_of(corpus: Corpus, index: int, copy_ids: CopyIds | None) -> tuple[Side, Side]:
@@ -144,6 +157,7 @@ class _Maker:
     seed: int
     round_rows: Callable[[int], int] | None
     copy_ids: CopyIds | None
+    reverse: bool
 
     def make(self) -> Update:
         """Return this rank's part of the update at the sampler's position."""
@@ -160,6 +174,7 @@ class _Maker:
                     [pairs[place] for place in part],
                     indices[part].tolist(),
                     round_rows=self.round_rows,
+                    reverse=self.reverse,
                 )
                 for part in (parts[number] for number in self.own)
                 if len(part)

@@ -71,12 +71,12 @@ def record_search(
     Args:
         scorer: scores the next pieces.
         source: ids of a sentence, ending in EOS, [1, src_len].
-        config: search options; sampling and `n_best` are left out of account.
+        config: search options; sampling, `n_best` and groups are left out of account.
         pieces: target pieces by id.
         beyond: texts of the source that only copying can write, whose ids follow.
         rank: finds the best continuations.
     """
-    config = config.model_copy(update={"sample": False, "n_best": 1})
+    config = config.model_copy(update={"sample": False, "n_best": 1, "groups": 1})
     steps, hypotheses = _search(scorer, source, config, pieces, rank)
     narrow = config.model_copy(update={"beam": 1})
     _, (greedy, *_) = _search(scorer, source, narrow, pieces, rank)

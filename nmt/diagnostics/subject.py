@@ -55,7 +55,7 @@ class Subject:
         order = sorted(self.pairs, key=lambda pair: (len(pair[0]), len(pair[1])))
         for first in range(0, len(order), _ROWS):
             rows = order[first : first + _ROWS]
-            yield make_batch(rows, range(len(rows)))
+            yield make_batch(rows, range(len(rows)), reverse=self.model.right_to_left)
 
 
 def trained_subject(

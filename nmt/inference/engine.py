@@ -31,6 +31,7 @@ class Engine:
 
     Args:
         models: at least one; all read and write the same pieces.
+        weights: of the models in their mean, above 0; none = equal ones.
         pieces: target pieces by id.
         shortlist: likely translations of source pieces; None if there is none.
         device: where the models are.
@@ -42,6 +43,7 @@ class Engine:
         self,
         models: Sequence[EncoderDecoder],
         *,
+        weights: Sequence[float] = (),
         pieces: Sequence[str],
         shortlist: Shortlist | None = None,
         device: torch.device | str = "cpu",
@@ -55,7 +57,8 @@ class Engine:
         """Compute products in bfloat16, with weights in float32."""
         self.threads = 0
         """CPU threads to compute with; 0 = as many as torch uses."""
-        self.scorer = scorer_of(self.models)
+        self.weights = tuple(weights) or (1.0,) * len(self.models)
+        self.scorer = scorer_of(self.models, weights=self.weights)
         self.features = self.models[0].features
         """Numbers at each source position; 0 if the source is text."""
         self.target_lines = self.models[0].target_lines
@@ -70,6 +73,11 @@ class Engine:
     def copies(self) -> bool:
         """Whether the models write pieces of the source."""
         return any(isinstance(model.output, SourceOutput) for model in self.models)
+
+    @property
+    def right_to_left(self) -> bool:
+        """Whether the models write the last piece of a translation first."""
+        return self.models[0].right_to_left
 
     @property
     def is_translation(self) -> bool:
@@ -107,7 +115,8 @@ class Engine:
             )
         if self.shortlist is None:
             raise UsageError("shortlist: the model folder has none; retrain it, or set it to 0.")
-        return scorer_of(self.models, partial(self.shortlist.choose, frequent=options.shortlist))
+        choose = partial(self.shortlist.choose, frequent=options.shortlist)
+        return scorer_of(self.models, choose, weights=self.weights)
 
     def require_attention(self) -> None:
         """Refuse alignments of a model without attention.
@@ -140,7 +149,7 @@ class Engine:
         return padded.to(self.device), mask.to(self.device)
 
     def predict(self, source: Tensor, mask: Tensor) -> Tensor:
-        """Return the numbers [batch, values] that the models predict, their mean.
+        """Return the numbers [batch, values] that the models predict, their weighted mean.
 
         Args:
             source: ids or numbers, [batch, src_len, ...].
@@ -148,12 +157,13 @@ class Engine:
         """
         begin = torch.full((len(mask), 1), BOS, device=mask.device)
         predicted = []
-        for model in self.models:
+        for model, weight in zip(self.models, self.weights, strict=True):
             if not isinstance(model.output, NumbersOutput):
                 raise TypeError("this model predicts no numbers")
             features = model.decode(model.encode(source, mask), begin).features[:, 0]
-            predicted.append(model.output.scores(features).float())
-        return torch.stack(predicted).mean(dim=0)
+            share = weight / sum(self.weights)
+            predicted.append(share * model.output.scores(features).float())
+        return torch.stack(predicted).sum(dim=0)
 
     @contextlib.contextmanager
     def computing(self, batch: SentenceBatch, remedy: str = "") -> Iterator[None]:
@@ -185,8 +195,17 @@ class Engine:
 
 
 def scorer_of(
-    models: Sequence[EncoderDecoder], choose: Callable[[Tensor], Choice] | None = None
+    models: Sequence[EncoderDecoder],
+    choose: Callable[[Tensor], Choice] | None = None,
+    *,
+    weights: Sequence[float] = (),
 ) -> Scorer:
-    """Return a model, or several as an ensemble, as a scorer; for `choose` see `ModelScorer`."""
+    """Return a model, or several as an ensemble, as a scorer.
+
+    Args:
+        models: at least one.
+        choose: see `ModelScorer`.
+        weights: see `EnsembleScorer`.
+    """
     scorers = [ModelScorer(model, choose) for model in models]
-    return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers)
+    return scorers[0] if len(scorers) == 1 else EnsembleScorer(scorers, weights)

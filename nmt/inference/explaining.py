@@ -37,6 +37,11 @@ class Explaining:
         engine = self.engine
         if len(engine.models) > 1 or not (engine.has_source and engine.is_translation):
             raise UsageError("only a single translation model can be explained; name one.")
+        if engine.right_to_left:
+            raise UsageError(
+                "this model writes translations from right to left, which cannot be explained; "
+                "name one that writes from left to right."
+            )
         segments = self.reading.reader("never", MOST_EXPLAINED).read(line, 1)
         if not segments or segments[0].is_copied:
             raise UsageError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from nmt.data.batch import right_to_left
 from nmt.diagnostics.attention import identity, soft_attention
 from nmt.inference.engine import Engine, Source
 from nmt.inference.reading import Reading
@@ -69,9 +70,12 @@ class Scoring:
     ) -> dict[int, tuple[list[float], Tensor | None]]:
         """Return log-probabilities and attention of each pair's pieces, by number."""
         engine = self.engine
+        places = {number: self._places(len(targets[number])) for number in batch.rows}
         with engine.computing(batch, " or --max-length"):
             source, source_mask = engine.pad([sources[number] for number in batch.rows])
-            target, target_mask = engine.pad([targets[number] for number in batch.rows])
+            target, target_mask = engine.pad(
+                [[targets[number][place] for place in places[number]] for number in batch.rows]
+            )
             scored = score_targets(
                 engine.scorer,
                 source,
@@ -82,9 +86,15 @@ class Scoring:
             )
         found = {}
         for row, number in enumerate(batch.rows):
-            attention = None if scored.attention is None else scored.attention[row]
-            found[number] = scored.log_probs[row, : len(targets[number])].tolist(), attention
+            order = places[number]
+            attention = None if scored.attention is None else scored.attention[row, order]
+            found[number] = scored.log_probs[row, order].tolist(), attention
         return found
+
+    def _places(self, length: int) -> list[int]:
+        """Return the places of a target's ids in the order in which the models write them; the same
+        order turns them back."""
+        return right_to_left(length) if self.engine.right_to_left else list(range(length))
 
     def _describe(
         self,

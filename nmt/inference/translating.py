@@ -1,7 +1,8 @@
 """Translations of many lines: windows of lines, segments of lines, batches of segments."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from nmt.config.search import SearchConfig
 from nmt.inference.engine import Engine, Source
@@ -14,6 +15,11 @@ from nmt.text.reading import FirstWarnings, Segment, Split
 from nmt.text.vectors import write_numbers
 from nmt.translation import TranslatedText, Translation
 from nmt.writing import LineWriter, Prefix, Prefixes
+
+Hypotheses: TypeAlias = dict[int, list[Hypothesis]]
+"""Hypotheses of sentences by the keys of these, best first."""
+Rerank: TypeAlias = Callable[[Mapping[int, str], Hypotheses], Hypotheses]
+"""Takes sentences and their hypotheses, and returns the latter with new scores, best first."""
 
 _NEXT_SEGMENT = 1 << 40
 
@@ -68,6 +74,8 @@ class Translating:
     prefixes: Prefixes | None
     """What each translation begins with; None = anything."""
     keep_attention: bool
+    rerank: Rerank | None = None
+    """Sorts the hypotheses of each sentence anew, by its key; None = as the search does."""
 
     def run(self, windows: Iterable[Sequence[str]]) -> Iterator[Translation]:
         """Yield the translation of each line, in order; `windows` are translated one by one."""
@@ -106,16 +114,18 @@ class Translating:
 
     def _translate(self, window: _Window) -> Iterator[Translation]:
         """Yield the translations of a window in the order of its lines."""
-        found: dict[int, list[Hypothesis]] = {}
+        found: Hypotheses = {}
         for batch in self.batches.plan(window.sources):
             found |= self._search(batch, window)
+        if self.rerank is not None:
+            found = self.rerank(window.spelled, found)
         for number, line in window.lines.items():
             segments = window.segments[number]
             hypotheses = [found.get(key) for key, _ in _keyed(number, segments)]
             prefix = window.prefixes.get(number, Prefix())
             yield self.writer.write(line, segments, hypotheses, prefix)
 
-    def _search(self, batch: SentenceBatch, window: _Window) -> dict[int, list[Hypothesis]]:
+    def _search(self, batch: SentenceBatch, window: _Window) -> Hypotheses:
         """Return the hypotheses of each segment of a batch, by its key."""
         engine = self.engine
         with engine.computing(batch, ", --max-source or --beam"):
@@ -133,6 +143,8 @@ class Translating:
                 pieces=engine.pieces,
                 prefixes=[window.prefixes.get(key, Prefix()).read for key in batch.rows],
             )
+        if engine.right_to_left:
+            found = [[hypothesis.reversed() for hypothesis in each] for each in found]
         return {
             key: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
             for key, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)

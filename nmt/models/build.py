@@ -149,7 +149,7 @@ def assemble(
     output = build_output(
         config, decoder, encoder.output_size, source_vocab=source_vocab, target_vocab=target_vocab
     )
-    return EncoderDecoder(encoder, decoder, output)
+    return EncoderDecoder(encoder, decoder, output, right_to_left=config.right_to_left)
 
 
 def build_output(

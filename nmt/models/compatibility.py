@@ -1,5 +1,6 @@
 """Which models can be used together: those whose ids mean the same pieces."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder}: one writes pieces of the source and one does not, "
                 "which cannot be an ensemble; use models with the same model.output."
             )
+        if other.config.model.right_to_left != first.config.model.right_to_left:
+            raise UsageError(
+                f"{folders[0]} and {folder}: one writes from left to right and one from right to "
+                "left, which cannot be an ensemble; add one of them by --rescore."
+            )
         what = ""
         if other.target.fingerprint != first.target.fingerprint:
             what = "target subword models"
@@ -65,6 +71,22 @@ def require_same_pieces(folders: Sequence[Path | str], loaded: Sequence[LoadedMo
                 f"{folders[0]} and {folder} have different {what} and cannot be an ensemble; "
                 "train its members on the same prepared data."
             )
+
+
+def require_weights(weights: Sequence[float], folders: Sequence[Path | str]) -> None:
+    """Refuse weights of an ensemble that are not above 0, or not one for each model.
+
+    Raises:
+        UsageError: with the weights.
+    """
+    given = ", ".join(f"{weight:g}" for weight in weights)
+    if weights and len(weights) != len(folders):
+        raise UsageError(
+            f"weights: {given} are for {len(weights)} models, and there are {len(folders)}; give "
+            "one for each, in their order."
+        )
+    if not all(0.0 < weight < math.inf for weight in weights):
+        raise UsageError(f"weights: must be above 0, got {given}; leave such a model out.")
 
 
 def _reads_and_writes(loaded: LoadedModel) -> tuple[int, str]:

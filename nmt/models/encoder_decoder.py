@@ -51,16 +51,21 @@ class ScheduledSampling:
 
 
 class EncoderDecoder(nn.Module):
-    """p(target | source), factorized from left to right; with `NoEncoder`, p(target) alone.
+    """p(target | source), factorized piece by piece; with `NoEncoder`, p(target) alone.
 
     Args:
         encoder: reads the source.
         decoder: turns a target prefix into features.
         output: turns features into a distribution over pieces.
+        right_to_left: whether targets are given, and returned, from their last piece to the first;
+            `nmt.data.batch.right_to_left` puts them into order.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, output: Output) -> None:
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, output: Output, *, right_to_left: bool = False
+    ) -> None:
         super().__init__()
+        self.right_to_left = right_to_left
         self.encoder, self.decoder, self.output = encoder, decoder, output
 
     @property

@@ -232,7 +232,8 @@ def start(
     ]
     log_prob = np.zeros((len(sentences), copies))
     if not config.sample:
-        log_prob[:, 1:] = -np.inf  # a beam starts from one empty hypothesis
+        # Each group of a beam starts from one empty hypothesis.
+        log_prob[:, np.arange(copies) % (copies // config.groups) > 0] = -np.inf
     return Decoding(
         scorer=scorer,
         config=config,

@@ -1,6 +1,6 @@
 """The results of a search, and the record of the pieces each row has written."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -38,6 +38,17 @@ class Hypothesis:
     """Attention of each piece to each source position, [tgt_len, src_len]; on the CPU."""
     beyond: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """Spelling of the ids beyond the vocabulary, which were copied; see `nmt.text.copied`."""
+
+    def reversed(self) -> "Hypothesis":
+        """Return the hypothesis with its pieces from the last to the first; the end symbol stays
+        last."""
+        count = len(self.tokens)
+        return replace(
+            self,
+            tokens=self.tokens[::-1],
+            log_probs=(*self.log_probs[:count][::-1], *self.log_probs[count:]),
+            attention=None if self.attention is None else self.attention.flip(0),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which continuations of a sentence's hypotheses are best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,28 @@ def rank_plainly(scores: Tensor, log_mass: Tensor, sums: FloatArray, count: int)
     return values + base, parents, columns
 
 
+def log_probs_of(
+    scores: Tensor, log_mass: Tensor, sums: FloatArray, parents: IntArray, columns: IntArray
+) -> FloatArray:
+    """Return the log-probabilities of some continuations, as `rank_plainly` does.
+
+    Args:
+        scores: see `rank_plainly`.
+        log_mass: see `rank_plainly`.
+        sums: see `rank_plainly`.
+        parents: hypothesis that each continues, [batch, count].
+        columns: column by which it continues it, [batch, count].
+    """
+    base = np.where(np.isfinite(sums[:, :1]), sums[:, :1], 0.0)
+    relative = torch.from_numpy(np.take_along_axis(sums - base, parents, axis=1)).to(log_mass)
+    above = np.arange(len(sums))[:, None] * sums.shape[1]
+    rows = torch.from_numpy(above + parents).to(scores.device)
+    places = rows, torch.from_numpy(columns).to(scores.device)
+    gained = scores[places].to(log_mass.dtype) - log_mass[rows]
+    log_probs: FloatArray = (gained + relative).double().cpu().numpy() + base
+    return log_probs
+
+
 def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
     """Return the `count` best of each row, best first, ties by lower index.
 
@@ -63,7 +85,8 @@ def top_candidates(scores: Tensor, count: int) -> tuple[FloatArray, IntArray]:
     ties = (values[:, 1:] == values[:, :-1]) & np.isfinite(values[:, 1:])
     for tied in np.flatnonzero(ties.any(axis=1)).tolist():
         row = scores[tied]
-        reached = (row >= values[tied, count - 1].item()).nonzero().squeeze(1)  # ascending
+        below = row < values[tied, count - 1].item()
+        reached = (~below).nonzero().squeeze(1)  # NaN among them, ascending
         ranked, order = row[reached].sort(descending=True, stable=True)
         values[tied, :count] = ranked[:count].double().cpu().numpy()
         indices[tied, :count] = reached[order[:count]].cpu().numpy()
@@ -80,6 +103,15 @@ class Candidates:
     """The hypothesis that is continued, 0 to beam - 1."""
     piece: IntArray
     """Id of the piece that continues it."""
+
+    @classmethod
+    def beside(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Return the candidates of each sentence in several parts, one after the other."""
+        return cls(
+            np.concatenate([part.log_prob for part in parts], axis=1),
+            np.concatenate([part.parent for part in parts], axis=1),
+            np.concatenate([part.piece for part in parts], axis=1),
+        )
 
     def first_alive(self, beam: int) -> "Candidates":
         """Return the best `beam` that do not end."""

@@ -251,29 +251,49 @@ class JointScorers:
 
 
 class EnsembleScorer(JointScorers):
-    """Ensemble: the mean of several scorers' probabilities, and of their attention."""
+    """Ensemble: the weighted mean of several scorers' probabilities, and of their attention.
 
-    def __init__(self, scorers: Sequence[Scorer]) -> None:
+    Args:
+        scorers: at least one.
+        weights: one for each scorer, above 0; only their ratios count. None given = equal ones.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float] = ()) -> None:
         super().__init__(scorers)
         if not self.scorers:
             raise ValueError("an ensemble needs at least one scorer")
+        self.weights = tuple(weights) or (1.0,) * len(self.scorers)
+        if len(self.weights) != len(self.scorers):
+            raise ValueError("an ensemble needs one weight for each scorer")
 
     def step(self, tokens: Tensor, state: ScorerState) -> ScorerStep:
         """See `Scorer`."""
         steps = self.each_step(tokens, state)
-        total = steps[0].log_probs
-        for step in steps[1:]:
-            total = torch.logaddexp(total, step.log_probs)
+        parts = [
+            step.log_probs + math.log(weight)
+            for step, weight in zip(steps, self.weights, strict=True)
+        ]
+        total = parts[0]
+        for part in parts[1:]:
+            total = torch.logaddexp(total, part)
         # Rounding may leave slightly more than 0, which would break the bound that ends a search.
-        log_probs = (total - math.log(len(steps))).clamp(max=0.0)
-        looks = [step.attention for step in steps if step.attention is not None]
+        log_probs = (total - math.log(sum(self.weights))).clamp(max=0.0)
         return ScorerStep(
             scores=log_probs,
             log_mass=log_probs.new_zeros(log_probs.shape[0]),
-            attention=torch.stack(looks).mean(dim=0) if looks else None,
+            attention=self._mean_attention(steps),
             state=JointState(tuple(step.state for step in steps)),
             pieces=steps[0].pieces,
         )
+
+    def _mean_attention(self, steps: Sequence[ScorerStep]) -> Tensor | None:
+        """Return the mean of those that have any, [rows, src_len]."""
+        pairs = zip(steps, self.weights, strict=True)
+        looks = [(step.attention, weight) for step, weight in pairs if step.attention is not None]
+        if not looks:
+            return None
+        total = sum(weight for _, weight in looks)
+        return torch.stack([look * (weight / total) for look, weight in looks]).sum(dim=0)
 
 
 class FusionScorer(JointScorers):

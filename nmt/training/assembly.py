@@ -131,6 +131,7 @@ def assemble(
             seed=config.seed,
             round_rows=round_rows,
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
+            reverse=model.right_to_left,
         ),
         objective=build_objective(config, guide=guide, target=target),
         precision=precision,

@@ -94,7 +94,10 @@ def mean_loss(
     was_training = model.training
     model.eval()
     objective, nll, tokens = Likelihood(), 0.0, 0
-    for batch in batches_once(corpus, batch_tokens=batch_tokens, copy_ids=copy_ids):
+    batches = batches_once(
+        corpus, batch_tokens=batch_tokens, copy_ids=copy_ids, reverse=model.right_to_left
+    )
+    for batch in batches:
         with explain_large_batch(batch):
             loss = objective.loss(model, batch.to(device))
             nll, tokens = nll + loss.nll.item(), tokens + loss.tokens
@@ -114,10 +117,8 @@ def measure_of(experiment: Experiment) -> str:
 
 def validation_search(experiment: Experiment) -> SearchConfig:
     """Return the options of search in validation."""
-    beam = experiment.validation.beam
-    return experiment.search.model_copy(
-        update={"beam": beam, "n_best": 1, "sample": False, "shortlist": 0}
-    )
+    plain = {"n_best": 1, "sample": False, "shortlist": 0, "groups": 1, "mbr": "none"}
+    return experiment.search.model_copy(update=plain | {"beam": experiment.validation.beam})
 
 
 class Validator:

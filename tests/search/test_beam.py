@@ -109,8 +109,9 @@ def test_a_sentence_gets_the_same_translation_alone_and_in_any_batch(beam, fixed
             assert (other.attention[:, width:] == 0).all()
 
 
+@pytest.mark.parametrize("stop", ["full", "best"])
 @pytest.mark.parametrize("length_penalty", ["none", "average", "gnmt"])
-def test_the_best_hypotheses_do_not_depend_on_how_many_are_requested(length_penalty):
+def test_the_best_hypotheses_do_not_depend_on_how_many_are_requested(length_penalty, stop):
     scorer = TableScorer(random_table(sentences=30, positions=10, vocab=15))
     source, mask = batch_of(list(range(30)), [3] * 30)
     every, *fewer = (
@@ -118,7 +119,9 @@ def test_the_best_hypotheses_do_not_depend_on_how_many_are_requested(length_pena
             scorer,
             source,
             mask,
-            options(beam=5, n_best=n, length_penalty=length_penalty, max_length_offset=10),
+            options(
+                beam=5, n_best=n, stop=stop, length_penalty=length_penalty, max_length_offset=10
+            ),
         )
         for n in (5, 1, 2, 3)
     )

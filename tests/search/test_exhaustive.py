@@ -48,6 +48,9 @@ def tasks(draw: st.DrawFn, *, beams: list[int], words: int, longest: int) -> Tas
     factor = draw(st.sampled_from([0.0, 0.5, 1.0]))
     options = SearchConfig(
         beam=beam,
+        stop=draw(st.sampled_from(["full", "full", "best"])),
+        groups=draw(st.sampled_from([n for n in (1, 1, 2, 3) if beam % n == 0])),
+        diversity=draw(st.sampled_from([0.0, 0.5, 2.0])),
         n_best=draw(st.integers(1, min(beam, 6))),
         length_penalty=draw(st.sampled_from(["none", "average", "gnmt"])),
         alpha=draw(st.sampled_from([0.0, 0.6, 1.5])),
@@ -66,8 +69,8 @@ def tasks(draw: st.DrawFn, *, beams: list[int], words: int, longest: int) -> Tas
 
 
 def test_a_batch_finds_what_a_plain_search_finds_sentence_by_sentence(examples):
-    @given(task=tasks(beams=[1, 2, 3, 7], words=9, longest=7))
-    @settings(max_examples=examples(quick=100, full=3000))
+    @given(task=tasks(beams=[1, 2, 3, 4, 6, 7], words=9, longest=7))
+    @settings(max_examples=examples(quick=150, full=3000))
     def hold(task: Task) -> None:
         scorer = TableScorer(task.table)
         numbers = list(range(len(task.lengths)))
@@ -91,7 +94,7 @@ def test_a_beam_as_wide_as_the_space_finds_the_best_hypotheses(examples):
     )
     @settings(max_examples=examples(quick=25, full=600))
     def hold(task: Task, coverage: float) -> None:
-        options = change_search(task.options, {"coverage_penalty": coverage})
+        options = change_search(task.options, {"coverage_penalty": coverage, "groups": 1})
         scorer = TableScorer(task.table)
         vocabulary = range(4, task.table.shape[-1])
         numbers = list(range(len(task.lengths)))

@@ -28,8 +28,9 @@ def test_top_candidates_equal_those_of_a_stable_sort(length, levels):
     np.testing.assert_array_equal(indices[finite], expected[1][finite])
 
 
-def test_nan_comes_first():
-    scores = torch.rand(2, 3000)
+@pytest.mark.parametrize("has_ties", [False, True])
+def test_nan_comes_first(has_ties):
+    scores = torch.ones(2, 3000) if has_ties else torch.rand(2, 3000)
     scores[1, 1234] = torch.nan
     values, indices = top_candidates(scores, 4)
     assert not np.isnan(values[0]).any()

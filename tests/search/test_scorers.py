@@ -11,6 +11,7 @@ from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.models.build import build_model
 from nmt.models.shortlist import Choice, Shortlist
+from nmt.search.forced import score_targets
 from nmt.search.scorers import EnsembleScorer, FusionScorer, ModelScorer, Scorer
 from nmt.search.search import search
 from nmt.text.vocabulary import BOS, EOS, PAD, SPECIAL_PIECES
@@ -96,6 +97,60 @@ def test_an_ensemble_averages_probabilities():
     torch.testing.assert_close(step.log_probs[0].exp(), mean)
     assert step.log_probs.exp().sum().item() == pytest.approx(1.0)
     assert step.log_probs.max().item() <= 0.0 < math.inf
+
+
+@pytest.mark.parametrize("weights", [(), (0.7, 0.2, 0.1)])
+def test_an_ensemble_of_different_architectures_averages_probabilities_by_weight(weights):
+    torch.manual_seed(3)
+    members = [
+        {"encoder": {"cell": "lstm", "hidden_size": 8, "layers": 2}, "decoder": {"layers": 2}},
+        {"encoder": {"cell": "gru", "hidden_size": 5}, "decoder": {"attention": "additive"}},
+        {
+            "encoder": {"kind": "convolutional", "hidden_size": 6},
+            "decoder": {"cell": "rnn", "attention": "none", "bridge": "mean"},
+        },
+    ]
+    models = [
+        build_model(
+            ModelConfig.model_validate({"embedding": {"size": 7 + number}, **member}),
+            source_vocab=30,
+            target_vocab=30,
+        ).eval()
+        for number, member in enumerate(members)
+    ]
+    source, mask = real_batch()
+    target = torch.tensor([[7, 9, 4, EOS]] * 5)
+    shares = torch.tensor(weights or (1.0, 1.0, 1.0))
+    shares = shares / shares.sum()
+    expected = torch.zeros(5, 4)
+    for share, model in zip(shares, models, strict=True):
+        target_in = torch.cat([torch.full((5, 1), BOS), target[:, :-1]], dim=1)
+        features = model.decode(model.encode(source, mask), target_in).features
+        log_probs = model.output.log_probs(features.flatten(0, 1)).view(5, 4, -1)
+        expected += share * log_probs.gather(2, target.unsqueeze(2)).squeeze(2).exp()
+
+    scorer = EnsembleScorer([ModelScorer(model) for model in models], weights)
+    found = score_targets(
+        scorer, source, mask, target, torch.ones_like(target, dtype=torch.bool), keep_attention=True
+    )
+    torch.testing.assert_close(found.log_probs.exp(), expected)
+    assert found.attention is not None
+    torch.testing.assert_close(found.attention.sum(dim=2), torch.ones(5, 4))
+    assert all(each for each in search(scorer, source, mask, SearchConfig(beam=3)))
+
+
+def test_a_member_of_nearly_no_weight_changes_nothing():
+    models = [ModelScorer(small_model(seed=seed)) for seed in (1, 2)]
+    batch, chosen = real_batch(), SearchConfig(beam=4, n_best=4)
+    alone = search(models[0], *batch, chosen)
+    together = search(EnsembleScorer(models, [1.0, 1e-12]), *batch, chosen)
+    for one, other in zip(alone, together, strict=True):
+        assert [hyp.tokens for hyp in one] == [hyp.tokens for hyp in other]
+
+
+def test_an_ensemble_needs_a_weight_for_each_scorer():
+    with pytest.raises(ValueError, match=r"^an ensemble needs one weight for each scorer$"):
+        EnsembleScorer([ModelScorer(small_model())], [1.0, 2.0])
 
 
 def test_an_empty_ensemble_is_refused():
