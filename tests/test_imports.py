@@ -18,7 +18,7 @@ LEVELS = (
     {"data", "models", "evaluation"},
     {"fast", "run_folder"},
     {"search"},
-    {"diagnostics"},
+    {"diagnostics", "objectives"},
     {"translation"},
     {"writing"},
     {"inference"},

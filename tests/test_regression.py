@@ -18,8 +18,8 @@ from nmt.errors import ConfigError, DataError, UsageError
 from nmt.models.build import build_model
 from nmt.models.folder import load_model
 from nmt.models.weights import weights_of
+from nmt.objectives.likelihood import Likelihood
 from nmt.text.vectors import read_vectors
-from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 

@@ -293,7 +293,7 @@ def _print_record(subject: "Subject", layers: list[dict[str, object]], said: str
 
 def total_loss(model: "EncoderDecoder", batch: "Batch") -> "Tensor":
     """Return the negative log-likelihood of a batch, summed over its tokens, in nats."""
-    from nmt.training.objectives import Likelihood
+    from nmt.objectives.likelihood import Likelihood
 
     return Likelihood().loss(model, batch).total
 

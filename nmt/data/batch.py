@@ -1,14 +1,16 @@
 """A batch: pairs as tensors, padded to one length."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.errors import explain_lack_of_memory
 from nmt.text.vectors import Vectors
 from nmt.text.vocabulary import BOS, EOS, PAD
 
@@ -122,3 +124,18 @@ def _pad(sentences: Sequence[Side]) -> tuple[Tensor, Tensor]:
     )
     padded[mask] = real
     return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def explain_large_batch(batch: Batch) -> contextlib.AbstractContextManager[None]:
+    """Turn an out-of-memory error inside the block into one that describes the batch."""
+    return explain_lack_of_memory(partial(_describe, batch))
+
+
+def _describe(batch: Batch) -> str:
+    sources, targets = batch.source_mask.sum(dim=1), batch.target_mask.sum(dim=1)  # [batch]
+    longest = int((sources + targets).argmax())
+    return (
+        f"{len(batch):,} pairs with {batch.tokens:,} target pieces, the longest of them with "
+        f"{sources[longest]:,} and {targets[longest]:,}; lower training.batch_tokens and raise "
+        "training.accumulate by as much, or lower data.max_length or the sizes of the model."
+    )

@@ -36,7 +36,7 @@ class Lexicon:
     """p(target piece | source piece) of each, padded with 0, [source_vocab, LIKELY]."""
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder, for `nmt.models.shortlist` and `nmt.training.guide`."""
+        """Write it into a folder, for `nmt.models.shortlist` and `nmt.objectives.guide`."""
         arrays = {
             "frequent": self.frequent,
             "likely": self.likely,

@@ -32,6 +32,9 @@ from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
 from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
 from nmt.models.weights import set_weights
+from nmt.objectives.build import build_objective
+from nmt.objectives.guide import Guide
+from nmt.objectives.scheduled_sampling import reference_probability
 from nmt.run_folder.journal import Journal
 from nmt.run_folder.layout import DATA, FROZEN
 from nmt.storage.tensors import load_tensors
@@ -39,9 +42,7 @@ from nmt.text.copied import CopyIds
 from nmt.text.subword import load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
-from nmt.training.guide import Guide
 from nmt.training.in_progress import TrainingRun
-from nmt.training.objectives import build_objective, reference_probability
 from nmt.training.optimizer import MovingAverage, build_optimizer, divide_by_rate
 from nmt.training.schedule import learning_rate
 from nmt.training.state import TrainingState, restore_random_states

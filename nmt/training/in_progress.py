@@ -19,6 +19,8 @@ from nmt.data.loader import Loader
 from nmt.errors import DivergenceError, ModelError
 from nmt.models.checkpoints import checkpoint_path, update_of, verify_checkpoint
 from nmt.models.weights import weights_of
+from nmt.objectives.build import Objective
+from nmt.objectives.likelihood import Model
 from nmt.run_folder.journal import Journal, UpdateReport, ValidationReport
 from nmt.training.checkpoint import (
     Trainee,
@@ -29,7 +31,6 @@ from nmt.training.checkpoint import (
     save_checkpoint,
 )
 from nmt.training.distributed import World, await_main, broadcast_object
-from nmt.training.objectives import Model, Objective
 from nmt.training.optimizer import MovingAverage, optimizer_tensors
 from nmt.training.state import TrainingState, gather_random_states
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batch import Batch
+from nmt.data.batch import Batch, explain_large_batch
 from nmt.data.loader import Update
+from nmt.objectives.build import Objective
+from nmt.objectives.likelihood import Model
 from nmt.training.distributed import World, all_reduce_gradients
 from nmt.training.in_progress import TrainingRun, divergence_error
-from nmt.training.objectives import Model, Objective, explain_large_batch
 from nmt.training.optimizer import set_learning_rate
 from nmt.training.schedule import learning_rate
 

@@ -18,6 +18,7 @@ import torch
 from nmt.config.experiment import Experiment
 from nmt.config.search import SearchConfig
 from nmt.config.training import ValidationConfig
+from nmt.data.batch import explain_large_batch
 from nmt.data.corpus import Corpus
 from nmt.data.folder import VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
@@ -26,6 +27,7 @@ from nmt.evaluation.collapse import Collapse, find_collapse
 from nmt.evaluation.metrics import Score, score
 from nmt.evaluation.suspicions import missing_spaces
 from nmt.evaluation.tokenizers import choose_tokenizer, require_available
+from nmt.objectives.likelihood import Likelihood, Model
 from nmt.run_folder.layout import DATA
 from nmt.run_folder.samples import Sample, choose_samples, keep_text, keep_translations
 from nmt.search.ranking import Rank, rank_plainly
@@ -34,7 +36,6 @@ from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.training.in_progress import is_hopeless
-from nmt.training.objectives import Likelihood, Model, explain_large_batch
 from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.state import Best, Metric
 from nmt.translator import Translator

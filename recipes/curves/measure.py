@@ -15,13 +15,13 @@ from nmt.data.batch import Batch, make_batch
 from nmt.fast.accelerate import accelerate, ranking
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.build import build_objective
 from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES
 from nmt.training.assembly import choose_precision
 from nmt.training.distributed import World
-from nmt.training.objectives import build_objective
 from nmt.training.optimizer import build_optimizer
 from nmt.training.step import accumulate_gradients, clip_gradients
 from nmt.translator import DTYPES

@@ -17,12 +17,12 @@ from nmt.data.batch import Batch, make_batch
 from nmt.diagnostics.attention import AttentionMatrix
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.likelihood import Likelihood
 from nmt.reporting.heatmap import heatmap
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, EOS_PIECE, SPECIAL_PIECES
-from nmt.training.objectives import Likelihood
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

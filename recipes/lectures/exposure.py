@@ -20,10 +20,10 @@ from nmt.diagnostics.exposure import Exposure, in_ranges, measure_exposure
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.likelihood import Likelihood
 from nmt.reporting.diagnosis_pictures import draw_curve, large_text
 from nmt.search.scorers import ModelScorer
 from nmt.text.subword import load_subwords
-from nmt.training.objectives import Likelihood
 from nmt.training.step import clip_gradients
 
 CLAIM = "A model that only ever read references drifts once it reads its own output."

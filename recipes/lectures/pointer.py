@@ -15,10 +15,10 @@ from nmt.data.batch import Batch, make_batch
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.likelihood import Likelihood
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.vocabulary import EOS, SPECIAL_PIECES, UNK
-from nmt.training.objectives import Likelihood
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ from nmt.config.model import ModelConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.likelihood import Likelihood
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Likelihood
 
 VOCAB = 11
 PAIRS = [([4, 5, 6, 8, EOS], [7, EOS]), ([9, EOS], [5, 8, 8, EOS]), ([4, 4, EOS], [6, 7, EOS])]

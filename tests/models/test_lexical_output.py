@@ -16,10 +16,10 @@ from nmt.layers.lexical import LexicalOutput
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 from nmt.models.shortlist import Choice
+from nmt.objectives.likelihood import Likelihood
 from nmt.search.forced import score_targets
 from nmt.search.scorers import EnsembleScorer, ModelScorer, NarrowOutput
 from nmt.search.search import search
-from nmt.training.objectives import Likelihood
 
 VOCAB, EOS, EMBEDDING = 12, 3, 16
 SMALL: dict[str, Any] = {

@@ -13,10 +13,10 @@ from nmt.config.search import SearchConfig
 from nmt.data.batch import make_batch
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
+from nmt.objectives.likelihood import Likelihood
 from nmt.search.forced import score_targets
 from nmt.search.scorers import EnsembleScorer, ModelScorer
 from nmt.search.search import search
-from nmt.training.objectives import Likelihood
 
 SOURCE_VOCAB, VOCAB, EOS = 12, 10, 3
 OUTPUTS = [

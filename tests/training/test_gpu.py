@@ -28,6 +28,7 @@ from nmt.layers.cells import GruCell, LstmCell, RnnCell, zero_state
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.shortlist import Shortlist
+from nmt.objectives.likelihood import Likelihood
 from nmt.search.forced import score_targets
 from nmt.search.ranking import rank_plainly
 from nmt.search.scorers import ModelScorer
@@ -35,7 +36,6 @@ from nmt.search.search import search
 from nmt.text.vocabulary import EOS
 from nmt.training import distributed
 from nmt.training.distributed import World
-from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
 from nmt.training.step import accumulate_gradients
 

@@ -12,8 +12,9 @@ from nmt.config.training import (
     TrainingConfig,
 )
 from nmt.models.build import build_model
+from nmt.objectives.build import build_objective
+from nmt.objectives.likelihood import Likelihood, Model
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Likelihood, Model, build_objective
 
 VOCAB = 11
 PAIRS = [([4, 5, 6, EOS], [7, EOS]), ([9, EOS], [5, 8, 8, 10, EOS]), ([4, 4, EOS], [6, 7, EOS])]

@@ -11,7 +11,7 @@ from nmt.data.batch import make_batch
 from nmt.errors import ConfigError
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
-from nmt.training.objectives import Likelihood
+from nmt.objectives.likelihood import Likelihood
 from nmt.training.run import RunOptions, run_training
 
 LENGTH = 7

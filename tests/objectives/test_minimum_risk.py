@@ -15,11 +15,11 @@ from nmt.data.batch import Batch, make_batch
 from nmt.errors import ConfigError
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.likelihood import Likelihood
+from nmt.objectives.risk import MinimumRisk
 from nmt.storage.tensors import load_tensors
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Likelihood
-from nmt.training.risk import MinimumRisk
 from nmt.training.run import RunOptions, run_training
 
 LINES = ["anna legge il libro", "il cane dorme", "la casa è rossa", "il gatto dorme"]

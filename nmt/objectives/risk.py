@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from nmt.config.search import SearchConfig
 from nmt.config.training import MinimumRiskConfig
 from nmt.data.batch import Batch, make_batch
+from nmt.objectives.likelihood import Likelihood, LossSum, Model
 from nmt.search.scorers import ModelScorer
 from nmt.search.search import search
 from nmt.text.subword import Subword
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Likelihood, LossSum, Model
 
 Tokens: TypeAlias = tuple[int, ...]
 """Pieces of a translation, without the end symbol."""

@@ -20,9 +20,11 @@ from nmt.layers import embedding as embeddings
 from nmt.layers.regularization import divergence
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.build import build_objective
+from nmt.objectives.consistency import Consistency, cut_pieces
+from nmt.objectives.likelihood import Likelihood
 from nmt.storage.tensors import load_tensors
 from nmt.text.vocabulary import EOS
-from nmt.training.objectives import Consistency, Likelihood, build_objective, cut_pieces
 from nmt.training.run import RunOptions, run_training
 
 VOCAB, RATE, SMOOTHING = 11, 0.4, 0.1

@@ -14,10 +14,10 @@ from nmt.errors import ConfigError, DataError
 from nmt.fast.accelerate import accelerate
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.guide import Guide
+from nmt.objectives.likelihood import Likelihood
 from nmt.storage.tensors import load_arrays, load_tensors, save_arrays
 from nmt.text.vocabulary import EOS
-from nmt.training.guide import Guide
-from nmt.training.objectives import Likelihood
 from nmt.training.run import RunOptions, run_training
 
 VOCAB, WEIGHT = 12, 0.7

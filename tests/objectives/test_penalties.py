@@ -12,9 +12,10 @@ from nmt.config.training import TrainingConfig
 from nmt.data.batch import Batch, make_batch
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder
+from nmt.objectives.build import build_objective
+from nmt.objectives.likelihood import Likelihood
 from nmt.text.vocabulary import EOS
 from nmt.training.distributed import World
-from nmt.training.objectives import Likelihood, build_objective
 from nmt.training.step import accumulate_gradients
 
 VOCAB = 11

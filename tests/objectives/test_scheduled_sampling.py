@@ -13,7 +13,7 @@ from nmt.config.training import (
     NoSamplingConfig,
 )
 from nmt.models.encoder_decoder import EncoderDecoder
-from nmt.training.objectives import reference_probability
+from nmt.objectives.scheduled_sampling import reference_probability
 from nmt.training.run import RunOptions, run_training
 
 
