@@ -161,7 +161,8 @@ class Translator:
                 ensemble.
             device: "cpu", "cuda", or "auto": CUDA if there is a GPU.
             precision: of the products; "bf16" and, on CPUs, "int8" are faster where the machine
-                has instructions for them. "auto" is "int8" on such a CPU, else "fp32".
+                has instructions for them. "auto" is "int8" on such a CPU unless the model writes
+                numbers, else "fp32".
             threads: CPU threads to compute with; 0 = as many as torch uses.
             fast: exchange modules for fast ones (`nmt.fast.accelerate`); False computes the plain
                 equations, slowly, in fp32 or bf16.
@@ -184,9 +185,7 @@ class Translator:
         if not 0 <= threads <= MOST_THREADS:
             raise UsageError(f"threads: {threads} is out of range; from 0 to {MOST_THREADS}.")
         where = choose_device(device)
-        if precision == "auto":
-            precision = choose_precision(where) if fast else "fp32"
-        elif precision == "int8":
+        if precision == "int8":
             require_int8(where, fast=fast)
         folders = [paths] if isinstance(paths, Path | str) else list(paths)
         if checkpoint is not None and len(folders) > 1:
@@ -198,6 +197,9 @@ class Translator:
         loaded = [load_model(Path(folder), checkpoint) for folder in folders]
         require_same_pieces(folders, loaded)
         first = loaded[0]
+        if precision == "auto":  # numbers are written as they are, so that each digit counts
+            is_exact = not fast or first.model.target_lines == "numbers"
+            precision = "fp32" if is_exact else choose_precision(where)
         models = [member.model.to(where) for member in loaded]
         helper = None
         if language_model is not None:

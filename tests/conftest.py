@@ -21,9 +21,12 @@ settings.register_profile("gate", deadline=None, derandomize=True)
 settings.register_profile("full", deadline=None, max_examples=1000)
 settings.load_profile("gate")
 
-# A shell makes what it starts in the background ignore Ctrl-C, and so would what tests start.
+# A shell makes what it starts in the background ignore Ctrl-C, and nohup makes it ignore a closed
+# terminal; so would what tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Test models are too small for several threads: waiting for each other would take longer.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

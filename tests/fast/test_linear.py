@@ -38,7 +38,7 @@ def test_a_layer_has_the_values_and_gradients_of_nn_linear(shape, bias, bf16):
             torch.testing.assert_close(fast(inputs), outputs)
     assert outputs.dtype == (torch.bfloat16 if bf16 else torch.float32)
     expected = plain(wide)
-    weights = torch.linspace(-1, 1, expected.numel()).view(expected.shape).to(outputs.dtype)
+    weights = torch.linspace(-1, 2, expected.numel()).view(expected.shape).to(outputs.dtype)
     ours = torch.autograd.grad((outputs * weights).sum(), [inputs, *fast.parameters()])
     theirs = torch.autograd.grad((expected * weights).sum(), [wide, *plain.parameters()])
     tolerance = 0.02 if bf16 else 1e-5
@@ -75,7 +75,7 @@ def test_many_rows_are_cut_into_blocks_of_few_sizes_without_copying_most_of_them
         joined = torch.cat(parts)
         assert torch.equal(joined[:rows], values)
         assert not joined[rows:].any()
-        assert len(joined) < 1.03 * rows or rows <= 512
+        assert len(joined) < 1.04 * rows or rows <= 512
         assert parts[0].data_ptr() == values.data_ptr() or rows <= 512
         sizes.update(map(len, parts))
     assert len(sizes) < 100

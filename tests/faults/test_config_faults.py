@@ -15,6 +15,7 @@ from text_commands import built_once, nmt
 
 from nmt.config.data import FilePair
 from nmt.config.dump import toml_value
+from nmt.config.embedding import VectorsConfig
 from nmt.config.experiment import Experiment
 from nmt.config.schema import kinds, table
 from nmt.config.section import Section
@@ -93,6 +94,8 @@ def accepted_types(field: FieldInfo) -> set[str]:
         return {"int", "text"}
     if annotation in (FilePair, FilePair | None, tuple[str, str]):
         return {"array"}
+    if annotation is VectorsConfig:
+        return {"text", "table"}
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return {"table"} | ({"int", "float"} if field.metadata else set())
     if annotation is bool:

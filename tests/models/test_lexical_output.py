@@ -16,6 +16,7 @@ from nmt.layers.lexical import LexicalOutput
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 from nmt.models.shortlist import Choice
+from nmt.models.state import DecodeOptions
 from nmt.objectives.likelihood import Likelihood
 from nmt.search.forced import score_targets
 from nmt.search.scorers import EnsembleScorer, ModelScorer, NarrowOutput
@@ -67,7 +68,7 @@ def test_the_distribution_is_that_of_the_equations(model):
     output, decoder = model.output, model.decoder
     assert isinstance(output, LexicalOutput)
     memory = model.encode(BATCH.source, BATCH.source_mask)
-    plain = decoder(memory, BATCH.target_in, keep_attention=True)
+    plain = decoder(memory, BATCH.target_in, DecodeOptions(keep_attention=True))
     decoded = model.decode(memory, BATCH.target_in)
     found = model.distribution(memory, decoded, BATCH.target_mask)
 
@@ -172,7 +173,7 @@ def test_only_rare_words_that_are_attended_to_change_the_lexical_part():
     changed = model.encoder.embedding(BATCH.source)
     extended = model.output.extend(
         before[..., :-EMBEDDING],
-        model.decoder(memory, BATCH.target_in, keep_attention=True).attention,
+        model.decoder(memory, BATCH.target_in, DecodeOptions(keep_attention=True)).attention,
         changed,
     )
     assert torch.equal(extended[..., :-EMBEDDING], before[..., :-EMBEDDING])

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from test_language_model import language_model, validations
-from tiny import write_corpus
+from test_language_model import language_model
+from tiny import entries, write_corpus
 
 from nmt.config.load import load
 from nmt.config.model import ModelConfig
@@ -100,7 +100,7 @@ def test_a_text_is_learnt_as_a_stream_and_validated_line_by_line(tmp_path):
     write_corpus(tmp_path)
     options = ("data.join_lines=40", "training.truncation=8", "training.max_updates=20")
     run_training(language_model(tmp_path, *options), tmp_path / "run", RunOptions())
-    first, *_, last = validations(tmp_path / "run")
+    first, *_, last = entries(tmp_path / "run", "valid")
     assert last["loss"] < first["loss"]
 
 
