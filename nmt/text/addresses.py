@@ -13,6 +13,9 @@ _HOST = re.compile(r"(?:[a-z0-9-]{2,}\.)+(?:com|org|net|edu|gov|info|io|[a-z]{2}
 _AROUND = "<>()[]{}\"'“”‘’«»,;:!?."
 _GROUPS = re.compile(r"(?<=\d)[.,'’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"\d{3,}")
+_MARKS = ("@", "/", "www.", "mailto:")
+"""Every address has one of them, in lower case."""
+_LONGEST = 4096  # characters of a word that is searched, in time that grows with their square
 
 
 def is_address(text: str) -> bool:
@@ -33,12 +36,26 @@ def find_lost(source: str, target: str, *, numbers: bool = True) -> list[str]:
 
     "1,000" and "1.000" and "1 000" are the same number.
     """
-    addresses = [match[0].rstrip(_AROUND) for match in _ADDRESS.finditer(source)]
+    addresses, others = _divide(source)
     lost = [address for address in addresses if address.lower() not in target.lower()]
     if numbers:
         kept = set(_numbers(target))
-        lost += [each for each in _numbers(_ADDRESS.sub(" ", source)) if each not in kept]
+        lost += [each for each in _numbers(others) if each not in kept]
     return list(dict.fromkeys(lost))
+
+
+def _divide(text: str) -> tuple[list[str], str]:
+    """Return the addresses in `text`, and the rest of it."""
+    addresses: list[str] = []
+
+    def take(word: re.Match[str]) -> str:
+        lowered = word[0].lower()
+        if len(lowered) > _LONGEST or not any(mark in lowered for mark in _MARKS):
+            return word[0]
+        addresses.extend(match[0].rstrip(_AROUND) for match in _ADDRESS.finditer(word[0]))
+        return _ADDRESS.sub(" ", word[0])
+
+    return addresses, re.sub(r"\S+", take, text)
 
 
 def _numbers(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from filled_folder import contents
@@ -96,6 +96,10 @@ def accepted_types(field: FieldInfo) -> set[str]:
         return {"array"}
     if annotation is VectorsConfig:
         return {"text", "table"}
+    if get_origin(annotation) is tuple:
+        return {"array"}
+    if get_origin(annotation) is dict:
+        return {"table"}
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return {"table"} | ({"int", "float"} if field.metadata else set())
     if annotation is bool:

@@ -39,3 +39,9 @@ def test_addresses_and_long_numbers_that_a_translation_lacks_are_named():
 @pytest.mark.parametrize("target", ["1000 m", "1.000 m", "1 000 m", "1’000 m", "١٠٠٠ م"])
 def test_a_number_may_be_written_in_other_ways(target):
     assert find_lost("1,000 m", target) == []
+
+
+@pytest.mark.parametrize("word", ["x", "x.", "x@", "a1@", "www.", "x/"])
+def test_a_word_of_a_megabyte_is_no_address(word):
+    """Searched like others, it would take hours."""
+    assert find_lost(word * 1_000_000, "") == []
