@@ -4,7 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from nmt.config.attention import LocalAttentionConfig
+from nmt.config.attention import (
+    AdditiveAttentionConfig,
+    LocalAttentionConfig,
+    NoAttentionConfig,
+)
 from nmt.config.cells import (
     CellConfig,
     ClockworkCellConfig,
@@ -170,6 +174,12 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.hidden_size",
             "model.decoder.readout_size",
         )
+    if model.dropout.attention > 0.0 and decoder.attention.kind == "none":
+        yield _fault(
+            "model.dropout.attention",
+            'must be 0 since model.decoder.attention is "none": there are no weights to drop',
+            "model.decoder.attention",
+        )
     if decoder.attend == "before" and decoder.attention.kind == "none":
         yield _fault(
             "model.decoder.attend",
@@ -215,6 +225,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
     if decoder.bridge == "copy":
         yield from _copied_states(encoder, decoder)
     encoder_size = model.memory_size
+    yield from _heads(decoder, encoder_size)
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
         both = " (2 directions)" if is_double else ""
@@ -227,6 +238,25 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
         )
+
+
+def _heads(decoder: DecoderConfig, encoder_size: int) -> Iterator[Fault]:
+    """Yield why states of size `encoder_size` cannot be divided among the heads of attention."""
+    attention = decoder.attention
+    if isinstance(attention, NoAttentionConfig | LocalAttentionConfig):
+        return
+    sizes = [("the size of a source state", encoder_size, "model.encoder.hidden_size")]
+    if not isinstance(attention, AdditiveAttentionConfig):
+        sizes.append(
+            ("model.decoder.hidden_size", decoder.hidden_size, "model.decoder.hidden_size")
+        )
+    for name, size, key in sizes:
+        if size % attention.heads:
+            yield _fault(
+                "model.decoder.attention.heads",
+                f"must divide {name}, {size}, got {attention.heads}",
+                key,
+            )
 
 
 def _cells(

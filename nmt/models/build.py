@@ -279,7 +279,9 @@ def build_decoder(
     """Build a recurrent decoder, with `embedding` as its input layer, for states of size
     `memory_size`."""
     dropout = config.dropout
-    attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
+    attention = make_attention(
+        decoder.attention, decoder.hidden_size, memory_size, dropout=dropout.attention
+    )
     shape = decoder_shape(decoder, attends=attention is not None)
     readout_size = decoder.readout_size or decoder.hidden_size
 
@@ -382,21 +384,28 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
             )
 
 
-def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -> Attention | None:
+def make_attention(
+    config: AttentionConfig, query_size: int, memory_size: int, *, dropout: float = 0.0
+) -> Attention | None:
     """Build the configured attention; None for "none"."""
     match config:
-        case DotAttentionConfig():
-            temperature = config.temperature or math.sqrt(query_size)
-            return DotAttention(query_size, memory_size, temperature=temperature)
-        case GeneralAttentionConfig():
-            temperature = config.temperature or math.sqrt(query_size)
-            return GeneralAttention(query_size, memory_size, temperature=temperature)
+        case DotAttentionConfig() | GeneralAttentionConfig():
+            kind = DotAttention if isinstance(config, DotAttentionConfig) else GeneralAttention
+            return kind(
+                query_size,
+                memory_size,
+                temperature=config.temperature or math.sqrt(query_size / config.heads),
+                heads=config.heads,
+                dropout=dropout,
+            )
         case AdditiveAttentionConfig():
             return AdditiveAttention(
                 query_size,
                 memory_size,
                 hidden_size=config.hidden_size,
                 temperature=config.temperature,
+                heads=config.heads,
+                dropout=dropout,
             )
         case LocalAttentionConfig():
             return LocalAttention(
@@ -405,6 +414,7 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
                 sigma=config.sigma,
                 temperature=config.temperature or math.sqrt(query_size),
                 reads_content=config.content == "general",
+                dropout=dropout,
             )
         case _:
             return None

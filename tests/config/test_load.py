@@ -296,6 +296,19 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '"general"',
         ),
         (
+            '[model.decoder]\nhidden_size = 250\nattention = {kind = "general", heads = 4}',
+            "model.decoder.attention.heads: must divide model.decoder.hidden_size, 250, got 4",
+        ),
+        (
+            '[model.decoder]\nattention = {kind = "additive", heads = 3}',
+            "model.decoder.attention.heads: must divide the size of a source state, 512, got 3",
+        ),
+        (
+            '[model]\ndropout = {attention = 0.1}\n[model.decoder]\nattention = "none"',
+            'model.dropout.attention: must be 0 since model.decoder.attention is "none": there '
+            "are no weights to drop",
+        ),
+        (
             '[model.decoder]\nattention = "none"\nattend = "before"',
             'model.decoder.attend: "before" needs an attention, but model.decoder.attention is '
             '"none"; choose one, or "after"',

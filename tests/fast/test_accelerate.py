@@ -52,6 +52,7 @@ DECODERS = {
     | READOUTS[names[2]]
     for names in itertools.product(ATTENTIONS, ARRANGEMENTS, READOUTS)
 } | {f"none {name}": {"attention": "none"} | readout for name, readout in READOUTS.items()}
+DECODERS |= {f"{kind} with heads": {"attention": {"kind": kind, "heads": 2}} for kind in ATTENTIONS}
 FEW_DECODERS = ["none simple", "general after simple", "general before deep", "dot feeding blind"]
 MODELS = [
     *itertools.product(["lstm"], DECODERS),
@@ -259,6 +260,12 @@ def test_fast_modules_equal_plain_ones_with_scheduled_sampling_and_dropout(
     sampling = None if pick is None else ScheduledSampling(0.5, pick)
     words = {"source_words": 0.2, "target_words": 0.2}
     check(way, cell, decoder, sampling, recurrent=0.3, variational=True, **words, **DROPOUT)
+
+
+@in_each_way({"float64": FLOAT64, "float32": FLOAT32})
+@pytest.mark.parametrize("decoder", ["dot feeding simple", "general after simple"])
+def test_fast_modules_equal_plain_ones_with_dropout_of_attention(decoder, way):
+    check(way, "lstm", decoder, attention=0.3)
 
 
 def check_int8(way: Way, cell: str, decoder: str) -> None:
