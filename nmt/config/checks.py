@@ -180,10 +180,17 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             'must be 0 since model.decoder.attention is "none": there are no weights to drop',
             "model.decoder.attention",
         )
-    if decoder.attend == "before" and decoder.attention.kind == "none":
+    if decoder.attend == "between" and decoder.layers == 1:
         yield _fault(
             "model.decoder.attend",
-            '"before" needs an attention, but model.decoder.attention is "none"; '
+            '"between" needs model.decoder.layers = 2 or more, since layers above the first read '
+            'what is attended to, got 1; add a layer, or use "after"',
+            "model.decoder.layers",
+        )
+    if decoder.attend != "after" and decoder.attention.kind == "none":
+        yield _fault(
+            "model.decoder.attend",
+            f'"{decoder.attend}" needs an attention, but model.decoder.attention is "none"; '
             'choose one, or "after"',
             "model.decoder.attention",
         )

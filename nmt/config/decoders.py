@@ -49,9 +49,11 @@ class DecoderConfig(Section):
     attention: AttentionConfig = GeneralAttentionConfig()
     """"none", "dot", "general", "additive" or "local", or a table with that kind and its
     options."""
-    attend: Literal["after", "before"] = "after"
-    """Attend with the new state (Luong et al., 2015), or with the previous one, so that the cell
-    reads the context (Bahdanau et al., 2015)."""
+    attend: Literal["after", "before", "between"] = "after"
+    """Attend with the new state (Luong et al., 2015); with the previous one, so that the cell reads
+    the context (Bahdanau et al., 2015); or with the new state of the first of two or more layers,
+    so that those above it read the context (Chen et al., 2018). "before" uses the slower
+    step-by-step path."""
     input_feeding: bool = False
     """Only with attend = "after": the cell also reads the previous attentional vector."""
     readout: Literal["simple", "deep"] = "simple"

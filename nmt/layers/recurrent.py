@@ -199,8 +199,17 @@ class StackMasks:
         )
 
 
+def beside(inputs: Tensor, context: Tensor | None) -> Tensor:
+    """Return `inputs` [..., hidden] with a context, if there is one, [..., hidden + context]."""
+    return inputs if context is None else torch.cat([inputs, context], dim=-1)
+
+
+FIRST, ABOVE = slice(0, 1), slice(1, None)
+"""The first layer of a stack, and those above it."""
+
+
 class RecurrentStack(nn.Module):
-    """Layers on top of each other: layer l + 1 reads y^l = g(h^l).
+    """Layers on top of each other: layer l + 1 reads y^l = g(h^l), or [y^l; c] with a context c.
 
     Args:
         make_layer: makes a layer with a given input size.
@@ -210,6 +219,7 @@ class RecurrentStack(nn.Module):
         variational: one dropout mask per sentence.
         residual: add a layer's input to its output, where the sizes agree.
         linear_output: g is a linear map instead of the identity.
+        context_size: size of the context c that layers above the first read; 0 = none.
     """
 
     def __init__(
@@ -218,6 +228,7 @@ class RecurrentStack(nn.Module):
         input_size: int,
         *,
         layers: int = 1,
+        context_size: int = 0,
         dropout: float = 0.0,
         variational: bool = False,
         residual: bool = False,
@@ -228,8 +239,8 @@ class RecurrentStack(nn.Module):
         self.layers = nn.ModuleList()
         self.maps = nn.ModuleList()
         size = input_size
-        for _ in range(layers):
-            layer = make_layer(size)
+        for index in range(layers):
+            layer = make_layer(size if index == 0 else size + context_size)
             self.layers.append(layer)
             size = layer.output_size
             self.maps.append(nn.Linear(size, size) if linear_output else nn.Identity())
@@ -255,15 +266,30 @@ class RecurrentStack(nn.Module):
             inputs = self.output(index, inputs, unrolled.outputs)
         return Unrolled(inputs, last, tuple(states))
 
-    def unroll(self, inputs: Tensor, states: tuple[State, ...]) -> Tensor:
-        """Run left to right from given states over `inputs` [batch, length, input].
+    def unroll(
+        self,
+        inputs: Tensor,
+        states: tuple[State, ...],
+        context: Tensor | None = None,
+        *,
+        layers: slice = slice(None),
+    ) -> Tensor:
+        """Run left to right from given states. Equal to a loop of `step`.
 
-        Equal to a loop of `step`. Returns [batch, length, hidden].
+        Args:
+            inputs: input of the lowest of these layers, [batch, length, input].
+            states: one state per layer of the stack.
+            context: what layers above the first read beside it, [batch, length, context].
+            layers: which layers to run.
+
+        Returns:
+            The output of the highest of these layers, [batch, length, hidden].
         """
-        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+        for index, layer in list(enumerate(self.each_layer()))[layers]:
             if index > 0:
                 inputs = self.drop(inputs)
-            outputs = layer.unroll(inputs, state)
+            read = inputs if index == 0 else beside(inputs, context)
+            outputs = layer.unroll(read, states[index])
             inputs = self.output(index, inputs, outputs)
         return inputs
 
@@ -277,24 +303,37 @@ class RecurrentStack(nn.Module):
         return self.each_layer()[0]
 
     def step(
-        self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: StackMasks
+        self,
+        inputs: Tensor,
+        projected: Tensor | None,
+        states: tuple[State, ...],
+        masks: StackMasks,
+        context: Tensor | None = None,
+        *,
+        layers: slice = slice(None),
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Advance all layers by one position.
+        """Advance layers by one position.
 
         Args:
-            inputs: input of the first layer, for its residual connection, [rows, input].
-            projected: product of the first layer's cell with it, [rows, gates * hidden].
-            states: one state per layer.
+            inputs: input of the lowest of these layers, [rows, input].
+            projected: product of the first layer's cell with it, [rows, gates * hidden]; None =
+                compute it.
+            states: one state per layer of the stack.
             masks: dropout masks of this position.
+            context: what layers above the first read beside the layer below, [rows, context].
+            layers: which layers to advance.
 
         Returns:
-            The top layer's output [rows, hidden] and the new states.
+            The output of the highest of these layers [rows, hidden] and their new states.
         """
         new_states = []
-        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+        for index, layer in list(enumerate(self.each_layer()))[layers]:
+            state = states[index]
             if index > 0:
                 if masks.between:
                     inputs = inputs * masks.between[index - 1]
+                projected = layer.cell.project(beside(inputs, context))
+            elif projected is None:
                 projected = layer.cell.project(inputs)
             dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
             before, state = state, layer.cell(projected, state, dropped)

@@ -303,6 +303,7 @@ def build_decoder(
         make_layer,
         input_size,
         layers=decoder.layers,
+        context_size=memory_size if shape.attend == "between" else 0,
         dropout=dropout.layers,
         variational=dropout.variational,
         residual=decoder.residual,

@@ -314,6 +314,16 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '"none"; choose one, or "after"',
         ),
         (
+            '[model.decoder]\nlayers = 2\nattention = "none"\nattend = "between"',
+            'model.decoder.attend: "between" needs an attention, but model.decoder.attention is '
+            '"none"; choose one, or "after"',
+        ),
+        (
+            '[model.decoder]\nattend = "between"',
+            'model.decoder.attend: "between" needs model.decoder.layers = 2 or more, since layers '
+            'above the first read what is attended to, got 1; add a layer, or use "after"',
+        ),
+        (
             '[model.decoder]\nattend = "before"\ninput_feeding = true',
             "model.decoder.input_feeding: feeds the attentional vector of the step before, which "
             'there is only with an attention and attend = "after"; set it to false',

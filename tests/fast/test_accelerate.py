@@ -39,6 +39,7 @@ ATTENTIONS: dict[str, Any] = {
 ARRANGEMENTS: dict[str, Any] = {
     "after": {},
     "before": {"attend": "before"},
+    "between": {"attend": "between"},
     "feeding": {"input_feeding": True},
 }
 READOUTS: dict[str, Any] = {
