@@ -22,6 +22,9 @@ class DropoutConfig(Section):
     recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of the hidden state in recurrent products; one mask per sentence (Gal and Ghahramani,
     2016). Uses the slower step-by-step path."""
+    weights: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout of the recurrent weights; one mask for a whole batch (Merity et al., 2018: 0.5), so
+    that the fast path stays."""
     zoneout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Zoneout: probability with which a hidden unit keeps its previous value (Krueger et al., 2017:
     0.05). Uses the slower step-by-step path, also in translation."""

@@ -1,6 +1,7 @@
 """Cells unrolled over sequences: one layer, both directions, and stacks of layers."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, first_state, zero_state
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.weight_drop import dropped_weight
 from nmt.layers.zoneout import Kept, Zoneout, at, zone_out
 
 
@@ -85,6 +87,7 @@ class RecurrentLayer(nn.Module):
         learned_state: learn the initial state instead of starting from zeros.
         recurrent_dropout: dropout rate of the hidden state inside recurrent products.
         zoneout: rates of zoneout.
+        weight_dropout: dropout rate of recurrent weights, inside `RecurrentStack.dropped_weights`.
         keeps_state: return the whole last state, with the cell state of an LSTM.
     """
 
@@ -96,12 +99,13 @@ class RecurrentLayer(nn.Module):
         learned_state: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: Zoneout = NO_ZONEOUT,
+        weight_dropout: float = 0.0,
         keeps_state: bool = False,
     ) -> None:
         super().__init__()
         self.cells = nn.ModuleList([make_cell() for _ in range(2 if bidirectional else 1)])
         self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
-        self.keeps_state = keeps_state
+        self.weight_dropout, self.keeps_state = weight_dropout, keeps_state
         cell = self.cell
         self.output_size = len(self.cells) * cell.hidden_size
         self.initial_state = (
@@ -296,6 +300,16 @@ class RecurrentStack(nn.Module):
     def each_layer(self) -> list[RecurrentLayer]:
         """Return the layers, lowest first."""
         return [cast(RecurrentLayer, layer) for layer in self.layers]
+
+    @contextlib.contextmanager
+    def dropped_weights(self) -> Iterator[None]:
+        """Drop recurrent weights inside the block, in training: one mask for each cell."""
+        with contextlib.ExitStack() as drops:
+            for layer in self.each_layer():
+                for cell in layer.cells:
+                    recurrent = cast(Cell, cell).recurrent
+                    drops.enter_context(dropped_weight(recurrent, layer.weight_dropout))
+            yield
 
     @property
     def first(self) -> RecurrentLayer:

@@ -255,6 +255,7 @@ def build_encoder(
             learned_state=encoder.init_state == "learned",
             recurrent_dropout=dropout.recurrent,
             zoneout=make_zoneout(dropout),
+            weight_dropout=dropout.weights,
             keeps_state=isinstance(decoder, DecoderConfig) and decoder.bridge == "copy",
         )
 
@@ -290,6 +291,7 @@ def build_decoder(
             make_cell(decoder.cell, input_size, decoder.hidden_size),
             recurrent_dropout=dropout.recurrent,
             zoneout=make_zoneout(dropout),
+            weight_dropout=dropout.weights,
         )
 
     input_size = cell_input_size(

@@ -195,11 +195,12 @@ class RecurrentDecoder(nn.Module):
             options: scheduled sampling, attention, truncation.
         """
         mask = self.embedding.draw_mask(target_in)
-        if self.decodes_at_once and options.choose is None and not options.truncation:
-            decoded = self.decode_at_once(memory, target_in, mask)
-        else:
-            steps = self.decode_stepwise(memory, target_in, mask, options)
-            decoded = stack_steps(steps, keep_attention=options.keep_attention)
+        with self.stack.dropped_weights():
+            if self.decodes_at_once and options.choose is None and not options.truncation:
+                decoded = self.decode_at_once(memory, target_in, mask)
+            else:
+                steps = self.decode_stepwise(memory, target_in, mask, options)
+                decoded = stack_steps(steps, keep_attention=options.keep_attention)
         features = drop(decoded.features, self.dropout, training=self.training)
         return Decoded(features, decoded.attention if options.keep_attention else None)
 

@@ -269,6 +269,15 @@ def test_fast_modules_equal_plain_ones_with_dropout_of_attention(decoder, way):
     check(way, "lstm", decoder, attention=0.3)
 
 
+@in_each_way({"float64": FLOAT64, "float32": FLOAT32, "bf16": BF16["bf16"]})
+@pytest.mark.parametrize(
+    ("cell", "decoder"),
+    [*FEW_MODELS, ("clockwork", "general after simple"), ("tanh", "none simple")],
+)
+def test_fast_modules_equal_plain_ones_with_dropout_of_weights(cell, decoder, way):
+    check(way, cell, decoder, weights=0.3)
+
+
 def check_int8(way: Way, cell: str, decoder: str) -> None:
     plain = build(cell, decoder, way.unit)
     assert_close(search(exchanged(plain, way, "search")), search(plain), way.tolerance)
