@@ -15,6 +15,8 @@ from nmt.config.cells import (
     DelaysCellConfig,
     LayerNormLstmCellConfig,
     LstmCellConfig,
+    MinGruCellConfig,
+    SsruCellConfig,
 )
 from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.decoders import AnyDecoderConfig, DecoderConfig
@@ -293,17 +295,26 @@ def _cells(
                 "alone, not those of longer delays; use zoneout_hidden instead",
                 f"model.{name}.cell",
             )
+    if sides and all(isinstance(side.cell, SsruCellConfig | MinGruCellConfig) for _, side in sides):
+        for key in ("recurrent", "weights"):
+            if getattr(dropout, key) > 0.0:
+                yield _fault(
+                    f"model.dropout.{key}",
+                    'must be 0 since no cell has a recurrent product, "ssru" and "mingru" having '
+                    "none; use zoneout instead",
+                    *(f"model.{name}.cell" for name, _ in sides),
+                )
     if dropout.zoneout_cell > 0.0 and not any(_has_cell_state(side.cell) for _, side in sides):
         yield _fault(
             "model.dropout.zoneout_cell",
-            'needs a cell with a cell state, "lstm" or "lnlstm", on either side; '
+            'needs a cell with a cell state, "lstm", "lnlstm" or "ssru", on either side; '
             "set it to 0 and use zoneout_hidden",
             *(f"model.{name}.cell" for name, _ in sides),
         )
 
 
 def _has_cell_state(cell: CellConfig) -> bool:
-    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig)
+    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig | SsruCellConfig)
 
 
 def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:

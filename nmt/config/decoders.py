@@ -25,7 +25,8 @@ class DecoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays", "clockwork", "ssru" or "mingru", or a table with
+    that kind."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)

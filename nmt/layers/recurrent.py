@@ -307,8 +307,8 @@ class RecurrentStack(nn.Module):
         with contextlib.ExitStack() as drops:
             for layer in self.each_layer():
                 for cell in layer.cells:
-                    recurrent = cast(Cell, cell).recurrent
-                    drops.enter_context(dropped_weight(recurrent, layer.weight_dropout))
+                    if (recurrent := cast(Cell, cell).recurrent) is not None:
+                        drops.enter_context(dropped_weight(recurrent, layer.weight_dropout))
             yield
 
     @property

@@ -21,7 +21,9 @@ from nmt.config.cells import (
     GruCellConfig,
     LayerNormLstmCellConfig,
     LstmCellConfig,
+    MinGruCellConfig,
     RnnCellConfig,
+    SsruCellConfig,
 )
 from nmt.config.decoders import (
     AlignedDecoderConfig,
@@ -72,6 +74,7 @@ from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.convolution import ConvolutionalStack
 from nmt.layers.copying import CopyOutput, PointerOutput
 from nmt.layers.delays import DelaysCell
+from nmt.layers.elementwise import MinGruCell, SsruCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.input_attention import InputAttention
 from nmt.layers.known_end import KnownEndOutput
@@ -377,6 +380,10 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
                 delays=config.delays,
                 activation=config.activation,
             )
+        case SsruCellConfig():
+            return partial(SsruCell, input_size, hidden_size)
+        case MinGruCellConfig():
+            return partial(MinGruCell, input_size, hidden_size)
         case ClockworkCellConfig():
             return partial(
                 ClockworkCell,

@@ -30,6 +30,8 @@ CELLS: dict[str, Any] = {
     "lstm of 1997": {"kind": "lstm", "forget_gate": False},
     "delays": {"kind": "delays", "delays": [1, 3]},
     "clockwork": {"kind": "clockwork", "periods": [1, 2, 4]},
+    "ssru": "ssru",
+    "mingru": "mingru",
 }
 ATTENTIONS: dict[str, Any] = {
     "dot": "dot",
@@ -59,7 +61,9 @@ MODELS = [
     *itertools.product(["lstm"], DECODERS),
     *(("gru", name) for name in DECODERS if name.startswith(("dot", "none"))),
     *itertools.product(["gru that resets before", "tanh", "sigmoid", "lnlstm"], FEW_DECODERS),
-    *itertools.product(["lstm of 1997", "delays", "clockwork"], FEW_DECODERS[1:3]),
+    *itertools.product(
+        ["lstm of 1997", "delays", "clockwork", "ssru", "mingru"], FEW_DECODERS[1:3]
+    ),
 ]
 FEW_MODELS = list(itertools.product(["lstm", "gru"], FEW_DECODERS))
 
