@@ -22,7 +22,11 @@ class DotAttentionConfig(Section):
     """Inner product of the states (Luong et al., 2015); both must have the same size."""
     temperature: float = Field(default=0.0, ge=0.0)
     """Divides the scores before the softmax: the larger, the flatter; 0 = automatic, the square
-    root of the decoder's hidden_size (Vaswani et al., 2017, sec. 3.2.1)."""
+    root of the decoder's hidden_size, with heads of their share of it (Vaswani et al., 2017,
+    sec. 3.2.1)."""
+    heads: int = Field(default=1, ge=1, le=limits.MOST_HEADS)
+    """Number of heads, each with weights of its own over its share of the units (Vaswani et al.,
+    2017); must divide the decoder's hidden_size and the size of a source state."""
 
 
 class GeneralAttentionConfig(Section):
@@ -32,7 +36,11 @@ class GeneralAttentionConfig(Section):
     """Inner product after a linear map of the source states (Luong et al., 2015)."""
     temperature: float = Field(default=0.0, ge=0.0)
     """Divides the scores before the softmax: the larger, the flatter; 0 = automatic, the square
-    root of the decoder's hidden_size (Vaswani et al., 2017, sec. 3.2.1)."""
+    root of the decoder's hidden_size, with heads of their share of it (Vaswani et al., 2017,
+    sec. 3.2.1)."""
+    heads: int = Field(default=1, ge=1, le=limits.MOST_HEADS)
+    """Number of heads, each with weights of its own over its share of the units (Vaswani et al.,
+    2017); must divide the decoder's hidden_size and the size of a source state."""
 
 
 class AdditiveAttentionConfig(Section):
@@ -44,6 +52,9 @@ class AdditiveAttentionConfig(Section):
     """Units of that network."""
     temperature: float = Field(default=1.0, gt=0.0)
     """Divides the scores before the softmax: above 1 flatter, below 1 sharper."""
+    heads: int = Field(default=1, ge=1, le=limits.MOST_HEADS)
+    """Number of heads, each with weights of its own over its share of the units (Chen et al.,
+    2018); must divide the size of a source state."""
 
 
 class LocalAttentionConfig(Section):

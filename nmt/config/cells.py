@@ -82,6 +82,22 @@ class ClockworkCellConfig(Section):
     """Activation function of the new state."""
 
 
+class SsruCellConfig(Section):
+    """Simpler simple recurrent unit."""
+
+    kind: Literal["ssru"] = "ssru"
+    """Simpler simple recurrent unit (Kim et al., 2019): its gate reads the input alone, so that all
+    products span the whole sequence."""
+
+
+class MinGruCellConfig(Section):
+    """Minimal gated recurrent unit."""
+
+    kind: Literal["mingru"] = "mingru"
+    """Minimal gated recurrent unit (Feng et al., 2024): its gate reads the input alone, so that all
+    products span the whole sequence."""
+
+
 CellConfig = Annotated[
     Annotated[
         RnnCellConfig
@@ -89,7 +105,9 @@ CellConfig = Annotated[
         | LstmCellConfig
         | LayerNormLstmCellConfig
         | DelaysCellConfig
-        | ClockworkCellConfig,
+        | ClockworkCellConfig
+        | SsruCellConfig
+        | MinGruCellConfig,
         Field(discriminator="kind"),
     ],
     SHORT_FORM,

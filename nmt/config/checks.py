@@ -4,13 +4,19 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from nmt.config.attention import LocalAttentionConfig
+from nmt.config.attention import (
+    AdditiveAttentionConfig,
+    LocalAttentionConfig,
+    NoAttentionConfig,
+)
 from nmt.config.cells import (
     CellConfig,
     ClockworkCellConfig,
     DelaysCellConfig,
     LayerNormLstmCellConfig,
     LstmCellConfig,
+    MinGruCellConfig,
+    SsruCellConfig,
 )
 from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.decoders import AnyDecoderConfig, DecoderConfig
@@ -170,10 +176,23 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.decoder.hidden_size",
             "model.decoder.readout_size",
         )
-    if decoder.attend == "before" and decoder.attention.kind == "none":
+    if model.dropout.attention > 0.0 and decoder.attention.kind == "none":
+        yield _fault(
+            "model.dropout.attention",
+            'must be 0 since model.decoder.attention is "none": there are no weights to drop',
+            "model.decoder.attention",
+        )
+    if decoder.attend == "between" and decoder.layers == 1:
         yield _fault(
             "model.decoder.attend",
-            '"before" needs an attention, but model.decoder.attention is "none"; '
+            '"between" needs model.decoder.layers = 2 or more, since layers above the first read '
+            'what is attended to, got 1; add a layer, or use "after"',
+            "model.decoder.layers",
+        )
+    if decoder.attend != "after" and decoder.attention.kind == "none":
+        yield _fault(
+            "model.decoder.attend",
+            f'"{decoder.attend}" needs an attention, but model.decoder.attention is "none"; '
             'choose one, or "after"',
             "model.decoder.attention",
         )
@@ -215,6 +234,7 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
     if decoder.bridge == "copy":
         yield from _copied_states(encoder, decoder)
     encoder_size = model.memory_size
+    yield from _heads(decoder, encoder_size)
     if decoder.attention.kind == "dot" and encoder_size != decoder.hidden_size:
         is_double = isinstance(encoder, EncoderConfig) and encoder.bidirectional
         both = " (2 directions)" if is_double else ""
@@ -227,6 +247,25 @@ def model_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Itera
             "model.encoder.bidirectional",
             "model.decoder.hidden_size",
         )
+
+
+def _heads(decoder: DecoderConfig, encoder_size: int) -> Iterator[Fault]:
+    """Yield why states of size `encoder_size` cannot be divided among the heads of attention."""
+    attention = decoder.attention
+    if isinstance(attention, NoAttentionConfig | LocalAttentionConfig):
+        return
+    sizes = [("the size of a source state", encoder_size, "model.encoder.hidden_size")]
+    if not isinstance(attention, AdditiveAttentionConfig):
+        sizes.append(
+            ("model.decoder.hidden_size", decoder.hidden_size, "model.decoder.hidden_size")
+        )
+    for name, size, key in sizes:
+        if size % attention.heads:
+            yield _fault(
+                "model.decoder.attention.heads",
+                f"must divide {name}, {size}, got {attention.heads}",
+                key,
+            )
 
 
 def _cells(
@@ -256,17 +295,26 @@ def _cells(
                 "alone, not those of longer delays; use zoneout_hidden instead",
                 f"model.{name}.cell",
             )
+    if sides and all(isinstance(side.cell, SsruCellConfig | MinGruCellConfig) for _, side in sides):
+        for key in ("recurrent", "weights"):
+            if getattr(dropout, key) > 0.0:
+                yield _fault(
+                    f"model.dropout.{key}",
+                    'must be 0 since no cell has a recurrent product, "ssru" and "mingru" having '
+                    "none; use zoneout instead",
+                    *(f"model.{name}.cell" for name, _ in sides),
+                )
     if dropout.zoneout_cell > 0.0 and not any(_has_cell_state(side.cell) for _, side in sides):
         yield _fault(
             "model.dropout.zoneout_cell",
-            'needs a cell with a cell state, "lstm" or "lnlstm", on either side; '
+            'needs a cell with a cell state, "lstm", "lnlstm" or "ssru", on either side; '
             "set it to 0 and use zoneout_hidden",
             *(f"model.{name}.cell" for name, _ in sides),
         )
 
 
 def _has_cell_state(cell: CellConfig) -> bool:
-    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig)
+    return isinstance(cell, LstmCellConfig | LayerNormLstmCellConfig | SsruCellConfig)
 
 
 def _copied_states(encoder: AnyEncoderConfig, decoder: DecoderConfig) -> Iterator[Fault]:

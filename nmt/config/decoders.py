@@ -25,7 +25,8 @@ class DecoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers that generate one piece after the other."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays", "clockwork", "ssru" or "mingru", or a table with
+    that kind."""
     hidden_size: int = Field(default=512, ge=1, le=limits.MOST_UNITS)
     """Units per layer."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)
@@ -49,9 +50,11 @@ class DecoderConfig(Section):
     attention: AttentionConfig = GeneralAttentionConfig()
     """"none", "dot", "general", "additive" or "local", or a table with that kind and its
     options."""
-    attend: Literal["after", "before"] = "after"
-    """Attend with the new state (Luong et al., 2015), or with the previous one, so that the cell
-    reads the context (Bahdanau et al., 2015)."""
+    attend: Literal["after", "before", "between"] = "after"
+    """Attend with the new state (Luong et al., 2015); with the previous one, so that the cell reads
+    the context (Bahdanau et al., 2015); or with the new state of the first of two or more layers,
+    so that those above it read the context (Chen et al., 2018). "before" uses the slower
+    step-by-step path."""
     input_feeding: bool = False
     """Only with attend = "after": the cell also reads the previous attentional vector."""
     readout: Literal["simple", "deep"] = "simple"

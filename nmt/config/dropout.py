@@ -16,9 +16,15 @@ class DropoutConfig(Section):
     """Dropout between stacked layers and of the encoder's output."""
     readout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of the input of the output layer."""
+    attention: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout of the attention weights with which source states are summed (Vaswani et al., 2017;
+    Chen et al., 2018: 0.3)."""
     recurrent: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of the hidden state in recurrent products; one mask per sentence (Gal and Ghahramani,
     2016). Uses the slower step-by-step path."""
+    weights: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout of the recurrent weights; one mask for a whole batch (Merity et al., 2018: 0.5), so
+    that the fast path stays."""
     zoneout_hidden: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Zoneout: probability with which a hidden unit keeps its previous value (Krueger et al., 2017:
     0.05). Uses the slower step-by-step path, also in translation."""

@@ -20,7 +20,8 @@ class EncoderConfig(Section):
     kind: Literal["recurrent"] = "recurrent"
     """Stacked recurrent layers."""
     cell: CellConfig = LstmCellConfig()
-    """"rnn", "gru", "lstm", "lnlstm", "delays" or "clockwork", or a table with that kind."""
+    """"rnn", "gru", "lstm", "lnlstm", "delays", "clockwork", "ssru" or "mingru", or a table with
+    that kind."""
     hidden_size: int = Field(default=256, ge=1, le=limits.MOST_UNITS)
     """Units per layer and direction: the output of a bidirectional layer is twice as large."""
     layers: int = Field(default=1, ge=1, le=limits.MOST_LAYERS)

@@ -6,6 +6,7 @@ This module imports nothing, since every command imports it.
 MOST_PIECES = 10_000_000
 MOST_UNITS = 1_000_000
 MOST_LAYERS = 1000
+MOST_HEADS = 1000
 MOST_LEVELS, MOST_KERNEL = 20, 1000
 MOST_STEPS = 1000
 MOST_PARTS = 100_000

@@ -5,6 +5,7 @@ from torch import Tensor
 from nmt.layers.cells import Cell, GruCell, InputGatedCell, LayerNormLstmCell, LstmCell
 from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.delays import DelaysCell
+from nmt.layers.elementwise import MinGruCell, SsruCell
 
 
 def recurrent_matrices(cell: Cell) -> list[tuple[str, Tensor, float]]:
@@ -18,6 +19,8 @@ def recurrent_matrices(cell: Cell) -> list[tuple[str, Tensor, float]]:
             return [(f"delay {delay}", block, cell.slopes[0]) for delay, block in each]
         case ClockworkCell():
             return [("state", cell.recurrent.weight * cell.is_read, cell.slopes[0])]
+        case SsruCell() | MinGruCell():
+            return []
         case _:
             gates = cell.recurrent.weight.chunk(len(cell.slopes))
             return list(zip(gate_names(cell), gates, cell.slopes, strict=True))
@@ -32,6 +35,10 @@ def gate_names(cell: Cell) -> tuple[str, ...]:
             return ("input", "candidate", "output")
         case LstmCell() | LayerNormLstmCell():
             return ("input", "forget", "candidate", "output")
+        case SsruCell():
+            return ("forget", "candidate")
+        case MinGruCell():
+            return ("update", "candidate")
         case InputGatedCell():
             return gate_names(cell.cell)
         case _:

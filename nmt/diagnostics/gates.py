@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.layers.cells import GruCell, LayerNormLstmCell, LstmCell, PlainCell, State
+from nmt.layers.elementwise import MinGruCell, SsruCell
 
 
 def gates_of(cell: PlainCell, projected: Tensor, state: State) -> dict[str, Tensor]:
@@ -38,6 +39,10 @@ def gates_of(cell: PlainCell, projected: Tensor, state: State) -> dict[str, Tens
         recurrent = state[0] @ cell.recurrent.weight[:size].t()
         r, z = (projected[..., :size] + recurrent).sigmoid().chunk(2, dim=-1)
         return {"reset gate": r, "update gate (keeps)": z}
+    if isinstance(cell, SsruCell):
+        return {"forget gate": projected.chunk(2, dim=-1)[0].sigmoid()}
+    if isinstance(cell, MinGruCell):
+        return {"update gate (writes)": projected.chunk(2, dim=-1)[0].sigmoid()}
     return {}
 
 
@@ -66,7 +71,7 @@ class _Steps:
         """Note a step of a single row."""
         for name, gate in gates_of(cell, projected, before).items():
             self.gates.setdefault(name, []).append(gate.mean().item())
-        has_memory = isinstance(cell, LstmCell | LayerNormLstmCell)
+        has_memory = isinstance(cell, LstmCell | LayerNormLstmCell | SsruCell)
         names = ("norm of h", "norm of c") if has_memory else ("norm of h",)
         for name, part in zip(names, after, strict=False):
             self.norms.setdefault(name, []).append(torch.linalg.vector_norm(part.float()).item())

@@ -135,7 +135,9 @@ def gradient_flow(model: EncoderDecoder, batches: Iterable[Batch], measure: Meas
 
 
 def _by_gate(cell: Cell, gradient: Tensor | float) -> dict[str, float]:
-    """Return the norm of each gate's part of dL/dU."""
+    """Return the norm of each gate's part of dL/dU; empty for a cell without U."""
+    if cell.recurrent is None:
+        return {}
     names = gate_names(cell)
     parts = torch.as_tensor(gradient).chunk(len(names))
     return {name: float(part.norm()) for name, part in zip(names, parts, strict=True)}

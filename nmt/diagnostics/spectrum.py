@@ -320,6 +320,7 @@ def explain(found: Sequence[Spectrum]) -> str:
     worst = max(
         ((block.saturated, f"{each.name} {block.gate}") for each in found for block in each.blocks),
         key=lambda pair: -1.0 if math.isnan(pair[0]) else pair[0],
+        default=(0.0, ""),  # cells without a product with the old state have no blocks
     )
     if worst[0] > _SATURATED:
         said.append(

@@ -62,7 +62,7 @@ class Walk:
     gradients: tuple[State, ...]
     """dL/ds of each of them, zeros where the loss does not depend on it."""
     weight_gradient: Tensor
-    """dL/dU of the cell's recurrent weights U, of the same shape."""
+    """dL/dU of the cell's recurrent weights U, of the same shape; [0] if it has none."""
     lengths: Tensor
     """Steps over real tokens, [batch]."""
 
@@ -144,6 +144,13 @@ class Trace:
     """The loss, summed over the tokens of the batch."""
 
 
+def _recurrent_weight(cell: Cell) -> Tensor:
+    """Return the recurrent weights of a cell, or an empty tensor if it has none."""
+    if cell.recurrent is not None:
+        return cell.recurrent.weight
+    return cell.input.weight.new_empty(0, requires_grad=True)
+
+
 def trace(model: EncoderDecoder, batch: Batch, measure: Measure) -> Trace:
     """Return the states and their gradients of a batch, computed without dropout.
 
@@ -164,7 +171,7 @@ def trace(model: EncoderDecoder, batch: Batch, measure: Measure) -> Trace:
     modules = dict(model.named_modules())
     states = {path: _states(found) for path, found in calls.items()}
     cells = {path: cast(Cell, modules[path]) for path in states}
-    weights = tuple(cell.recurrent.weight for cell in cells.values())
+    weights = tuple(_recurrent_weight(cell) for cell in cells.values())
     flat = tuple(part for each in states.values() for state in each for part in state)
     found = _gradients([loss], (*weights, *flat), [torch.ones_like(loss)])
     by_cell = dict(zip(cells, found, strict=False))

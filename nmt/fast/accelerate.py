@@ -9,7 +9,7 @@ and the equations of `nmt.layers` and `nmt.models` run as written.
 | LstmCell, GruCell    | FastLstmCell, ...     | always, except a GRU with reset = "before" and   |
 |                      |                       | an LSTM without a forget gate                    |
 | RecurrentLayer       | FastRecurrentLayer    | always                                           |
-| DotAttention, ...    | FastDotAttention, ... | always                                           |
+| DotAttention, ...    | FastDotAttention, ... | with one head; for training, without dropout     |
 | RecurrentDecoder     | FastDecoder           | unless its input is gated; tabulated for search  |
 | OutputLayer, ...     | FastOutput, ...       | always; not those of a known end or of copying   |
 | Linear               | SharedLinear          | in a decoder, for training                       |
@@ -38,7 +38,7 @@ from nmt.fast.ranking import ranking as ranking
 from nmt.fast.recurrent import FastRecurrentLayer
 from nmt.fast.shapes import rounded, rounds_batches
 from nmt.fast.shared import SharedLinear
-from nmt.layers.attention import DotAttention, GeneralAttention
+from nmt.layers.attention import DotAttention, GeneralAttention, ProductAttention
 from nmt.layers.cells import GruCell, InputGatedCell, LstmCell
 from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.lexical import LexicalOutput
@@ -152,6 +152,10 @@ class _Exchanger:
         if isinstance(module, GruCell) and module.reset == "before":
             return None
         if isinstance(module, LstmCell) and not module.forget_gate:
+            return None
+        if isinstance(module, ProductAttention) and (
+            module.heads > 1 or (module.dropout > 0.0 and self.purpose == "training")
+        ):
             return None
         fast = _CLASSES.get(kind)
         return None if fast is None else adopt(fast, module)

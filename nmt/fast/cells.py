@@ -7,7 +7,7 @@ state of an LSTM or the hidden state of a GRU, is float32.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -106,7 +106,7 @@ def unroll(gates: Gates, cell: Cell, projected: Tensor, state: State, counts: li
         state: initial state, tensors [batch, hidden].
         counts: rows at each position: the batch size at first, never increasing.
     """
-    recurrent = cell.recurrent
+    recurrent = cast(FastCell, cell).recurrent
     product = recurrent if isinstance(recurrent, Int8Linear) else None
     weight = projected.new_empty(0, 0) if product else recurrent.weight
     outputs: Tensor = _Unroll.apply(  # type: ignore[no-untyped-call]

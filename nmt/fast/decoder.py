@@ -11,7 +11,7 @@ from nmt.fast.exchange import adopt
 from nmt.fast.linear import linear
 from nmt.fast.shared import SharedMatrix, share_gradients
 from nmt.layers.linear import Linear
-from nmt.layers.recurrent import StackMasks
+from nmt.layers.recurrent import ABOVE, StackMasks
 from nmt.models.decoder import RecurrentDecoder, state_after
 from nmt.models.state import DecodeOptions, DecoderState, Memory, Step
 
@@ -159,9 +159,14 @@ class FastDecoder(RecurrentDecoder):
             share = share + self.extra_share(extra)
             if self.stack.residual:
                 read = torch.cat([read, extra], dim=-1)
-        hidden, layers = self.stack.step(read, share, state.layers, masks)
+        hidden, layers = self.stack.step(read, share, state.layers, masks, layers=self.lower_layers)
         if self.attention is not None and not self.attends_before:
             context, attention = self.attend_rows(hidden, memory)
+        if self.attends_between:
+            hidden, above = self.stack.step(
+                hidden, None, state.layers, masks, context, layers=ABOVE
+            )
+            layers += above
         features = self.read_out(hidden, context, summary, embedded)
         feed = features if self.shape.input_feeding else None
         return Step(features, attention, DecoderState(layers, feed))

@@ -90,7 +90,7 @@ def unroll_torch(cell: Cell, inputs: Tensor, state: State) -> Tensor:
     Raises:
         ValueError: torch has no kernel for this cell.
     """
-    if (kernel := torch_kernel(cell)) is None:
+    if (kernel := torch_kernel(cell)) is None or cell.recurrent is None:
         raise ValueError(f"torch has no kernel for {cell}")
     device, own = inputs.device.type, cell.input.weight.dtype
     if torch.is_autocast_enabled(device):

@@ -11,7 +11,8 @@ GRU, where it adds a bias inside the reset gate that the published equations do 
 
 `slopes` are the largest derivatives of the gates' activations, in the order of their blocks
 (gamma of Pascanu et al., 2013). `states` is the number of tensors [rows, hidden] from which
-`first_state` makes the state before the first step: h, and in an LSTM also c.
+`first_state` makes the state before the first step: h, and in an LSTM also c. `recurrent` is the
+product with h, or None.
 """
 
 import torch
@@ -22,6 +23,7 @@ from nmt.layers.cell_basics import SLOPES as SLOPES
 from nmt.layers.cell_basics import State as State
 from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.delays import DelaysCell
+from nmt.layers.elementwise import MinGruCell, SsruCell
 from nmt.layers.input_attention import InputAttention
 from nmt.layers.linear import Linear
 
@@ -212,7 +214,16 @@ class LayerNormLstmCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(self.normalize_memory(memory)), memory
 
 
-PlainCell = RnnCell | GruCell | LstmCell | LayerNormLstmCell | DelaysCell | ClockworkCell
+PlainCell = (
+    RnnCell
+    | GruCell
+    | LstmCell
+    | LayerNormLstmCell
+    | DelaysCell
+    | ClockworkCell
+    | SsruCell
+    | MinGruCell
+)
 
 
 class InputGatedCell(nn.Module):
@@ -239,8 +250,8 @@ class InputGatedCell(nn.Module):
         return self.cell.input
 
     @property
-    def recurrent(self) -> Linear:
-        """The product with h."""
+    def recurrent(self) -> Linear | None:
+        """The product with h, if there is one."""
         return self.cell.recurrent
 
     def project(self, inputs: Tensor) -> Tensor:

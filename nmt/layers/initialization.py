@@ -28,6 +28,8 @@ def recurrent_blocks(model: nn.Module) -> Iterator[tuple[Tensor, float]]:
     clockwork cell, a block for the units of each period, whose radii are those of the whole.
     """
     for cell in cells_of(model):
+        if cell.recurrent is None:
+            continue
         weight = cell.recurrent.weight
         if isinstance(cell, ClockworkCell):
             yield from ((weight[group, group], cell.slopes[0]) for group in cell.groups)
@@ -55,8 +57,9 @@ def initialize_xavier(model: nn.Module) -> None:
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, Embedding)}
     blocks: dict[int, int] = {}
     for cell in cells_of(model):
-        for matrix in (cell.input.weight, cell.recurrent.weight):
-            blocks[id(matrix)] = len(cell.slopes)
+        for product in (cell.input, cell.recurrent):
+            if product is not None:
+                blocks[id(product.weight)] = len(cell.slopes)
     for parameter in model.parameters():
         if parameter.dim() != 2 or parameter.numel() == 0 or id(parameter) in embeddings:
             continue

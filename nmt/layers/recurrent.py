@@ -1,6 +1,7 @@
 """Cells unrolled over sequences: one layer, both directions, and stacks of layers."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from nmt.layers.cells import Cell, State, first_state, zero_state
 from nmt.layers.dropout import drop, dropout_mask
+from nmt.layers.weight_drop import dropped_weight
 from nmt.layers.zoneout import Kept, Zoneout, at, zone_out
 
 
@@ -85,6 +87,7 @@ class RecurrentLayer(nn.Module):
         learned_state: learn the initial state instead of starting from zeros.
         recurrent_dropout: dropout rate of the hidden state inside recurrent products.
         zoneout: rates of zoneout.
+        weight_dropout: dropout rate of recurrent weights, inside `RecurrentStack.dropped_weights`.
         keeps_state: return the whole last state, with the cell state of an LSTM.
     """
 
@@ -96,12 +99,13 @@ class RecurrentLayer(nn.Module):
         learned_state: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: Zoneout = NO_ZONEOUT,
+        weight_dropout: float = 0.0,
         keeps_state: bool = False,
     ) -> None:
         super().__init__()
         self.cells = nn.ModuleList([make_cell() for _ in range(2 if bidirectional else 1)])
         self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
-        self.keeps_state = keeps_state
+        self.weight_dropout, self.keeps_state = weight_dropout, keeps_state
         cell = self.cell
         self.output_size = len(self.cells) * cell.hidden_size
         self.initial_state = (
@@ -199,8 +203,17 @@ class StackMasks:
         )
 
 
+def beside(inputs: Tensor, context: Tensor | None) -> Tensor:
+    """Return `inputs` [..., hidden] with a context, if there is one, [..., hidden + context]."""
+    return inputs if context is None else torch.cat([inputs, context], dim=-1)
+
+
+FIRST, ABOVE = slice(0, 1), slice(1, None)
+"""The first layer of a stack, and those above it."""
+
+
 class RecurrentStack(nn.Module):
-    """Layers on top of each other: layer l + 1 reads y^l = g(h^l).
+    """Layers on top of each other: layer l + 1 reads y^l = g(h^l), or [y^l; c] with a context c.
 
     Args:
         make_layer: makes a layer with a given input size.
@@ -210,6 +223,7 @@ class RecurrentStack(nn.Module):
         variational: one dropout mask per sentence.
         residual: add a layer's input to its output, where the sizes agree.
         linear_output: g is a linear map instead of the identity.
+        context_size: size of the context c that layers above the first read; 0 = none.
     """
 
     def __init__(
@@ -218,6 +232,7 @@ class RecurrentStack(nn.Module):
         input_size: int,
         *,
         layers: int = 1,
+        context_size: int = 0,
         dropout: float = 0.0,
         variational: bool = False,
         residual: bool = False,
@@ -228,8 +243,8 @@ class RecurrentStack(nn.Module):
         self.layers = nn.ModuleList()
         self.maps = nn.ModuleList()
         size = input_size
-        for _ in range(layers):
-            layer = make_layer(size)
+        for index in range(layers):
+            layer = make_layer(size if index == 0 else size + context_size)
             self.layers.append(layer)
             size = layer.output_size
             self.maps.append(nn.Linear(size, size) if linear_output else nn.Identity())
@@ -255,15 +270,30 @@ class RecurrentStack(nn.Module):
             inputs = self.output(index, inputs, unrolled.outputs)
         return Unrolled(inputs, last, tuple(states))
 
-    def unroll(self, inputs: Tensor, states: tuple[State, ...]) -> Tensor:
-        """Run left to right from given states over `inputs` [batch, length, input].
+    def unroll(
+        self,
+        inputs: Tensor,
+        states: tuple[State, ...],
+        context: Tensor | None = None,
+        *,
+        layers: slice = slice(None),
+    ) -> Tensor:
+        """Run left to right from given states. Equal to a loop of `step`.
 
-        Equal to a loop of `step`. Returns [batch, length, hidden].
+        Args:
+            inputs: input of the lowest of these layers, [batch, length, input].
+            states: one state per layer of the stack.
+            context: what layers above the first read beside it, [batch, length, context].
+            layers: which layers to run.
+
+        Returns:
+            The output of the highest of these layers, [batch, length, hidden].
         """
-        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+        for index, layer in list(enumerate(self.each_layer()))[layers]:
             if index > 0:
                 inputs = self.drop(inputs)
-            outputs = layer.unroll(inputs, state)
+            read = inputs if index == 0 else beside(inputs, context)
+            outputs = layer.unroll(read, states[index])
             inputs = self.output(index, inputs, outputs)
         return inputs
 
@@ -271,30 +301,53 @@ class RecurrentStack(nn.Module):
         """Return the layers, lowest first."""
         return [cast(RecurrentLayer, layer) for layer in self.layers]
 
+    @contextlib.contextmanager
+    def dropped_weights(self) -> Iterator[None]:
+        """Drop recurrent weights inside the block, in training: one mask for each cell."""
+        with contextlib.ExitStack() as drops:
+            for layer in self.each_layer():
+                for cell in layer.cells:
+                    if (recurrent := cast(Cell, cell).recurrent) is not None:
+                        drops.enter_context(dropped_weight(recurrent, layer.weight_dropout))
+            yield
+
     @property
     def first(self) -> RecurrentLayer:
         """The layer that reads the input."""
         return self.each_layer()[0]
 
     def step(
-        self, inputs: Tensor, projected: Tensor, states: tuple[State, ...], masks: StackMasks
+        self,
+        inputs: Tensor,
+        projected: Tensor | None,
+        states: tuple[State, ...],
+        masks: StackMasks,
+        context: Tensor | None = None,
+        *,
+        layers: slice = slice(None),
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Advance all layers by one position.
+        """Advance layers by one position.
 
         Args:
-            inputs: input of the first layer, for its residual connection, [rows, input].
-            projected: product of the first layer's cell with it, [rows, gates * hidden].
-            states: one state per layer.
+            inputs: input of the lowest of these layers, [rows, input].
+            projected: product of the first layer's cell with it, [rows, gates * hidden]; None =
+                compute it.
+            states: one state per layer of the stack.
             masks: dropout masks of this position.
+            context: what layers above the first read beside the layer below, [rows, context].
+            layers: which layers to advance.
 
         Returns:
-            The top layer's output [rows, hidden] and the new states.
+            The output of the highest of these layers [rows, hidden] and their new states.
         """
         new_states = []
-        for index, (layer, state) in enumerate(zip(self.each_layer(), states, strict=True)):
+        for index, layer in list(enumerate(self.each_layer()))[layers]:
+            state = states[index]
             if index > 0:
                 if masks.between:
                     inputs = inputs * masks.between[index - 1]
+                projected = layer.cell.project(beside(inputs, context))
+            elif projected is None:
                 projected = layer.cell.project(inputs)
             dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
             before, state = state, layer.cell(projected, state, dropped)

@@ -21,7 +21,9 @@ from nmt.config.cells import (
     GruCellConfig,
     LayerNormLstmCellConfig,
     LstmCellConfig,
+    MinGruCellConfig,
     RnnCellConfig,
+    SsruCellConfig,
 )
 from nmt.config.decoders import (
     AlignedDecoderConfig,
@@ -72,6 +74,7 @@ from nmt.layers.clockwork import ClockworkCell
 from nmt.layers.convolution import ConvolutionalStack
 from nmt.layers.copying import CopyOutput, PointerOutput
 from nmt.layers.delays import DelaysCell
+from nmt.layers.elementwise import MinGruCell, SsruCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.input_attention import InputAttention
 from nmt.layers.known_end import KnownEndOutput
@@ -255,6 +258,7 @@ def build_encoder(
             learned_state=encoder.init_state == "learned",
             recurrent_dropout=dropout.recurrent,
             zoneout=make_zoneout(dropout),
+            weight_dropout=dropout.weights,
             keeps_state=isinstance(decoder, DecoderConfig) and decoder.bridge == "copy",
         )
 
@@ -279,7 +283,9 @@ def build_decoder(
     """Build a recurrent decoder, with `embedding` as its input layer, for states of size
     `memory_size`."""
     dropout = config.dropout
-    attention = make_attention(decoder.attention, decoder.hidden_size, memory_size)
+    attention = make_attention(
+        decoder.attention, decoder.hidden_size, memory_size, dropout=dropout.attention
+    )
     shape = decoder_shape(decoder, attends=attention is not None)
     readout_size = decoder.readout_size or decoder.hidden_size
 
@@ -288,6 +294,7 @@ def build_decoder(
             make_cell(decoder.cell, input_size, decoder.hidden_size),
             recurrent_dropout=dropout.recurrent,
             zoneout=make_zoneout(dropout),
+            weight_dropout=dropout.weights,
         )
 
     input_size = cell_input_size(
@@ -301,6 +308,7 @@ def build_decoder(
         make_layer,
         input_size,
         layers=decoder.layers,
+        context_size=memory_size if shape.attend == "between" else 0,
         dropout=dropout.layers,
         variational=dropout.variational,
         residual=decoder.residual,
@@ -372,6 +380,10 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
                 delays=config.delays,
                 activation=config.activation,
             )
+        case SsruCellConfig():
+            return partial(SsruCell, input_size, hidden_size)
+        case MinGruCellConfig():
+            return partial(MinGruCell, input_size, hidden_size)
         case ClockworkCellConfig():
             return partial(
                 ClockworkCell,
@@ -382,21 +394,28 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
             )
 
 
-def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -> Attention | None:
+def make_attention(
+    config: AttentionConfig, query_size: int, memory_size: int, *, dropout: float = 0.0
+) -> Attention | None:
     """Build the configured attention; None for "none"."""
     match config:
-        case DotAttentionConfig():
-            temperature = config.temperature or math.sqrt(query_size)
-            return DotAttention(query_size, memory_size, temperature=temperature)
-        case GeneralAttentionConfig():
-            temperature = config.temperature or math.sqrt(query_size)
-            return GeneralAttention(query_size, memory_size, temperature=temperature)
+        case DotAttentionConfig() | GeneralAttentionConfig():
+            kind = DotAttention if isinstance(config, DotAttentionConfig) else GeneralAttention
+            return kind(
+                query_size,
+                memory_size,
+                temperature=config.temperature or math.sqrt(query_size / config.heads),
+                heads=config.heads,
+                dropout=dropout,
+            )
         case AdditiveAttentionConfig():
             return AdditiveAttention(
                 query_size,
                 memory_size,
                 hidden_size=config.hidden_size,
                 temperature=config.temperature,
+                heads=config.heads,
+                dropout=dropout,
             )
         case LocalAttentionConfig():
             return LocalAttention(
@@ -405,6 +424,7 @@ def make_attention(config: AttentionConfig, query_size: int, memory_size: int) -
                 sigma=config.sigma,
                 temperature=config.temperature or math.sqrt(query_size),
                 reads_content=config.content == "general",
+                dropout=dropout,
             )
         case _:
             return None

@@ -1,15 +1,20 @@
 """The decoder: from a target prefix and the encoded source to features for the output layer.
 
-There are two arrangements of attention, named after their papers:
+There are three arrangements of attention:
 
     attend "after"  (Luong et al., 2015)      s_t = cell(y_{t-1} [, f_{t-1}], s_{t-1})
                                               c_t = attend(s_t),  f_t = tanh(W [s_t; c_t])
     attend "before" (Bahdanau et al., 2015)   c_t = attend(s_{t-1}),  s_t = cell([y_{t-1}; c_t])
                                               f_t = tanh(W [s_t; c_t])
+    attend "between" (Chen et al., 2018)      s1_t = cell_1(y_{t-1}, s1_{t-1}), c_t = attend(s1_t)
+                                              s_t = cell_2([s1_t; c_t], s_{t-1}), and so on upwards
+                                              f_t = tanh(W [s_t; c_t])
 
 A deep readout also passes y_{t-1} to W. Feeding f_{t-1} back into the cell is input feeding. A
 summary of the source either only starts the decoder (Sutskever et al., 2014), or is also read at
 each step, by the cell and by W (Cho et al., 2014).
+"between" lets recurrent layers read the context of their own step, without recurrence through the
+attention. RNMT+ also gives its first layer the previous context, which has that recurrence.
 If the cell's own state is all that one step passes to the next, the whole target is decoded at
 once; otherwise step by step.
 """
@@ -25,7 +30,7 @@ from nmt.layers.attention import Attention
 from nmt.layers.cells import first_state
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
-from nmt.layers.recurrent import RecurrentStack, StackMasks
+from nmt.layers.recurrent import ABOVE, FIRST, RecurrentStack, StackMasks
 from nmt.models.state import (
     TEACHER_FORCING,
     Decoded,
@@ -43,8 +48,9 @@ class DecoderShape:
 
     reads_previous: bool = True
     """Whether the cell reads the previous piece."""
-    attend: Literal["after", "before"] = "after"
-    """Attend with the new state; or with the previous one, so that the cell reads the context."""
+    attend: Literal["after", "before", "between"] = "after"
+    """Attend with the new state; or with the previous one, so that the cell reads the context; or
+    with the new state of the first layer, so that the layers above read the context."""
     input_feeding: bool = False
     """Whether the cell reads the previous features; needs attend "after" and an attention."""
     deep_readout: bool = False
@@ -79,7 +85,8 @@ class RecurrentDecoder(nn.Module):
 
     Args:
         embedding: embeddings of the target pieces.
-        stack: the layers, with input size `cell_input_size`.
+        stack: the layers, with input size `cell_input_size`; to attend "between", with the context
+            size `memory_size`.
         attention: attention over the source; None = the source is seen only through the initial
             state.
         memory_size: size of a source state.
@@ -132,6 +139,16 @@ class RecurrentDecoder(nn.Module):
         return self.attention is not None and self.shape.attend == "before"
 
     @property
+    def attends_between(self) -> bool:
+        """Whether layers above the first read a context, attended to with that one's state."""
+        return self.attention is not None and self.shape.attend == "between"
+
+    @property
+    def lower_layers(self) -> slice:
+        """The layers that run before the attention, unless it comes before all of them."""
+        return FIRST if self.attends_between else slice(None)
+
+    @property
     def decodes_at_once(self) -> bool:
         """Whether the whole target can be decoded without a loop over its positions."""
         return not (self.shape.input_feeding or self.attends_before)
@@ -178,11 +195,12 @@ class RecurrentDecoder(nn.Module):
             options: scheduled sampling, attention, truncation.
         """
         mask = self.embedding.draw_mask(target_in)
-        if self.decodes_at_once and options.choose is None and not options.truncation:
-            decoded = self.decode_at_once(memory, target_in, mask)
-        else:
-            steps = self.decode_stepwise(memory, target_in, mask, options)
-            decoded = stack_steps(steps, keep_attention=options.keep_attention)
+        with self.stack.dropped_weights():
+            if self.decodes_at_once and options.choose is None and not options.truncation:
+                decoded = self.decode_at_once(memory, target_in, mask)
+            else:
+                steps = self.decode_stepwise(memory, target_in, mask, options)
+                decoded = stack_steps(steps, keep_attention=options.keep_attention)
         features = drop(decoded.features, self.dropout, training=self.training)
         return Decoded(features, decoded.attention if options.keep_attention else None)
 
@@ -200,11 +218,14 @@ class RecurrentDecoder(nn.Module):
         if self.shape.reads_summary:
             summary = memory.summary.unsqueeze(1).expand(-1, target_in.shape[1], -1)
             inputs = torch.cat([inputs, summary], dim=-1)
-        hidden = self.stack.unroll(inputs, self.start(memory).layers)  # [batch, tgt_len, hidden]
+        start = self.start(memory).layers
+        hidden = self.stack.unroll(inputs, start, layers=self.lower_layers)
         context = weights = None
         if self.attention is not None and memory.keys is not None:
             states, real = memory.states, memory.mask
             context, weights = self.attention.attend(hidden, memory.keys, states, real)
+        if self.attends_between:
+            hidden = self.stack.unroll(hidden, start, context, layers=ABOVE)
         return Decoded(self.read_out(hidden, context, summary, embedded), weights)
 
     def decode_stepwise(
@@ -249,9 +270,16 @@ class RecurrentDecoder(nn.Module):
         first = embedded if self.shape.reads_previous else embedded[..., :0]
         read = torch.cat([first, *self.others(context, state, summary)], dim=-1)
         projected = self.stack.first.cell.project(read)
-        hidden, layers = self.stack.step(read, projected, state.layers, masks)
+        hidden, layers = self.stack.step(
+            read, projected, state.layers, masks, layers=self.lower_layers
+        )
         if self.attention is not None and not self.attends_before:
             context, attention = self.attend_rows(hidden, memory)
+        if self.attends_between:
+            hidden, above = self.stack.step(
+                hidden, None, state.layers, masks, context, layers=ABOVE
+            )
+            layers += above
         features = self.read_out(hidden, context, summary, embedded)
         feed = features if self.shape.input_feeding else None
         return Step(features, attention, DecoderState(layers, feed))

@@ -42,7 +42,8 @@ class RecurrentEncoder(nn.Module):
     def forward(self, source: Tensor, mask: Tensor) -> Unrolled:
         """Encode `source` [batch, src_len]; `mask` [batch, src_len] is True at real tokens."""
         embedded = self.embedding(source, self.embedding.draw_mask(source))
-        read: Unrolled = self.stack(embedded, mask)
+        with self.stack.dropped_weights():
+            read: Unrolled = self.stack(embedded, mask)
         outputs = drop(
             read.outputs, self.dropout, training=self.training, variational=self.variational
         )

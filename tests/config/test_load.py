@@ -76,12 +76,12 @@ def test_only_the_data_has_to_be_given(folder):
         (
             '[model.encoder.cell]\nkind = "a\\nb"',
             'toy.toml: model.encoder.cell: unknown kind "a\\nb" (known: rnn, gru, lstm, '
-            "lnlstm, delays, clockwork)",
+            "lnlstm, delays, clockwork, ssru, mingru)",
         ),
         (
             "[model.encoder.cell]\nkind = 1",
             "toy.toml: model.encoder.cell: unknown kind 1 (known: rnn, gru, lstm, "
-            "lnlstm, delays, clockwork)",
+            "lnlstm, delays, clockwork, ssru, mingru)",
         ),
         (
             '[normalization]\n"a\\nb.c" = 1',
@@ -99,7 +99,7 @@ def test_only_the_data_has_to_be_given(folder):
         (
             "[model.encoder.cell]\nforget_bias = 1.0",
             'toy.toml: model.encoder.cell: needs a kind, one of "rnn", "gru", "lstm", "lnlstm", '
-            '"delays" or "clockwork"',
+            '"delays", "clockwork", "ssru" or "mingru"',
         ),
         (
             '[model.encoder.cell]\nkind = "delays"\ndelays = [4, 1]',
@@ -296,9 +296,38 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
             '"general"',
         ),
         (
+            '[model]\ndropout = {weights = 0.1}\nencoder = {cell = "mingru"}\n'
+            'decoder = {cell = "ssru"}',
+            'model.dropout.weights: must be 0 since no cell has a recurrent product, "ssru" and '
+            '"mingru" having none; use zoneout instead',
+        ),
+        (
+            '[model.decoder]\nhidden_size = 250\nattention = {kind = "general", heads = 4}',
+            "model.decoder.attention.heads: must divide model.decoder.hidden_size, 250, got 4",
+        ),
+        (
+            '[model.decoder]\nattention = {kind = "additive", heads = 3}',
+            "model.decoder.attention.heads: must divide the size of a source state, 512, got 3",
+        ),
+        (
+            '[model]\ndropout = {attention = 0.1}\n[model.decoder]\nattention = "none"',
+            'model.dropout.attention: must be 0 since model.decoder.attention is "none": there '
+            "are no weights to drop",
+        ),
+        (
             '[model.decoder]\nattention = "none"\nattend = "before"',
             'model.decoder.attend: "before" needs an attention, but model.decoder.attention is '
             '"none"; choose one, or "after"',
+        ),
+        (
+            '[model.decoder]\nlayers = 2\nattention = "none"\nattend = "between"',
+            'model.decoder.attend: "between" needs an attention, but model.decoder.attention is '
+            '"none"; choose one, or "after"',
+        ),
+        (
+            '[model.decoder]\nattend = "between"',
+            'model.decoder.attend: "between" needs model.decoder.layers = 2 or more, since layers '
+            'above the first read what is attended to, got 1; add a layer, or use "after"',
         ),
         (
             '[model.decoder]\nattend = "before"\ninput_feeding = true',
@@ -344,7 +373,7 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
         (
             '[model]\nencoder.cell = "gru"\ndecoder.cell = "rnn"\ndropout.zoneout_cell = 0.5',
             "model.dropout.zoneout_cell: needs a cell with a cell state, "
-            '"lstm" or "lnlstm", on either side; set it to 0 and use zoneout_hidden',
+            '"lstm", "lnlstm" or "ssru", on either side; set it to 0 and use zoneout_hidden',
         ),
         (
             '[model]\nencoder.cell = "delays"\ndropout.recurrent = 0.5',

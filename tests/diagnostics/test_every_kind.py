@@ -18,6 +18,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "delays": {"cell": {"kind": "delays", "delays": [1, 3]}},
     "clockwork": {"cell": {"kind": "clockwork", "periods": [1, 2]}},
     "lstm without forget gate": {"cell": {"kind": "lstm", "forget_gate": False}},
+    "ssru": {"cell": "ssru"},
+    "mingru": {"cell": "mingru"},
     "gated input": {"cell": "gru", "input_attention": "softmax"},
 }
 BLOCKS = {

@@ -30,6 +30,8 @@ CELLS: dict[str, Any] = {
     "lstm of 1997": {"kind": "lstm", "forget_gate": False},
     "delays": {"kind": "delays", "delays": [1, 3]},
     "clockwork": {"kind": "clockwork", "periods": [1, 2, 4]},
+    "ssru": "ssru",
+    "mingru": "mingru",
 }
 ATTENTIONS: dict[str, Any] = {
     "dot": "dot",
@@ -39,6 +41,7 @@ ATTENTIONS: dict[str, Any] = {
 ARRANGEMENTS: dict[str, Any] = {
     "after": {},
     "before": {"attend": "before"},
+    "between": {"attend": "between"},
     "feeding": {"input_feeding": True},
 }
 READOUTS: dict[str, Any] = {
@@ -52,12 +55,15 @@ DECODERS = {
     | READOUTS[names[2]]
     for names in itertools.product(ATTENTIONS, ARRANGEMENTS, READOUTS)
 } | {f"none {name}": {"attention": "none"} | readout for name, readout in READOUTS.items()}
+DECODERS |= {f"{kind} with heads": {"attention": {"kind": kind, "heads": 2}} for kind in ATTENTIONS}
 FEW_DECODERS = ["none simple", "general after simple", "general before deep", "dot feeding blind"]
 MODELS = [
     *itertools.product(["lstm"], DECODERS),
     *(("gru", name) for name in DECODERS if name.startswith(("dot", "none"))),
     *itertools.product(["gru that resets before", "tanh", "sigmoid", "lnlstm"], FEW_DECODERS),
-    *itertools.product(["lstm of 1997", "delays", "clockwork"], FEW_DECODERS[1:3]),
+    *itertools.product(
+        ["lstm of 1997", "delays", "clockwork", "ssru", "mingru"], FEW_DECODERS[1:3]
+    ),
 ]
 FEW_MODELS = list(itertools.product(["lstm", "gru"], FEW_DECODERS))
 
@@ -259,6 +265,21 @@ def test_fast_modules_equal_plain_ones_with_scheduled_sampling_and_dropout(
     sampling = None if pick is None else ScheduledSampling(0.5, pick)
     words = {"source_words": 0.2, "target_words": 0.2}
     check(way, cell, decoder, sampling, recurrent=0.3, variational=True, **words, **DROPOUT)
+
+
+@in_each_way({"float64": FLOAT64, "float32": FLOAT32})
+@pytest.mark.parametrize("decoder", ["dot feeding simple", "general after simple"])
+def test_fast_modules_equal_plain_ones_with_dropout_of_attention(decoder, way):
+    check(way, "lstm", decoder, attention=0.3)
+
+
+@in_each_way({"float64": FLOAT64, "float32": FLOAT32, "bf16": BF16["bf16"]})
+@pytest.mark.parametrize(
+    ("cell", "decoder"),
+    [*FEW_MODELS, ("clockwork", "general after simple"), ("tanh", "none simple")],
+)
+def test_fast_modules_equal_plain_ones_with_dropout_of_weights(cell, decoder, way):
+    check(way, cell, decoder, weights=0.3)
 
 
 def check_int8(way: Way, cell: str, decoder: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmt.config.attention import AttentionConfig
 from nmt.config.cells import CellConfig
 from nmt.config.model import ModelConfig
 
@@ -202,26 +203,37 @@ def encode(config: ModelConfig, w: Weights, source: Sequence[int]) -> tuple[list
 def attend(config: ModelConfig, w: Weights, query: Array, memory: list[Array]) -> Array:
     """Return the context: source states weighted by a softmax over their scores."""
     attention, w = config.decoder.attention, w.under("decoder.attention")
-    if attention.kind == "dot":  # Luong et al. (2015), section 3.1
-        scores = [query @ state for state in memory]
-    elif attention.kind == "local" and attention.content == "none":
-        scores = [np.zeros(()) for _ in memory]
-    elif attention.kind in ("general", "local"):
-        scores = [query @ w.linear("project_memory", state) for state in memory]
-    else:  # Bahdanau et al. (2015), appendix A.1.2
-        asked = w.linear("project_query", query)
-        scores = [
-            (w["score.weight"] @ np.tanh(asked + w.linear("project_memory", state)))[0]
-            for state in memory
-        ]
-    temperature = attention.temperature or np.sqrt(len(query))
-    weights = np.exp(log_softmax(np.array(scores) / temperature))
+    heads = 1 if attention.kind == "local" else attention.heads  # Vaswani et al. (2017), 3.2.2
+    scores = [
+        [score(attention, w, query, state, head) for state in memory] for head in range(heads)
+    ]
+    temperature = attention.temperature or np.sqrt(len(query) / heads)
+    weights = [np.exp(log_softmax(np.array(own) / temperature)) for own in scores]
     if attention.kind == "local":  # Luong et al. (2015), section 3.2
         place = len(memory) * sigmoid(w.linear("score", np.tanh(w.linear("project_query", query))))
         log_window = -((np.arange(len(memory)) - place) ** 2) / (2.0 * attention.sigma**2)
         by_place = attention.content == "none"
-        weights = np.exp(log_softmax(log_window)) if by_place else weights * np.exp(log_window)
-    return np.asarray(sum(weight * state for weight, state in zip(weights, memory, strict=True)))
+        window = np.exp(log_softmax(log_window)) if by_place else np.exp(log_window)
+        weights = [window] if by_place else [weights[0] * window]
+    parts = [
+        sum(
+            weight * state[head::heads] for weight, state in zip(weights[head], memory, strict=True)
+        )
+        for head in range(heads)
+    ]
+    return np.stack(parts, axis=1).ravel()  # the units of the first head, then ..., in turn
+
+
+def score(attention: AttentionConfig, w: Weights, query: Array, state: Array, head: int) -> Array:
+    """Return the score of one source state by one head, which reads its share of the units."""
+    if attention.kind == "additive":  # Bahdanau et al. (2015), appendix A.1.2
+        asked = w.linear("project_query", query)
+        return w["score.weight"][head] @ np.tanh(asked + w.linear("project_memory", state))
+    if attention.kind == "local":
+        by_place = attention.content == "none"
+        return np.zeros(()) if by_place else query @ w.linear("project_memory", state)
+    key = state if attention.kind == "dot" else w.linear("project_memory", state)
+    return query[head :: attention.heads] @ key[head :: attention.heads]  # Luong et al., 3.1
 
 
 def first_states(config: ModelConfig, w: Weights, summary: Array) -> list[State]:
@@ -249,6 +261,7 @@ def decode(
     stack = inner.under("stack")
     attends = decoder.attention.kind != "none"
     before = attends and decoder.attend == "before"
+    between = attends and decoder.attend == "between"
     feeds = attends and decoder.input_feeding and not before
     states = first_states(config, w, summary)
     summary = summary[: config.encoder.output_size]
@@ -270,9 +283,13 @@ def decode(
         flow = np.concatenate(inputs) if inputs else np.zeros(0)
         for number in range(decoder.layers):
             cell = stack.under(f"layers.{number}.cells.0")
-            states[number] = cell_step(decoder.cell, cell, flow, states[number])
+            read = flow
+            if between and number > 0:  # Chen et al. (2018): the context of the first layer
+                context = attend(config, w, flow, memory) if number == 1 else context
+                read = np.concatenate([flow, context])
+            states[number] = cell_step(decoder.cell, cell, read, states[number])
             flow = hand_on(stack, number, states[number][0], flow, residual=decoder.residual)
-        if attends and not before:
+        if attends and not before and not between:
             context = attend(config, w, flow, memory)
         seen = [flow] if context is None else [flow, context]
         if reads_summary:

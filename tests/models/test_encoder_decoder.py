@@ -50,11 +50,11 @@ DECODERS = [
             *("none", "dot", "general", {"kind": "local", "sigma": 2.0}),
             {"kind": "additive", "hidden_size": 5, "temperature": 0.5},
         ],
-        ["after", "before"],
+        ["after", "before", "between"],
         [True, False],
         [{}, {"readout": "deep", "bridge": "mean", "residual": True, "layer_output": "linear"}],
     )
-    if not (attention == "none" and (attend == "before" or feed))
+    if not (attention == "none" and (attend != "after" or feed))
 ]
 
 
@@ -123,6 +123,38 @@ def test_selected_rows_continue_as_if_they_had_always_been_there():
     direct = model.step(torch.tensor([6, 7]), first.state, memory)
     swapped = model.step(torch.tensor([7, 6]), first.state.select(swap), memory.select(swap))
     torch.testing.assert_close(swapped.features, direct.features[swap])
+
+
+@torch.no_grad()
+def test_layers_above_the_first_read_the_context():
+    model = make(attend="between", input_feeding=False, layers=3)
+    memory = model.encode(*source_batch())
+    assert [layer.cell.input.in_features for layer in model.decoder.stack.each_layer()] == [
+        *(6, 8 + 8, 8 + 8)
+    ]
+    start = model.start(memory)
+    step = model.step(TARGET_IN[:, 0], start, memory)
+    embedded, states = model.decoder.embedding(TARGET_IN[:, :1])[:, 0], start.layers
+    layers = model.decoder.stack.each_layer()
+    first = layers[0].cell(layers[0].cell.project(embedded), states[0])[0]
+    context, weights = model.decoder.attend_rows(first, memory)
+    second = layers[1].cell(layers[1].cell.project(torch.cat([first, context], 1)), states[1])[0]
+    third = layers[2].cell(layers[2].cell.project(torch.cat([second, context], 1)), states[2])[0]
+    features = torch.tanh(model.decoder.readout(torch.cat([third, context], 1)))
+    torch.testing.assert_close(step.features, features, rtol=0, atol=1e-12)
+    torch.testing.assert_close(step.attention, weights, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_rows_are_reordered_with_attention_between_layers():
+    model = make(attend="between", input_feeding=False)
+    memory = model.encode(*source_batch())
+    first = model.step(torch.tensor([4, 5, 6, 7]), model.start(memory, copies=2), memory)
+    rows = torch.tensor([1, 1, 3, 2])  # within each sentence
+    tokens = torch.tensor([6, 7, 8, 9])
+    moved = model.step(tokens[rows], first.state.select(rows), memory)
+    expected = model.step(tokens, first.state, memory).features[rows]
+    torch.testing.assert_close(moved.features, expected, rtol=0, atol=1e-12)
 
 
 def test_padding_of_the_source_changes_nothing():

@@ -74,10 +74,14 @@ def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
     both_ways = draw(st.booleans())
     cells = CELLS if hidden_size < 16 else ["lstm", "gru"]
     memory_size = hidden_size * (2 if both_ways else 1)
-    attention = draw(st.sampled_from(ATTENTIONS))
+    with_heads = [{"kind": kind, "heads": hidden_size} for kind in ("dot", "general", "additive")]
+    attention = draw(st.sampled_from([*ATTENTIONS, *with_heads]))
     bridge = draw(st.sampled_from(["zero", "learned", "last", "last", "mean", "copy"]))
     cell, layers = draw(st.sampled_from(cells)), draw(st.integers(1, 3))
-    is_whole = attention == "dot" or hidden_size == 16 or bridge == "copy"
+    is_divided = attention == "dot" or attention in with_heads
+    is_whole = is_divided or hidden_size == 16 or bridge == "copy"
+    decoder_layers = layers if bridge == "copy" else draw(st.integers(1, 3))
+    attend = draw(st.sampled_from(["after", "before", "between"][: 2 + (decoder_layers > 1)]))
     tied = draw(st.sampled_from(["none", "target", "all"]))
     embedding_size = draw(st.integers(1, 5))
     config = ModelConfig.model_validate(
@@ -96,7 +100,7 @@ def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
             "decoder": {
                 "cell": cell if bridge == "copy" else draw(st.sampled_from(cells)),
                 "hidden_size": memory_size if is_whole else 5,
-                "layers": layers if bridge == "copy" else draw(st.integers(1, 3)),
+                "layers": decoder_layers,
                 "residual": draw(st.booleans()),
                 "layer_output": draw(st.sampled_from(["identity", "linear"])),
                 "input": draw(st.sampled_from(["previous", "previous", "none"])),
@@ -104,8 +108,8 @@ def model_configs(draw: st.DrawFn, hidden_size: int) -> ModelConfig:
                 "summary": draw(st.sampled_from(["start", "start", "each_step"])),
                 "input_attention": draw(st.sampled_from(["none", "none", "none", "softmax"])),
                 "attention": attention,
-                "attend": draw(st.sampled_from(["after", "before"])),
-                "input_feeding": draw(st.booleans()),
+                "attend": attend,
+                "input_feeding": attend == "after" and draw(st.booleans()),
                 "readout": draw(st.sampled_from(["simple", "deep"])),
                 "readout_size": draw(st.sampled_from([0, 4])) if tied == "none" else embedding_size,
             },
