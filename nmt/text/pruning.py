@@ -42,7 +42,7 @@ class UsedPieces:
         Besides the pieces of the text, these are the special pieces, the symbols, the bytes, the
         characters of the text, and for "bpe" all intermediate merges.
         """
-        table = self._model.piece_table()
+        table = self._model.piece_table
         symbols = self._model.symbols.ids.values()
         needed = {*range(len(SPECIAL_PIECES)), *symbols, *table.bytes, *self._ids}
         needed.update(table.ids[c] for c in self._characters if c in table.ids)

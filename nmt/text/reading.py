@@ -92,7 +92,7 @@ class LineReader:
         self._subword, self._normalizer, self._seen = subword, normalizer, training_text
         self._split, self._language = split, language
         self._known = frozenset(
-            training_text.source_characters if training_text else subword.characters()
+            training_text.source_characters if training_text else subword.characters
         )
         self._usual_sentences, self._usual_longest = _USUAL_SENTENCES, _USUAL_LONGEST
         self._part = self._longest = most
@@ -257,11 +257,11 @@ class LineReader:
 
     @cached_property
     def _scores(self) -> Sequence[float]:
-        return self._subword.piece_table().scores
+        return self._subword.piece_table.scores
 
     @cached_property
     def _unknown_ids(self) -> frozenset[int]:
-        return frozenset([UNK, *self._subword.piece_table().bytes])
+        return frozenset([UNK, *self._subword.piece_table.bytes])
 
 
 class FirstWarnings:

@@ -12,6 +12,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -343,9 +344,10 @@ class Subword:
         known = (piece if piece < most else UNK for piece in map(int, ids))
         return [self._name(piece, beyond) for piece in known]
 
+    @cached_property
     def characters(self) -> frozenset[str]:
-        """Return the characters that pieces spell, besides those that bytes would."""
-        spelled = self.piece_table().ids
+        """The characters that pieces spell, besides those that bytes would."""
+        spelled = self.piece_table.ids
         return frozenset(" ").union(*spelled) - {SPACE}
 
     def id_of(self, piece: str) -> int | None:
@@ -360,13 +362,14 @@ class Subword:
 
     def _new_sampler(self, alpha: float) -> Callable[[str, random.Random], list[int]] | None:
         if self.kind == "unigram":
-            return UnigramSampler(self.piece_table(), alpha)
+            return UnigramSampler(self.piece_table, alpha)
         if self.kind == "bpe":
-            return BpeDropout(self.piece_table(), alpha)
+            return BpeDropout(self.piece_table, alpha)
         return None
 
+    @cached_property
     def piece_table(self) -> PieceTable:
-        """Return ids and scores of the pieces."""
+        """Ids and scores of the pieces."""
         every = range(self.vocab_size)
         spelled = [i for i in every if self._processor.is_byte(i)]
         other = {*spelled, *range(len(SPECIAL_PIECES))}

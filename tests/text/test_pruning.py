@@ -85,14 +85,14 @@ def test_pieces_keep_their_order_and_the_special_ones_their_ids(kind, folder, tm
 def test_bytes_are_kept_so_that_any_text_can_be_segmented(folder, tmp_path):
     whole, rest = pruned(folder, "bpe", TARGET, tmp_path / "rest")
     odd = "der Hund 犬 🐕"
-    assert len(rest.piece_table().bytes) == len(whole.piece_table().bytes)
-    if whole.piece_table().bytes:
+    assert len(rest.piece_table.bytes) == len(whole.piece_table.bytes)
+    if whole.piece_table.bytes:
         assert rest.decode(rest.encode(odd)) == odd
 
 
 def test_bpe_keeps_the_intermediate_merges_of_each_piece(folder, tmp_path):
     _, rest = pruned(folder, "bpe", TARGET, tmp_path / "rest")
-    table = rest.piece_table()
+    table = rest.piece_table
     merge, generator = BpeDropout(table, rate=0.0), random.Random(0)
     for piece, number in table.ids.items():
         if len(piece) > 1:
