@@ -54,7 +54,7 @@ def average(
                 "average the newest ones, --last N."
             )
         chosen = _first(found, best, "--best", run)
-    if len(chosen) == 1:
+    if len(chosen) == 1 and 1 not in (best, last):  # nobody asked for one
         log.warning(
             "%s is the only checkpoint to average, and the mean of one is the same weights; name "
             "more, or train with a larger training.keep_best",

@@ -124,7 +124,14 @@ def _write_first_model(
         updates=max(map(update_of, checkpoints)),
     )
     make_folder(output.absolute().parent)
-    save_model_folder(output, model, experiment=experiment, pieces=run / DATA, card=card)
+    save_model_folder(
+        output,
+        model,
+        experiment=experiment,
+        pieces=run / DATA,
+        card=card,
+        training_text=record.training_text,
+    )
 
 
 def _note(checkpoints: Sequence[Path]) -> str:

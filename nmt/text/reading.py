@@ -28,9 +28,10 @@ Style = Literal["as usual", "capitals", "title", "small"]
 Split = Literal["auto", "never", "always"]
 """When a line is cut into sentences: where it has more or is longer than training lines, or not."""
 
-_USUAL_SENTENCES, _USUAL_LONGEST = 2, 128  # of models that do not say
+_USUAL_SENTENCES, _USUAL_LONGEST = 1, 128  # of models that do not say
 _BY_FAR = 1.5
-_CELL_ENDS = re.compile("[\t\n]")
+_LINE_ENDS = "\t\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_BULLETS = "•‣▪●◦|"
 _SEEN = 0.02  # share of training lines from which a model knows a way of writing
 _LIKELIER = 2.0  # nats
 _FIRST_WARNINGS = 3
@@ -94,6 +95,10 @@ class LineReader:
         self._known = frozenset(
             training_text.source_characters if training_text else subword.characters
         )
+        bullets = "".join(set(_BULLETS) - self._known)  # a model may translate those it has seen
+        self._cell_ends = re.compile(
+            f"[{_LINE_ENDS}]" + (rf"|(?<!\S)[{bullets}](?!\S)" if bullets else "")
+        )
         self._usual_sentences, self._usual_longest = _USUAL_SENTENCES, _USUAL_LONGEST
         self._part = self._longest = most
         if training_text is not None:
@@ -131,15 +136,15 @@ class LineReader:
         self._cut_lines.report("lines have such a sentence")
 
     def _cells(self, line: str) -> list[Span]:
-        """Return the parts of a line between tabs and line ends, if the model sees none."""
+        """Return the parts of a line between tabs, line ends and bullets never seen in training."""
         if not self._normalizer.whitespace:
             return [Span(0, len(line))]
         cells, begin = [], 0
-        for text in _CELL_ENDS.split(line):
+        for text in self._cell_ends.split(line):
             if text.strip():
                 cells.append(self._strip(line, Span(begin, begin + len(text))))
             begin += len(text) + 1
-        return cells
+        return cells or [self._strip(line, Span(0, len(line)))]
 
     def _strip(self, line: str, span: Span) -> Span:
         """Return a span without the white space around its text, unless the model reads that."""

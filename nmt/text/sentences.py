@@ -28,7 +28,7 @@ _ENDS = re.compile(
     rf"""(?P<alone>[{_ALONE}][{_ALONE}.!?…]*)[”’"'»」』）》〉】)\]}}]*\s*"""
     # Marks that do; “ and « close a German sentence, and French puts a space before ».
     r"""|(?P<mark>[.!?…]+|(?<=[\u0370-\u03ff]);)"""
-    r"""(?:["'”’“‘»«›‹」』）)\]}*_]|\s?[»›](?=[\s,.;]|$))*(?:\[\d{1,3}\])*(?P<space>\s*)"""
+    r"""(?:["'”’“‘»«›‹」』）)\]}*_]|\s?[»›](?=[\s,.;]|$))*(?:\[\d{1,3}\])*(?P<space>[\s\u200b\u2060\ufeff]*)"""
 )
 # What stands around a mark after which the space was forgotten: words, not parts of an address.
 _WORD_BEFORE = re.compile(r"[^\W\d_]{2,}|\d{4}")

@@ -213,6 +213,7 @@ class Validator:
             bleu, chrf = self._translate_and_score(model, update)
         elif self.samples and can_translate:
             self._translate(model, _sides(self.samples), update)
+            self._find_collapse(_sides(self.samples))
         return Scores(
             loss=loss,
             bleu=bleu.value if bleu else None,
@@ -263,16 +264,21 @@ class Validator:
                     logger.info("%s", line)
 
     def _translate_and_score(self, model: Model, update: int | None) -> Sequence[Score]:
-        sources, references = zip(*self.texts, strict=True)
         hypotheses = self._translate(model, self.texts, update)
+        self._find_collapse(self.texts)
+        references = [reference for _, reference in self.texts]
+        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
+
+    def _find_collapse(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Look for what many translations of `texts` have in common, and warn of it once."""
+        sources, references = zip(*texts, strict=True)
         if self.is_translation:  # tags may well repeat themselves
-            self.collapse = find_collapse(hypotheses, references, sources)
+            self.collapse = find_collapse(self.hypotheses, references, sources)
         if self.collapse and not self.is_collapse_explained:
             self.is_collapse_explained = True  # once: later lines of the log name it in short
             logger.warning(
                 "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=False)
             )
-        return score(hypotheses, references, ("bleu", "chrf"), tokenize=self.tokenize)
 
     def _translate(
         self, model: Model, texts: Sequence[tuple[str, str]], update: int | None

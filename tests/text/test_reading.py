@@ -83,6 +83,29 @@ def test_a_line_end_inside_a_string_ends_a_sentence(make_reader, subword):
     assert read(make_reader(), line, subword) == ["A cat", "We were not"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\t"])
+def test_whatever_ends_a_line_ends_a_sentence(end, make_reader, subword):
+    read_apart = read(make_reader(), f"A cat ate a mouse{end}We slept", subword)
+    assert read_apart == ["A cat ate a mouse", "We slept"]
+
+
+def test_items_between_bullets_are_read_apart_unless_the_model_has_seen_bullets(
+    make_reader, subword
+):
+    line = "• A cat ate a mouse • We slept | Anna saw it"
+    assert read(make_reader(), line, subword) == ["A cat ate a mouse", "We slept", "Anna saw it"]
+    seen = make_reader([*LINES, line])
+    assert read(seen, line, subword) == [line]
+    assert len(read(make_reader(), "a|b or || is no list", subword)) == 1
+    assert read(make_reader(), "•", subword) == [None]
+
+
+def test_a_model_that_does_not_say_what_it_has_seen_gets_one_sentence_at_a_time(
+    make_reader, subword
+):
+    assert len(read(make_reader(known=False), "A cat ate. We slept.", subword)) == 2
+
+
 def test_a_model_that_reads_white_space_gets_the_whole_line(subword):
     reader = LineReader(subword, Normalizer(whitespace=False), None, most=1000)
     for line in ("  A cat\tate. ", "\tA cat"):

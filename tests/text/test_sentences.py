@@ -24,6 +24,7 @@ def sentences(text: str, language: str = "") -> list[str]:
         ("en", ["a cat ate a mouse.", "we were not very intelligent."]),
         ("en", ["I SAW DR. SMITH.", "HE SLEPT."]),
         ("en", ["Hello world .", "We are here ."]),
+        ("en", ["A cat ate.\u200b", "We slept.\u2060", "Yes."]),
         ("fr", ["M. Dupont est là.", "« Vraiment ? »", "Oui !", "Il part."]),
         ("de", ["„Ja.“", "Er ging.", "»Komm!« sagte er.", "»Nein.«"]),
         ("es", ["¿Qué?", "¡No!", "Quiero ir.", "Él se queda."]),
@@ -47,6 +48,7 @@ def test_sentences_with_spaces_between_them_are_found(language, expected):
     [
         ["我来了。", "他走了！", "你好吗？", "“好。”", "她说。"],
         ["你好.", "我是汤姆."],
+        ["A cat ate.\u200b", "We slept."],
         ["「今日は。明日は。」と言った。", "「行こう。」", "彼は言った。"],
     ],
 )

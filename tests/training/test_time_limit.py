@@ -11,6 +11,8 @@ from tiny import tiny
 from typer.testing import CliRunner
 
 from nmt.cli.main import app
+from nmt.data.folder import PreparationRecord
+from nmt.models.folder import load_model_folder
 from nmt.signals import GracefulStop
 from nmt.storage.tensors import load_tensors
 from nmt.training import run as run_module
@@ -120,3 +122,6 @@ def test_the_weights_of_such_a_run_can_be_made_a_model(interrupted, tmp_path):
     assert "None were measured." in card
     assert "| Updates | 1 |" in card
     assert len(list(Translator.load(output).translate(["a b"]))) == 1
+    prepared = PreparationRecord.load(interrupted / "data")
+    assert prepared.training_text is not None
+    assert load_model_folder(output).config.training_text == prepared.training_text

@@ -48,6 +48,13 @@ def test_collapsed_output_is_named_at_each_validation_and_explained_once(tmp_pat
     assert "lower training.learning_rate (now 1e-09)" in caplog.text
 
 
+def test_collapsed_samples_are_named_where_only_the_loss_is_measured(tmp_path, caplog):
+    run = train(tmp_path, "training.learning_rate=1e-9", "validation.metric=loss")
+    assert all(entry["collapse"] for entry in entries(run, "valid"))
+    assert caplog.text.count("as of many young models") == 1
+    assert "at the last validation, " in caplog.text
+
+
 def test_the_score_of_copying_is_told_at_the_first_validation_and_if_it_is_better(tmp_path, caplog):
     train(tmp_path)  # the task is to copy
     assert caplog.text.count("copying the source: BLEU 100.0, chrF 100.0") == 1
