@@ -56,6 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("full")
 
 
+@pytest.fixture
+def fast_modules(pytestconfig: pytest.Config) -> None:
+    """Skip a test of the exchange itself with --plain."""
+    if pytestconfig.getoption("--plain"):
+        pytest.skip("tests what --plain switches off")
+
+
 @pytest.fixture(autouse=True)
 def plain_equations(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --plain, let models compute the equations of `nmt.layers` as they are written."""

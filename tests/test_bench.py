@@ -108,6 +108,7 @@ def test_batches_by_the_longer_side_hold_as_many_target_tokens() -> None:
 # Fast paths
 
 
+@pytest.mark.usefixtures("fast_modules")
 def test_each_fast_path_is_measured_with_and_without(tmp_path: Path) -> None:
     """This fails if a name that the script replaces no longer exists."""
     found = list(gains(set_up_tiny(tmp_path), tmp_path, windows=1))

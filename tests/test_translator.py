@@ -345,6 +345,7 @@ def test_int8_is_refused_where_it_is_unsupported(model_folder, monkeypatch):
         Translator.load(model_folder, precision="int8", device="cpu")
 
 
+@pytest.mark.usefixtures("fast_modules")
 @pytest.mark.parametrize(("has_products", "is_fast"), [(True, True), (True, False), (False, True)])
 def test_auto_is_int8_where_the_cpu_is_fast_at_it(has_products, is_fast, model_folder, monkeypatch):
     monkeypatch.setattr(machine, "has_int8", lambda: has_products)
