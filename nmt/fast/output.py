@@ -115,7 +115,7 @@ class _Chunks:
             part = pad_rows(part) if compiles_forward(part) else part
             # The rows of padding have logits of 0, and keep them as their gradient.
             padded = multiply(part, self.weight)  # [padded chunk, vocab]
-            grad = scores = padded[:count]  # logits, overwritten with their gradient
+            scores = padded[:count]  # logits, which become their gradient
             if native is None:
                 scores.copy_(_cross_entropy(scores, self, tokens, losses))
             else:
@@ -125,8 +125,8 @@ class _Chunks:
                 )
             if gradients is not None:
                 if importance is not None:
-                    grad.mul_(importance[tokens].to(grad.dtype).unsqueeze(1))
-                gradients.bias.add_(sum_rows(grad, self.bias.dtype))
+                    scores.mul_(importance[tokens].to(scores.dtype).unsqueeze(1))
+                gradients.bias.add_(sum_rows(scores, self.bias.dtype))
                 gradients.features[tokens] = (padded @ self.weight)[:count]
                 gradients.weight.add_(padded.t() @ part)
         return losses[0], losses[1]

@@ -95,7 +95,8 @@ class LineReader:
         self._known = frozenset(
             training_text.source_characters if training_text else subword.characters
         )
-        bullets = "".join(set(_BULLETS) - self._known)  # a model may translate those it has seen
+        # A model may translate the bullets that it has seen.
+        bullets = "".join(bullet for bullet in _BULLETS if bullet not in self._known)
         self._cell_ends = re.compile(
             f"[{_LINE_ENDS}]" + (rf"|(?<!\S)[{bullets}](?!\S)" if bullets else "")
         )

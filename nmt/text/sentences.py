@@ -2,9 +2,10 @@
 
 A sentence ends at a full stop, question mark or exclamation mark of any script, with the quotes and
 brackets that close after it. Marks such as "。" and "।" end a sentence by themselves. "." "!" "?"
-need a space after them, and no small letter next; a "." must not belong to an abbreviation, an
-initial, an ordinal or the number of an item. In a line without any capital, a small letter may
-begin a sentence. Where the space was forgotten ("slept.Anna"), a word must stand on both sides.
+need a space or an invisible character after them, and no small letter next; a "." must not belong
+to an abbreviation, an initial, an ordinal or the number of an item. In a line without any capital,
+a small letter may begin a sentence. Where the space was forgotten ("slept.Anna"), a word must stand
+on both sides.
 """
 
 import re
