@@ -11,7 +11,7 @@ from nmt.fast.exchange import adopt
 from nmt.fast.linear import linear
 from nmt.fast.shared import SharedMatrix, share_gradients
 from nmt.layers.linear import Linear
-from nmt.layers.recurrent import ABOVE, StackMasks
+from nmt.layers.recurrent import ABOVE, NO_MASKS, StackMasks
 from nmt.models.decoder import RecurrentDecoder, state_after
 from nmt.models.state import DecodeOptions, DecoderState, Memory, Step
 
@@ -131,7 +131,7 @@ class FastDecoder(RecurrentDecoder):
         if self.table is None:
             return super().step(tokens, state, memory)
         row, size = self.table.index_select(0, tokens), self.embedding.size
-        return self.advance_from(row[:, :size], row[:, size:], state, memory, StackMasks())
+        return self.advance_from(row[:, :size], row[:, size:], state, memory, NO_MASKS)
 
     def advance(
         self, embedded: Tensor, state: DecoderState, memory: Memory, masks: StackMasks
@@ -152,7 +152,7 @@ class FastDecoder(RecurrentDecoder):
         read = embedded if self.shape.reads_previous else embedded[..., :0]
         if self.attends_before:
             context, attention = self.attend_rows(state.layers[-1][0], memory)
-        summary = self.summary_rows(memory, len(embedded))
+        summary = self.summary_rows(memory, embedded.shape[0])
         others = self.others(context, state, summary)
         if others:
             extra = others[0] if len(others) == 1 else torch.cat(others, dim=-1)

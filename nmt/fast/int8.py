@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from nmt.fast.kernels import Kernels, PackedWeights, kernels, supports
+from nmt.fast.kernels import Kernels, PackedWeights, kernels
 from nmt.machine import has_amx
 
 _LARGEST = 127.0
@@ -61,6 +61,8 @@ class Int8Linear(nn.Module):
             return self._multiply(inputs.contiguous())
         rows = inputs.flatten(0, -2).contiguous()  # [rows, size]
         return self._multiply(rows).view(*inputs.shape[:-1], -1)
+
+    __call__ = forward  # torch's hooks, of which there are none, cost as much as a small product
 
     def _multiply(self, inputs: Tensor) -> Tensor:
         """Multiply `inputs` [rows, size]."""
@@ -112,7 +114,7 @@ class Int8Linear(nn.Module):
 
 def kernels_for(inputs: Tensor) -> Kernels | None:
     """Return the compiled kernels if they support `inputs`; else None."""
-    return kernels() if inputs.dtype == torch.float32 and supports(inputs) else None
+    return kernels() if inputs.dtype == torch.float32 and inputs.is_cpu else None
 
 
 def is_best(native: Kernels, inputs: Tensor) -> bool:

@@ -76,6 +76,10 @@ def sum_rows(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.sum(dim=0, dtype=dtype)  # torch first copies `values` to that type
 
 
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
 class Kernels:
     """The functions in a compiled library."""
 
@@ -87,12 +91,8 @@ class Kernels:
                 if (function := getattr(loaded, f"{name}_{suffix}", None)) is not None:
                     function.argtypes, function.restype = signature, None
                     self._functions[name, dtype] = function
-
-    def _run(self, name: str, dtype: torch.dtype, *arguments: Tensor | float | None) -> None:
-        """Call the function for this type, passing tensors by address."""
-        self._functions[name, dtype](
-            *[a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
-        )
+        self.multiplies_int8 = ("multiply_int8", torch.float32) in self._functions
+        """Whether `multiply_int8` is available: it needs AVX-512-VNNI."""
 
     def forward(
         self,
@@ -119,18 +119,16 @@ class Kernels:
             kept: receives the values needed by `backward`, [rows, 4 * hidden]; None = not needed.
         """
         rows, hidden = before.shape
-        self._run(
-            f"{kind}_forward",
-            recurrent.dtype,
+        self._functions[f"{kind}_forward", recurrent.dtype](
             rows,
             hidden,
-            projected,
+            projected.data_ptr(),
             projected.stride(0),
-            recurrent,
-            before,
-            output,
-            after,
-            kept,
+            recurrent.data_ptr(),
+            before.data_ptr(),
+            output.data_ptr(),
+            after.data_ptr(),
+            _address(kept),
         )
 
     def backward(
@@ -161,19 +159,17 @@ class Kernels:
             grad_before: receives the gradient of `before`; may be the same tensor as `grad_after`.
         """
         rows, hidden = before.shape
-        self._run(
-            f"{kind}_backward",
-            kept.dtype,
+        self._functions[f"{kind}_backward", kept.dtype](
             rows,
             hidden,
-            kept,
-            before,
-            after,
-            grad_output,
-            grad_after,
-            grad_projected,
-            grad_recurrent,
-            grad_before,
+            kept.data_ptr(),
+            before.data_ptr(),
+            after.data_ptr(),
+            grad_output.data_ptr(),
+            _address(grad_after),
+            grad_projected.data_ptr(),
+            grad_recurrent.data_ptr(),
+            grad_before.data_ptr(),
         )
 
     def attend(
@@ -191,8 +187,15 @@ class Kernels:
         sizes = (*query.shape[:2], *keys.shape[1:], states.shape[2])
         weights = torch.empty(*query.shape[:2], keys.shape[1])
         contexts = query.new_empty(*query.shape[:2], states.shape[2])
-        self._run(
-            "attend", query.dtype, *sizes, query, keys, states, mask, temperature, weights, contexts
+        self._functions["attend", query.dtype](
+            *sizes,
+            query.data_ptr(),
+            keys.data_ptr(),
+            states.data_ptr(),
+            mask.data_ptr(),
+            temperature,
+            weights.data_ptr(),
+            contexts.data_ptr(),
         )
         return contexts, weights
 
@@ -218,22 +221,20 @@ class Kernels:
         batch, queries, length = weights.shape
         grad_scores = torch.empty_like(weights)
         grad_queries = keys.new_empty(batch, queries, keys.shape[2])
-        self._run(
-            "attend_backward",
-            keys.dtype,
+        self._functions["attend_backward", keys.dtype](
             batch,
             queries,
             length,
             keys.shape[2],
             states.shape[2],
-            keys,
-            states,
-            weights,
+            keys.data_ptr(),
+            states.data_ptr(),
+            weights.data_ptr(),
             temperature,
-            grad_contexts,
-            grad_weights,
-            grad_scores,
-            grad_queries,
+            grad_contexts.data_ptr(),
+            _address(grad_weights),
+            grad_scores.data_ptr(),
+            grad_queries.data_ptr(),
         )
         return grad_scores, grad_queries
 
@@ -250,8 +251,15 @@ class Kernels:
         """
         rows, vocab = scores.shape
         loss, nll = (torch.empty(rows) for _ in range(2))
-        self._run(
-            "cross_entropy", scores.dtype, rows, vocab, scores, bias, gold, smoothing, loss, nll
+        self._functions["cross_entropy", scores.dtype](
+            rows,
+            vocab,
+            scores.data_ptr(),
+            bias.data_ptr(),
+            gold.data_ptr(),
+            smoothing,
+            loss.data_ptr(),
+            nll.data_ptr(),
         )
         return loss, nll
 
@@ -259,7 +267,12 @@ class Kernels:
         """Return the sum over the rows of `values` [rows, columns], float32, [columns]."""
         rows, columns = values.shape
         sums = torch.empty(columns)
-        self._run("sum_rows", values.dtype, rows, columns, values, sums)
+        self._functions["sum_rows", values.dtype](
+            rows,
+            columns,
+            values.data_ptr(),
+            sums.data_ptr(),
+        )
         return sums
 
     def log_sum_exp(self, scores: Tensor) -> Tensor:
@@ -270,7 +283,12 @@ class Kernels:
         """
         rows, vocab = scores.shape
         log_masses = torch.empty(rows)
-        self._run("log_sum_exp", scores.dtype, rows, vocab, scores, log_masses)
+        self._functions["log_sum_exp", scores.dtype](
+            rows,
+            vocab,
+            scores.data_ptr(),
+            log_masses.data_ptr(),
+        )
         return log_masses
 
     def best_continuations(
@@ -290,20 +308,19 @@ class Kernels:
         """
         sentences, copies = sums.shape
         log_probs = torch.empty(sentences, count, dtype=torch.float64)
-        parents, pieces = torch.empty(2, sentences, count, dtype=torch.int64)
-        self._run(
-            "best_continuations",
-            scores.dtype,
+        parents = torch.empty(sentences, count, dtype=torch.int64)
+        pieces = torch.empty_like(parents)
+        self._functions["best_continuations", scores.dtype](
             sentences,
             copies,
             scores.shape[1],
-            scores,
-            log_masses,
-            sums,
+            scores.data_ptr(),
+            log_masses.data_ptr(),
+            sums.data_ptr(),
             count,
-            log_probs,
-            parents,
-            pieces,
+            log_probs.data_ptr(),
+            parents.data_ptr(),
+            pieces.data_ptr(),
         )
         return log_probs, parents, pieces
 
@@ -311,18 +328,25 @@ class Kernels:
         """Quantize `inputs` [rows, size] to uint8 around 128; also return the scales [rows]."""
         rows, size = inputs.shape
         as_bytes, scales = torch.empty(rows, size, dtype=torch.uint8), torch.empty(rows)
-        self._run("to_bytes", inputs.dtype, rows, size, inputs, as_bytes, scales)
+        self._functions["to_bytes", inputs.dtype](
+            rows,
+            size,
+            inputs.data_ptr(),
+            as_bytes.data_ptr(),
+            scales.data_ptr(),
+        )
         return as_bytes, scales
 
     def scale_rows(self, product: Tensor, scales: Tensor, bias: Tensor | None) -> None:
         """Multiply each row of `product` [rows, outputs] by its scale, add `bias` [outputs]."""
         rows, outputs = product.shape
-        self._run("scale_rows", product.dtype, rows, outputs, product, scales, bias)
-
-    @property
-    def multiplies_int8(self) -> bool:
-        """Whether `multiply_int8` is available: it needs AVX-512-VNNI."""
-        return ("multiply_int8", torch.float32) in self._functions
+        self._functions["scale_rows", product.dtype](
+            rows,
+            outputs,
+            product.data_ptr(),
+            scales.data_ptr(),
+            _address(bias),
+        )
 
     def multiply_int8(
         self, inputs: Tensor, weights: "PackedWeights", bias: Tensor | None
@@ -333,21 +357,18 @@ class Kernels:
             The product, float32, [rows, outputs].
         """
         rows, size = inputs.shape
-        outputs, padded = weights.outputs, weights.values.shape[1] * _FOUR
-        product = torch.empty(rows, outputs)
-        self._run(
-            "multiply_int8",
-            inputs.dtype,
+        product = torch.empty(rows, weights.outputs)
+        self._functions["multiply_int8", inputs.dtype](
             rows,
             size,
-            inputs,
-            outputs,
-            padded,
-            weights.values,
-            weights.scales,
-            weights.offsets,
-            bias,
-            product,
+            inputs.data_ptr(),
+            weights.outputs,
+            weights.inputs,
+            weights.values.data_ptr(),
+            weights.scales.data_ptr(),
+            weights.offsets.data_ptr(),
+            _address(bias),
+            product.data_ptr(),
         )
         return product
 
@@ -372,21 +393,18 @@ class Kernels:
             states: likewise for the cell state of an LSTM or hidden state of a GRU.
         """
         positions, rows, gates = projected.shape
-        padded = weights.values.shape[1] * _FOUR
-        self._run(
-            f"{kind}_unroll_int8",
-            projected.dtype,
+        self._functions[f"{kind}_unroll_int8", projected.dtype](
             positions,
             rows,
             outputs.shape[2],
-            projected,
+            projected.data_ptr(),
             gates,
-            padded,
-            weights.values,
-            weights.scales,
-            weights.offsets,
-            outputs,
-            states,
+            weights.inputs,
+            weights.values.data_ptr(),
+            weights.scales.data_ptr(),
+            weights.offsets.data_ptr(),
+            outputs.data_ptr(),
+            states.data_ptr(),
         )
 
 
@@ -395,6 +413,8 @@ class PackedWeights:
     """A matrix of 8-bit integers in the layout that `multiply_int8` reads."""
 
     outputs: int
+    inputs: int
+    """Number of inputs, padding included."""
     values: Tensor
     """int8, [blocks, size / 4, WIDTH, 4], padded with zeros."""
     scales: Tensor
@@ -412,6 +432,7 @@ class PackedWeights:
         blocks = padded.view(-1, WIDTH, padded.shape[1] // _FOUR, _FOUR)
         return cls(
             outputs,
+            padded.shape[1],
             blocks.transpose(1, 2).contiguous(),
             F.pad(scales, (0, more_outputs)),
             padded.sum(dim=1, dtype=torch.int32).mul_(-128),

@@ -31,11 +31,10 @@ class FastOutput(OutputLayer):
 
     def log_mass(self, scores: Tensor) -> Tensor:
         """See `OutputLayer`; float32 for bfloat16, and without a gradient."""
-        scores = scores.detach()
         if supports(scores) and (native := kernels()) is not None:
             return native.log_sum_exp(scores.contiguous())
         wide = scores.float() if scores.dtype == torch.bfloat16 else scores
-        return wide.logsumexp(dim=1)
+        return wide.detach().logsumexp(dim=1)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """See `OutputLayer`."""

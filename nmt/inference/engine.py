@@ -185,7 +185,9 @@ class Engine:
         try:
             for model in in_training:
                 model.eval()
-            low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+            low: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+            if self.autocast:
+                low = torch.autocast(self.device.type, torch.bfloat16)
             threads = using_threads(self.threads)
             with torch.inference_mode(), low, threads, explain_lack_of_memory(explain):
                 yield

@@ -146,7 +146,7 @@ class Translating:
         if engine.right_to_left:
             found = [[hypothesis.reversed() for hypothesis in each] for each in found]
         return {
-            key: [replace(hypothesis, beyond=spelled) for hypothesis in hypotheses]
+            key: [replace(each, beyond=spelled) for each in hypotheses] if spelled else hypotheses
             for key, hypotheses, spelled in zip(batch.members, found, beyond, strict=True)
             if key is not None
         }

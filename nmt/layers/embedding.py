@@ -35,17 +35,13 @@ class Embedding(nn.Module):
         variational: bool = False,
     ) -> None:
         super().__init__()
+        self.size = size
         self.weight = nn.Parameter(torch.empty(vocab_size, size))
         self.dropout, self.word_dropout, self.variational = dropout, word_dropout, variational
 
     def reset_parameters(self) -> None:
         """Draw E from a normal distribution of variance 1 / size."""
         nn.init.normal_(self.weight, std=self.size**-0.5)
-
-    @property
-    def size(self) -> int:
-        """Embedding size."""
-        return self.weight.shape[1]
 
     def draw_mask(self, ids: Tensor) -> Tensor | None:
         """Draw a dropout mask for `ids` [batch, length] -> [batch, length, size], or None."""

@@ -117,7 +117,7 @@ class RecurrentLayer(nn.Module):
     @property
     def cell(self) -> Cell:
         """The cell that reads from left to right."""
-        return cast(Cell, self.cells[0])
+        return cast(Cell, next(iter(self.cells)))
 
     def start(self, rows: int, direction: int = 0) -> State:
         """Return the state before the first position, for `rows` rows."""
@@ -203,6 +203,10 @@ class StackMasks:
         )
 
 
+NO_MASKS = StackMasks()
+"""No dropout."""
+
+
 def beside(inputs: Tensor, context: Tensor | None) -> Tensor:
     """Return `inputs` [..., hidden] with a context, if there is one, [..., hidden + context]."""
     return inputs if context is None else torch.cat([inputs, context], dim=-1)
@@ -240,19 +244,21 @@ class RecurrentStack(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout, self.variational, self.residual = dropout, variational, residual
+        self.linear_output = linear_output
         self.layers = nn.ModuleList()
-        self.maps = nn.ModuleList()
+        self.maps = nn.ModuleList()  # g of each layer; empty for the identity
         size = input_size
         for index in range(layers):
             layer = make_layer(size if index == 0 else size + context_size)
             self.layers.append(layer)
             size = layer.output_size
-            self.maps.append(nn.Linear(size, size) if linear_output else nn.Identity())
+            if linear_output:
+                self.maps.append(nn.Linear(size, size))
         self.output_size = size
 
     def output(self, index: int, inputs: Tensor, hidden: Tensor) -> Tensor:
         """Return the output of layer `index` from its `inputs` and its states `hidden`."""
-        output: Tensor = self.maps[index](hidden)
+        output: Tensor = self.maps[index](hidden) if self.linear_output else hidden
         if self.residual and inputs.shape == output.shape:
             output = output + inputs
         return output
@@ -305,7 +311,7 @@ class RecurrentStack(nn.Module):
     def dropped_weights(self) -> Iterator[None]:
         """Drop recurrent weights inside the block, in training: one mask for each cell."""
         with contextlib.ExitStack() as drops:
-            for layer in self.each_layer():
+            for layer in self.each_layer() if self.training else []:
                 for cell in layer.cells:
                     if (recurrent := cast(Cell, cell).recurrent) is not None:
                         drops.enter_context(dropped_weight(recurrent, layer.weight_dropout))
@@ -342,17 +348,17 @@ class RecurrentStack(nn.Module):
         """
         new_states = []
         for index, layer in list(enumerate(self.each_layer()))[layers]:
-            state = states[index]
+            cell, state = layer.cell, states[index]
             if index > 0:
                 if masks.between:
                     inputs = inputs * masks.between[index - 1]
-                projected = layer.cell.project(beside(inputs, context))
+                projected = cell.project(beside(inputs, context))
             elif projected is None:
-                projected = layer.cell.project(inputs)
+                projected = cell.project(inputs)
             dropped = state[0] * masks.recurrent[index] if masks.recurrent else None
-            before, state = state, layer.cell(projected, state, dropped)
-            if layer.zoneout.acts_on(layer.cell.states):
-                mean = layer.zoneout.rates(layer.cell.states)
+            before, state = state, cell(projected, state, dropped)
+            if layer.zoneout.acts_on(cell.states):
+                mean = layer.zoneout.rates(cell.states)
                 state = zone_out(before, state, masks.zoneout[index] if masks.zoneout else mean)
             new_states.append(state)
             inputs = self.output(index, inputs, state[0])

@@ -30,7 +30,7 @@ from nmt.layers.attention import Attention
 from nmt.layers.cells import first_state
 from nmt.layers.dropout import drop
 from nmt.layers.embedding import Embedding
-from nmt.layers.recurrent import ABOVE, FIRST, RecurrentStack, StackMasks
+from nmt.layers.recurrent import ABOVE, FIRST, NO_MASKS, RecurrentStack, StackMasks
 from nmt.models.state import (
     TEACHER_FORCING,
     Decoded,
@@ -111,6 +111,8 @@ class RecurrentDecoder(nn.Module):
         super().__init__()
         self.embedding, self.stack, self.attention = embedding, stack, attention
         self.shape, self.dropout, self.readout_size = shape, dropout, readout_size
+        self.attends_before = attention is not None and shape.attend == "before"
+        self.attends_between = attention is not None and shape.attend == "between"
         context = 0 if attention is None else memory_size
         context += memory_size if shape.reads_summary else 0
         deep = embedding.size if shape.deep_readout and shape.reads_previous else 0
@@ -132,16 +134,6 @@ class RecurrentDecoder(nn.Module):
     def copies_states(self) -> bool:
         """Whether the initial state is that of the encoder itself."""
         return self.shape.bridge == "copy"
-
-    @property
-    def attends_before(self) -> bool:
-        """Whether the cell reads a context that was attended to with the previous state."""
-        return self.attention is not None and self.shape.attend == "before"
-
-    @property
-    def attends_between(self) -> bool:
-        """Whether layers above the first read a context, attended to with that one's state."""
-        return self.attention is not None and self.shape.attend == "between"
 
     @property
     def lower_layers(self) -> slice:
@@ -257,7 +249,7 @@ class RecurrentDecoder(nn.Module):
             state: decoder state of the rows.
             memory: the source sentences.
         """
-        return self.advance(self.embedding.step(tokens), state, memory, StackMasks())
+        return self.advance(self.embedding.step(tokens), state, memory, NO_MASKS)
 
     def advance(
         self, embedded: Tensor, state: DecoderState, memory: Memory, masks: StackMasks

@@ -57,7 +57,8 @@ def beam_step(
     sentences, alive = _extend(step, rank)
     log_prob, found = alive.log_prob, {}
     best = log_prob.max(axis=1)
-    lengths, bests, was_alive = (decoding.length + 1).tolist(), best.tolist(), decoding.is_alive
+    lengths, bests = (decoding.length + 1).tolist(), best.tolist()
+    was_alive = decoding.is_alive.tolist() if fixed_shape else [True] * len(sentences)
     for place, sentence in enumerate(sentences):
         if was_alive[place] and _is_done(sentence, lengths[place], bests[place], config):
             endings = sentence.endings or _unfinished(step, alive, place)
@@ -111,11 +112,10 @@ def _best_candidates(
     """
     decoding, config = step.decoding, step.decoding.config
     width = config.beam // config.groups
-    own = np.s_[:, group * width : (group + 1) * width]
-    sums = decoding.log_prob[own]
     log_prob, parent, column = _rank(step, group, penalty, rank)
     if not np.isfinite(log_prob[:, 0]).all():
-        is_alive = np.isfinite(sums[:, 0])
+        own = np.s_[:, group * width : (group + 1) * width]
+        is_alive = np.isfinite(decoding.log_prob[own][:, 0])
         is_stuck = is_alive & (log_prob[:, 0] == -np.inf)
         if is_stuck.any():
             rows = np.zeros(decoding.log_prob.shape, dtype=np.bool_)

@@ -74,17 +74,20 @@ class Decoding:
     @property
     def is_alive(self) -> BoolArray:
         """Whether each sentence has a live hypothesis, [batch]."""
-        alive: BoolArray = np.any(np.isfinite(self.log_prob), axis=1)
+        alive: BoolArray = self.log_prob.max(axis=1) > -np.inf
         return alive
 
     def step(self) -> "Continuations":
         """Score the next piece of every row and apply the rules."""
-        last = np.ascontiguousarray(self.history.pieces[:, -1])
-        scored = self.scorer.step(torch.from_numpy(last).to(self.device), self.state)
-        unknown = scored.scores[:, UNK].clone()
+        scored = self.score()
         for rule in self.rules:
             rule.restrict(scored, self.history)
-        return Continuations(self, scored, unknown)
+        return Continuations(self, scored)
+
+    def score(self) -> ScorerStep:
+        """Score the next piece of every row, without rules."""
+        last = np.ascontiguousarray(self.history.pieces[:, -1])
+        return self.scorer.step(torch.from_numpy(last).to(self.device), self.state)
 
     def advance(
         self,
@@ -111,7 +114,7 @@ class Decoding:
             sentences=tuple(sentences),
             history=history if len(sentences) == len(self.sentences) else history.trim(),
             log_prob=log_prob,
-            rules=tuple(rule.advance(rows, pieces, scored.attention) for rule in self.rules),
+            rules=tuple([rule.advance(rows, pieces, scored.attention) for rule in self.rules]),
             device=self.device,
         )
 
@@ -164,13 +167,13 @@ class Continuations:
     """The decoding before the step."""
     scored: ScorerStep
     """Output of the scorer, with -inf where a rule forbids a piece."""
-    unknown: Tensor
-    """Scores of UNK before the rules, [rows]."""
 
     def open_unknown(self, rows: BoolArray) -> None:
         """Allow UNK again in `rows` [rows], which have no other continuation."""
-        chosen = torch.from_numpy(rows).to(self.unknown.device)
-        self.scored.scores[chosen, UNK] = self.unknown[chosen]
+        scores = self.scored.scores
+        chosen = torch.from_numpy(rows).to(scores.device)
+        # Computed again, since this is rare and the rules have overwritten it.
+        scores[chosen, UNK] = self.decoding.score().scores[chosen, UNK]
 
     @cached_property
     def adjustment(self) -> FloatArray:

@@ -129,16 +129,18 @@ class ShortestLength(Rule):
 
     def restrict(self, scored: ScorerStep, history: History) -> None:
         """See `Rule`."""
-        is_early = torch.from_numpy(history.length + 1 < self.least)
-        scored.scores[:, EOS].masked_fill_(is_early.to(scored.scores.device), -torch.inf)
+        is_early = history.length + 1 < self.least
+        if is_early.any():
+            mask = torch.from_numpy(is_early).to(scored.scores.device)
+            scored.scores[:, EOS].masked_fill_(mask, -torch.inf)
 
-    def select(self, rows: IntArray) -> Self:
+    def select(self, rows: IntArray) -> "ShortestLength":
         """See `Rule`."""
-        return replace(self, least=self.least[rows])
+        return ShortestLength(self.least[rows])
 
-    def concat(self, other: Self) -> Self:
+    def concat(self, other: "ShortestLength") -> "ShortestLength":
         """See `Rule`."""
-        return replace(self, least=np.concatenate([self.least, other.least]))
+        return ShortestLength(np.concatenate([self.least, other.least]))
 
 
 @dataclass(frozen=True)

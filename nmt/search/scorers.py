@@ -198,7 +198,7 @@ class ModelScorer:
             scores=scores,
             log_mass=self.model.output.log_mass(scores),
             attention=step.attention,
-            state=replace(state, decoder=step.state),
+            state=ModelState(state.memory, step.state, narrow),
             pieces=None if narrow is None else narrow.choice.pieces,
         )
 

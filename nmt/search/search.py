@@ -65,7 +65,7 @@ def search(
     )
     found: dict[int, list[Hypothesis]] = {}
     while len(found) < len(source):
-        decoding, done = advance(decoding, fixed_shape=fixed_shape, rank=rank)
+        decoding, done = _advance(decoding, fixed_shape, rank)
         found |= done
     return [found[place] for place in range(len(source))]
 
@@ -80,6 +80,13 @@ def advance(
         The decoding after the step, without the sentences finished by it unless `fixed_shape`, and
         the hypotheses of those sentences.
     """
+    return _advance(decoding, fixed_shape, rank)
+
+
+def _advance(
+    decoding: Decoding, fixed_shape: bool, rank: Rank
+) -> tuple[Decoding, dict[int, list[Hypothesis]]]:
+    """See `advance`, which enters inference mode; `search` does that once for all steps."""
     if decoding.config.sample:
         return sample_step(decoding, fixed_shape=fixed_shape)
     return beam_step(decoding, rank=rank, fixed_shape=fixed_shape)

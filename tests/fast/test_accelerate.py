@@ -3,6 +3,7 @@
 import copy
 import itertools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from nmt.config.model import ModelConfig
 from nmt.fast import shared
 from nmt.fast.accelerate import Purpose, accelerate, describe_exchanges
 from nmt.fast.decoder import FastDecoder
-from nmt.fast.kernels import Kernels, kernels
+from nmt.fast.kernels import kernels
 from nmt.models.build import build_model
 from nmt.models.encoder_decoder import EncoderDecoder, ScheduledSampling
 
@@ -403,13 +404,17 @@ def test_modules_without_a_fast_counterpart_stay():
 def called(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the names of kernels that have been called."""
     names: set[str] = set()
-    run = Kernels._run
 
-    def note(self: Kernels, name: str, *arguments: Any) -> None:
-        names.add(name)
-        run(self, name, *arguments)
+    def noting(name: str, function: Callable[..., None]) -> Callable[..., None]:
+        def note(*arguments: Any) -> None:
+            names.add(name)
+            function(*arguments)
 
-    monkeypatch.setattr(Kernels, "_run", note)
+        return note
+
+    if (native := kernels()) is not None:
+        functions = {key: noting(key[0], each) for key, each in native._functions.items()}
+        monkeypatch.setattr(native, "_functions", functions)
     return names
 
 
