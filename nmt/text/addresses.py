@@ -20,7 +20,7 @@ _LONGEST = 4096  # characters of a word that is searched, in time that grows wit
 
 def is_address(text: str) -> bool:
     """Whether `text` has only web and e-mail addresses, and what has no letters."""
-    words = [word.strip(_AROUND) for word in text.split()]
+    words = (word.strip(_AROUND) for word in text.split())
     return has_letters(text) and all(
         _ADDRESS.fullmatch(word) or _HOST.fullmatch(word) or not has_letters(word) for word in words
     )
@@ -47,10 +47,11 @@ def find_lost(source: str, target: str, *, numbers: bool = True) -> list[str]:
 def _divide(text: str) -> tuple[list[str], str]:
     """Return the addresses in `text`, and the rest of it."""
     addresses: list[str] = []
+    if not _has_mark(text):
+        return addresses, text
 
     def take(word: re.Match[str]) -> str:
-        lowered = word[0].lower()
-        if len(lowered) > _LONGEST or not any(mark in lowered for mark in _MARKS):
+        if len(word[0]) > _LONGEST or not _has_mark(word[0]):
             return word[0]
         addresses.extend(match[0].rstrip(_AROUND) for match in _ADDRESS.finditer(word[0]))
         return _ADDRESS.sub(" ", word[0])
@@ -58,9 +59,19 @@ def _divide(text: str) -> tuple[list[str], str]:
     return addresses, re.sub(r"\S+", take, text)
 
 
+def _has_mark(text: str) -> bool:
+    lowered = text.lower()
+    return any(mark in lowered for mark in _MARKS)
+
+
 def _numbers(text: str) -> list[str]:
     """Return the numbers of three digits or more, in European digits and without separators."""
     return [
-        "".join(str(unicodedata.decimal(digit)) for digit in number).lstrip("0")
-        for number in _NUMBER.findall(_GROUPS.sub("", text))
+        _in_european_digits(number).lstrip("0") for number in _NUMBER.findall(_GROUPS.sub("", text))
     ]
+
+
+def _in_european_digits(number: str) -> str:
+    if number.isascii():
+        return number
+    return "".join(str(unicodedata.decimal(digit)) for digit in number)

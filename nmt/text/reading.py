@@ -196,8 +196,8 @@ class LineReader:
         text = line[span.start : span.end]
         if self._is_copied(text):
             return Segment(span)
-        if style == "as usual" and self._style(text) == "capitals":
-            style = "capitals"
+        if style == "as usual" and len(text) < len(line) and self._style(text) == "capitals":
+            style = "capitals"  # a sentence in capitals between others
         text = self._as_seen(text, style)
         ids = self._subword.encode(text)
         return Segment(
@@ -205,7 +205,7 @@ class LineReader:
             ids,
             text,
             in_capitals=style == "capitals",
-            unseen=tuple(dict.fromkeys(c for c in text if self._is_unseen(c))),
+            unseen=self._unseen(text),
             unknown=sum(map(self._unknown_ids.__contains__, ids)),
         )
 
@@ -243,6 +243,12 @@ class LineReader:
             if candidate and self._known.issuperset(candidate):
                 return candidate
         return "" if is_invisible(character) and not character.isspace() else character
+
+    def _unseen(self, text: str) -> tuple[str, ...]:
+        """Return the visible characters of a text that training never showed, each once."""
+        if self._known.issuperset(text):
+            return ()
+        return tuple(dict.fromkeys(c for c in text if self._is_unseen(c)))
 
     def _is_unseen(self, character: str) -> bool:
         return not (character in self._known or is_invisible(character))
