@@ -14,13 +14,22 @@ def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     Without a gradient. torch multiplies fp32 with MKL, which does not use AVX-512 on AMD
     processors; oneDNN does.
     """
-    is_fp32 = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    # oneDNN is slow for slices of a larger matrix.
-    is_whole = inputs.shape[-1] > 0 and (weight.is_contiguous() or weight.t().is_contiguous())
-    if is_fp32 and is_whole and inputs.is_cpu and prefers_onednn():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
-        return product
-    return F.linear(inputs, weight, bias)
+    if not _is_faster_with_onednn(inputs, weight):
+        return F.linear(inputs, weight, bias)
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    return product
+
+
+def _is_faster_with_onednn(inputs: Tensor, weight: Tensor) -> bool:
+    return (
+        inputs.dtype == weight.dtype == torch.float32
+        and inputs.is_cpu
+        and prefers_onednn()
+        and not torch.is_autocast_enabled("cpu")
+        and inputs.shape[-1] > 0
+        # oneDNN is slow for slices of a larger matrix.
+        and (weight.is_contiguous() or weight.t().is_contiguous())
+    )
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
