@@ -52,6 +52,11 @@ class Fault:
         return f"{dotted(*keys)}: {self.message}." if keys else f"{self.message}."
 
 
+def fault_at(where: str, message: str, *involves: str) -> Fault:
+    """Return a fault at the dotted key to change first, and the other keys it follows from."""
+    return Fault(tuple(where.split(".")), message, involves)
+
+
 def faults_of(error: ValidationError, *, inside: tuple[str, ...] = ()) -> Iterator[Fault]:
     """Yield each wrong key or value once, in terms of the configuration file.
 

@@ -11,7 +11,7 @@ from nmt.config.encoders import (
     NumbersEncoderConfig,
 )
 from nmt.config.experiment import Experiment
-from nmt.config.faults import Fault
+from nmt.config.faults import Fault, fault_at
 from nmt.config.model import ModelConfig
 
 
@@ -20,20 +20,20 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
     yield from _encoder(model, tokenizer)
     decoder = model.decoder
     if model.output.kind == "numbers" and decoder.kind != "label":
-        yield _fault(
+        yield fault_at(
             "model.output.kind",
             f'"numbers" needs model.decoder.kind "label", got "{decoder.kind}"',
             "model.decoder.kind",
         )
     if not isinstance(decoder, DecoderConfig) and model.uses_source:
-        yield _fault(
+        yield fault_at(
             "model.output.kind",
             f'"{model.output.kind}" needs model.decoder.kind "recurrent", got "{decoder.kind}"; '
             'use "softmax"',
             "model.decoder.kind",
         )
     if model.right_to_left and isinstance(model.encoder, NoEncoderConfig):
-        yield _fault(
+        yield fault_at(
             "model.decoder.right_to_left",
             "is for translation models: a language model continues text; leave it out",
             "model.encoder.kind",
@@ -43,21 +43,21 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
     if isinstance(decoder, DecoderConfig | ConvolutionalDecoderConfig):
         return
     if isinstance(model.encoder, NoEncoderConfig):
-        yield _fault(
+        yield fault_at(
             "model.encoder.kind",
             f'"none" leaves a decoder of kind "{decoder.kind}" nothing to read; choose another '
             'encoder, or model.decoder.kind "recurrent" for a language model',
             "model.decoder.kind",
         )
     if model.embedding.tied != "none":
-        yield _fault(
+        yield fault_at(
             "model.embedding.tied",
             f'must be "none" with model.decoder.kind "{decoder.kind}", which reads no target '
             "words and so has no embeddings of them",
             "model.decoder.kind",
         )
     if decoder.kind == "aligned" and tokenizer.kind != "word":
-        yield _fault(
+        yield fault_at(
             "tokenizer.kind",
             'must be "word" with model.decoder.kind "aligned", which writes a word for each '
             f'source word, got "{tokenizer.kind}"',
@@ -67,14 +67,14 @@ def kind_disagreements(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterat
 
 def _language_model(model: ModelConfig, decoder: ConvolutionalDecoderConfig) -> Iterator[Fault]:
     if not isinstance(model.encoder, NoEncoderConfig):
-        yield _fault(
+        yield fault_at(
             "model.encoder.kind",
             'must be "none" with model.decoder.kind "convolutional", a language model, got '
             f'"{model.encoder.kind}"; or set model.decoder.kind to "recurrent"',
             "model.decoder.kind",
         )
     if model.embedding.tied != "none" and decoder.hidden_size != model.embedding.size:
-        yield _fault(
+        yield fault_at(
             "model.embedding.tied",
             f'"{model.embedding.tied}" needs model.decoder.hidden_size = model.embedding.size, got '
             f"{decoder.hidden_size} and {model.embedding.size}; make them equal",
@@ -88,28 +88,28 @@ def _encoder(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
     if isinstance(encoder, NumbersEncoderConfig):
         yield from _kernel("model.encoder.reader", encoder.reader)
         if model.decoder.kind == "aligned":
-            yield _fault(
+            yield fault_at(
                 "model.decoder.kind",
                 '"aligned" needs source words, but model.encoder.kind is "numbers"; choose "label" '
                 'or "recurrent"',
                 "model.encoder.kind",
             )
         if model.embedding.tied == "all":
-            yield _fault(
+            yield fault_at(
                 "model.embedding.tied",
                 '"all" needs source pieces, but model.encoder.kind is "numbers"; tie only the '
                 '"target"',
                 "model.encoder.kind",
             )
         if model.uses_source:
-            yield _fault(
+            yield fault_at(
                 "model.output.kind",
                 f'"{model.output.kind}" needs source pieces, but model.encoder.kind is "numbers"; '
                 'use "softmax"',
                 "model.encoder.kind",
             )
         if tokenizer.sampling > 0:
-            yield _fault(
+            yield fault_at(
                 "tokenizer.sampling",
                 'must be 0 with model.encoder.kind "numbers", whose source has no pieces',
                 "model.encoder.kind",
@@ -121,7 +121,7 @@ def _encoder(model: ModelConfig, tokenizer: TokenizerConfig) -> Iterator[Fault]:
 def _kernel(where: str, reader: AnyReaderConfig) -> Iterator[Fault]:
     is_even = isinstance(reader, ConvolutionalEncoderConfig) and reader.kernel_size % 2 == 0
     if isinstance(reader, ConvolutionalEncoderConfig) and is_even and not reader.causal:
-        yield _fault(
+        yield fault_at(
             f"{where}.kernel_size",
             f"must be odd to see as much on both sides, got {reader.kernel_size}; or set "
             f"{where}.causal to true",
@@ -135,14 +135,14 @@ def kind_disagreements_of_data(experiment: Experiment) -> Iterator[Fault]:
     if isinstance(decoder, DecoderConfig):
         return
     if training.scheduled_sampling.kind != "none":
-        yield _fault(
+        yield fault_at(
             "training.scheduled_sampling",
             f'must be "none" with model.decoder.kind "{decoder.kind}": it has no steps in training '
             "whose input could be replaced",
             "model.decoder.kind",
         )
     if training.truncation > 0:
-        yield _fault(
+        yield fault_at(
             "training.truncation",
             f'must be 0 with model.decoder.kind "{decoder.kind}", which has no state to cut '
             "gradients at",
@@ -151,27 +151,22 @@ def kind_disagreements_of_data(experiment: Experiment) -> Iterator[Fault]:
     metric = experiment.validation.metric
     if experiment.model.output.kind == "numbers":
         if metric != "loss":
-            yield _fault(
+            yield fault_at(
                 "validation.metric",
                 f'must be "loss" with model.output.kind "numbers", got "{metric}"; the loss is the '
                 "mean squared error",
                 "model.output.kind",
             )
         if training.label_smoothing > 0:
-            yield _fault(
+            yield fault_at(
                 "training.label_smoothing",
                 'must be 0 with model.output.kind "numbers", which has no probabilities',
                 "model.output.kind",
             )
     elif decoder.kind == "label" and metric == "bleu":
-        yield _fault(
+        yield fault_at(
             "validation.metric",
             'must be "loss" or "chrf" with model.decoder.kind "label": BLEU compares sequences of '
             "up to four words and is 0 for single ones",
             "model.decoder.kind",
         )
-
-
-def _fault(where: str, message: str, *involves: str) -> Fault:
-    """Return a fault at the dotted key to change first, and the other keys it follows from."""
-    return Fault(tuple(where.split(".")), message, involves)

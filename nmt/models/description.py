@@ -12,12 +12,12 @@ from typing import Self
 from pydantic import ValidationError
 
 from nmt import __version__
-from nmt.config.checks import model_disagreements
 from nmt.config.data import NormalizationConfig, TokenizerConfig
 from nmt.config.embedding import VectorsConfig
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.config.model import ModelConfig
+from nmt.config.model_checks import model_disagreements
 from nmt.config.schema import locate
 from nmt.config.search import SearchConfig
 from nmt.config.section import Section

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config.checks import model_disagreements
 from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.config.model_checks import model_disagreements
 from nmt.config.search import SearchConfig
 from nmt.data.batch import make_batch
 from nmt.fast.accelerate import accelerate

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from reference import BOS, Array, Pair, Weights, decode, log_probs, loss, slope
 from stepping import features_by_steps
 
-from nmt.config.checks import model_disagreements
 from nmt.config.data import TokenizerConfig
 from nmt.config.model import ModelConfig
+from nmt.config.model_checks import model_disagreements
 from nmt.config.search import SearchConfig
 from nmt.fast.accelerate import Purpose, accelerate
 from nmt.fast.kernels import kernels
