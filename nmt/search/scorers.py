@@ -144,7 +144,7 @@ class ModelState:
 
     def select(self, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
-        return replace(self, decoder=self.decoder.select(rows))
+        return ModelState(self.memory, self.decoder.select(rows), self.narrow)
 
     def select_sentences(self, sentences: Tensor, rows: Tensor) -> "ModelState":
         """See `ScorerState`."""
