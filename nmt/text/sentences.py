@@ -5,8 +5,8 @@ brackets that close after it. Marks such as "。" and "।" end a sentence by th
 need a space or an invisible character after them, and no small letter next; a "." must not belong
 to an abbreviation, an initial, an ordinal or the number of an item. In a line without any capital,
 a small letter may begin a sentence; after "!" and "?" also in a line that begins with one. In any
-other, "Stop! he said", "Ah ! quel homme" and "Yahoo! is" cannot be told from two sentences. Where the space was forgotten ("slept.Anna"), a word must stand
-on both sides.
+other, "Stop! he said", "Ah ! quel homme" and "Yahoo! is" cannot be told from two sentences. Where
+the space was forgotten ("slept.Anna"), a word must stand on both sides.
 """
 
 import re

@@ -462,6 +462,17 @@ def test_the_perplexity_of_all_pairs_is_logged(nmt, model_folder, tmp_path):
     )
 
 
+def test_the_perplexity_of_a_script_without_spaces_is_per_character(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.zh"
+    source.write_text("a cat\n")
+    target.write_text("一只猫 睡觉\n")
+    _, lines, log = nmt("score", model_folder, "--source", source, "--target", target)
+    found = re.search(r"1 lines  ppl \S+  per character (\S+)\n", log)
+    assert found is not None
+    expected = math.exp(-float(lines[0].split("\t")[0]) / 6)
+    assert float(found[1]) == pytest.approx(expected, rel=1e-2)
+
+
 def test_nothing_to_score_has_no_perplexity(nmt, model_folder, tmp_path):
     source, target = tmp_path / "blank.en", tmp_path / "blank.it"
     for path in (source, target):
