@@ -34,6 +34,14 @@ def tokenize(monkeypatch, capsysbinary):
     return call
 
 
+def test_a_checkpoint_stands_for_its_run(model, tokenize, tmp_path):
+    checkpoint = tmp_path / "checkpoints" / "update-000050"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").touch()
+    write_prepared(tmp_path / "data", {"subword": model})
+    assert tokenize(checkpoint, lines=LINES) == tokenize(tmp_path, lines=LINES)
+
+
 def test_text_is_split_into_pieces(model, tokenize):
     subword = Subword.load(model)
     pieces = tokenize(model, lines=LINES)
