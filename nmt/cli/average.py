@@ -21,7 +21,7 @@ def average(
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT]...", help="Checkpoints: 2000, update-002000, last, best or paths."
+            metavar="CHECKPOINT", help="Checkpoints: 2000, update-002000, last, best or paths."
         ),
     ] = None,
     best: Annotated[

@@ -16,7 +16,7 @@ Pair = tuple[Path, Path]
 
 
 def init(
-    config: Annotated[Path, typer.Argument(help="Configuration file to write.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file to write.")],
     train: Annotated[
         Pair,
         typer.Option(metavar="SRC [TGT]", help="Text files to train on, or one .tsv of both."),

@@ -51,19 +51,24 @@ def score(
     ] = False,
     align: Align = False,
     attention: WithAttention = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Most pairs at once.")] = 64,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Largest number of pairs scored at once.")
+    ] = 64,
     batch_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Most pieces at once.")
+        int, typer.Option(metavar="N", min=1, help="Largest number of pieces scored at once.")
     ] = 4096,
     max_length: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Longer lines are cut, in pieces.")
+        int, typer.Option(metavar="N", min=2, help="Number of pieces after which a line is cut.")
     ] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
         typer.Option(
-            help="Of matrix products; bf16 and int8 are faster on new CPUs. Scores differ slightly "
-            "from those of `nmt translate --scores`, whose default is int8 where it is fast."
+            help="Precision of matrix products; bf16 and int8 are faster on new CPUs. Scores "
+            "differ slightly from those of `nmt translate --scores`, whose default is int8 where "
+            "it is fast."
         ),
     ] = "fp32",
     plain: Plain = False,
@@ -71,7 +76,9 @@ def score(
     threads: Threads = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
+        typer.Option(
+            help="At pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."
+        ),
     ] = "error",
 ) -> None:
     """Print the log-probability of each line, its number of pieces, and their mean.

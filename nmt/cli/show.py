@@ -15,7 +15,7 @@ def show(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Run folder, or a checkpoint in it; several are compared."
+            metavar="RUN", help="Run folder, or a checkpoint in it; several are compared."
         ),
     ],
     rows: Annotated[

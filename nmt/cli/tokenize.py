@@ -23,7 +23,12 @@ def tokenize(
     ids: Annotated[bool, typer.Option("--ids", help="Use ids instead of pieces.")] = False,
     sample: Annotated[
         float,
-        typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Sample segmentations; 0 = the best."),
+        typer.Option(
+            metavar="ALPHA",
+            min=0.0,
+            max=1.0,
+            help="Sample segmentations with this alpha; 0 = the best.",
+        ),
     ] = 0.0,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Seed of the random segmentations.")
