@@ -42,6 +42,8 @@ def replaced_numbers(source: str, target: str) -> list[str]:
 
     The rest may be written out, small ones first: "2" is "two". Compared as by `differing_numbers`.
     """
+    if not _DIGIT.search(source):
+        return []
     left, right = _compare(source, target)
     return sorted(left, key=lambda number: (len(number), number))[-len(right) :] if right else []
 
