@@ -67,7 +67,8 @@ class Translation:
     unknown_pieces: int = 0
     """Number of pieces of the line that are unknown or spell a single byte."""
     lost: tuple[str, ...] = ()
-    """Web addresses, e-mail addresses and long numbers of the line that `text` lacks."""
+    """Web addresses, e-mail addresses and numbers of the line that `text` lacks; those of one or
+    two digits only where `text` has another one, since they may be written out."""
 
     @property
     def text(self) -> str:

@@ -78,6 +78,19 @@ class Translator:
             weight `rescore_weight`; their pieces may be others.
     """
 
+    def __new__(cls, models: object = None, **_: object) -> "Translator":
+        """Refuse a path in place of models.
+
+        Raises:
+            UsageError: it says how to load a model folder.
+        """
+        if isinstance(models, str | Path):
+            raise UsageError(
+                f"Translator({str(models)!r}): is made of models, not of their path; load them by "
+                f"Translator.load({str(models)!r})."
+            )
+        return super().__new__(cls)
+
     def __init__(
         self,
         models: Sequence[EncoderDecoder],

@@ -19,6 +19,7 @@ from nmt.text.subword import load_subwords
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
+HAN = {ord("a") + number: chr(0x4E00 + number) for number in range(26)}
 LANGUAGE_MODEL = (
     'data.source=""',
     'data.train="train.yy"',
@@ -70,6 +71,24 @@ def test_the_loss_per_word_does_not_depend_on_the_pieces(tmp_path):
         len(load_subwords(tmp_path / "run" / "data")[1].encode(line)) + 1 for line in lines
     )
     assert last["loss_per_word"] == pytest.approx(last["loss"] * pieces / words)
+
+
+def test_the_loss_of_a_script_without_spaces_is_per_character(tmp_path):
+    options = ("tokenizer.kind=char", "training.max_updates=5")
+    experiment = language_model(tmp_path, *options)
+    for name in ("train.yy", "valid.yy"):
+        text = (tmp_path / name).read_text().replace(" ", "")
+        (tmp_path / name).write_text(text.translate(HAN))
+    run_training(experiment, tmp_path / "run", RunOptions())
+    last = entries(tmp_path / "run", "valid")[-1]
+    assert last["unit"] == "character"
+    lines = (tmp_path / "valid.yy").read_text().splitlines()
+    pieces = sum(
+        len(load_subwords(tmp_path / "run" / "data")[1].encode(line)) + 1 for line in lines
+    )
+    characters = sum(len(line) + 1 for line in lines)
+    assert last["loss_per_word"] == pytest.approx(last["loss"] * pieces / characters)
+    assert "  per character " in (tmp_path / "run" / "train.log").read_text()
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):

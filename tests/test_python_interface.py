@@ -43,6 +43,16 @@ def test_the_examples_of_the_documentation_work(toy):
     assert found.failed == 0
 
 
+def test_a_path_in_place_of_models_is_refused_with_the_way_to_load_it():
+    for path in ("M", Path("M")):
+        with pytest.raises(nmt.UsageError) as error:
+            nmt.Translator(path)
+        assert str(error.value) == (
+            "Translator('M'): is made of models, not of their path; load them by "
+            "Translator.load('M')."
+        )
+
+
 def test_importing_nmt_imports_no_torch():
     script = "import sys, nmt; dir(nmt); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

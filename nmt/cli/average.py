@@ -12,14 +12,16 @@ log = logging.getLogger(__name__)
 
 
 def average(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or the first checkpoint by its path.")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Model folder to write.")
     ],
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT]...", help="Checkpoints: 2000, update-002000, last, best or paths."
+            metavar="CHECKPOINT", help="Checkpoints: 2000, update-002000, last, best or paths."
         ),
     ] = None,
     best: Annotated[
@@ -36,10 +38,12 @@ def average(
     By default, all best checkpoints that the run kept are averaged; training.keep_best and
     training.keep_last set how many are kept.
     """
-    from nmt.models.checkpoints import find_checkpoint, list_checkpoints
+    from nmt.models.checkpoints import find_checkpoint, list_checkpoints, run_of
     from nmt.run_folder.averaging import write_averaged_model
     from nmt.training.checkpoint import best_checkpoints
 
+    if around := run_of(run):
+        run, checkpoints = around, [str(run), *(checkpoints or ())]
     if sum(choice is not None for choice in (checkpoints or None, best, last)) > 1:
         raise UsageError("give checkpoints, or --best, or --last, but only one of the three")
     if checkpoints:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt.cli.command import Command
 from nmt.cli.options import AsJson, Checkpoint, Run
 from nmt.cli.output_file import require_output
 from nmt.errors import UsageError
@@ -63,7 +64,7 @@ Picture = Annotated[
 ]
 
 
-@diagnose.command(short_help="How far gradients reach back through time.")
+@diagnose.command(cls=Command, short_help="How far gradients reach back through time.")
 def gradients(
     run: RunOrConfig,
     overrides: Overrides = None,
@@ -119,7 +120,7 @@ def gradients(
     typer.echo("\n".join(blocks))
 
 
-@diagnose.command(short_help="Spectra of recurrent weights, and what they prove.")
+@diagnose.command(cls=Command, short_help="Spectra of recurrent weights, and what they prove.")
 def spectrum(
     run: RunOrConfig,
     overrides: Overrides = None,
@@ -158,7 +159,7 @@ def spectrum(
         typer.echo(f"{as_table(found)}\n\n{explain(found)}")
 
 
-@diagnose.command(short_help="What a model loses by reading its own output.")
+@diagnose.command(cls=Command, short_help="What a model loses by reading its own output.")
 def exposure(
     run: Run,
     source: Annotated[
@@ -218,7 +219,7 @@ def exposure(
         typer.echo(f"{as_table(found)}\n\n{explain(found)}")
 
 
-@diagnose.command(short_help="Where gradient and curvature explode together.")
+@diagnose.command(cls=Command, short_help="Where gradient and curvature explode together.")
 def surface(output: Picture = None, as_json: AsJson = False) -> None:
     """Measure the error of one recurrent unit over its two parameters: a plain with a cliff.
 

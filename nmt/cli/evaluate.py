@@ -1,6 +1,7 @@
 """`nmt evaluate`: score translations, and compare two systems."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +33,15 @@ def evaluate(
     ] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(help="Their references, unmodified; may be repeated, also with --test."),
+        typer.Option(
+            metavar="FILE", help="Their references, unmodified; may be repeated, also with --test."
+        ),
     ] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="Run or model folder to translate with; several form an ensemble."),
+        typer.Option(
+            metavar="RUN", help="Run or model folder to translate with; several form an ensemble."
+        ),
     ] = None,
     test: Annotated[
         tuple[Path, Path] | None,
@@ -47,12 +52,16 @@ def evaluate(
         ),
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="With --run: this checkpoint, see `translate`.")
+        str | None,
+        typer.Option(metavar="NAME", help="With --run: this checkpoint, see `nmt translate`."),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", "--metric", help="bleu, chrf, chrf++, ter, exact or wer; may be repeated."
+            "-m",
+            "--metric",
+            metavar="NAME",
+            help="bleu, chrf, chrf++, ter, exact or wer; may be repeated.",
         ),
     ] = None,
     against: Annotated[
@@ -77,7 +86,9 @@ def evaluate(
     ] = None,
     plain: Annotated[
         bool,
-        typer.Option("--plain", help="With --run: compute the plain equations, see `translate`."),
+        typer.Option(
+            "--plain", help="With --run: compute the plain equations, see `nmt translate`."
+        ),
     ] = False,
     bootstrap: Annotated[
         int, typer.Option(metavar="N", min=0, help="Resamples for confidence intervals; 0 = none.")
@@ -85,9 +96,10 @@ def evaluate(
     tokenize: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="Tokenizer of BLEU: auto (by the script of the references), 13a, intl, zh, char, "
             "none, ja-mecab, ko-mecab, flores101, flores200, or spm:FILE, a sentencepiece model. "
-            "Default: validation.tokenize of the run, else auto."
+            "Default: validation.tokenize of the run, else auto.",
         ),
     ] = None,
     lowercase: Annotated[
@@ -116,6 +128,7 @@ def evaluate(
             "give --hypothesis and --reference, or --run and --test SRC REF (and with --run, "
             "--output to keep the translations)"
         )
+    _require_kinds(hypothesis, run or ())
     test, tokenize = _chosen_by(run, test, tokenize)
     for path in reference or ():
         if hypothesis and is_same_file(hypothesis, path):
@@ -136,6 +149,25 @@ def evaluate(
         by_length=by_length,
     )
     typer.echo(findings_as_json(findings) if as_json else findings_as_text(findings))
+
+
+def _require_kinds(hypothesis: Path | None, runs: Iterable[Path]) -> None:
+    """Refuse a folder as translations, and a file as a run.
+
+    Raises:
+        UsageError: it names the option that was probably meant.
+    """
+    if hypothesis and hypothesis.is_dir():
+        raise UsageError(
+            f"--hypothesis {hypothesis}: is a folder, not a file of translations; if it is a run, "
+            f"translate with it by --run {hypothesis}"
+        )
+    for run in runs:
+        if run.is_file():
+            raise UsageError(
+                f"--run {run}: is a file, not a run; if it holds translations, score them by "
+                f"--hypothesis {run}"
+            )
 
 
 def _require_with(option: str, value: object, other: str, needed: object) -> None:

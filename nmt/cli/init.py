@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt.errors import DataError, UsageError
+from nmt.paths import is_same_file
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ Pair = tuple[Path, Path]
 
 
 def init(
-    config: Annotated[Path, typer.Argument(help="Configuration file to write.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file to write.")],
     train: Annotated[
         Pair,
         typer.Option(metavar="SRC [TGT]", help="Text files to train on, or one .tsv of both."),
@@ -63,6 +64,9 @@ def init(
     for files in (train, valid, test):
         if files is not None:
             _require_text(files)
+    for option, files in (("--valid", valid), ("--test", test)):
+        if files is not None:
+            _require_other(option, files, train)
     data = DataConfig(
         source=source,
         target=target,
@@ -80,6 +84,8 @@ def init(
     log.info('%s: written for %s, preset "%s"', config, size, made.preset)
     for note in made.notes:
         log.info("- %s", note)
+    for warning in made.warnings:
+        log.warning("--languages %s: %s", languages, warning)
     if valid is None:
         log.info("no --valid: `nmt train` will hold sentences out from --train to validate on")
     log.info("next: nmt train %s", config)
@@ -94,6 +100,16 @@ def _require_text(files: Pair) -> None:
     if not require_equal_counts(*files):
         names = " and ".join(dict.fromkeys(map(str, files)))
         raise DataError(f"{names}: no lines; name files with text.")
+
+
+def _require_other(option: str, files: Pair, train: Pair) -> None:
+    """Refuse held-out files that are trained on."""
+    for file in files:
+        if any(is_same_file(file, other) for other in train):
+            raise UsageError(
+                f"{option} {file}: is named in --train, too, so scores on it say nothing; name "
+                f"other text, or leave {option} out."
+            )
 
 
 def _seen_from(config: Path, files: Pair) -> tuple[str, str]:

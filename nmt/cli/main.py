@@ -20,6 +20,7 @@ from nmt.cli.attention import attention
 from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
+from nmt.cli.command import explain as explain_command_line
 from nmt.cli.console import (
     LogFormat,
     complain,
@@ -140,10 +141,10 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except _WrongCommandLine as error:
-        if logs_json():
-            complain(error.format_message())
-        else:
+        if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
+        else:
+            complain(explain_command_line(error))
         return UsageError.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130

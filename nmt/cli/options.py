@@ -10,32 +10,38 @@ from nmt.machine import MOST_THREADS
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run, model or checkpoint folder.")]
 Runs = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="RUN...", help="Run, model or checkpoint folder; several are an ensemble."
-    ),
+    typer.Argument(metavar="RUN", help="Run, model or checkpoint folder; several are an ensemble."),
 ]
 Checkpoint = Annotated[
     str | None,
-    typer.Option(help="Of the run, instead of its model: 3000, update-003000, last or best."),
+    typer.Option(
+        metavar="NAME",
+        help="Checkpoint of the run, instead of its model: 3000, update-003000, last or best.",
+    ),
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="X,X", help="Of the models of an ensemble, such as 0.7,0.3."),
+    typer.Option(metavar="X,X", help="Weights of the models of an ensemble, such as 0.7,0.3."),
 ]
 
 Input = Annotated[
     Path | None,
-    typer.Option("-i", "--input", metavar="FILE", help="Text file, which may be packed."),
+    typer.Option("-i", "--input", metavar="FILE", help="Text file to read, which may be packed."),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="File to write.")
+]
 Align = Annotated[
     bool,
     typer.Option(
-        "--align", help="Add links source-target of words, from 0: 0-0 1-2; JSON: of pieces too."
+        "--align",
+        help="Add links between words, source-target counted from 0, such as 0-0 1-2; in JSON, "
+        "also between pieces.",
     ),
 ]
 WithAttention = Annotated[
-    bool, typer.Option("--attention", help="JSON: add attention weights of pieces and words.")
+    bool,
+    typer.Option("--attention", help="Add the attention weights of pieces and words; needs JSON."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -43,8 +49,12 @@ Plain = Annotated[
     bool, typer.Option("--plain", help="Compute the plain equations, without fast modules.")
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="auto = CUDA if there is a GPU.")
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="Where to compute; auto = CUDA if there is a GPU."),
 ]
 Threads = Annotated[
-    int, typer.Option(metavar="N", min=0, max=MOST_THREADS, help="CPU threads; 0 = all cores.")
+    int,
+    typer.Option(
+        metavar="N", min=0, max=MOST_THREADS, help="Number of CPU threads; 0 = all cores."
+    ),
 ]

@@ -1,15 +1,17 @@
 """Options that name the two sides of a corpus: two files, or one of tab-separated pairs."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand
-
+from nmt.cli.command import Command
 from nmt.errors import UsageError
-from nmt.paths import holds_pairs
+from nmt.paths import holds_pairs, is_same_file
+
+log = logging.getLogger(__name__)
 
 
-class PairCommand(TyperCommand):
+class PairCommand(Command):
     """A command whose options for two files also take one .tsv, which stands for both."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -59,6 +61,8 @@ def both_sides(source: Path, target: Path | None) -> Path:
         UsageError: it is the only one and no .tsv.
     """
     if target is not None:
+        if holds_pairs(source) and is_same_file(source, target):
+            log.info("%s: holds both sides; named twice, it is read as if named once", source)
         return target
     if not holds_pairs(source):
         raise UsageError(f"{source}: is only one side; name {_TWO_OR_ONE}.")

@@ -23,7 +23,7 @@ def prepare(
     ] = None,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Pairs that are not UTF-8: stop, skip them, or insert U+FFFD."),
+        typer.Option(help="At pairs that are not UTF-8: stop, skip them, or insert U+FFFD."),
     ] = "error",
 ) -> None:
     """Filter the corpus, train the subword model and write the data for training.

@@ -21,7 +21,11 @@ def sample(
     ] = "",
     temperature: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Below 1 safer, above 1 more varied.", show_default="1"),
+        typer.Option(
+            metavar="X",
+            help="Divisor of log-probabilities: below 1 safer, above 1 more varied.",
+            show_default="1",
+        ),
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(metavar="N", help="Sample from the N likeliest pieces.")
@@ -37,10 +41,14 @@ def sample(
     ] = None,
     beam: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="The best lines that a beam finds; no samples."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Print the best lines that a beam of this width finds, no samples.",
+        ),
     ] = None,
     max_length: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Longest line, in pieces.")
+        int, typer.Option(metavar="N", min=1, help="Largest number of pieces in a line.")
     ] = 256,
     next: Annotated[
         int,

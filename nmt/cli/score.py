@@ -1,7 +1,7 @@
 """`nmt score`: log-probabilities of given translations."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +23,7 @@ from nmt.cli.output_file import line_writer, require_output
 from nmt.cli.search_options import read_weights
 from nmt.errors import UsageError
 from nmt.paths import holds_pairs
+from nmt.text.units import Units
 
 if TYPE_CHECKING:  # the translator imports torch
     from nmt.translation import ScoredPair
@@ -50,19 +51,24 @@ def score(
     ] = False,
     align: Align = False,
     attention: WithAttention = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Most pairs at once.")] = 64,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Largest number of pairs scored at once.")
+    ] = 64,
     batch_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Most pieces at once.")
+        int, typer.Option(metavar="N", min=1, help="Largest number of pieces scored at once.")
     ] = 4096,
     max_length: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Longer lines are cut, in pieces.")
+        int, typer.Option(metavar="N", min=2, help="Number of pieces after which a line is cut.")
     ] = 1024,
     precision: Annotated[
         Literal["fp32", "bf16", "int8"],
         typer.Option(
-            help="Of matrix products; bf16 and int8 are faster on new CPUs. Scores differ slightly "
-            "from those of `nmt translate --scores`, whose default is int8 where it is fast."
+            help="Precision of matrix products; bf16 and int8 are faster on new CPUs. Scores "
+            "differ slightly from those of `nmt translate --scores`, whose default is int8 where "
+            "it is fast."
         ),
     ] = "fp32",
     plain: Plain = False,
@@ -70,15 +76,18 @@ def score(
     threads: Threads = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
+        typer.Option(
+            help="At pairs that are not UTF-8: stop, treat them as empty, or insert U+FFFD."
+        ),
     ] = "error",
 ) -> None:
     """Print the log-probability of each line, its number of pieces, and their mean.
 
     Natural logarithms; the end symbol counts as a piece. Words are separated by spaces, or are
-    pieces where a script has none. Columns are separated by tabs. N pairs
-    in give N lines out; an empty line with an empty translation scores 0, as in `nmt translate`.
-    The log ends with the perplexity of the whole text, per piece and per word.
+    pieces where a script has none. Columns are separated by tabs. N pairs in give N lines out; an
+    empty line with an empty translation scores 0, as in `nmt translate`. The log ends with the
+    perplexity of the whole text, per piece and per word, or per character where the script has no
+    spaces.
     """
     from nmt.run_folder.journal import format_perplexity
     from nmt.text.lines import read_lines, read_parallel
@@ -107,8 +116,9 @@ def score(
         weights=read_weights(weights),
     )
     _require_kind(translator, run[0], source, target)
+    units = Units()
     scored = translator.score(
-        pairs,
+        _counted(pairs, units),
         batch_size=batch_size,
         batch_tokens=batch_tokens,
         max_length=max_length,
@@ -116,11 +126,11 @@ def score(
         attention=attention,
         score_words=by_word or as_json,
     )
-    lines = pieces = words = 0
+    lines = pieces = 0
     loss = 0.0
     with line_writer(output) as write:
         for number, pair in enumerate(scored):
-            lines, pieces, words = lines + 1, pieces + len(pair.pieces), words + pair.words
+            lines, pieces = lines + 1, pieces + len(pair.pieces)
             loss -= pair.log_prob
             if as_json:
                 write(json_line(_record(number, pair, by_token=by_token)))
@@ -129,11 +139,20 @@ def score(
                 write(one_line("\t".join(columns)))
     if pieces:
         log.info(
-            "%s lines  ppl %s  per word %s",
+            "%s lines  ppl %s  per %s %s",
             f"{lines:,}",
             format_perplexity(loss / pieces),
-            format_perplexity(loss / words),
+            units.name,
+            format_perplexity(loss / units.count),
         )
+
+
+def _counted(pairs: Iterable[tuple[str, str]], units: Units) -> Iterator[tuple[str, str]]:
+    """Yield the pairs, and count the words of their targets; empty pairs have none."""
+    for source, target in pairs:
+        if source.strip() or target.strip():
+            units.add(target)
+        yield source, target
 
 
 def _require_kind(translator: "Translator", run: Path, source: Path | None, target: Path) -> None:

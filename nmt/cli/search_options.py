@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from typer.core import TyperCommand
 from typer.main import get_command
 
+from nmt.cli.command import Command
 from nmt.errors import UsageError
 
 if TYPE_CHECKING:  # imports pydantic, which `nmt --help` does without
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imports pydantic, which `nmt --help` does without
     from nmt.config.search import SearchConfig
 
 
-class SearchCommand(TyperCommand):
+class SearchCommand(Command):
     """A command with an option for each field of `SearchConfig`.
 
     Given options are stored in the context's `obj`, by field name. They are created only when this
@@ -81,6 +81,7 @@ def _option(name: str, field: "FieldInfo") -> Any:
     other = bounds.get("OnlyWith")
     if other is not None and other.value is not False:
         text = f"With {_setting(other.option, other.value)}: {text[:1].lower()}{text[1:]}"
+    text = re.sub(r"`(\w+)`", lambda word: _dashed(word[1]), text)
     text = re.sub(r"\w+", lambda word: _dashed(word[0]) if "_" in word[0] else word[0], text)
     flags = f"{_dashed(name)}/--no-{name}" if field.annotation is bool else _dashed(name)
     metavar = {bool: None, int: "N", float: "X", Path: "FILE"}.get(_type(field))

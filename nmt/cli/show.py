@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def show(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folder; several are compared.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Run folder, or a checkpoint in it; several are compared."
+        ),
     ],
     rows: Annotated[
         int, typer.Option(metavar="N", min=0, help="Maximum number of table rows; 0 = all.")
@@ -34,11 +37,13 @@ def show(
     The table has a line per validation; `*` marks the best one. Of several runs, what differs
     between their configurations is shown, the best of each, and their validations side by side.
     """
+    from nmt.models.checkpoints import run_of
     from nmt.reporting.comparison import names_of
     from nmt.reporting.curves import Curves
     from nmt.reporting.picture import require_plottable
     from nmt.reporting.plot import plot as draw
 
+    runs = [*dict.fromkeys(run_of(run) or run for run in runs)]
     if plot is not None:
         require_plottable(plot)
     if samples and len(runs) > 1:

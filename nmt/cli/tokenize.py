@@ -23,7 +23,12 @@ def tokenize(
     ids: Annotated[bool, typer.Option("--ids", help="Use ids instead of pieces.")] = False,
     sample: Annotated[
         float,
-        typer.Option(metavar="ALPHA", min=0.0, max=1.0, help="Sample segmentations; 0 = the best."),
+        typer.Option(
+            metavar="ALPHA",
+            min=0.0,
+            max=1.0,
+            help="Sample segmentations with this alpha; 0 = the best.",
+        ),
     ] = 0.0,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Seed of the random segmentations.")
@@ -101,12 +106,14 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
     """Return the subword model of a side and the normalisation before it."""
     from nmt.data.folder import read_pieces
     from nmt.errors import ModelError
+    from nmt.models.checkpoints import run_of
     from nmt.models.description import CONFIG, describe_model_folder
     from nmt.text.normalize import Normalizer
     from nmt.text.subword import JOINT_FILE, SOURCE_FILE, Subword
 
     if model.is_file():
         return Subword.load(model), Normalizer(unicode="off", whitespace=False)
+    model = run_of(model) or model
     for folder in (model / "model", model / "data", model):
         if (folder / CONFIG).exists():
             described = describe_model_folder(folder)

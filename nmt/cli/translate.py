@@ -36,7 +36,10 @@ def translate(
     input: Input = None,
     output: Output = None,
     format: Annotated[
-        Format, typer.Option(help="Plain text, `ID ||| text ||| logprob ||| score`, or JSON lines.")
+        Format,
+        typer.Option(
+            help="Plain text, lines of `ID ||| text ||| logprob ||| score`, or JSON lines."
+        ),
     ] = "text",
     checkpoint: Checkpoint = None,
     lm: Annotated[
@@ -66,7 +69,8 @@ def translate(
     unwrap: Annotated[
         bool,
         typer.Option(
-            "--unwrap", help="Join lines broken at a width: a paragraph per line; blank lines stay."
+            "--unwrap",
+            help="Join lines broken at a width to one line per paragraph; blank lines stay.",
         ),
     ] = False,
     align: Align = False,
@@ -75,27 +79,37 @@ def translate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File with the beginning of each translation, a blank line for any.",
+            help="File with the beginning of each translation; a blank line allows any.",
         ),
     ] = None,
-    scores: Annotated[bool, typer.Option("--scores", help="Add log-probability, score.")] = False,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Add the log-probability and the score.")
+    ] = False,
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Most sentences at once.")
+        int,
+        typer.Option(metavar="N", min=1, help="Largest number of sentences translated at once."),
     ] = 64,
     batch_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Most source pieces at once.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Largest number of source pieces translated at once."
+        ),
     ] = 4096,
     max_source: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Longer sentences are cut, in pieces.")
+        int,
+        typer.Option(metavar="N", min=2, help="Number of pieces after which a sentence is cut."),
     ] = 1024,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Bit-identical in any batch and order; slower.")
+        bool,
+        typer.Option(
+            "--exact", help="Translate alike to the last bit in any batch and order; slower."
+        ),
     ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "int8"],
         typer.Option(
-            help="Of matrix products; auto = int8 if the CPU is fast at it, else fp32. Scores then "
-            "differ slightly from those of `nmt score`, whose default is fp32."
+            help="Precision of matrix products; auto = int8 if the CPU is fast at it, else fp32. "
+            "Scores then differ slightly from those of `nmt score`, whose default is fp32."
         ),
     ] = "auto",
     plain: Plain = False,
@@ -103,7 +117,9 @@ def translate(
     threads: Threads = 0,
     bad_lines: Annotated[
         Literal["error", "skip", "replace"],
-        typer.Option(help="Lines that are not UTF-8: stop, treat them as empty, or insert U+FFFD."),
+        typer.Option(
+            help="At lines that are not UTF-8: stop, treat them as empty, or insert U+FFFD."
+        ),
     ] = "error",
 ) -> None:
     """Translate stdin or a file to stdout or a file, line by line.

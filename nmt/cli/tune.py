@@ -20,7 +20,7 @@ log = logging.getLogger("nmt.tuning")
 
 
 def tune(
-    config: Annotated[Path, typer.Argument(help="Configuration file (TOML).", show_default=False)],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file (TOML).")],
     budget: Annotated[str, typer.Option(metavar="TIME", help='Time in all, such as "1h".')] = "1h",
     output: Annotated[
         Path | None,

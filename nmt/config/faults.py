@@ -27,7 +27,14 @@ _TYPES = {
     "finite_number": "must be a finite number",
     "string_type": "must be a text in quotes",
     "bool_type": "must be true or false",
+    "tuple_type": "must be a list of texts in quotes",
+    "dict_type": "must be a table",
     "string_too_short": "must not be empty",
+    "missing": "is missing",
+    "extra_forbidden": "is an unknown key",
+    "unexpected_keyword_argument": "is an unknown key",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
 }
 
 
@@ -118,7 +125,13 @@ def _demand(field: FieldInfo, details: ErrorDetails) -> str:
     if kind in ("model_type", "model_attributes_type"):
         choices = kinds(field)
         return f"must be {choice(choices)}, or a table" if choices else "must be a table"
-    return _TYPES.get(kind, f"is wrong: {details['msg'].lower()}")
+    return wording(details)
+
+
+def wording(details: ErrorDetails) -> str:
+    """Return what is wrong with a value, from one error of pydantic."""
+    other = details["msg"].replace("Input should be", "must be")
+    return _TYPES.get(details["type"], other[:1].lower() + other[1:])
 
 
 def _intended_key(place: Place) -> str:

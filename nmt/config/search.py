@@ -35,8 +35,8 @@ class SearchConfig(Section):
     n_best: int = Field(default=1, ge=1, le=limits.MOST_HYPOTHESES)
     """Translations per sentence, at most `beam` unless sampling."""
     stop: Annotated[Literal["full", "best"], OnlyWith("sample", False)] = "full"
-    """End the search of a sentence when `beam` hypotheses are finished, or only when no living one
-    can score more than the `n_best` finished ones; that is slower."""
+    """End the search of a sentence when `beam` hypotheses are finished, or only when no unfinished
+    one can score more than the `n_best` finished ones; that is slower."""
     groups: Annotated[int, OnlyWith("sample", False)] = Field(
         default=1, ge=1, le=limits.MOST_HYPOTHESES
     )

@@ -1,6 +1,8 @@
 """The steps of data preparation: clean the texts, learn the pieces, encode, write."""
 
+import logging
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from nmt.config.experiment import Experiment
@@ -12,9 +14,15 @@ from nmt.data.lexicon import learn_lexicon
 from nmt.data.pairs import PairReader
 from nmt.data.pieces import PieceLearner
 from nmt.data.shape import Shape
+from nmt.text.languages import why_wrong_code
 from nmt.text.lines import BadLines
+from nmt.text.scripts import count_scripts
 from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
+
+_FIRST_PAIRS = 1000  # by which the scripts of the sides are known
+
+_logger = logging.getLogger(__name__)
 
 
 class Preparation:
@@ -42,6 +50,7 @@ class Preparation:
         data, shape = self._experiment.data, Shape.of(self._experiment.model)
         training = TrainingPairs(self._experiment, self._folder, self._reader, self._report)
         training.read()
+        self._warn_of_codes(training)
         if data.valid is None:
             training.hold_out()
         source, target = subwords = PieceLearner(
@@ -66,6 +75,16 @@ class Preparation:
             too_long_percent=encoding.too_long_percent,
         )
         return summary, encoding.survey.result()
+
+    def _warn_of_codes(self, training: TrainingPairs) -> None:
+        """Warn of language codes that disagree with the letters of the first pairs."""
+        data = self._experiment.data
+        pairs = [(pair.source, pair.target) for pair in islice(training.clean(), _FIRST_PAIRS)]
+        for key, code, lines in zip(
+            ("source", "target"), (data.source, data.target), zip(*pairs, strict=True), strict=True
+        ):
+            if why := why_wrong_code(code, count_scripts(lines)):
+                _logger.warning("data.%s: %s", key, why)
 
     def _learn_lexicon(self, source: Subword, target: Subword) -> None:
         """Write which target pieces are frequent, and which are likely for each source piece."""

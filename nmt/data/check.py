@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nmt.data.exchange import find_exchange
 from nmt.data.line_checks import LINE_CHECKS, LONG_LINE
 from nmt.data.overlap import Overlap
 from nmt.data.pair_checks import PAIR_CHECKS
@@ -42,6 +43,12 @@ RECORD_CHECKS = (
         name="crlf",
         level="note",
         message="ending in CR LF; the CR is dropped when reading",
+    ),
+    Check(
+        name="cr-ends",
+        level="fault",
+        message="holding several lines that end in CR alone, as on old Macs; they are read as one",
+        remedy="convert the file with tr '\\r' '\\n'",
     ),
     Check(
         name="bom",
@@ -90,7 +97,7 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
     test = None if against is None else _Corpus(*against, visit=overlap.add)
     train = _Corpus(source, target, visit=None if test is None else overlap.meet)
     if test is None:
-        return Report(train.facts(), (*train.findings(),), sample=train.sample.pairs)
+        return Report((*train.facts(),), (*train.findings(),), sample=train.sample.pairs)
     leaks = overlap.findings(
         test.where,
         train.where,
@@ -117,6 +124,8 @@ class _Side:
     """Words and number of the longest line."""
     tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     first_bad_byte: str = ""
+    carriage_returns: int = 0
+    """Not counting those before a line feed."""
     statistics: SideStatistics = field(default_factory=SideStatistics)
 
     def read(self) -> Iterator[str]:
@@ -138,6 +147,7 @@ class _Side:
         if record.endswith(b"\r"):
             self.tallies["crlf"].add(number)
             record = record[:-1]
+        self.carriage_returns += record.count(b"\r")
         if number == 1 and record.startswith(b"\xef\xbb\xbf"):
             self.tallies["bom"].add(number)
             record = record[3:]
@@ -177,6 +187,8 @@ class _Side:
         )
 
     def findings(self) -> Iterator[Finding]:
+        if self.carriage_returns >= max(2, self.lines):
+            self.tallies["cr-ends"] = self.tallies.pop("lone-cr", Tally())
         for check in (*RECORD_CHECKS, *LINE_CHECKS):
             extra = self.first_bad_byte if check.name == "not-utf8" else ""
             tally = self.tallies.get(check.name, Tally())
@@ -229,15 +241,23 @@ class _Corpus:
         if self._visit is not None:
             self._visit(number, left, right)
 
-    def facts(self) -> tuple[FileFacts, FileFacts]:
-        return self.source.facts(), self.target.facts()
+    @property
+    def _read(self) -> list[_Side]:
+        """The sides that are text."""
+        sides = zip((self.source, self.target), self.sides.is_text, strict=True)
+        return [side for side, is_text in sides if is_text]
+
+    def facts(self) -> list[FileFacts]:
+        """Return the sizes of the sides that are text."""
+        return [side.facts() for side in self._read]
 
     def findings(self) -> Iterator[Finding]:
         yield from self.sides.findings()
-        if not self.sides.is_text:
+        for side in self._read:
+            yield from side.findings()
+        if not all(self.sides.is_text):
             return
-        yield from self.source.findings()
-        yield from self.target.findings()
+        yield from self._exchanged()
         if self.source.lines != self.target.lines:
             count = abs(self.source.lines - self.target.lines)
             yield Finding("fault", "unequal", self.where, count, self._unequal())
@@ -247,6 +267,23 @@ class _Corpus:
             tally = self._tallies.get(check.name, Tally())
             yield from check.findings(self.where, tally, self._looked_at[check.name])
         yield from self._duplicates()
+
+    def _exchanged(self) -> Iterator[Finding]:
+        """Yield from which pair the sides seem to be exchanged, if from any."""
+        place = find_exchange(self.sample.pairs)
+        if place is None:
+            return
+        number = self.sample.numbers[place]
+        count = self._pairs - number + 1
+        yield Finding(
+            level="warning",
+            name="exchanged",
+            where=self.where,
+            count=count,
+            message=f"from about line {number:,} on, source and target seem to be exchanged "
+            f"({count:,} of {self._pairs:,} lines)",
+            remedy="exchange the two sides of these lines",
+        )
 
     def _unequal(self) -> str:
         """Return the reader's message about unequal line counts, with the likely position."""

@@ -8,7 +8,8 @@ from nmt.config.experiment import Experiment
 from nmt.config.limits import MOST_PIECES
 from nmt.config.presets import Preset, from_preset, preset_for
 from nmt.data.survey import Side, Survey
-from nmt.text.languages import language_of
+from nmt.errors import DataError
+from nmt.text.languages import language_of, why_wrong_code
 from nmt.text.scripts import HAN
 from nmt.text.subword import SubwordKind
 from nmt.text.vocabulary import SPECIAL_PIECES
@@ -42,6 +43,8 @@ class Fit:
     """Name of the preset."""
     notes: tuple[str, ...]
     """What was found and chosen, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What is probably wrong, a line each."""
 
 
 def fit(survey: Survey, data: DataConfig) -> Fit:
@@ -50,6 +53,9 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     Args:
         survey: the training files.
         data: languages and files; what to drop is set here.
+
+    Raises:
+        DataError: fewer than two pairs would be left to learn from.
     """
     preset = preset_for(survey.pairs)
     tokenizer, pieces_notes = _fit_pieces(survey, preset)
@@ -59,14 +65,46 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
         right_copies = "since both sides are one language"
     elif tokenizer.kind != "unigram":
         right_copies = "since these are no sentences"
+    drop_copies = survey.copies > 0 and not right_copies
+    _require_pairs(survey, data.target, drop_copies=drop_copies)
     changes = {
         "max_length": max_length,
-        "drop_copies": survey.copies > 0 and not right_copies,
+        "drop_copies": drop_copies,
         "drop_duplicates": survey.duplicates > 0,
     }
     experiment = from_preset(preset, data.model_copy(update=changes), tokenizer)
+    sides = ((data.source, survey.source), (data.target, survey.target))
+    codes = [why_wrong_code(code, side.scripts) for code, side in sides]
     notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
-    return Fit(experiment, preset.name, notes)
+    return Fit(experiment, preset.name, notes, tuple(filter(None, codes)))
+
+
+def _require_pairs(survey: Survey, language: str, *, drop_copies: bool) -> None:
+    """Refuse a corpus of which hardly anything is left without copies and repeated pairs.
+
+    Args:
+        survey: the training files.
+        language: code of the target.
+        drop_copies: whether copies will be dropped.
+
+    Raises:
+        DataError: fewer than two pairs are left.
+    """
+    left = survey.different - drop_copies * survey.different_copies
+    if left > 1:
+        return
+    found = "; ".join(_notes_on_pairs(survey, None if drop_copies else "since they are right here"))
+    remedy = "name text with more pairs"
+    if drop_copies:
+        remedy = (
+            "name two files that are translations of each other or, if both sides are one "
+            f"language, give its code twice: --languages {language}:{language}"
+        )
+    raise DataError(
+        f"{survey.name}: {left or 'none'} of {survey.pairs:,} "
+        f"{'pair' if survey.pairs == 1 else 'pairs'} is left to learn from"
+        f"{f' ({found})' if found else ''}; {remedy}."
+    )
 
 
 def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[str]]:

@@ -7,7 +7,7 @@ lines.
 import re
 from collections import defaultdict
 
-_LETTERS = re.compile(
+LETTERS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
     r"|[^\W\d_]+"
 )
@@ -89,7 +89,7 @@ def _variants(text: str) -> list[int]:
     but one. The hash of a bag is the sum of those of its words.
     """
     text = text.casefold()
-    words = _LETTERS.findall(text)
+    words = LETTERS.findall(text)
     if len(words) < _FEW_WORDS:
         words = _LETTERS_AND_DIGITS.findall(text)
     if len(words) < _MANY_WORDS or sum(map(len, words)) < _MANY_LETTERS:

@@ -147,7 +147,8 @@ LINE_CHECKS = (
         level="warning",
         message="with marks of a subword tokenizer",
         remedy='take the text before it was cut, or join it again (BPE: sed -E "s/@@( |$)//g"; '
-        "sentencepiece: remove the spaces, then turn each ▁ into one); nmt learns its own pieces",
+        'WordPiece: sed "s/ ##//g"; sentencepiece: remove the spaces, then turn each ▁ into one); '
+        "nmt learns its own pieces",
         lists_places=True,
         find=_PIECE_MARK.search,
     ),
@@ -209,6 +210,15 @@ LINE_CHECKS = (
         message="with a carriage return inside; some tools see two lines there",
         remedy="replace it by a space, or by a line feed on both sides",
         find=re.compile("\r").search,
+    ),
+    LineCheck(
+        name="full-width",
+        level="warning",
+        message="with full-width letters or digits, which to a model are not the usual ones",
+        remedy='normalization.unicode = "nfkc" converts them',
+        often=0.01,
+        find=re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+").search,
+        in_ascii=False,
     ),
     LineCheck(
         name="mixed-script",

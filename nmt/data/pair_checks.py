@@ -33,6 +33,10 @@ def _copy(source: str, target: str) -> str | None:
     return "" if source == target and source else None
 
 
+def _copy_but_case(source: str, target: str) -> str | None:
+    return "" if source != target and source.casefold() == target.casefold() else None
+
+
 def _odd_ratio(source: str, target: str) -> str | None:
     shorter, longer = sorted((len(source), len(target)))
     if 0 < RATIO * shorter < longer:
@@ -63,6 +67,14 @@ PAIR_CHECKS = (
         "copy",
         often=0.01,
         find=_copy,
+    ),
+    PairCheck(
+        name="copy-but-case",
+        level="warning",
+        message="the same on both sides but for capitals, so that data.drop_copies keeps them",
+        remedy="delete those that are not translated; names and loan words may be right",
+        often=0.01,
+        find=_copy_but_case,
     ),
     PairCheck(
         name="numbers",

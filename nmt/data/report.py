@@ -213,7 +213,7 @@ class Report:
             )
             for facts in self.files
         ]
-        lines = [*align_columns(rows), ""]
+        lines = [*align_columns(rows), ""] if self.files else []
         if self.copying is not None:
             lines += [str(self.copying), ""]
         findings = sorted(self.findings, key=lambda finding: LEVELS.index(finding.level))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt.data.report import Check, Finding, Tally
-from nmt.text.scripts import HAN, SPACELESS, script_of
+from nmt.text.languages import usual_script
+from nmt.text.scripts import HAN, SPACELESS, name_of_script, script_of
 
 _SYLLABARIES = ("HIRAGANA", "KATAKANA")
 _DENSE = 4  # letters of other scripts say as much as one of a script without spaces
@@ -18,36 +19,6 @@ _FEWEST_LINES = 10  # too few say nothing of a language
 _LONG_WORD = 20.0  # characters per word on average, where spaces are usual
 _LONG_DENSE_WORD = 4.0  # likewise, where they are not
 _PACKED = {".gz", ".bz2", ".xz", ".zst"}
-
-_LANGUAGES = {
-    "ARABIC": "ar fa ur ps",
-    "ARMENIAN": "hy",
-    "BENGALI": "bn as",
-    "CYRILLIC": "ru uk be bg mk",
-    "DEVANAGARI": "hi mr ne",
-    "ETHIOPIC": "am ti",
-    "GEORGIAN": "ka",
-    "GREEK": "el grc",
-    "GUJARATI": "gu",
-    HAN: "zh ja yue",
-    "HANGUL": "ko",
-    "HEBREW": "he yi",
-    "KANNADA": "kn",
-    "KHMER": "km",
-    "LAO": "lo",
-    "LATIN": "af ca cs cy da de en eo es et eu fi fr ga gl hr hu id is it lt lv ms mt nb nl nn no "
-    "pl pt ro sk sl sq sv sw tl tr vi",
-    "MALAYALAM": "ml",
-    "MYANMAR": "my",
-    "SINHALA": "si",
-    "TAMIL": "ta",
-    "TELUGU": "te",
-    "THAI": "th",
-    "TIBETAN": "bo",
-}
-_SCRIPT_OF_LANGUAGE = {
-    language: script for script, languages in _LANGUAGES.items() for language in languages.split()
-}
 
 _LATIN_LINES = Check(
     name="other-script",
@@ -105,15 +76,18 @@ class SideStatistics:
                 name="wrong-script",
                 where=where,
                 count=lines,
-                message=f"most lines have {_named(main)} letters, but {_named(expected)} ones are "
-                "usual in the language that the name of the file ends in",
+                message=f"most lines have {name_of_script(main)} letters, but "
+                f"{name_of_script(expected)} ones are usual in the language that the name of the "
+                "file ends in",
                 remedy="look whether the files are exchanged, or the text is transliterated",
             )
         for script, tally in self._lines_by_script.items():
             if script != main:
                 check = _LATIN_LINES if script == "LATIN" else _OTHER_LINES
-                own = f"unlike the other lines ({_named(main)})"
-                extra = f", {own}" if script == "LATIN" else f" {_named(script)} letters, {own}"
+                own = f"unlike the other lines ({name_of_script(main)})"
+                extra = (
+                    f", {own}" if script == "LATIN" else f" {name_of_script(script)} letters, {own}"
+                )
                 yield from check.findings(where, tally, lines, extra=extra)
         yield from self._spaces(where, main, words=words, characters=characters)
         if lines >= _FEWEST_LINES and main != _WITHOUT_CASE:
@@ -127,8 +101,9 @@ class SideStatistics:
                 name="no-spaces",
                 where=where,
                 count=0,
-                message=f"hardly any spaces, as usual in {_named(main)} writing; word counts say "
-                "nothing here, and BLEU needs a tokenizer for it (see nmt evaluate --help)",
+                message=f"hardly any spaces, as usual in {name_of_script(main)} writing; word "
+                "counts say nothing here, and BLEU needs a tokenizer for it (see nmt evaluate "
+                "--help)",
             )
         elif main not in SPACELESS and length >= _LONG_WORD:
             yield Finding(
@@ -137,7 +112,7 @@ class SideStatistics:
                 where=where,
                 count=0,
                 message=f"hardly any spaces ({length:.0f} characters per word), although the "
-                f"letters are {_named(main)}",
+                f"letters are {name_of_script(main)}",
                 remedy="look whether the spaces were lost; nmt and BLEU count words between spaces",
             )
 
@@ -172,13 +147,4 @@ def _script_of_line(text: str) -> str | None:
 def _expected_script(path: Path) -> str | None:
     """Return the usual script of the language that a file name ends in, such as train.ru.gz."""
     suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
-    code = suffixes[-1][1:] if suffixes else ""
-    language, _, rest = code.replace("_", "-").partition("-")
-    if len(rest.split("-")[0]) == 4:  # it names its script
-        return None
-    return _SCRIPT_OF_LANGUAGE.get(language.lower())
-
-
-def _named(script: str | None) -> str:
-    """Return the name of a script for people: "Cyrillic"."""
-    return "Chinese or Japanese" if script == HAN else (script or "no").capitalize()
+    return usual_script(suffixes[-1][1:]) if suffixes else None

@@ -33,7 +33,8 @@ class Sides:
         files: the two files.
         names: what to call the two sides.
         where: what to call the corpus.
-        source: its lines in UTF-8, with their line feeds; none if a file is no text.
+        is_text: whether each of the two is plain text.
+        source: its lines in UTF-8, with their line feeds; none if the file is no text.
         target: likewise. The two are read in step.
 
     Raises:
@@ -50,19 +51,19 @@ class Sides:
         self._lines, self._untabbed, self._widened = 0, Tally(), Tally()
         self._is_one = is_one_file(source, target)
         self._refusals = [*_refusals(source, *() if self._is_one else (target,))]
+        refused = {error.name for error in self._refusals}
+        self.is_text = (str(source) not in refused, str(target) not in refused)
         if self._is_one:
             self.names = (f"{source} (source)", f"{source} (target)")
             self.where = str(source)
-        if self.is_text and self._is_one:
+        if self._is_one and all(self.is_text):
             left, right = tee(self._columns())
             self.source, self.target = (one for one, _ in left), (other for _, other in right)
-        elif self.is_text:
-            self.source, self.target = read_records(source), read_records(target)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether all files are plain text."""
-        return not self._refusals
+        elif not self._is_one:
+            self.source, self.target = (
+                read_records(file) if is_text else iter(())
+                for file, is_text in zip(self.files, self.is_text, strict=True)
+            )
 
     def _columns(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the first two columns of each line, and count the lines that have not two."""

@@ -62,6 +62,8 @@ class Side:
 class Survey:
     """A parallel corpus."""
 
+    name: str
+    """Of its files, for messages."""
     pairs: int
     """Number of pairs, empty ones included."""
     source: Side
@@ -72,21 +74,26 @@ class Survey:
     """Pairs whose two sides are the same text, with letters."""
     duplicates: int
     """Pairs that also occur earlier."""
+    different: int
+    """Pairs left if repeated ones are dropped."""
+    different_copies: int
+    """How many of these have the same text on both sides, with letters or not."""
 
 
 def survey(source: Path, target: Path) -> Survey:
     """Read a corpus, normalised as by default; bad lines are skipped, with a warning.
 
-    It keeps 8 bytes per pair.
+    It keeps 8 bytes per pair, and 8 per copied pair.
 
     Raises:
         DataError: a file cannot be read, the two have different numbers of lines, or no pair has
             text on both sides.
     """
+    name = " and ".join(dict.fromkeys(map(str, (source, target))))
     normalize = Normalizer().normalize
     sides = _Counts(), _Counts()
     pairs = empty = copies = 0
-    digests = array("Q")
+    digests, copied = array("Q"), array("Q")
     for _, (left, right) in read_numbered_pairs(source, target, bad_lines="skip"):
         pairs += 1
         left, right = normalize(left), normalize(right)
@@ -95,14 +102,27 @@ def survey(source: Path, target: Path) -> Survey:
             continue
         copies += left == right and has_letters(left)
         digests.append(digest(left, right))
+        if left == right:
+            copied.append(digests[-1])
         for side, text in zip(sides, (left, right), strict=True):
             side.add(text)
     if not digests:
-        names = " and ".join(dict.fromkeys(map(str, (source, target))))
-        raise DataError(f"{names}: no pair has text on both sides; name other files.")
-    different = len(np.unique(np.array(digests, dtype=np.uint64)))
+        raise DataError(f"{name}: no pair has text on both sides; name other files.")
+    different, different_copies = (
+        len(np.unique(np.array(each, dtype=np.uint64))) for each in (digests, copied)
+    )
     first, second = (side.total() for side in sides)
-    return Survey(pairs, first, second, empty, copies, len(digests) - different)
+    return Survey(
+        name=name,
+        pairs=pairs,
+        source=first,
+        target=second,
+        empty=empty,
+        copies=copies,
+        duplicates=len(digests) - different,
+        different=different,
+        different_copies=different_copies,
+    )
 
 
 class _Counts:

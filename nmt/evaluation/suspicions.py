@@ -97,6 +97,7 @@ def _case(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
     lines = [[line for line in text if _has_case(line)] for text in (hypotheses, references)]
     if any(2 * len(a) < len(b) for a, b in zip(lines, (hypotheses, references), strict=True)):
         return []  # a script without case, with a few foreign names
+    blamed: dict[str, str] = {}
     for what, is_so in (
         ("are all lower case", str.islower),
         ("are all upper case", str.isupper),
@@ -104,18 +105,17 @@ def _case(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
     ):
         ours, theirs = (_share(is_so, each) for each in lines)
         if _differs(ours, theirs, len(lines[0])):
-            return [
-                f"hypotheses {what} in {100 * ours:.0f} % of the lines, references in "
-                f"{100 * theirs:.0f} %: the score is too low; write both alike, or compare with "
-                "--lowercase"
-            ]
+            shares = f"{100 * ours:.0f} % of the lines, references in {100 * theirs:.0f} %"
+            blamed.setdefault("hypotheses", f"hypotheses {what} in {shares}")
         if _differs(theirs, ours, len(lines[0])):
-            return [
-                f"references {what} in {100 * theirs:.0f} % of the lines, hypotheses in "
-                f"{100 * ours:.0f} %: the score is too low; use the unmodified references, or "
-                "compare with --lowercase"
-            ]
-    return []
+            shares = f"{100 * theirs:.0f} % of the lines, hypotheses in {100 * ours:.0f} %"
+            blamed.setdefault("references", f"references {what} in {shares}")
+    if not blamed:
+        return []
+    remedy = "use the unmodified references" if "references" in blamed else "write both alike"
+    return [
+        f"{'; '.join(blamed.values())}: the score is too low; {remedy}, or compare with --lowercase"
+    ]
 
 
 def _differs(share: float, other: float, lines: int) -> bool:

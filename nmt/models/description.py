@@ -15,6 +15,7 @@ from nmt import __version__
 from nmt.config.data import NormalizationConfig, TokenizerConfig
 from nmt.config.embedding import VectorsConfig
 from nmt.config.experiment import Experiment
+from nmt.config.faults import wording
 from nmt.config.load import load
 from nmt.config.model import ModelConfig
 from nmt.config.model_checks import model_disagreements
@@ -198,9 +199,11 @@ def find_model_folder(path: Path) -> Path:
             f"{path}: holds no model yet, its first validation will write one; "
             f"use a checkpoint by --checkpoint {checkpoints[-1].name} ({_names(checkpoints)})."
         )
+    if (path / RUN_CONFIG).is_file():
+        raise ModelError(f"{path}: holds no model yet; a run has one after its first validation.")
     raise ModelError(
-        f"{path}: holds no model yet: neither {CONFIG} nor model/{CONFIG}; "
-        "a run has one after its first validation."
+        f"{path}: is neither a run nor a model folder: it has no {RUN_CONFIG}, {CONFIG} or "
+        f"model/{CONFIG}; name one that `nmt train` or `nmt average` wrote."
     )
 
 
@@ -231,7 +234,7 @@ def read_config(path: Path) -> FolderConfig:
         first = error.errors()[0]
         where = ".".join(locate(first["loc"]).keys)
         raise ModelError(
-            f"{path}: {where}: {first['msg']}; it was edited, or another version made it; "
+            f"{path}: {where}: {wording(first)}; it was edited, or another version made it; "
             "copy the folder again."
         ) from error
     for found in model_disagreements(config.model, config.tokenizer):

@@ -24,6 +24,8 @@ class Curves:
     """Update at which training diverged, for the last time; None if it did not."""
     loss_name: str = "nll"
     """What the loss is: "nll" or "squared error"."""
+    unit: str = "word"
+    """What `loss_per_word` is per."""
 
     @classmethod
     def of(cls, run: Path) -> "Curves":
@@ -33,15 +35,19 @@ class Curves:
             updates=_of_kind("update", UpdateReport, entries),
             validations=_of_kind("valid", ValidationReport, entries),
             diverged=_divergence(entries),
-            loss_name=str(
-                next((each["loss_name"] for each in entries if "loss_name" in each), "nll")
-            ),
+            loss_name=_first(entries, "loss_name", "nll"),
+            unit=_first(entries, "unit", "word"),
         )
 
     @property
     def best(self) -> Entry | None:
         """The last validation that was a new best."""
         return next((entry for entry in reversed(self.validations) if entry["is_best"]), None)
+
+
+def _first(entries: Sequence[Entry], key: str, default: str) -> str:
+    """Return what the first entry with this key says."""
+    return str(next((entry[key] for entry in entries if key in entry), default))
 
 
 _NUMBERS = (int, float, bool, float | None)
@@ -110,7 +116,8 @@ def table(curves: Curves, *, rows: int = 0) -> str:
     left_out = _left_out(entries)
     known = _COLUMNS if curves.loss_name == "nll" else _COLUMNS_OF_NUMBERS
     columns = [column for column in known if column[1] not in left_out]
-    cells = [["update", *(title for title, _, _ in columns), ""]]
+    titles = [title.replace("word", curves.unit) for title, _, _ in columns]
+    cells = [["update", *titles, ""]]
     for entry in chosen:
         figures = ["-" if entry.get(key) is None else show(entry[key]) for _, key, show in columns]
         cells.append([f"{entry['update']:,}", *figures, "*" if entry["update"] == best else ""])

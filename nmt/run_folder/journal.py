@@ -103,12 +103,14 @@ class ValidationReport:
     """See `nmt.training.validator.Scores`."""
     loss_name: str = "nll"
     """See `nmt.training.validator.Scores`."""
+    unit: str = "word"
+    """See `nmt.training.validator.Scores`."""
 
     def line(self) -> str:
         """Return `valid   2000  ppl 24.8  BLEU 18.3  chrF 44.1  best so far -> saved`."""
         parts = [f"valid  {self.update:5d}", format_loss(self.loss, self.loss_name)]
         if self.bleu is None and self.loss_name == "nll":
-            parts.append(f"per word {format_perplexity(self.loss_per_word)}")
+            parts.append(f"per {self.unit} {format_perplexity(self.loss_per_word)}")
         if self.bleu is not None:
             parts.append(f"BLEU {self.bleu:.1f}{name_tokenizer(self.tokenizer)}")
         if self.chrf is not None:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from nmt.text.numbers import replaced_numbers
 from nmt.text.scripts import has_letters
 
 _MAIL = r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"
@@ -12,7 +13,9 @@ _ADDRESS = re.compile(rf"{_WEB}|{_MAIL}|{_PATH}", re.IGNORECASE)
 _HOST = re.compile(r"(?:[a-z0-9-]{2,}\.)+(?:com|org|net|edu|gov|info|io|[a-z]{2})")
 _AROUND = "<>()[]{}\"'“”‘’«»,;:!?."
 _GROUPS = re.compile(r"(?<=\d)[.,'’ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
-_NUMBER = re.compile(r"\d{3,}")
+_LONG = 3
+"""Digits of a number that is hardly ever written out."""
+_NUMBER = re.compile(rf"\d{{{_LONG},}}")
 _MARKS = ("@", "/", "www.", "mailto:")
 """Every address has one of them, in lower case."""
 _LONGEST = 4096  # characters of a word that is searched, in time that grows with their square
@@ -32,16 +35,24 @@ def has_number(text: str) -> bool:
 
 
 def find_lost(source: str, target: str, *, numbers: bool = True) -> list[str]:
-    """Return the addresses and, with `numbers`, those of three digits or more, that `target` lacks.
+    """Return the addresses and, with `numbers`, the numbers that `target` lacks.
 
-    "1,000" and "1.000" and "1 000" are the same number.
+    "1,000" and "1.000" and "1 000" are the same number. Those of one or two digits are often
+    written out, so they count only if `target` has another number in their place.
     """
     addresses, others = _divide(source)
     lost = [address for address in addresses if address.lower() not in target.lower()]
     if numbers:
-        kept = set(_numbers(target))
-        lost += [each for each in _numbers(others) if each not in kept]
+        lost += lost_numbers(others, target)
+        replaced = replaced_numbers(others, _divide(target)[1])
+        lost += [each for each in replaced if len(each) < _LONG]
     return list(dict.fromkeys(lost))
+
+
+def lost_numbers(source: str, target: str) -> list[str]:
+    """Return the numbers of three digits or more that `target` lacks."""
+    kept = set(_numbers(target))
+    return [each for each in _numbers(source) if each not in kept]
 
 
 def _divide(text: str) -> tuple[list[str], str]:

@@ -126,7 +126,18 @@ _TEXTUAL = tuple(
     for beginning, name, remedy in (
         (rb"%PDF-[12]\.\d\s*[\r\n]", "a PDF file", "copy its text out, as `pdftotext` does"),
         (rb"%!PS-Adobe-\d\.\d", "a PostScript file", "copy its text out, as `ps2ascii` does"),
-        (rb"\{\\rtf1\s?\\", "a rich-text document (RTF)", _SAVE_AS_TEXT),
+        (rb"\{\\rtf\d*+\s*+[\\{}]", "a rich-text document (RTF)", _SAVE_AS_TEXT),
+        (
+            rb"\s*+(\d++\s++)?\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d|WEBVTT[^\n]*+\n\r?\n\d\d:"
+            rb"|\[Script Info\]\r?\n",
+            "a file of subtitles",
+            _EXTRACT,
+        ),
+        (
+            rb"(?>\s++|\#[^\n]*+\n)*+msgid\s++\"[^\"\n]*+\"\s*+(\"[^\n]*+\"\s*+)*+msgstr\s++\"",
+            "a gettext catalogue (.po)",
+            _EXTRACT,
+        ),
         (
             rb"version https://git-lfs\.github\.com/spec/v1\r?\noid sha256:",
             "a Git LFS pointer",
@@ -161,6 +172,10 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 
+_CSV = FileKind(
+    "a table of comma-separated values (.csv)",
+    _SAVE_AS_TSV + ", or call it .txt if each line is a text",
+)
 _JSON = FileKind("a JSON file", _EXPORT)
 _JSON_LINES = FileKind(
     "a JSON lines file", "take its texts out, as `jq -r` does, or call it .txt if they are the text"
@@ -173,7 +188,8 @@ def kind_of(head: bytes, name: str) -> FileKind | None:
 
     Args:
         head: its first bytes, some thousands if possible; text in UTF-8, without byte order mark.
-        name: of the file; one that is called .txt may consist of lines of JSON.
+        name: of the file; one that is called .txt may consist of lines of JSON, and one that is
+            called .csv is a table, which nothing else tells from text.
     """
     if head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\x08")):
         return next((kind for member, kind in _IN_ZIP if member.search(head)), _ZIP)
@@ -182,7 +198,10 @@ def kind_of(head: bytes, name: str) -> FileKind | None:
     for beginning, kind in (*_BINARY, *_TEXTUAL):
         if beginning.match(head):
             return kind
-    if ".txt" in Path(name).suffixes:
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    if ".csv" in suffixes[-2:]:  # the last may be that of its packing
+        return _CSV
+    if ".txt" in suffixes:
         return _markup(head)
     return _markup(head) or _json(head)
 

@@ -1,8 +1,10 @@
 """Language tags (BCP 47), and two of them in one text: "de-en", "pt-BR-en", "zh-Hans:en"."""
 
 import re
+from collections.abc import Mapping
 
 from nmt.errors import UsageError
+from nmt.text.scripts import HAN, name_of_script
 
 # language, extended language, script, region, variants: "zh-yue", "sr-Latn-RS", "ca-valencia"
 _TAG = (
@@ -17,6 +19,48 @@ _WELL_WRITTEN = re.compile(
 _ANY_CASE = re.compile(_WELL_WRITTEN.pattern, re.IGNORECASE)
 _CODE = re.compile(r"\w([\w.-]*\w)?")
 
+_LANGUAGES = {
+    "ARABIC": "ar Arabic, fa Persian, ur Urdu, ps Pashto",
+    "ARMENIAN": "hy Armenian",
+    "BENGALI": "bn Bengali, as Assamese",
+    "CYRILLIC": "ru Russian, uk Ukrainian, be Belarusian, bg Bulgarian, mk Macedonian",
+    "DEVANAGARI": "hi Hindi, mr Marathi, ne Nepali",
+    "ETHIOPIC": "am Amharic, ti Tigrinya",
+    "GEORGIAN": "ka Georgian",
+    "GREEK": "el Greek, grc Ancient Greek",
+    "GUJARATI": "gu Gujarati",
+    HAN: "zh Chinese, ja Japanese, yue Cantonese",
+    "HANGUL": "ko Korean",
+    "HEBREW": "he Hebrew, yi Yiddish",
+    "KANNADA": "kn Kannada",
+    "KHMER": "km Khmer",
+    "LAO": "lo Lao",
+    "LATIN": "af Afrikaans, ca Catalan, cs Czech, cy Welsh, da Danish, de German, en English, "
+    "eo Esperanto, es Spanish, et Estonian, eu Basque, fi Finnish, fr French, ga Irish, "
+    "gl Galician, hr Croatian, hu Hungarian, id Indonesian, is Icelandic, it Italian, "
+    "lt Lithuanian, lv Latvian, ms Malay, mt Maltese, nb Bokmål, nl Dutch, nn Nynorsk, "
+    "no Norwegian, pl Polish, pt Portuguese, ro Romanian, sk Slovak, sl Slovenian, sq Albanian, "
+    "sv Swedish, sw Swahili, tl Tagalog, tr Turkish, vi Vietnamese",
+    "MALAYALAM": "ml Malayalam",
+    "MYANMAR": "my Burmese",
+    "SINHALA": "si Sinhala",
+    "TAMIL": "ta Tamil",
+    "TELUGU": "te Telugu",
+    "THAI": "th Thai",
+    "TIBETAN": "bo Tibetan",
+}
+"""Codes and English names of languages that have one usual script, as `script_of` names it."""
+_WRITTEN = [
+    (script, *language.split(" ", 1))
+    for script, languages in _LANGUAGES.items()
+    for language in languages.split(", ")
+]
+_SCRIPT_OF_CODE = {code: script for script, code, _ in _WRITTEN}
+_CODE_OF_NAME = {name.lower(): code for _, code, name in _WRITTEN}
+_SAME_TEXT = {"HIRAGANA": HAN, "KATAKANA": HAN}
+_HARDLY_ANY = 0.1
+"""Share of the letters."""
+
 
 def split_languages(text: str) -> tuple[str, str]:
     """Return the source and target language of a text such as "de-en" or "pt-BR:en".
@@ -25,7 +69,25 @@ def split_languages(text: str) -> tuple[str, str]:
     one, or if it leaves a tag on either side, written in the usual case ("pt-BR-en") or any other.
 
     Raises:
-        UsageError: there are not two codes, or there are several ways to read them.
+        UsageError: there are not two codes, there are several ways to read them, or one is the
+            name of a language.
+    """
+    pair = _read_pair(text)
+    codes = [_CODE_OF_NAME.get(each.lower(), each) for each in pair]
+    for name, code in zip(pair, codes, strict=True):
+        if code != name:
+            raise UsageError(
+                f"--languages {text}: {name} is the name of a language, not its code, which tells "
+                f"where its sentences end; write {':'.join(codes)}"
+            )
+    return pair
+
+
+def _read_pair(text: str) -> tuple[str, str]:
+    """Return the two codes in a text.
+
+    Raises:
+        UsageError: as `split_languages`.
     """
     if ":" in text:
         source, _, target = text.partition(":")
@@ -55,6 +117,39 @@ def split_languages(text: str) -> tuple[str, str]:
 def language_of(code: str) -> str:
     """Return the language of a tag without script, region and variants, in lower case."""
     return re.split("[-_]", code)[0].lower()
+
+
+def usual_script(code: str) -> str | None:
+    """Return the script that a language is written in, as `script_of` names it (kana: "CJK").
+
+    None if it is not known, if there are several, or if the code names one, such as "sr-Latn".
+    """
+    language, _, rest = code.replace("_", "-").partition("-")
+    return None if len(rest.split("-")[0]) == 4 else _SCRIPT_OF_CODE.get(language.lower())
+
+
+def why_wrong_code(code: str, scripts: Mapping[str, float]) -> str | None:
+    """Return how a language code disagrees with the letters of its text; None if it does not.
+
+    It may also be the name of a language.
+
+    Args:
+        code: of the language.
+        scripts: how many letters each script has, as a number or share.
+    """
+    if meant := _CODE_OF_NAME.get(code.lower()):
+        return f'"{code}" is the name of a language; give its code, "{meant}"'
+    expected, total = usual_script(code), sum(scripts.values())
+    own = sum(n for script, n in scripts.items() if _SAME_TEXT.get(script, script) == expected)
+    if expected is None or not total or own >= _HARDLY_ANY * total:
+        return None
+    seen = max(scripts, key=lambda script: scripts[script])
+    transliterated = f', write "{language_of(code)}-Latn" if it is transliterated'
+    return (
+        f'"{code}" is usually written in {name_of_script(expected)} letters, but this text has '
+        f"{name_of_script(seen)} ones; exchange the sides if they are swapped"
+        f"{transliterated * (seen == 'LATIN')}, or give the code of its language"
+    )
 
 
 def _pairs_of_tags(readings: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -34,6 +34,11 @@ def script_of(character: str) -> str | None:
     return _OTHER_NAMES.get(first, first) or None
 
 
+def name_of_script(script: str | None) -> str:
+    """Return the name of a script for people: "Cyrillic", or "no" for None."""
+    return "Chinese or Japanese" if script == HAN else (script or "no").capitalize()
+
+
 def count_scripts(lines: Iterable[str]) -> Counter[str]:
     """Return the number of letters of each script, most frequent first in `most_common`."""
     characters: Counter[str] = Counter()

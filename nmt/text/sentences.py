@@ -4,8 +4,9 @@ A sentence ends at a full stop, question mark or exclamation mark of any script,
 brackets that close after it. Marks such as "。" and "।" end a sentence by themselves. "." "!" "?"
 need a space or an invisible character after them, and no small letter next; a "." must not belong
 to an abbreviation, an initial, an ordinal or the number of an item. In a line without any capital,
-a small letter may begin a sentence. Where the space was forgotten ("slept.Anna"), a word must stand
-on both sides.
+a small letter may begin a sentence; after "!" and "?" also in a line that begins with one. In any
+other, "Stop! he said", "Ah ! quel homme" and "Yahoo! is" cannot be told from two sentences. Where
+the space was forgotten ("slept.Anna"), a word must stand on both sides.
 """
 
 import re
@@ -38,6 +39,7 @@ _QUOTED = re.compile("「[^「」]*」|『[^『』]*』")
 _GOES_ON = "とっ、，,」』"  # after a quotation, Japanese goes on with a particle
 _OPENERS = " \t\"'“”„‚‘’«»‹›([{¿¡-–—*_「『（《"
 _WORD = re.compile(r"[^\W_]")
+_LETTER = re.compile(r"[^\W\d_]")
 _LONGEST_WORD = 24  # characters before a full stop that an abbreviation may have
 
 
@@ -82,6 +84,7 @@ def find_sentences(text: str, language: str = "") -> list[Span]:
     """
     begin, last = len(text) - len(text.lstrip()), len(text.rstrip())
     has_capitals = any(map(str.isupper, text))
+    begins_small = (letter := _LETTER.search(text)) is not None and letter[0].islower()
     inside = {place for match in _QUOTED.finditer(text) for place in range(*match.span())}
     spans = []
     for match in _ENDS.finditer(text):
@@ -95,7 +98,9 @@ def find_sentences(text: str, language: str = "") -> list[Span]:
         if match["alone"]:
             is_end = text[end - 1] not in "」』" or text[match.end()] not in _GOES_ON
         else:
-            is_end = _is_end(text, begin, match, following[0], language, has_capitals)
+            is_bare = match[0].rstrip()[-1] in "!?"  # no quote closes after it
+            needs_capital = has_capitals and not (begins_small and is_bare)
+            is_end = _is_end(text, begin, match, following[0], language, needs_capital)
         if is_end:
             spans.append(Span(begin, end))
             begin = match.end()
@@ -103,7 +108,7 @@ def find_sentences(text: str, language: str = "") -> list[Span]:
 
 
 def _is_end(
-    text: str, begin: int, match: re.Match[str], first: str, language: str, has_capitals: bool
+    text: str, begin: int, match: re.Match[str], first: str, language: str, needs_capital: bool
 ) -> bool:
     """Whether a sentence ends at "." "!" "?" or an ellipsis.
 
@@ -113,7 +118,7 @@ def _is_end(
         match: the mark, with what closes after it.
         first: the letter or digit that comes next.
         language: code of the language.
-        has_capitals: whether the line has any.
+        needs_capital: whether no small letter can begin a sentence here.
     """
     mark, place = match["mark"], match.start("mark")
     before = text[max(begin, place - _LONGEST_WORD) : place].rsplit(None, 1)[-1:]
@@ -123,7 +128,7 @@ def _is_end(
         return "…" not in mark and _is_space_forgotten(word, after, mark, language)
     if mark == "…" or (len(mark) > 1 and set(mark) <= {".", "…"}):
         return first.isupper()
-    if first.islower() and has_capitals:
+    if first.islower() and needs_capital:
         return False
     if word.isdecimal() and not text[begin : place - len(word)].strip(_OPENERS):
         return False  # the number of an item

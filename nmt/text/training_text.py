@@ -4,7 +4,7 @@ from collections import Counter
 
 from pydantic import BaseModel, ConfigDict
 
-from nmt.text.addresses import find_lost, has_number
+from nmt.text.addresses import has_number, lost_numbers
 from nmt.text.casing import begins_with_capital, has_title_case, is_in_capitals
 from nmt.text.scripts import has_letters
 from nmt.text.sentences import find_sentences
@@ -81,7 +81,7 @@ class TrainingTextSurvey:
         self._sentences[len(find_sentences(source, self._language))] += 1
         if has_number(source):
             self._counts["numbers"] += 1
-            self._counts["numbers_lost"] += bool(find_lost(source, target))
+            self._counts["numbers_lost"] += bool(lost_numbers(source, target))
         if not has_letters(source):
             self._counts["letterless"] += 1
             self._counts["letterless_copied"] += source == target

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from nmt.config.faults import wording
 from nmt.data.sampler import Position
 from nmt.errors import ModelError
 from nmt.training.distributed import World, gather_objects
@@ -197,7 +198,7 @@ class TrainingState:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise TypeError(f"{where}: {first['msg']}") from error
+            raise TypeError(f"{where}: {wording(first)}") from error
 
 
 _TABLE = TypeAdapter(TrainingState)

@@ -189,7 +189,7 @@ def name_scores(scores: Scores, config: ValidationConfig) -> dict[str, str]:
     named = {"Perplexity on the validation files": f"{math.exp(min(scores.loss, 700.0)):.2f}"}
     if scores.bleu is None:
         per_word = math.exp(min(scores.loss_per_word, 700.0))
-        named["The same per word"] = f"{per_word:.2f}"
+        named[f"The same per {scores.unit}"] = f"{per_word:.2f}"
     if scores.bleu is not None and scores.chrf is not None:
         split = "" if scores.tokenizer == "13a" else f", tok:{scores.tokenizer}"
         named[f"BLEU on the validation files ({search}{split})"] = f"{scores.bleu:.2f}"

@@ -35,6 +35,7 @@ from nmt.text.copied import CopyIds
 from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
+from nmt.text.units import Unit, Units
 from nmt.training.in_progress import is_hopeless
 from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.state import Best, Metric
@@ -55,7 +56,8 @@ class Scores:
     """chrF of detokenized text, 0 to 100; None if nothing was translated."""
     loss_per_word: float
     """Mean negative log-likelihood per target word, in nats: comparable between segmentations.
-    Words are separated by spaces; the end of the line counts as one more."""
+    Words are separated by spaces, or are characters, see `unit`; the end of the line counts as one
+    more."""
     tokenizer: str
     """How BLEU split the text, as in sacrebleu's signature; "" if nothing was translated."""
     collapse: tuple[str, ...]
@@ -65,6 +67,8 @@ class Scores:
     """Duration."""
     loss_name: str = "nll"
     """What the loss is: "nll" or "squared error"."""
+    unit: Unit = "word"
+    """What `loss_per_word` is per: "character" if the target's script has no spaces."""
 
     @property
     def is_hopeless(self) -> bool:
@@ -159,7 +163,9 @@ class Validator:
             unicode=experiment.normalization.unicode,
             whitespace=experiment.normalization.whitespace,
         )
-        self.pieces_per_word = _pieces_per_word(self.corpus)
+        targets = (self.corpus.texts(index)[1] for index in range(len(self.corpus)))
+        self.units = Units(targets)
+        """What the loss is also given per."""
         self.rank: Rank = rank_plainly
         if experiment.training.fast:
             from nmt.fast.accelerate import ranking
@@ -218,12 +224,17 @@ class Validator:
             loss=loss,
             bleu=bleu.value if bleu else None,
             chrf=chrf.value if chrf else None,
-            loss_per_word=loss * self.pieces_per_word if loss_name == "nll" else math.nan,
+            loss_per_word=self._per_unit(loss) if loss_name == "nll" else math.nan,
             tokenizer=bleu.tokenizer if bleu else "",
             collapse=tuple(map(str, self.collapse)),
             seconds=time.monotonic() - begin,
             loss_name=loss_name,
+            unit=self.units.name,
         )
+
+    def _per_unit(self, loss: float) -> float:
+        """Return the loss per word or character, from that per piece."""
+        return loss * float(self.corpus.target_lengths.sum()) / self.units.count
 
     @cached_property
     def copying(self) -> Copying | None:
@@ -301,12 +312,6 @@ class Validator:
             keep_text(self.run, texts)
             keep_translations(self.run, update, self.hypotheses)
         return self.hypotheses
-
-
-def _pieces_per_word(corpus: Corpus) -> float:
-    """Return the mean number of target pieces in a word; the end symbol counts as both."""
-    words = sum(len(corpus.texts(index)[1].split()) + 1 for index in range(len(corpus)))
-    return float(corpus.target_lengths.sum()) / words
 
 
 def _sides(samples: Sequence[Sample]) -> list[tuple[str, str]]:

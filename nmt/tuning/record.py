@@ -62,6 +62,8 @@ class Record(BaseModel):
     failures: dict[int, str] = {}
     """Why runs failed."""
     finalists: list[Finalist] = []
+    unit: str = "word"
+    """What the losses are per, see `nmt.training.validator.Scores`."""
     best: int | None = None
     """The run that was chosen; None until the end."""
 

@@ -49,7 +49,7 @@ def figures(record: Record, folder: Path) -> list[dict[str, Any]]:
 
 def table(record: Record, folder: Path) -> str:
     """Return a line for each run, best first."""
-    cells = [["run", "rungs", "updates", "time", "loss/word", "BLEU", "chrF"]]
+    cells = [["run", "rungs", "updates", "time", f"loss/{record.unit}", "BLEU", "chrF"]]
     settings = ["settings"]
     for row in figures(record, folder):
         time, updates = format_duration(row["seconds"]), f"{row['updates']:,}"
@@ -86,7 +86,7 @@ def remarks(record: Record) -> Iterator[str]:
     losses = record.rungs[0].losses
     if record.repeat is not None and losses[record.repeat] is not None:
         yield (
-            f"with another seed alone, the loss per word of the first rung was "
+            f"with another seed alone, the loss per {record.unit} of the first rung was "
             f"{losses[record.repeat]:.3f} instead of {losses[BASELINE]:.3f}: differences of this "
             "size may be chance"
         )
@@ -104,8 +104,8 @@ def gain(record: Record, name: str) -> str:
     with_it = [loss for choice, loss in losses if choice == best[name]]
     without = [loss for choice, loss in losses if choice is None]
     return (
-        f"loss per word {fmean(with_it):.3f} in {len(with_it)} with it, {fmean(without):.3f} in "
-        f"{len(without)} without"
+        f"loss per {record.unit} {fmean(with_it):.3f} in {len(with_it)} with it, "
+        f"{fmean(without):.3f} in {len(without)} without"
     )
 
 

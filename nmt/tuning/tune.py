@@ -168,8 +168,10 @@ class Tuning:
         rung.spent[run] = before + time.monotonic() - begin
         if not code:
             rung.losses[run] = None if run in record.failures else lowest_loss(folder)
+            if rung.losses[run] is not None:
+                record.unit = unit_of(folder)
             loss = rung.losses[run]
-            found = "failed" if loss is None else f"loss per word {loss:.3f}"
+            found = "failed" if loss is None else f"loss per {record.unit} {loss:.3f}"
             logger.info("%s  %s  %s", folder.name, found, record.name(run))
         record.save(self.folder)
         return code
@@ -258,6 +260,12 @@ def lowest_loss(run: Path) -> float | None:
     validations = [entry for entry in read_metrics(run / METRICS) if entry["kind"] == "valid"]
     each = (v["loss"] if v["loss_per_word"] is None else v["loss_per_word"] for v in validations)
     return min((loss for loss in each if loss is not None), default=None)
+
+
+def unit_of(run: Path) -> str:
+    """Return what the lowest loss of a run is per."""
+    entries = read_metrics(run / METRICS)
+    return str(next((entry["unit"] for entry in entries if "unit" in entry), "word"))
 
 
 def _preparation_of(experiment: Experiment) -> tuple[object, ...]:

@@ -66,10 +66,17 @@ def invoke(tmp_path):
         (["--last", "2"], 4.0),
         (["--last", "3"], 3.0),
         (["1", "update-000003"], 3.5),
+        (["1", "{run}/checkpoints/update-000003"], 3.5),
     ],
 )
 def test_the_chosen_checkpoints_are_averaged(tmp_path, invoke, choice, mean):
-    assert invoke(make_run(tmp_path / "run"), *choice) == mean
+    run = make_run(tmp_path / "run")
+    assert invoke(run, *(name.format(run=run) for name in choice)) == mean
+
+
+def test_checkpoints_may_be_named_by_their_paths_alone(tmp_path, invoke):
+    folder = make_run(tmp_path / "run") / "checkpoints"
+    assert invoke(folder / "update-000001", f"{folder}/update-000003/", "2") == 3.0
 
 
 def test_the_rest_of_the_model_folder_is_copied_and_the_card_gets_a_note(tmp_path, invoke):

@@ -1,6 +1,7 @@
 """`nmt check`: the report on stdout, its severity in the exit code."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_file_of_pairs_is_a_corpus_and_a_test_set():
     assert [(finding["name"], finding["where"]) for finding in told["findings"]] == [
         ("test-in-train", "c.tsv")
     ]
+
+
+def test_a_file_of_pairs_that_is_named_twice_is_read_once_and_that_is_said(caplog):
+    caplog.set_level(logging.INFO)
+    Path("c.tsv").write_text("one\tuno\ntwo\tdue\n")
+    once = CliRunner().invoke(app, ["c.tsv"]).stdout
+    assert not caplog.messages
+    assert CliRunner().invoke(app, ["c.tsv", "./c.tsv"]).stdout.count("\n") == once.count("\n")
+    assert caplog.messages == ["c.tsv: holds both sides; named twice, it is read as if named once"]
 
 
 @pytest.mark.parametrize(

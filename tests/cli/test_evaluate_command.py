@@ -135,6 +135,15 @@ def test_warnings_are_logged_and_not_printed(caplog):
             (*FILES, "--reference", "./hyp"),
             "hyp: is the hypothesis, too; name its references.",
         ),
+        (
+            ("--run", "hyp", "--test", "src", "ref"),
+            "--run hyp: is a file, not a run; if it holds translations, score them by --hypothesis",
+        ),
+        (
+            ("--hypothesis", ".", "--reference", "ref"),
+            "--hypothesis .: is a folder, not a file of translations; if it is a run, translate "
+            "with it by --run .",
+        ),
         ((*FILES, "--plain"), "--plain is for --run; add that, or omit --plain"),
         (
             (*FILES, "--checkpoint", "3"),

@@ -21,8 +21,9 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     for split, lines in (("train", 20), ("dev", 3), ("test", 3)):
-        for language in ("de", "en"):
-            Path(f"data/{split}.{language}").write_text("ein Wort\n" * lines)
+        for language, word in (("de", "Wort"), ("en", "word")):
+            text = "".join(f"{split} {word} {number}\n" for number in range(lines))
+            Path(f"data/{split}.{language}").write_text(text)
 
 
 def call(*arguments: str, config: str = "conf/de-en.toml", languages: str = "de-en"):
@@ -113,8 +114,8 @@ def test_languages_may_have_regions_and_scripts_or_be_the_same(languages, source
 
 def test_what_it_found_stands_in_the_file_and_in_the_log(caplog):
     caplog.set_level(logging.INFO)
-    Path("data/train.de").write_text("ein Wort\nHallo\nein Wort\nein Wort\n")
-    Path("data/train.en").write_text("a word\nHallo\na word\n\n")
+    Path("data/train.de").write_text("ein Wort\nHallo\nein Wort\nein Wort\nja\n")
+    Path("data/train.en").write_text("a word\nHallo\na word\n\nyes\n")
     assert call().exit_code == 0
     data = load(Path("conf/de-en.toml")).data
     assert (data.drop_copies, data.drop_duplicates) == (True, True)
@@ -127,6 +128,33 @@ def test_what_it_found_stands_in_the_file_and_in_the_log(caplog):
     ):
         assert f"\n# {note}\n" in text
         assert note in caplog.messages
+
+
+@pytest.mark.parametrize("option", ["--valid", "--test"])
+def test_held_out_files_that_are_trained_on_are_refused(option):
+    Path("data/link.en").symlink_to(Path("data/train.en").absolute())
+    Path("data/copy.de").write_text(Path("data/train.de").read_text())
+    error = call(option, "data/copy.de", "data/link.en").exception
+    assert isinstance(error, UsageError)
+    assert str(error) == (
+        f"{option} data/link.en: is named in --train, too, so scores on it say nothing; name other "
+        f"text, or leave {option} out."
+    )
+    assert not Path("conf").exists()
+
+
+def test_a_corpus_of_which_nothing_is_left_is_refused_by_the_names_that_were_given():
+    Path("data/train.en").write_text(Path("data/train.de").read_text())
+    error = call().exception
+    assert isinstance(error, DataError)
+    assert str(error).startswith("data/train.de and data/train.en: none of 20 pairs is left")
+    assert not Path("conf").exists()
+
+
+def test_languages_that_disagree_with_the_text_are_named(caplog):
+    assert call(languages="ru-en").exit_code == 0
+    (warning,) = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert warning.startswith('--languages ru-en: "ru" is usually written in Cyrillic letters')
 
 
 def two_or_one(option: str) -> str:
@@ -145,7 +173,8 @@ def call_pairs(*arguments: str):
 @pytest.fixture
 def pairs() -> None:
     for name, lines in (("c.tsv", 20), ("d.tsv", 3)):
-        Path(name).write_text("ein Wort\ta word\n" * lines)
+        text = "".join(f"ein Wort {number}\ta word {number}\n" for number in range(lines))
+        Path(name).write_text(text)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
-from nmt.cli.main import app, run
+from nmt.cli.main import COMMANDS, app, run
 
 CONFIG = """
 [data]
@@ -109,7 +110,8 @@ def test_bad_utf8_is_named_by_file_line_and_byte(folder):
 
 
 def test_wrong_usage_exits_with_2_and_a_missing_model_with_4(folder):
-    assert "No such command" in refused(folder, "trian", code=2)
+    misspelt = refused(folder, "trian", code=2)
+    assert misspelt == "error: no such command 'trian'; did you mean 'train'? See nmt --help.\n"
     assert "--bem" in refused(folder, "translate", "run", "--bem", "3", code=2)
     assert "no such folder" in refused(folder, "translate", "run", code=4)
 
@@ -122,7 +124,7 @@ def test_wrong_usage_exits_with_2_and_a_missing_model_with_4(folder):
             4,
             "absent: no such folder; name a run folder or a model folder.",
         ),
-        (["translate", "run", "--bem", "3"], 2, "No such option: --bem"),
+        (["translate", "run", "--bem", "3"], 2, "no such option: --bem"),
     ],
 )
 def test_errors_are_json_where_the_log_is(arguments, code, message, capsys):
@@ -133,6 +135,40 @@ def test_errors_are_json_where_the_log_is(arguments, code, message, capsys):
     assert record["message"].startswith(message)
     assert run(arguments) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["translate", "run", "--beam", "x"], "--beam: must be a whole number; see nmt translate"),
+        (["translate", "run", "--beam", "0"], "--beam: must be at least 1; see nmt translate"),
+        (["translate", "run", "--alpha", "x"], "--alpha: must be a number; see nmt translate"),
+        (["translate", "run", "--split", "x"], "--split: 'x' is not one of 'auto', 'never'"),
+        (["train"], "missing argument 'CONFIG'; see nmt train --help."),
+        (
+            ["evaluate", "low", "--reference", "ref"],
+            "unexpected: low; name it by an option, such as --hypothesis low; see nmt evaluate",
+        ),
+        (
+            ["evaluate", ".", "--reference", "ref"],
+            "unexpected: .; name it by an option, such as --run .; see nmt evaluate --help.",
+        ),
+        (["check", "a", "b", "c"], "unexpected: c; see nmt check --help."),
+    ],
+)
+def test_a_wrong_command_line_is_explained_like_any_other_error(arguments, message, capsys):
+    assert run(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {message}")
+
+
+def test_no_help_names_types_of_python(capsys):
+    commands = [[command.__name__] for command in COMMANDS]
+    commands += [["diagnose", name] for name in ("gradients", "spectrum", "exposure", "surface")]
+    for command in commands:
+        assert run([*command, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert not re.search(r"<(str|int|float|path|Path|list|tuple)\b|pydantic", text), command
 
 
 def test_dry_run_prints_a_configuration_that_loads_and_writes_nothing(folder):

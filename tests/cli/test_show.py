@@ -64,6 +64,16 @@ def test_samples_are_shown_on_request(tmp_path, invoke):
     assert lines[-2:] == ["reference   un gatto", "       50*  il gatto"]
 
 
+def test_a_checkpoint_stands_for_its_run(tmp_path, invoke):
+    (tmp_path / "config.toml").touch()
+    checkpoint = tmp_path / "checkpoints" / "update-000050"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").touch()
+    result = invoke(checkpoint, tmp_path)
+    assert result.exit_code == 0
+    assert f"config  {tmp_path}/config.toml" in result.stdout
+
+
 def test_a_folder_without_a_run_is_a_usage_error(tmp_path, invoke):
     error = invoke(tmp_path / "absent").exception
     assert isinstance(error, UsageError)

@@ -34,6 +34,14 @@ def tokenize(monkeypatch, capsysbinary):
     return call
 
 
+def test_a_checkpoint_stands_for_its_run(model, tokenize, tmp_path):
+    checkpoint = tmp_path / "checkpoints" / "update-000050"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").touch()
+    write_prepared(tmp_path / "data", {"subword": model})
+    assert tokenize(checkpoint, lines=LINES) == tokenize(tmp_path, lines=LINES)
+
+
 def test_text_is_split_into_pieces(model, tokenize):
     subword = Subword.load(model)
     pieces = tokenize(model, lines=LINES)
@@ -137,11 +145,11 @@ def test_a_damaged_model_folder_is_refused(name, copied, capsys):
             f"has format version None, and nmt {__version__} reads version 2; install the nmt that "
             "wrote it (unknown).",
         ),
-        (lambda config: {"format_version": 2}, "nmt_version: Field required"),
-        (lambda config: config | {"whitespace": True}, "whitespace: Extra inputs are not"),
+        (lambda config: {"format_version": 2}, "nmt_version: is missing"),
+        (lambda config: config | {"whitespace": True}, "whitespace: is an unknown key"),
         (
             lambda config: config | {"normalization": {"unicode": "zzz"}},
-            "normalization.unicode: Input should be 'off', 'nfc' or 'nfkc'",
+            "normalization.unicode: must be 'off', 'nfc' or 'nfkc'",
         ),
         (
             lambda config: config | {"model": {"embedding": {"size": 8, "tied": "target"}}},

@@ -209,7 +209,7 @@ def test_alpha_is_the_exponent_of_the_gnmt_length_penalty(nmt, model_folder):
 def test_excessive_limits_are_refused(nmt, model_folder, option, value, most):
     code, lines, log = nmt("translate", model_folder, option, value, lines=LINES)
     assert (code, lines) == (2, [])
-    assert re.search(rf"Invalid value for '{option}': .*\b{most}\b", log)  # typer's words
+    assert re.search(rf"error: {option}: .*\b{most}\b", log)
 
 
 def test_sampling_is_reproducible_by_its_seed(nmt, model_folder):
@@ -223,7 +223,7 @@ def test_sampling_is_reproducible_by_its_seed(nmt, model_folder):
 def test_an_excessive_number_of_threads_is_refused(nmt, command, model_folder):
     code, lines, log = nmt(*command, model_folder, "--threads", 100000)
     assert (code, lines) == (2, [])
-    assert re.search(r"Invalid value for '--threads': .*1024", log)  # typer's words
+    assert re.search(r"error: --threads: .*1024", log)
 
 
 def test_bad_input_is_named_and_finished_lines_are_kept(nmt, model_folder, tmp_path):
@@ -460,6 +460,17 @@ def test_the_perplexity_of_all_pairs_is_logged(nmt, model_folder, tmp_path):
     assert [float(line.split("\t")[0]) for line in nmt(*command, "--plain")[1]] == pytest.approx(
         [float(line.split("\t")[0]) for line in lines], abs=1e-3
     )
+
+
+def test_the_perplexity_of_a_script_without_spaces_is_per_character(nmt, model_folder, tmp_path):
+    source, target = tmp_path / "in.en", tmp_path / "out.zh"
+    source.write_text("a cat\n")
+    target.write_text("一只猫 睡觉\n")
+    _, lines, log = nmt("score", model_folder, "--source", source, "--target", target)
+    found = re.search(r"1 lines  ppl \S+  per character (\S+)\n", log)
+    assert found is not None
+    expected = math.exp(-float(lines[0].split("\t")[0]) / 6)
+    assert float(found[1]) == pytest.approx(expected, rel=1e-2)
 
 
 def test_nothing_to_score_has_no_perplexity(nmt, model_folder, tmp_path):

@@ -239,6 +239,11 @@ def test_a_tsv_cannot_be_one_side(folder, names):
     )
 
 
+def test_lists_and_tables_are_demanded_in_plain_words(folder):
+    assert complaint("", "tokenizer.symbols=3").endswith("must be a list of texts in quotes, got 3")
+    assert complaint("", "training.learning_rates=3").endswith("must be a table, got 3")
+
+
 def test_keys_are_named_as_they_are_written(folder):
     """`from` cannot be a name in Python."""
     assert complaint('[tokenizer]\nfron = "run"') == (

@@ -88,6 +88,15 @@ def test_a_byte_order_mark_is_noted_and_not_a_control_character(write):
     assert found(report) == {("bom", "a.en"): ("note", (1,))}
 
 
+@pytest.mark.parametrize("end", [b"", b"\r", b"\n", b"\r\n"])
+def test_line_ends_of_old_macs_are_a_fault(write, end):
+    report = check(write("a.en", b"a cat\rtwo dogs\rsix" + end), write("a.it", "un gatto\n"))
+    [finding] = [finding for finding in report.findings if finding.level == "fault"]
+    assert (finding.name, finding.where, finding.lines) == ("cr-ends", "a.en", (1,))
+    assert finding.remedy == r"convert the file with tr '\r' '\n'"
+    assert "lone-cr" not in {finding.name for finding in report.findings}
+
+
 def test_unequal_counts_are_a_fault_and_name_both(write):
     report = check(write("a.en", "a\nb\nc\n"), write("a.it", "x\ny\n"))
     assert report.is_serious
@@ -234,7 +243,8 @@ def test_lost_spaces_are_a_warning(write):
 
 def test_a_side_in_capitals_is_a_warning_and_in_lower_case_a_note(write):
     lines = [f"The {spelled(n)}\n" for n in range(20)]
-    report = check(write("a.en", "".join(lines).upper()), write("a.it", "".join(lines).lower()))
+    others = [f"il {spelled(n)[::-1]}\n" for n in range(20)]
+    report = check(write("a.en", "".join(lines).upper()), write("a.it", "".join(others)))
     assert found(report) == {
         ("all-upper", "a.en"): ("warning", ()),
         ("all-lower", "a.it"): ("note", ()),
@@ -252,6 +262,33 @@ def test_copies_are_counted_with_their_number_among_all(clean):
     )
     [finding] = check(*clean(*same[:5], target=tuple(same[:5]))).findings
     assert finding.level == "note"
+
+
+def test_copies_but_for_capitals_are_counted_apart(clean):
+    capitals = [f"Same {spelled(n)}" for n in range(30)]
+    small = tuple(text.lower() for text in capitals)
+    [finding] = check(*clean(*capitals, target=small)).findings
+    assert (finding.level, finding.name, finding.count) == ("warning", "copy-but-case", 30)
+
+
+@pytest.mark.parametrize("first", [300, 1000, 1900])
+def test_sides_that_are_exchanged_from_some_line_on_are_found(clean, write, first):
+    left, right = (file.read_text().splitlines(keepends=True) for file in clean())
+    source = write("b.xx", "".join(left[: first - 1] + right[first - 1 :]))
+    target = write("b.yy", "".join(right[: first - 1] + left[first - 1 :]))
+    [finding] = check(source, target).findings
+    assert (finding.level, finding.name, finding.count) == ("warning", "exchanged", 2001 - first)
+    assert finding.message == (
+        f"from about line {first:,} on, source and target seem to be exchanged "
+        f"({2001 - first:,} of 2,000 lines)"
+    )
+
+
+def test_sides_of_one_language_are_not_taken_for_exchanged(clean):
+    source, _ = clean()
+    _, target = clean(name="b")
+    target.write_text("".join(sorted(source.read_text().splitlines(keepends=True))))
+    assert "exchanged" not in {finding.name for finding in check(source, target).findings}
 
 
 def test_numbers_that_differ_are_counted_among_pairs_with_numbers(clean):
@@ -384,6 +421,8 @@ def test_a_file_that_is_not_text_is_the_only_finding(write):
     report = check(write("a.en", b"PK\3\4\r\0\xff\n\r" * 9), write("a.it", "uno\n"))
     [finding] = report.findings
     assert (finding.level, finding.name, finding.where) == ("fault", "not-text", "a.en")
+    assert [facts.path for facts in report.files] == ["a.it"]
+    assert (report.files[0].lines, report.files[0].words) == (1, 1)
     assert str(finding).splitlines() == [
         "fault    a.en: is a zip archive, not plain text",
         "         fix: unpack it with `unzip`, and name the text in it",

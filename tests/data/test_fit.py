@@ -163,3 +163,24 @@ def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
 def test_a_corpus_without_any_text_is_refused(tmp_path):
     with pytest.raises(DataError, match="no pair has text on both sides; name other files"):
         fitted(tmp_path, ["", "a", " "], ["a", "", "\t"])
+
+
+def test_a_corpus_without_pairs_to_learn_from_is_refused(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    with pytest.raises(DataError) as error:
+        fitted(tmp_path, ENGLISH * 2, ENGLISH * 2)
+    assert str(error.value) == (
+        f"{source} and {target}: none of 6 pairs is left to learn from (6 pairs with the same text "
+        "on both sides: dropped (data.drop_copies); 3 pairs repeated: only the first is kept "
+        "(data.drop_duplicates)); name two files that are translations of each other or, if both "
+        "sides are one language, give its code twice: --languages it:it."
+    )
+    with pytest.raises(DataError, match=r"1 of 4 pairs is left .* name text with more pairs"):
+        fitted(tmp_path, ENGLISH[:1] * 4, ITALIAN[:1] * 4)
+    assert fitted(tmp_path, ENGLISH, ENGLISH, languages=("en", "en"))
+
+
+def test_codes_that_disagree_with_the_letters_are_named(tmp_path):
+    assert fitted(tmp_path, RUSSIAN, ENGLISH, languages=("ru", "en")).warnings == ()
+    swapped = fitted(tmp_path, RUSSIAN, ENGLISH, languages=("en", "ru")).warnings
+    assert [warning[:4] for warning in swapped] == ['"en"', '"ru"']

@@ -58,6 +58,7 @@ ODD = {
     "replacement": ["a\ufffdb"],
     "nul": ["a\0b"],
     "lone-cr": ["a\rb"],
+    "full-width": ["Ｈｅｌｌｏ", "第１章"],
 }
 RIGHT = [
     "Tom & Jerry, AT&T; R&D",
@@ -112,3 +113,8 @@ def test_a_long_line_takes_time_in_proportion_to_its_length(part):
     found(part * 100_000)
     found("<a " + part * 100_000 + "= " * 100_000)
     assert time.process_time() - began < 5
+
+
+def test_the_remedy_for_piece_marks_names_each_kind():
+    (check,) = (check for check in LINE_CHECKS if check.name == "piece-mark")
+    assert 'WordPiece: sed "s/ ##//g"' in check.remedy

@@ -206,6 +206,14 @@ def test_a_summary_without_dropped_pairs_is_short(corpora):
     assert valid == "valid  10 pairs"
 
 
+def test_a_language_code_that_disagrees_with_the_text_is_warned_of(corpora, caplog):
+    corpora.prepare(source="German", target="ru")
+    assert [each.message[:40] for each in caplog.records if each.levelname == "WARNING"] == [
+        'data.source: "German" is the name of a l',
+        'data.target: "ru" is usually written in ',
+    ]
+
+
 def test_a_second_call_does_nothing(corpora, monkeypatch):
     first = corpora.prepare()
     stamps = {path: path.stat().st_mtime_ns for path in corpora.out.rglob("*")}

@@ -73,6 +73,16 @@ def test_a_truecased_hypothesis_is_found_against_lower_case_references():
     assert found.startswith("references are all lower case in 100 % of the lines, hypotheses in 33")
 
 
+def test_both_sides_are_named_if_both_have_one_case():
+    upper, lower = ([change(line) for line in REFERENCES] for change in (str.upper, str.lower))
+    [found] = suspicions(lower, upper)
+    assert found == (
+        "hypotheses are all lower case in 100 % of the lines, references in 0 %; references are "
+        "all upper case in 100 % of the lines, hypotheses in 0 %: the score is too low; use the "
+        "unmodified references, or compare with --lowercase"
+    )
+
+
 def test_the_case_of_one_line_among_several_is_no_reason_for_a_warning():
     assert suspicions(["it rains.", *REFERENCES[:2]], ["It rains.", *REFERENCES[:2]]) == []
 

@@ -84,10 +84,7 @@ class Fuzzer:
             ["prepare", self.config, "--run", self.folder / "run", *bad_lines],
             ["train", self.config, "--run", self.folder / "run"],
             ["tokenize", self.model],
-            [
-                *("init", "--force", "--train", *pair, "--valid", *pair),
-                *("--languages", "a-b", self.folder / "c.toml"),
-            ],
+            ["init", "--force", "--train", *pair, "--languages", "a-b", self.folder / "c.toml"],
         ]
         if number < len(slow):
             arguments = slow[number]

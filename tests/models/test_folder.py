@@ -127,8 +127,11 @@ def test_a_missing_folder_is_named(tmp_path):
     ):
         load_model_folder(tmp_path / "nowhere")
     with pytest.raises(
-        ModelError, match=r": holds no model yet: neither .* after its first validation"
+        ModelError, match=r": is neither a run nor a model folder: .* name one that"
     ):
+        load_model_folder(tmp_path)
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(ModelError, match="holds no model yet; a run has one after its first valid"):
         load_model_folder(tmp_path)
 
 

@@ -69,6 +69,8 @@ def test_the_table_of_a_language_model_shows_perplexity_per_word_instead_of_scor
     lines = table(Curves([], [report | {"bleu": None, "chrf": None}])).splitlines()
     assert lines[0].split()[-2:] == ["per", "word"]
     assert lines[1].split()[-2:] == ["7.0", "*"]
+    in_characters = Curves([], [report | {"bleu": None, "chrf": None}], unit="character")
+    assert table(in_characters).splitlines()[0].split()[-2:] == ["per", "character"]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])

@@ -41,7 +41,7 @@ def update_report(update=2000, *, loss=3.412, **changes):
 
 
 def validation_report(
-    update=2000, *, bleu=18.3, chrf=44.1, is_best=True, tokenizer="", collapse=()
+    update=2000, *, bleu=18.3, chrf=44.1, is_best=True, tokenizer="", collapse=(), unit="word"
 ):
     return ValidationReport(
         update,
@@ -53,6 +53,7 @@ def validation_report(
         seconds=2.0,
         tokenizer=tokenizer,
         collapse=collapse,
+        unit=unit,
     )
 
 
@@ -68,6 +69,8 @@ def test_report_lines_are_human_readable():
     assert validation_report(bleu=None, chrf=None, is_best=False).line() == (
         "valid   2000  ppl 24.8  per word 101.2"
     )
+    in_characters = validation_report(bleu=None, chrf=None, is_best=False, unit="character")
+    assert in_characters.line() == "valid   2000  ppl 24.8  per character 101.2"
     assert validation_report(tokenizer="13a").line() == validation_report().line()
     assert validation_report(
         is_best=False, tokenizer="zh", collapse=("37 % of the lines are empty", "other")

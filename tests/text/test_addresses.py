@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.text.addresses import find_lost, is_address
+from nmt.text.addresses import find_lost, is_address, lost_numbers
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,15 @@ def test_addresses_and_long_numbers_that_a_translation_lacks_are_named():
     assert find_lost(source, "", numbers=False) == find_lost(source, "")[:2]
     kept = "Paga 3.500,75 a Anna@example.org, vedi https://example.org/a?b=1000."
     assert find_lost(source, kept) == []
+
+
+def test_a_short_number_is_lost_where_the_translation_has_another():
+    assert find_lost("2 of 35 dogs", "Due di 53 cani") == ["35"]
+    assert find_lost("2 of 35 dogs", "Due di trentacinque cani") == []
+    assert find_lost("35 dogs, 1995 cats", "35 cani, 1995 gatti, 2000 1") == []
+    assert find_lost("7 dogs", "Sette cani, vedi https://example.org/8") == []
+    assert find_lost("7 dogs", "8 cani", numbers=False) == []
+    assert lost_numbers("7 dogs, 700 cats", "8 cani") == ["700"]
 
 
 @pytest.mark.parametrize("target", ["1000 m", "1.000 m", "1 000 m", "1’000 m", "١٠٠٠ م"])

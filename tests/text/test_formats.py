@@ -151,6 +151,32 @@ BINARY = {
 TEXTUAL = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "a PDF file", "`pdftotext`"),
     "rtf": (rb"{\rtf1\ansi\deff0 Hello}", "a rich-text document (RTF)", "save it as plain text"),
+    "rtf without a version": (
+        rb"{\rtf {\fonttbl}",
+        "a rich-text document (RTF)",
+        "save it as plain text",
+    ),
+    "srt": (
+        "\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\nHello.\r\n".encode()[3:],
+        "a file of subtitles",
+        "write its sentences into a text file for each language",
+    ),
+    "vtt": (
+        b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n",
+        "a file of subtitles",
+        "write its sentences",
+    ),
+    "ass": (b"[Script Info]\nTitle: x\n", "a file of subtitles", "write its sentences"),
+    "po": (
+        b'# German.\n#, fuzzy\nmsgid ""\nmsgstr ""\n"Language: de\\n"\n',
+        "a gettext catalogue (.po)",
+        "write its sentences",
+    ),
+    "po without a head": (
+        b'#: a.c:1\nmsgid "Open"\nmsgstr "Apri"\n',
+        "a gettext catalogue (.po)",
+        "write its sentences",
+    ),
     "lfs": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
         "a Git LFS pointer",
@@ -245,6 +271,11 @@ def test_a_database_is_named(tmp_path):
         "%!PS is how PostScript begins.",
         "BZh91AY is how bzip2 begins.",
         "version https://git-lfs.github.com/spec/v1 is the first line of a pointer.",
+        "1\n00:00 is midnight.",
+        "WEBVTT is a format.\n\nSo is SRT.",
+        'msgid "x" is how an entry begins.',
+        "# A comment.",
+        "{\\rtf1 is how RTF begins.",
         "{name} has joined the room.\n{name} has left it.",
         "{",
         "{}\n{}\n",
@@ -293,6 +324,15 @@ def test_no_utf8_text_begins_like_a_binary_kind(kind):
     except UnicodeDecodeError:
         return
     assert any(character < " " and character not in "\t\n\r" for character in text)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "TRAIN.CSV", "train.csv.gz"])
+def test_a_table_is_known_by_its_name(name):
+    found = kind_of(b"A cat.,Un gatto.\n", name)
+    assert found is not None
+    assert found.name == "a table of comma-separated values (.csv)"
+    assert found.remedy.endswith("as a .tsv file, or call it .txt if each line is a text")
+    assert kind_of(b"A cat.\n", "a.csv.of.en") is None
 
 
 @pytest.mark.parametrize("name", ["train.txt", "train.txt.gz", "a.b.txt"])

@@ -3,7 +3,7 @@
 import pytest
 
 from nmt.errors import UsageError
-from nmt.text.languages import language_of, split_languages
+from nmt.text.languages import language_of, split_languages, usual_script, why_wrong_code
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,48 @@ def test_anything_else_is_refused_with_an_example(text):
 
 def test_the_language_of_a_tag_has_no_region():
     assert [language_of(tag) for tag in ("en", "en-GB", "zh_Hant-TW")] == ["en", "en", "zh"]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("German-English", "German is the name of a language, not its code"),
+        ("de:english", "english is the name of a language, not its code"),
+    ],
+)
+def test_names_of_languages_are_refused_with_their_codes(text, meant):
+    with pytest.raises(UsageError) as error:
+        split_languages(text)
+    assert meant in str(error.value)
+    assert str(error.value).endswith("; write de:en")
+
+
+@pytest.mark.parametrize(
+    ("code", "script"),
+    [("ru", "CYRILLIC"), ("pt-BR", "LATIN"), ("ja", "CJK"), ("ru-Latn", None), ("sr", None)],
+)
+def test_the_usual_script_of_a_language(code, script):
+    assert usual_script(code) == script
+
+
+def test_a_code_is_wrong_where_the_text_has_hardly_any_letters_of_its_script():
+    assert why_wrong_code("ru", {"LATIN": 95, "CYRILLIC": 5}) == (
+        '"ru" is usually written in Cyrillic letters, but this text has Latin ones; exchange the '
+        'sides if they are swapped, write "ru-Latn" if it is transliterated, or give the code of '
+        "its language"
+    )
+    assert why_wrong_code("en", {"CYRILLIC": 1}) == (
+        '"en" is usually written in Latin letters, but this text has Cyrillic ones; exchange the '
+        "sides if they are swapped, or give the code of its language"
+    )
+    assert why_wrong_code("German", {}) == (
+        '"German" is the name of a language; give its code, "de"'
+    )
+    for code, letters in (
+        ("ru", {"LATIN": 80, "CYRILLIC": 20}),
+        ("ja", {"HIRAGANA": 9, "KATAKANA": 3}),
+        ("ru-Latn", {"LATIN": 9}),
+        ("ipa", {"GREEK": 9}),
+        ("ru", {}),
+    ):
+        assert why_wrong_code(code, letters) is None

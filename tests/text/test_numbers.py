@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt.text.numbers import differing_numbers, have_numbers
+from nmt.text.numbers import differing_numbers, have_numbers, replaced_numbers
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ from nmt.text.numbers import differing_numbers, have_numbers
         ("in 2009", "二〇〇九年"),
         ("22,000 schools", "2万2000校"),
         ("2 and 5", "5 e 2"),
+        ("it&#39;s, &#x27; 3", "è, 3"),
+        ("at 5 p.m.", "alle 17"),
     ],
 )
 def test_other_spellings_are_no_difference(source, target):
@@ -42,6 +44,13 @@ def test_other_spellings_are_no_difference(source, target):
 )
 def test_a_difference_is_shown(source, target, what):
     assert differing_numbers(source, target) == what
+
+
+def test_numbers_are_replaced_where_the_other_side_has_another():
+    assert replaced_numbers("2 of 35 men", "2 di 53 uomini") == ["35"]
+    assert replaced_numbers("2 of 35 men", "due di molti uomini") == []
+    assert replaced_numbers("at 5:30 p.m.", "alle 17:30") == []
+    assert replaced_numbers("two men", "2 uomini") == []
 
 
 def test_a_line_of_many_numbers_is_compared_quickly():

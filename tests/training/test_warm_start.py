@@ -111,7 +111,7 @@ def test_a_setting_that_does_not_suit_the_model_is_refused(parent):
 def test_a_missing_or_unfinished_model_leaves_no_run_behind(parent):
     with pytest.raises(ModelError, match="nowhere: no such folder"):
         go_on(parent, start="nowhere")
-    with pytest.raises(ModelError, match="holds no model yet"):
+    with pytest.raises(ModelError, match="is neither a run nor a model folder"):
         go_on(parent, start="second")
     assert not (parent / "b").exists()
 
