@@ -519,7 +519,8 @@ def test_a_missing_text_is_named_before_any_output_is_started(folder, model_fold
 def test_many_lines_of_a_megabyte_take_the_memory_of_a_few(name, folder, model_folder, programme):
     arguments = long_line_commands(model_folder)[name]
     peaks = []
-    few, many = 3, programme.count(quick=6, full=30)
+    # A window is translated while the next is read, so that few lines must fill both.
+    few, many = programme.count(quick=3, full=10), programme.count(quick=6, full=30)
     for count in (few, many):
         for side in "st":
             write(side, [LONG["words"]] * count)
