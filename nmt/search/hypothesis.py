@@ -152,8 +152,8 @@ class History:
         kept = self.attention
         if kept is not None and attention is not None:
             kept = kept.append(rows, attention)
-        written = np.concatenate([self.pieces[rows], pieces[:, None]], axis=1)
-        summed = np.concatenate([self.sums[rows], sums[:, None]], axis=1)
+        written = np.concatenate([self.pieces.take(rows, axis=0), pieces[:, None]], axis=1)
+        summed = np.concatenate([self.sums.take(rows, axis=0), sums[:, None]], axis=1)
         return History(written, summed, self.length[rows] + 1, kept)
 
     def concat(self, other: "History") -> "History":
