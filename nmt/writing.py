@@ -264,7 +264,7 @@ class LineWriter:
                 weights,
                 read,
                 spoken,
-                source_pieces=self._source.pieces(segment.ids[: self._max_source - 1]),
+                source_pieces=self._source.pieces_of(segment.text)[: self._max_source - 1],
                 target_pieces=self._target.pieces(hypothesis.tokens, hypothesis.beyond),
             )
         words: tuple[WordScore, ...] | None = None

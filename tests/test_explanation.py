@@ -261,6 +261,14 @@ def test_a_copied_word_that_the_vocabulary_lacks_is_named(output, make_model_fol
     assert [choice.log_prob for choice in given.choices] == pytest.approx(pair.log_probs, abs=1e-5)
     assert given.choices[0].piece == "▁qzx"
     assert given.choices[0].log_prob > -math.inf
+    (translated,) = copying.translate([line], attention=True)
+    (scored,) = copying.score([(line, "qzx un-heard-of")], attention=True)
+    for read in (
+        given.source_pieces,
+        translated.hypotheses[0].attention.pieces.source,
+        scored.attention.pieces.source,
+    ):
+        assert read[:2] == ("▁a", "▁qzx")
     names = [alternative.piece for choice in given.choices for alternative in choice.alternatives]
     assert "▁qzx" in names
     assert json.loads(json.dumps(as_record("run", given), allow_nan=False))["text"] == given.text

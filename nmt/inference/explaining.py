@@ -10,7 +10,7 @@ from nmt.inference.engine import Engine
 from nmt.inference.reading import Reading
 from nmt.search.plan import SentenceBatch
 from nmt.text.reading import Segment
-from nmt.text.vocabulary import EOS
+from nmt.text.vocabulary import EOS, EOS_PIECE
 
 MOST_EXPLAINED = 200
 """Pieces of the longest sentence that is explained."""
@@ -69,7 +69,7 @@ class Explaining:
     def _read(self, line: str, segment: Segment) -> Sentence:
         """Return a line as the model reads it."""
         ids, beyond = [*segment.ids, EOS], tuple[str, ...]()
-        pieces = tuple(self.reading.source.pieces(ids))
+        pieces = (*self.reading.source.pieces_of(segment.text)[: len(segment.ids)], EOS_PIECE)
         if self.reading.copy_ids is not None:
             read, beyond = self.reading.copy_ids.read(ids, segment.text)
             ids = read.tolist()

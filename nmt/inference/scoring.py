@@ -125,7 +125,9 @@ class Scoring:
                 weights,
                 source,
                 target,
-                source_pieces=reading.source.pieces(ids[:-1]),
+                source_pieces=reading.source.pieces_of(reading.normalizer.normalize(given[0]))[
+                    : len(ids) - 1
+                ],
                 target_pieces=pieces[:-1],
             )
         return ScoredPair(

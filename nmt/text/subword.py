@@ -344,6 +344,15 @@ class Subword:
         known = (piece if piece < most else UNK for piece in map(int, ids))
         return [self._name(piece, beyond) for piece in known]
 
+    def pieces_of(self, text: str) -> list[str]:
+        """Return the name of each piece of `encode`; of an unknown one that can be copied, its
+        text."""
+        names = self.pieces(self.encode(text))
+        if not self.parts_unknown:
+            return names
+        spelled = zip(names, self.spell(text), strict=True)
+        return [part if name == UNK_PIECE else name for name, part in spelled]
+
     @cached_property
     def characters(self) -> frozenset[str]:
         """The characters that pieces spell, besides those that bytes would."""
