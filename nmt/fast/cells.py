@@ -46,7 +46,7 @@ class FastGruCell(GruCell):
         hidden = state[0]
         recurrent = self.recurrent(hidden if dropped is None else dropped)  # [rows, 3 * hidden]
         if (native := kernels_of(self, projected, recurrent)) is None:
-            return super().forward(projected, state, dropped)
+            return (self.reset_after(projected, recurrent, hidden),)
         _, after = step(Gates("gru", native), projected, recurrent, hidden)
         return (after.to(self.input.bias.dtype),)
 

@@ -83,11 +83,9 @@ class FastDecoder(RecurrentDecoder):
             share: Tensor = self.extra(extra)
             return share
         weight = self.stack.first.cell.input.weight[:, self.pieces_size :]
-        if not torch.is_grad_enabled():
-            return linear(extra, weight)
-        if self._shared_extra is None:
-            self._shared_extra = SharedMatrix(weight.t())
-        return self._shared_extra.multiply(extra)
+        if self._shared_extra is not None:
+            return self._shared_extra.multiply(extra)
+        return linear(extra, weight)
 
     def decode_stepwise(
         self,
@@ -118,6 +116,9 @@ class FastDecoder(RecurrentDecoder):
         """Compute the gradient of each matrix once for all steps inside the block."""
         with contextlib.ExitStack() as loops:
             loops.enter_context(share_gradients(self))
+            weight = self.stack.first.cell.input.weight[:, self.pieces_size :]
+            if torch.is_grad_enabled() and weight.shape[1] > 0:
+                self._shared_extra = SharedMatrix(weight.t())
             attention = self.attention
             if memory.keys is not None and isinstance(attention, FastProductAttention):
                 loops.enter_context(attention.loop(memory.keys, memory.states))

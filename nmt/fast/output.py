@@ -30,11 +30,12 @@ class FastOutput(OutputLayer):
     chunk = CHUNK
 
     def log_mass(self, scores: Tensor) -> Tensor:
-        """See `OutputLayer`; float32 for bfloat16, and without a gradient."""
-        if supports(scores) and (native := kernels()) is not None:
+        """See `OutputLayer`; float32 for bfloat16."""
+        native = kernels() if supports(scores) and not scores.requires_grad else None
+        if native is not None:
             return native.log_sum_exp(scores.contiguous())
         wide = scores.float() if scores.dtype == torch.bfloat16 else scores
-        return wide.detach().logsumexp(dim=1)
+        return wide.logsumexp(dim=1)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """See `OutputLayer`."""

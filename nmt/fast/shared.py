@@ -24,7 +24,7 @@ from nmt.fast.linear import FastLinear, multiply
 from nmt.fast.shapes import multiply_batch, multiply_transposed
 
 
-@dataclass(frozen=True)
+@dataclass
 class Record:
     """Factors of the gradient of one matrix, recorded by the backward pass of each step."""
 
@@ -32,9 +32,17 @@ class Record:
     """x_t, [..., rows, size]."""
     gradients: list[Tensor] = field(default_factory=list)
     """dy_t, [..., rows, outputs]."""
+    backward: int | None = None
+    """Id of the backward pass that is recorded."""
 
     def note(self, inputs: Tensor, gradient: Tensor) -> None:
-        """Record the factors of one step."""
+        """Record the factors of one step.
+
+        Those of an earlier backward pass, which was not asked for this matrix, are dropped.
+        """
+        backward = torch._C._current_graph_task_id()
+        if backward != self.backward:
+            self.inputs, self.gradients, self.backward = [], [], backward
         self.inputs.append(inputs)
         self.gradients.append(gradient)
 

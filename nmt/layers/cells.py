@@ -99,16 +99,22 @@ class GruCell(nn.Module):
         """
         hidden = state[0]  # [rows, hidden]
         read = hidden if dropped is None else dropped
-        input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
         if self.reset == "after":
-            hidden_r, hidden_z, hidden_n = self.recurrent(read).chunk(3, dim=-1)
-            r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
-            n = torch.tanh(input_n + r * hidden_n)
-        else:
-            u_r, u_z, u_n = self.recurrent.weight.chunk(3)  # each [hidden, hidden]
-            r, z = torch.sigmoid(input_r + read @ u_r.t()), torch.sigmoid(input_z + read @ u_z.t())
-            n = torch.tanh(input_n + (r * read) @ u_n.t())
+            return (self.reset_after(projected, self.recurrent(read), hidden),)
+        input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
+        u_r, u_z, u_n = self.recurrent.weight.chunk(3)  # each [hidden, hidden]
+        r, z = torch.sigmoid(input_r + read @ u_r.t()), torch.sigmoid(input_z + read @ u_z.t())
+        n = torch.tanh(input_n + (r * read) @ u_n.t())
         return (n + z * (hidden - n),)
+
+    @staticmethod
+    def reset_after(projected: Tensor, recurrent: Tensor, hidden: Tensor) -> Tensor:
+        """Return the next state [rows, hidden] from W x + b and U h, [rows, 3 * hidden] each."""
+        input_r, input_z, input_n = projected.chunk(3, dim=-1)  # each [rows, hidden]
+        hidden_r, hidden_z, hidden_n = recurrent.chunk(3, dim=-1)
+        r, z = torch.sigmoid(input_r + hidden_r), torch.sigmoid(input_z + hidden_z)
+        n = torch.tanh(input_n + r * hidden_n)
+        return n + z * (hidden - n)
 
 
 class LstmCell(nn.Module):

@@ -38,6 +38,9 @@ def build_objective(
         config: names it.
         guide: links, for guided alignment.
         target: pieces of the target, for minimum risk training.
+
+    Raises:
+        ValueError: minimum risk training, but no pieces of the target.
     """
     likelihood = Likelihood(
         smoothing=config.label_smoothing,
@@ -48,7 +51,9 @@ def build_objective(
         sampling=config.scheduled_sampling,
         guide=guide,
     )
-    if config.minimum_risk.weight > 0.0 and target is not None:
+    if config.minimum_risk.weight > 0.0:
+        if target is None:
+            raise ValueError("minimum risk training needs the pieces of the target")
         return MinimumRisk(
             likelihood=likelihood, config=config.minimum_risk, target=target, seed=config.seed
         )

@@ -137,6 +137,10 @@ class Decoding:
             raise ValueError("only decodings of one scorer with the same options can be joined")
         if not self.sentences:
             return other
+        if len(self.rules) != len(other.rules):
+            raise ValueError(
+                "decodings with and without prefixes cannot be joined; start both with prefixes"
+            )
         pairs = zip(self.rules, other.rules, strict=True)
         return replace(
             self,

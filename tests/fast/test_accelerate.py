@@ -436,6 +436,32 @@ def test_kernels_compute_what_they_support(cell, way, called):
     assert called == {f"{cell}_forward", "attend", "log_sum_exp"}
 
 
+def test_a_gru_without_kernels_multiplies_once_per_step(no_kernels, monkeypatch):
+    plain = build("gru", "general feeding simple", 10)
+    cell = exchanged(plain, FLOAT32, "training").decoder.stack.first.cell
+    products = []
+    multiply = cell.recurrent.forward
+    monkeypatch.setattr(
+        cell.recurrent, "forward", lambda read: [products.append(read), multiply(read)][1]
+    )
+    cell(torch.zeros(2, 60), (torch.zeros(2, 20),))
+    assert len(products) == 1
+
+
+def test_a_single_step_with_gradients_reads_the_current_weights():
+    fast = exchanged(build("lstm", "general feeding simple", 16).float(), FLOAT32, "training")
+    memory = fast.encode(torch.tensor([[5, 6, 3]]), torch.ones(1, 3, dtype=torch.bool))
+    state, tokens = fast.start(memory), torch.tensor([7])
+    before = fast.step(tokens, fast.step(tokens, state, memory).state, memory).features
+    with torch.no_grad():
+        fast.decoder.stack.first.cell.input.weight.mul_(2.0)
+    after = fast.step(tokens, fast.step(tokens, state, memory).state, memory).features
+    with torch.no_grad():
+        expected = fast.step(tokens, fast.step(tokens, state, memory).state, memory).features
+    torch.testing.assert_close(after, expected)
+    assert not torch.allclose(after, before)
+
+
 def test_without_kernels_none_is_called(no_kernels, called):
     plain = build("lstm", "general feeding simple", 16).float()
     train(exchanged(plain, FLOAT32, "training"))

@@ -123,3 +123,15 @@ def test_a_narrowed_layer_scores_its_pieces_as_the_whole_layer_does():
         narrow = fast.narrow(pieces)
         assert isinstance(narrow, FastOutput)
         torch.testing.assert_close(narrow.scores(features), fast.scores(features)[:, pieces])
+
+
+def test_gradients_of_log_probs_equal_the_plain_ones():
+    fast, plain = make(23)
+    features = torch.randn(TOKENS, 8)
+    gradients = []
+    for output in (fast, plain):
+        log_probs = output.log_probs(features.to(output.project.bias.dtype))
+        chosen = log_probs[:, 3].square().sum()
+        found = torch.autograd.grad(chosen, [*output.parameters()])
+        gradients.append([each.double() for each in found])
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-4)

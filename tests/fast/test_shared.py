@@ -98,3 +98,17 @@ def test_products_follow_autocast():
     assert {gradient.dtype for gradient in gradients} == {torch.float32}
     expected = layer.weight.sum(dim=0).expand(4, -1), inputs.sum(dim=0).expand(3, -1)
     torch.testing.assert_close(gradients, (*expected, torch.full((3,), 4.0)), rtol=0, atol=0.02)
+
+
+def test_a_backward_pass_without_the_matrix_leaves_nothing_for_the_next():
+    torch.manual_seed(1)
+    loop = Loop(4)
+    first = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    keys = torch.randn(3, 5, 4, dtype=torch.float64)
+    with share_gradients(loop):
+        total = loop(first, keys, 3, is_shared=False).square().sum()
+    expected = torch.autograd.grad(total, [*loop.parameters()], retain_graph=True)
+
+    torch.autograd.grad(total, first, retain_graph=True)
+    found = torch.autograd.grad(total, [*loop.parameters()], retain_graph=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -73,6 +73,7 @@ def test_before_the_first_step_all_former_states_are_the_first_one():
 
 def test_each_delay_has_a_block_of_weights_of_its_own():
     cell = DelaysCell(3, 4, delays=[1, 2, 5])
+    nn.init.uniform_(cell.recurrent.weight)
     blocks = [block for block, _ in recurrent_blocks(cell)]
     assert [block.shape for block in blocks] == [(4, 4)] * 3
     assert torch.equal(torch.cat(blocks, dim=1), cell.recurrent.weight)

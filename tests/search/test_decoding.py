@@ -155,3 +155,10 @@ def test_decodings_that_differ_in_scorer_or_options_cannot_be_joined():
     ):
         with pytest.raises(ValueError, match="only decodings of one scorer with the same options"):
             one.concat(other)
+
+
+def test_decodings_with_and_without_prefixes_cannot_be_joined():
+    scorer = TableScorer(random_table(sentences=1, positions=3, vocab=8))
+    begin = partial(start, scorer, *batch_of([0], [3]), SearchConfig(), pieces=list("abcdefgh"))
+    with pytest.raises(ValueError, match="start both with prefixes"):
+        begin(prefixes=["e"]).concat(begin())
