@@ -10,6 +10,7 @@ import torch
 from nmt import machine
 from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
+from nmt.training import assembly
 from nmt.training.assembly import choose_precision
 
 CPU = torch.device("cpu")
@@ -104,15 +105,19 @@ def test_the_users_wait_policy_is_kept(monkeypatch):
 )
 def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is_fast):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
-    monkeypatch.setattr(machine, "has_amx", lambda: amx)
+    for module in (machine, assembly):
+        monkeypatch.setattr(module, "has_amx", lambda: amx)
     monkeypatch.setattr(machine, "_is_amd", lambda: amd)
     assert has_fast_bf16() is is_fast
     assert choose_precision(TrainingConfig(), CPU) == (torch.bfloat16 if is_fast else torch.float32)
     assert choose_precision(TrainingConfig(precision="fp32"), CPU) == torch.float32
     assert choose_precision(TrainingConfig(precision="bf16"), CPU) == torch.bfloat16
-    small = TrainingConfig(batch_tokens=4096, accumulate=8)
-    assert choose_precision(small, CPU) == torch.float32
-    assert choose_precision(TrainingConfig(batch_tokens=4096), CPU, ranks=4) == torch.float32
+    least = 2048 if amx else 512
+    for enough, tokens in ((is_fast, 4 * least), (False, 4 * least - 4)):
+        expected = torch.bfloat16 if enough else torch.float32
+        parts = TrainingConfig(batch_tokens=tokens, accumulate=4)
+        assert choose_precision(parts, CPU) == expected
+        assert choose_precision(TrainingConfig(batch_tokens=tokens), CPU, ranks=4) == expected
     assert choose_precision(TrainingConfig(fast=False), CPU) == torch.float32
 
 

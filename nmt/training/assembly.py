@@ -27,7 +27,7 @@ from nmt.data.sampler import BatchSampler
 from nmt.data.shape import Shape
 from nmt.errors import UsageError
 from nmt.layers.batch_norm import BatchNorm
-from nmt.machine import has_fast_bf16
+from nmt.machine import has_amx, has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.description import WEIGHTS
 from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
@@ -183,10 +183,14 @@ def _restore(run: TrainingRun, checkpoint: Path, sampler: BatchSampler, former: 
         restore_random_states(restored.random_states, run.world)
 
 
-LEAST_BF16_TOKENS = 2048
-"""Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU: in small batches, most
-product shapes were new to oneDNN, and compiling them took longer than bf16 saved. Measured with
-AMX before `nmt.fast.shapes` was written: batches of 512 tokens 0.45 times as fast as in fp32."""
+LEAST_BF16_TOKENS = 512
+"""Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU. With 512 tokens, an AMD
+EPYC with AVX-512-bf16 trains LSTMs of 512 units (`nmt bench`) 1.6 times as fast as in fp32, and
+those of 256 units (recipes/toy) as fast."""
+LEAST_BF16_TOKENS_WITH_AMX = 2048
+"""The same on a CPU with AMX, where oneDNN compiles six times as long for each new shape. Without
+`nmt.fast.shapes`, batches of 512 tokens were 0.45 times as fast there as in fp32; with it, they
+have not been measured."""
 
 
 def choose_precision(
@@ -202,7 +206,8 @@ def choose_precision(
     wanted = config.precision
     if wanted == "auto":
         batch = config.batch_tokens // (config.accumulate * ranks)
-        is_worth_it = device.type != "cpu" or (config.fast and batch >= LEAST_BF16_TOKENS)
+        least = LEAST_BF16_TOKENS_WITH_AMX if has_amx() else LEAST_BF16_TOKENS
+        is_worth_it = device.type != "cpu" or (config.fast and batch >= least)
         wanted = "bf16" if is_worth_it and has_fast_bf16(device) else "fp32"
     return torch.bfloat16 if wanted == "bf16" else torch.float32
 
