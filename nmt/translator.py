@@ -5,13 +5,13 @@ for translation in translator.translate(["Ein Mann schläft."]):
     print(translation.text)
 """
 
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
+from nmt.arguments import refuse_text, require_lines, require_pairs
 from nmt.config.search import SearchConfig, change_search
 from nmt.diagnostics.explanation import Explanation
 from nmt.errors import UsageError
@@ -309,7 +309,8 @@ class Translator:
             ModelError: the model yields NaN.
             ResourceError: memory is too small for a batch.
         """
-        _refuse_text(lines, "lines")
+        refuse_text(lines, "lines")
+        refuse_text(prefixes, "prefixes")
         if split not in get_args(Split):
             raise UsageError(f'split: "{split}" is unknown; choose "auto", "never" or "always".')
         if not self.has_source:
@@ -326,7 +327,7 @@ class Translator:
         details = Details(align=align, attention=attention, score_words=score_words)
         if details.keep_attention:
             self.engine.require_attention()
-        windows = (prompt_windows if prompt else full_windows)(_require_lines(lines), WINDOW)
+        windows = (prompt_windows if prompt else full_windows)(require_lines(lines), WINDOW)
         batches = Batches(size=batch_size, tokens=batch_tokens, exact=exact)
         if self.engine.target_lines == "numbers":
             if options.n_best > 1 or options.sample or prefixes is not None:
@@ -441,7 +442,7 @@ class Translator:
             UsageError: `pairs` is a single string, or one of them is not a pair of lines; or
                 alignments or attention are requested from a model without attention.
         """
-        _refuse_text(pairs, "pairs")
+        refuse_text(pairs, "pairs")
         details = Details(align=align, attention=attention, score_words=score_words)
         if self.engine.target_lines == "numbers":
             raise UsageError(
@@ -452,7 +453,7 @@ class Translator:
             self.engine.require_attention()
         batches = Batches(size=batch_size, tokens=batch_tokens)
         scoring = self._scoring(batches, max_length, details)
-        return scoring.run(full_windows(_require_pairs(pairs), WINDOW))
+        return scoring.run(full_windows(require_pairs(pairs), WINDOW))
 
     def explain(
         self,
@@ -495,44 +496,3 @@ def _require_rescorer(folder: Path | str, other: Translator, translator: Transla
             f"--rescore {folder}: is a model of {theirs}, and the translations are {ours}; name a "
             "model of these languages."
         )
-
-
-def _refuse_text(lines: object, name: str) -> None:
-    """Refuse a single string, whose characters would be taken as lines.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if isinstance(lines, str | bytes):
-        raise UsageError(f"{name}: is a single string; give a list of {name}.")
-
-
-def _require_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines.
-
-    Raises:
-        UsageError: one is not a string.
-    """
-    for number, line in enumerate(lines, start=1):
-        if not isinstance(line, str):
-            raise UsageError(f"lines: number {number:,} is {reprlib.repr(line)}; give strings.")
-        yield line
-
-
-def _require_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of lines.
-
-    Raises:
-        UsageError: one is something else.
-    """
-    for number, pair in enumerate(pairs, start=1):
-        if not (
-            isinstance(pair, tuple | list)
-            and len(pair) == 2
-            and all(isinstance(line, str) for line in pair)
-        ):
-            raise UsageError(
-                f"pairs: number {number:,} is {reprlib.repr(pair)}; give pairs of lines, such as "
-                "zip(sources, targets, strict=True)."
-            )
-        yield pair[0], pair[1]

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "nmt"
 LEVELS = (
     {"errors"},
-    {"machine", "paths", "signals"},
+    {"arguments", "machine", "paths", "signals"},
     {"config", "text", "storage"},
     {"layers"},
     {"data", "models", "evaluation"},
@@ -32,7 +32,9 @@ LEVELS = (
 )
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 WITHOUT_CONFIG = {"layers", "text"}
-LIGHT = ("config", "text", "evaluation", "storage", "machine", "paths", "signals", "cli")
+LIGHT = (
+    "arguments", "config", "text", "evaluation", "storage", "machine", "paths", "signals", "cli"
+)  # fmt: skip
 """Packages whose modules never import torch when they are imported."""
 
 

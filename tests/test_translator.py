@@ -482,6 +482,8 @@ def test_what_the_model_cannot_know_is_named(translator):
 def test_a_single_string_is_not_taken_for_lines(translator):
     with pytest.raises(UsageError, match=r"lines: is a single string; give a list of lines\."):
         translator.translate("A cat ate a mouse.")
+    with pytest.raises(UsageError, match=r"prefixes: is a single string; give a list of prefixes"):
+        translator.translate(["a cat"], prefixes="a")
     with pytest.raises(UsageError, match=r"pairs: is a single string; give a list of pairs\."):
         translator.score("A cat ate a mouse.")
 

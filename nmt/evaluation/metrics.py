@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nmt.arguments import refuse_text, require_texts
 from nmt.errors import DataError, UsageError
 from nmt.evaluation.tokenizers import choose_tokenizer, make_bleu
 from nmt.text.lines import FloatArray, describe_shift
@@ -72,10 +73,15 @@ def score(
 
     Raises:
         DataError: there are no lines, or the numbers of lines differ.
-        UsageError: a metric or tokenizer is unknown or cannot be used.
+        UsageError: a metric or tokenizer is unknown or cannot be used, or something is no list of
+            strings.
     """
-    for each in (references, *more_references):
-        require_equal_counts(hypotheses, each)
+    refuse_text(metrics, "metrics")
+    named = [("hypotheses", hypotheses), ("references", references)]
+    named += [("more_references", each) for each in more_references]
+    for name, lines in named:
+        require_texts(lines, name)
+        require_equal_counts(hypotheses, lines)
     bootstrap = affordable_resamples(bootstrap, len(references))
     tokenize = choose_tokenizer(references, tokenize)
     return [

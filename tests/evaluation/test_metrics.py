@@ -191,3 +191,17 @@ def test_a_large_corpus_is_resampled_less_often(caplog):
     assert affordable_resamples(1000, 3000) == 1000
     assert affordable_resamples(1000, 200_000) == 100
     assert "only 100 of 1,000 resamples are drawn: 200,000 lines each" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("A cat.", "A cat."), r"hypotheses: is a single string; give a list of hypotheses\."),
+        ((["A cat."], "A"), r"references: is a single string; give a list of references\."),
+        ((["A"], ["B"], "chrf"), r"metrics: is a single string; give a list of metrics\."),
+        ((["A", None], ["B", "C"]), r"hypotheses: number 2 is None; give strings\."),
+    ],
+)
+def test_what_is_no_list_of_strings_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        score(*arguments)
