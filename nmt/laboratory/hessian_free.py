@@ -27,8 +27,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What a loss is computed of."""
+class Examples:
+    """What a loss is computed of: inputs and targets, row by row."""
 
     inputs: Tensor
     targets: Tensor
@@ -78,12 +78,12 @@ class HessianFree:
         self.former: Tensor | None = None
         """Solution p of the previous step, [parameters]."""
 
-    def value(self, theta: Tensor, batch: Batch) -> Tensor:
+    def value(self, theta: Tensor, batch: Examples) -> Tensor:
         """Return the loss at parameters `theta` [parameters]."""
         return self.loss(self.network(theta, batch.inputs)[0], batch.targets)
 
     def step(
-        self, theta: Tensor, batch: Batch, curvature: Batch | None = None
+        self, theta: Tensor, batch: Examples, curvature: Examples | None = None
     ) -> tuple[Tensor, Outcome]:
         """Return new parameters, and what happened.
 
@@ -105,7 +105,7 @@ class HessianFree:
         outcome = Outcome(float(before), after, ratio, self.damping, solution.products)
         return theta, outcome
 
-    def curvature_product(self, theta: Tensor, batch: Batch) -> Callable[[Tensor], Tensor]:
+    def curvature_product(self, theta: Tensor, batch: Examples) -> Callable[[Tensor], Tensor]:
         """Return v -> (G + lambda I + lambda mu S) v at `theta` [parameters]."""
 
         def forward(parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ class HessianFree:
         return product
 
     def search(
-        self, theta: Tensor, step: Tensor, batch: Batch, before: float, gradient: Tensor
+        self, theta: Tensor, step: Tensor, batch: Examples, before: float, gradient: Tensor
     ) -> tuple[Tensor, float]:
         """Return the first of theta + step, theta + 0.8 step, ... that lowers the loss enough.
 
