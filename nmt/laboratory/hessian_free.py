@@ -59,7 +59,7 @@ class HessianFree:
         damping: lambda at the start.
         structural: mu, the share of structural damping; 0 leaves it out.
         steps: largest number of conjugate gradient steps.
-        decay: factor of the former solution from which the next one starts.
+        decay: factor of the previous solution from which the next one starts.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class HessianFree:
         self.network, self.loss = network, loss
         self.damping, self.structural = damping, structural
         self.steps, self.decay = steps, decay
-        self.former: Tensor | None = None
+        self.previous: Tensor | None = None
         """Solution p of the previous step, [parameters]."""
 
     def value(self, theta: Tensor, batch: Examples) -> Tensor:
@@ -95,9 +95,9 @@ class HessianFree:
         """
         gradient, before = grad_and_value(self.value)(theta, batch)
         product = self.curvature_product(theta, curvature or batch)
-        start = None if self.former is None else self.decay * self.former
+        start = None if self.previous is None else self.decay * self.previous
         solution = conjugate_gradients(product, -gradient, start=start, steps=self.steps)
-        self.former = solution.point
+        self.previous = solution.point
         fall = float(self.value(theta + solution.point, batch) - before)
         ratio = fall / solution.value if solution.value else 1.0
         self.damping = adapted_damping(self.damping, ratio)
