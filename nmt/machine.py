@@ -64,14 +64,14 @@ def using_threads(count: int) -> Iterator[None]:
     """Compute with `count` CPU threads inside the block; 0 = as many as torch uses already."""
     import torch
 
-    former = torch.get_num_threads()
+    previous = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)
     try:
         yield
     finally:
         if count:
-            torch.set_num_threads(former)
+            torch.set_num_threads(previous)
 
 
 def has_fast_bf16(device: "torch.device | None" = None) -> bool:

@@ -86,8 +86,8 @@ class GracefulStop:
     sends it in addition to the kernel. If SIGHUP was ignored (nohup), it stays ignored.
 
     The loop checks `requested` between two updates, and the process ends with `exit_code` after
-    saving. The former handlers are restored at the end. In another thread than the main one, where
-    Python handles no signals, this does nothing.
+    saving. The previous handlers are restored at the end. In a thread other than the main one,
+    where Python handles no signals, this does nothing.
 
     ```python
     with GracefulStop() as stop:

@@ -397,7 +397,7 @@ class Translator:
             )
 
     def _rerank(self, options: SearchConfig, batches: Batches) -> Rerank | None:
-        """Return what sorts hypotheses anew; None if nothing does."""
+        """Return what reorders hypotheses; None if nothing does."""
         if options.mbr != "none":
             return MinimumBayesRisk(options.mbr, are_samples=options.sample, target=self.target)
         if not self.rescorers:

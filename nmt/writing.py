@@ -1,4 +1,4 @@
-"""From hypotheses to text: different ones, prefixes as given, attention, scores of words."""
+"""Turn hypotheses into text: removes duplicates, adds prefixes, attention and word scores."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -226,8 +226,8 @@ class LineWriter:
             if not text.startswith(prefix.read):
                 continue
             rest = text[len(prefix.read) :]
-            is_loud = segment.in_capitals and prefix.given == prefix.given.upper()
-            if is_loud and self._has_capitals:
+            is_in_capitals = segment.in_capitals and prefix.given == prefix.given.upper()
+            if is_in_capitals and self._has_capitals:
                 rest = upper(rest, self._language)
             written = prefix.given + rest
             key = number if self._keep_repeated else " ".join(written.split())

@@ -78,9 +78,9 @@ def plain_equations(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 def own_log() -> Iterator[None]:
     """Undo what a command did to logging: its handlers write to streams that end with the test."""
     logger = logging.getLogger("nmt")
-    former = logger.handlers, logger.level, logger.propagate
+    previous = logger.handlers, logger.level, logger.propagate
     yield
-    logger.handlers, logger.level, logger.propagate = former
+    logger.handlers, logger.level, logger.propagate = previous
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def no_rights() -> Iterator[Path]:
     """
     folder = Path(tempfile.mkdtemp(prefix="nmt-"))
     folder.chmod(0o777)
-    former = os.geteuid()
-    if former == 0:
+    previous = os.geteuid()
+    if previous == 0:
         os.seteuid(65534)
     yield folder
-    os.seteuid(former)
+    os.seteuid(previous)
     for path in folder.iterdir():
         path.chmod(0o700)
     shutil.rmtree(folder)

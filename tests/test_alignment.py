@@ -3,12 +3,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt.cli.lines_out import as_links
 from nmt.diagnostics.alignment import (
     SpanLink,
     align_pieces,
     align_words,
     alignment_error_rate,
-    format_pharaoh,
     parse_pharaoh,
 )
 from nmt.errors import DataError
@@ -51,7 +51,7 @@ def test_an_empty_side_has_no_links():
 
 def test_pharaoh_format_round_trips():
     links = [(0, 0), (10, 1), (2, 3)]
-    assert format_pharaoh(links) == "0-0 10-1 2-3"
+    assert as_links(links) == "0-0 10-1 2-3"
     assert parse_pharaoh("0-0 10-1 2-3\n") == set(links)
     assert parse_pharaoh("") == set()
     with pytest.raises(DataError, match='"1:2" is not a link; an alignment looks like "0-0 1-2"'):
@@ -60,7 +60,7 @@ def test_pharaoh_format_round_trips():
 
 @given(links=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
 def test_any_links_round_trip_in_pharaoh_format(links):
-    assert parse_pharaoh(format_pharaoh(links)) == set(links)
+    assert parse_pharaoh(as_links(links)) == set(links)
 
 
 @given(line=st.one_of(st.text(), st.text("0123456789-² \n١"), st.just("1-" + "9" * 5000)))
@@ -70,7 +70,7 @@ def test_any_line_is_parsed_or_refused(line):
     except DataError as error:
         said = str(error)
     else:
-        assert parse_pharaoh(format_pharaoh(sorted(links))) == links
+        assert parse_pharaoh(as_links(sorted(links))) == links
         return
     assert "is not a link; an alignment looks like" in said
     assert len(said) < 100

@@ -38,7 +38,9 @@ def language_model(folder: Path, *overrides: str) -> Experiment:
     return tiny(folder, *LANGUAGE_MODEL, *overrides)
 
 
-def test_it_learns_and_scores_a_line_by_the_probabilities_of_its_pieces(tmp_path, capsys):
+def test_a_convolutional_language_model_learns_and_scores_a_line_by_the_probabilities_of_its_pieces(
+    tmp_path, capsys
+):
     experiment = language_model(tmp_path, "validation.every=10")
     run_training(experiment, tmp_path / "run", RunOptions())
     validations = entries(tmp_path / "run", "valid")
@@ -69,7 +71,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_it_is_fused_with_a_translation_model(tmp_path):
+def test_a_convolutional_language_model_is_fused_with_a_translation_model(tmp_path):
     write(tmp_path)
     quick = ("training.max_updates=4", "tokenizer.joint=false")
     run_training(

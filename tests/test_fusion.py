@@ -113,7 +113,7 @@ def test_a_language_model_with_another_normalization_is_refused(runs):
     ours, other = load_model_folder(runs / "run"), load_model_folder(runs / "lm")
     unlike = NormalizationConfig(unicode="nfkc")
     changed = replace(other, config=other.config.model_copy(update={"normalization": unlike}))
-    text = r"--lm lm: has another normalization than run; train it with the same\.$"
+    text = r"--lm lm: has another normalisation than run; train it with the same\.$"
     with pytest.raises(ModelError, match=text):
         require_language_model("lm", changed, "run", ours)
 

@@ -40,7 +40,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return weights_of(load_model_folder(run).model)
 
 
-def test_it_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path, caplog):
+def test_a_language_model_learns_the_pieces_of_its_text_and_has_no_encoder(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     assert run_training(language_model(tmp_path), tmp_path / "run", RunOptions()) == 0
     assert "validating on 10 lines" in caplog.text
@@ -101,7 +101,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_it_scores_the_probability_of_a_line(tmp_path):
+def test_a_language_model_scores_the_probability_of_a_line(tmp_path):
     """The log-probabilities of its pieces and of the end symbol, each given those before it."""
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     translator = Translator.load(tmp_path / "run")
@@ -123,7 +123,7 @@ def ids(translator: Translator, text: str) -> list[int]:
     return translator.target.encode(text)
 
 
-def test_it_refuses_to_translate(tmp_path):
+def test_a_language_model_refuses_to_translate(tmp_path):
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     text = (
         "this is a language model, which reads no source; score text by `nmt score RUN --target "
@@ -183,7 +183,9 @@ def test_pieces_of_a_folder_without_a_model_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("joint", ["true", "false"])
-def test_it_can_have_the_target_pieces_of_a_translation_run(tmp_path, joint):
+def test_a_language_model_uses_the_target_pieces_of_a_translation_run_by_tokenizer_from(
+    tmp_path, joint
+):
     write_corpus(tmp_path, pairs=60)
     translation = tiny(tmp_path, f"tokenizer.joint={joint}", "training.max_updates=2")
     run_training(translation, tmp_path / "translation", RunOptions())

@@ -13,13 +13,13 @@ from nmt.signals import GracefulStop
     [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
 )
 def test_the_first_signal_only_requests_a_stop(number, code, capfd):
-    former = signal.getsignal(number)
+    previous = signal.getsignal(number)
     with GracefulStop() as stop:
         assert stop.requested is None
         os.kill(os.getpid(), number)
         assert stop.requested == number
     assert stop.exit_code == code
-    assert signal.getsignal(number) is former
+    assert signal.getsignal(number) is previous
     assert f"{number.name}: saving before exit" in capfd.readouterr().err
 
 
@@ -84,7 +84,7 @@ def test_nohup_is_respected():
 
 
 def test_handlers_are_restored_after_an_error():
-    former = signal.getsignal(signal.SIGTERM)
+    previous = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ValueError, match="soon"), GracefulStop():
         int("soon")
-    assert signal.getsignal(signal.SIGTERM) is former
+    assert signal.getsignal(signal.SIGTERM) is previous

@@ -43,11 +43,11 @@ def _count(log: IO[bytes]) -> int:
 def _standard_output() -> Iterator[IO[bytes]]:
     """Redirect what C libraries write to standard output into a file within the block."""
     with tempfile.TemporaryFile() as log:
-        former = os.dup(1)
+        previous = os.dup(1)
         os.dup2(log.fileno(), 1)
         try:
             yield log
         finally:
             ctypes.CDLL(None).fflush(None)
-            os.dup2(former, 1)
-            os.close(former)
+            os.dup2(previous, 1)
+            os.close(previous)

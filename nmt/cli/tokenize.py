@@ -107,15 +107,15 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
     from nmt.data.folder import read_pieces
     from nmt.errors import ModelError
     from nmt.models.checkpoints import run_of
-    from nmt.models.description import CONFIG, describe_model_folder
+    from nmt.models.description import describe_model_folder
     from nmt.text.normalize import Normalizer
-    from nmt.text.subword import JOINT_FILE, SOURCE_FILE, Subword
+    from nmt.text.subword import JOINT_FILE, MODEL_CONFIG, SOURCE_FILE, Subword
 
     if model.is_file():
         return Subword.load(model), Normalizer(unicode="off", whitespace=False)
     model = run_of(model) or model
     for folder in (model / "model", model / "data", model):
-        if (folder / CONFIG).exists():
+        if (folder / MODEL_CONFIG).exists():
             described = describe_model_folder(folder)
             subwords = described.source, described.target
             normalization = described.config.normalization

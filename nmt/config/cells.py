@@ -64,7 +64,7 @@ class DelaysCellConfig(Section):
     """Elman RNN with delays."""
 
     kind: Literal["delays"] = "delays"
-    """Elman RNN that reads its state of several former steps (Lin et al., 1996)."""
+    """Elman RNN that reads its state of several earlier steps (Lin et al., 1996)."""
     delays: Steps = (1, 4)
     """How many steps back the states are that it reads, in ascending order."""
     activation: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"

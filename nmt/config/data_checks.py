@@ -24,7 +24,7 @@ def data_disagreements(experiment: Experiment) -> Iterator[Fault]:
     if data.join_lines and tokenizer.sampling:
         yield fault_at(
             "data.join_lines",
-            "joins the pieces of lines, which tokenizer.sampling would draw anew; set one of them "
+            "joins the pieces of lines, which tokenizer.sampling would draw again; set one of them "
             "to 0",
             "tokenizer.sampling",
         )

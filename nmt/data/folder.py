@@ -20,7 +20,7 @@ from nmt.errors import ModelError
 from nmt.storage.files import read_json
 from nmt.text.filters import REASONS, Reason
 from nmt.text.lines import BadLines
-from nmt.text.subword import Subword, load_subwords
+from nmt.text.subword import MODEL_CONFIG, PREPARATION, Subword, load_subwords
 from nmt.text.training_text import TrainingText
 
 TRAIN, VALID = "train", "valid"
@@ -29,7 +29,7 @@ HELD_OUT = ("valid-source.txt", "valid-target.txt")
 """Text files that were held out from the training files; a language model has only the second."""
 DROPPED = "dropped.tsv"
 """Name of the list of excluded training pairs."""
-RECORD = "preparation.json"
+RECORD = PREPARATION
 """Name of the file with the `PreparationRecord`."""
 
 
@@ -153,7 +153,7 @@ def normalization_of(folder: Path) -> NormalizationConfig:
     """
     if (folder / RECORD).exists():
         return PreparationRecord.load(folder).normalization
-    path = folder / "config.json"
+    path = folder / MODEL_CONFIG
     try:
         return NormalizationConfig.model_validate(read_json(path)["normalization"])
     except (KeyError, TypeError, ValidationError) as error:

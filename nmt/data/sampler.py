@@ -37,7 +37,7 @@ class Position:
     batch_tokens: int = 0
     """Target tokens of an update in the plan that it belongs to; 0 = those of the sampler."""
     earlier: tuple[Part, ...] = ()
-    """Parts of this epoch with updates of other sizes; the rest of the pairs was planned anew."""
+    """Parts of this epoch with updates of other sizes; the rest of the pairs was planned again."""
 
 
 def plan_epoch(
@@ -144,7 +144,7 @@ class BatchSampler:
 
     @property
     def updates_in_epoch(self) -> int:
-        """Number of updates of the current epoch, or of the rest that was planned anew."""
+        """Number of updates of the current epoch, or of the rest that was planned again."""
         return len(self._plan(self._position))
 
     @property
@@ -191,7 +191,7 @@ class BatchSampler:
         return plan[update]
 
     def _plan(self, position: Position) -> list[Indices]:
-        """Return the updates of an epoch, or of the rest of it that was planned anew."""
+        """Return the updates of an epoch, or of the rest of it that was planned again."""
         start = replace(position, update_in_epoch=0)
         if self._planned is None or self._planned[0] != start:
             pairs = np.arange(len(self._target_lengths))

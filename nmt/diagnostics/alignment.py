@@ -4,7 +4,7 @@ Words are separated by spaces, or are pieces where a script has none (`nmt.text.
 alignment is a list of (source word, target word), both counted from 0; in Pharaoh form "0-0 1-2".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,11 +82,6 @@ def _membership(words: Sequence[int | None]) -> Tensor:
     number = torch.tensor([-1 if word is None else word for word in words])
     count = int(number.max()) + 1 if len(words) else 0
     return (number.unsqueeze(1) == torch.arange(count)).double()
-
-
-def format_pharaoh(links: Iterable[Link]) -> str:
-    """Return links as "0-0 1-2"."""
-    return " ".join(f"{source}-{target}" for source, target in links)
 
 
 def parse_pharaoh(line: str) -> set[Link]:

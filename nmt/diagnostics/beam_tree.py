@@ -131,8 +131,8 @@ def _grow(
     ends.append((_path(hypotheses[0]), "best"))
     for path, fate in ends:
         for length in range(len(path) + 1):
-            former = fates[path[:length]]
-            fates[path[:length]] = max(former, fate, key=_ORDER.__getitem__)
+            previous = fates[path[:length]]
+            fates[path[:length]] = max(previous, fate, key=_ORDER.__getitem__)
     order = sorted(sums, key=lambda path: (len(path), -sums[path], path))
     place = {path: number for number, path in enumerate(order)}
     way = _path(greedy)

@@ -198,7 +198,7 @@ class _Calls:
     def note(self, path: str, module: nn.Module, arguments: Any, output: State) -> State:
         """Note a call; return its output as tensors of their own.
 
-        A cell with delays hands on a former state as it is: the same tensor would be part of two
+        A cell with delays hands on an earlier state as it is: the same tensor would be part of two
         states.
         """
         projected, before, *_ = arguments

@@ -1,4 +1,4 @@
-"""Sorting the hypotheses of a sentence anew: by other models, or by their expected scores."""
+"""Reordering the hypotheses of a sentence by other models, or by their expected scores."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -75,7 +75,7 @@ class Translating:
     """What each translation begins with; None = anything."""
     keep_attention: bool
     rerank: Rerank | None = None
-    """Sorts the hypotheses of each sentence anew, by its key; None = as the search does."""
+    """Reorders the hypotheses of each sentence, by its key; None = the order of the search."""
 
     def run(self, windows: Iterable[Sequence[str]]) -> Iterator[Translation]:
         """Yield the translation of each line, in order; `windows` are translated one by one."""

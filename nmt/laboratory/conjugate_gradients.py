@@ -50,8 +50,8 @@ def conjugate_gradients(
         moved = product(direction)
         length = square / (direction @ moved)
         point, residual = point + length * direction, residual - length * moved
-        former, square = square, residual @ residual
-        direction = residual + (square / former) * direction
+        previous, square = square, residual @ residual
+        direction = residual + (square / previous) * direction
         values.append(float(-0.5 * (right + residual) @ point))
         window = max(10, step // 10)
         if (

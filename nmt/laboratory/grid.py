@@ -11,7 +11,7 @@ class GridRnn(nn.Module):
     """h_{i,j} = phi(W x_{i,j} + U_1 h_{i-1,j} + U_2 h_{i,j-1} + b); outside the grid h = 0.
 
     Each state has seen the rectangle above and to the left of it. A grid of one row is an Elman
-    network. Its weights are initialized like those of a cell.
+    network. Its weights are initialised like those of a cell.
 
     Args:
         input_size: size of an input.

@@ -27,8 +27,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What a loss is computed of."""
+class Examples:
+    """What a loss is computed of: inputs and targets, row by row."""
 
     inputs: Tensor
     targets: Tensor
@@ -59,7 +59,7 @@ class HessianFree:
         damping: lambda at the start.
         structural: mu, the share of structural damping; 0 leaves it out.
         steps: largest number of conjugate gradient steps.
-        decay: factor of the former solution from which the next one starts.
+        decay: factor of the previous solution from which the next one starts.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class HessianFree:
         self.network, self.loss = network, loss
         self.damping, self.structural = damping, structural
         self.steps, self.decay = steps, decay
-        self.former: Tensor | None = None
+        self.previous: Tensor | None = None
         """Solution p of the previous step, [parameters]."""
 
-    def value(self, theta: Tensor, batch: Batch) -> Tensor:
+    def value(self, theta: Tensor, batch: Examples) -> Tensor:
         """Return the loss at parameters `theta` [parameters]."""
         return self.loss(self.network(theta, batch.inputs)[0], batch.targets)
 
     def step(
-        self, theta: Tensor, batch: Batch, curvature: Batch | None = None
+        self, theta: Tensor, batch: Examples, curvature: Examples | None = None
     ) -> tuple[Tensor, Outcome]:
         """Return new parameters, and what happened.
 
@@ -95,9 +95,9 @@ class HessianFree:
         """
         gradient, before = grad_and_value(self.value)(theta, batch)
         product = self.curvature_product(theta, curvature or batch)
-        start = None if self.former is None else self.decay * self.former
+        start = None if self.previous is None else self.decay * self.previous
         solution = conjugate_gradients(product, -gradient, start=start, steps=self.steps)
-        self.former = solution.point
+        self.previous = solution.point
         fall = float(self.value(theta + solution.point, batch) - before)
         ratio = fall / solution.value if solution.value else 1.0
         self.damping = adapted_damping(self.damping, ratio)
@@ -105,7 +105,7 @@ class HessianFree:
         outcome = Outcome(float(before), after, ratio, self.damping, solution.products)
         return theta, outcome
 
-    def curvature_product(self, theta: Tensor, batch: Batch) -> Callable[[Tensor], Tensor]:
+    def curvature_product(self, theta: Tensor, batch: Examples) -> Callable[[Tensor], Tensor]:
         """Return v -> (G + lambda I + lambda mu S) v at `theta` [parameters]."""
 
         def forward(parameters: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ class HessianFree:
         return product
 
     def search(
-        self, theta: Tensor, step: Tensor, batch: Batch, before: float, gradient: Tensor
+        self, theta: Tensor, step: Tensor, batch: Examples, before: float, gradient: Tensor
     ) -> tuple[Tensor, float]:
         """Return the first of theta + step, theta + 0.8 step, ... that lowers the loss enough.
 

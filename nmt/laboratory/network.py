@@ -57,7 +57,7 @@ class ManyToOne(nn.Module):
 
 
 def initialize_smart_tanh(network: ManyToOne) -> None:
-    """Initialize a network as "smart tanh" of Pascanu et al. (2013).
+    """Initialise a network as "smart tanh" of Pascanu et al. (2013).
 
     Each unit has 15 recurrent inputs, the recurrent weights a spectral radius of 0.95; all other
     weights are normally distributed with a standard deviation of 0.01, and biases are 0.

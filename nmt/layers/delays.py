@@ -40,7 +40,7 @@ class DelaysCell(nn.Module):
         self.recurrent = Linear(len(self.delays) * hidden_size, hidden_size, bias=False)
 
     def first_state(self, hidden: Tensor) -> State:
-        """Return the state before the first step: all former states are `hidden` [rows, hidden]."""
+        """Return the state before the first step: all its parts are `hidden` [rows, hidden]."""
         return (hidden,) * self.delays[-1]
 
     def project(self, inputs: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ class DelaysCell(nn.Module):
         `dropped` replaces h_{t-1} inside the recurrent product (recurrent dropout); states from
         further back are read as they are.
         """
-        former = state if dropped is None else (dropped, *state[1:])
-        read = torch.cat([former[delay - 1] for delay in self.delays], dim=-1)
+        previous = state if dropped is None else (dropped, *state[1:])
+        read = torch.cat([previous[delay - 1] for delay in self.delays], dim=-1)
         hidden = ACTIVATIONS[self.activation](projected + self.recurrent(read))
         # each step has tensors of its own, so that gradients by the states of two steps differ
         return (hidden, *(part.view_as(part) for part in state[:-1]))

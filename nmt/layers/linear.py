@@ -1,4 +1,4 @@
-"""Linear layers whose weights are initialized elsewhere."""
+"""Linear layers whose weights are initialised elsewhere."""
 
 from torch import Tensor, nn
 

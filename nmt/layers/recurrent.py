@@ -120,7 +120,7 @@ class RecurrentLayer(nn.Module):
         return cast(Cell, next(iter(self.cells)))
 
     def start(self, rows: int, direction: int = 0) -> State:
-        """Return the state before the first position, for `rows` rows."""
+        """Return the state before the first position, each part [rows, hidden]."""
         if self.initial_state is None:
             return zero_state(self.cell, rows)
         parts = tuple(part.expand(rows, -1) for part in self.initial_state[direction])
@@ -131,6 +131,8 @@ class RecurrentLayer(nn.Module):
         return torch.stack([s[0] for s in self._unroll_states(inputs, state, direction)], dim=1)
 
     def _unroll_states(self, inputs: Tensor, state: State, direction: int) -> list[State]:
+        """Return the state after each position of `inputs` [batch, length, input]; each part is
+        [batch, hidden]."""
         return unroll_states(
             cast(Cell, self.cells[direction]),
             inputs,
@@ -257,7 +259,13 @@ class RecurrentStack(nn.Module):
         self.output_size = size
 
     def output(self, index: int, inputs: Tensor, hidden: Tensor) -> Tensor:
-        """Return the output of layer `index` from its `inputs` and its states `hidden`."""
+        """Return the output of layer `index`, [..., output].
+
+        Args:
+            index: number of the layer, 0 = the first.
+            inputs: what the layer read, [..., input].
+            hidden: its states, [..., hidden].
+        """
         output: Tensor = self.maps[index](hidden) if self.linear_output else hidden
         if self.residual and inputs.shape == output.shape:
             output = output + inputs
@@ -369,7 +377,14 @@ class RecurrentStack(nn.Module):
         return drop(inputs, self.dropout, training=self.training, variational=self.variational)
 
     def draw_masks(self, like: Tensor, rows: int, length: int) -> StackMasks:
-        """Draw dropout masks for `length` steps, in the type of `like`; empty outside training."""
+        """Draw dropout masks for `length` steps; empty outside training.
+
+        Args:
+            like: a tensor of the type and device of the masks.
+            rows: of the batch.
+            length: steps; a mask between layers is [rows, length, hidden], or [rows, 1, hidden] if
+                variational, a recurrent one [rows, hidden], and zoneout [rows, length, hidden].
+        """
         between: list[Tensor] = []
         recurrent: list[Tensor] = []
         zoneout: list[Kept] = []

@@ -431,7 +431,7 @@ def make_attention(
 
 
 def initialize(config: InitConfig, model: EncoderDecoder) -> None:
-    """Initialize the weights as configured."""
+    """Initialise the weights as configured."""
     match config:
         case UniformInitConfig():
             initialization.initialize_uniform(model, config.scale)

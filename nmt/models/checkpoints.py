@@ -17,9 +17,12 @@ FORMAT = 2
 """Version of the files in a checkpoint and of the parameter names; all others are refused."""
 CHECKPOINTS = "checkpoints"
 """Name of the folder in a run folder."""
-MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+WEIGHTS, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 AVERAGE, STATE = "ema.safetensors", "state.json"
-"""Files of a checkpoint; `AVERAGE` is there if the run keeps a moving average."""
+"""Files of a checkpoint; a model folder also has `WEIGHTS`.
+
+`AVERAGE` is there if the run keeps a moving average.
+"""
 
 Pointer = Literal["last", "best"]
 """Name of a file in the run folder that points to a checkpoint."""
@@ -91,7 +94,7 @@ def run_of(checkpoint: Path) -> Path | None:
 def shipped_weights(checkpoint: Path) -> Path:
     """Return the file of the weights that are validated and shipped: the moving average, if any."""
     moving = checkpoint / AVERAGE
-    return moving if moving.is_file() else checkpoint / MODEL
+    return moving if moving.is_file() else checkpoint / WEIGHTS
 
 
 def verify_checkpoint(folder: Path) -> None:
@@ -101,7 +104,7 @@ def verify_checkpoint(folder: Path) -> None:
         ModelError: one is missing, damaged or not in its manifest.
     """
     average = [AVERAGE] if (folder / AVERAGE).exists() else []
-    verify_checksums(folder, needed=(MODEL, OPTIMIZER, STATE, *average))
+    verify_checksums(folder, needed=(WEIGHTS, OPTIMIZER, STATE, *average))
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def require_language_model(
         )
     if found.config.normalization != translation.config.normalization:
         raise ModelError(
-            f"--lm {folder}: has another normalization than {other}; train it with the same."
+            f"--lm {folder}: has another normalisation than {other}; train it with the same."
         )
 
 

@@ -25,6 +25,7 @@ from nmt.config.section import Section
 from nmt.errors import ConfigError, ModelError
 from nmt.models.checkpoints import (
     CHECKPOINTS,
+    WEIGHTS,
     list_checkpoints,
     read_state,
     shipped_weights,
@@ -32,15 +33,20 @@ from nmt.models.checkpoints import (
 )
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json
-from nmt.text.subword import PIECE_FILES, Subword, find_pieces, load_subwords
+from nmt.text.subword import (
+    MODEL_CONFIG,
+    PIECE_FILES,
+    PREPARATION,
+    Subword,
+    find_pieces,
+    load_subwords,
+)
 from nmt.text.training_text import TrainingText
 
 FORMAT_VERSION = 2
 """Incremented when older versions of nmt can no longer read the folder."""
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RUN_CONFIG = "config.toml"
 """Name of the configuration in a run folder."""
-_PREPARATION = "preparation.json"  # beside the pieces of a run, see `nmt.data.folder`
 
 
 class FolderConfig(Section):
@@ -61,7 +67,7 @@ class FolderConfig(Section):
     model: ModelConfig
     """Architecture and sizes."""
     normalization: NormalizationConfig
-    """Normalization applied to each line."""
+    """Normalisation applied to each line."""
     tokenizer: TokenizerConfig
     """Segmentation of a line into pieces."""
     search: SearchConfig
@@ -125,8 +131,8 @@ def describe_model_folder(path: Path) -> Description:
     """
     folder = find_model_folder(path)
     present = [name for name in PIECE_FILES if (folder / name).exists()]
-    verify_checksums(folder, needed=(CONFIG, WEIGHTS, *present))
-    config = read_config(folder / CONFIG)
+    verify_checksums(folder, needed=(MODEL_CONFIG, WEIGHTS, *present))
+    config = read_config(folder / MODEL_CONFIG)
     source, target = load_subwords(folder)
     for side, subword, expected in (
         ("source", source, config.source_vocab),
@@ -135,9 +141,9 @@ def describe_model_folder(path: Path) -> Description:
         if subword.vocab_size != expected:
             raise ModelError(
                 f"{folder}: the {side} subword model has {subword.vocab_size:,} pieces, but "
-                f"{CONFIG} says {expected:,}; files of two models are mixed, copy it again."
+                f"{MODEL_CONFIG} says {expected:,}; files of two models are mixed, copy it again."
             )
-    return Description(folder, folder / WEIGHTS, folder / CONFIG, config, source, target)
+    return Description(folder, folder / WEIGHTS, folder / MODEL_CONFIG, config, source, target)
 
 
 def describe_checkpoint(checkpoint: Path, run: Path) -> Description:
@@ -163,10 +169,10 @@ def describe_checkpoint(checkpoint: Path, run: Path) -> Description:
         raise ModelError(f"{error}; restore the file that the run wrote.") from error
     folder = find_pieces(run)
     verify_checksums(folder, only=PIECE_FILES)
-    record = read_json(folder / _PREPARATION) if (folder / _PREPARATION).exists() else {}
+    record = read_json(folder / PREPARATION) if (folder / PREPARATION).exists() else {}
     if record and record.get("key") != state.get("data_key"):
         raise ModelError(
-            f"{folder}: was prepared anew after {checkpoint.name} was trained, so its pieces may "
+            f"{folder}: was prepared again after {checkpoint.name} was trained, so its pieces may "
             "be others; restore it, or prepare it as before."
         )
     source, target = load_subwords(folder)
@@ -183,7 +189,7 @@ def find_model_folder(path: Path) -> Path:
         ModelError: neither exists.
     """
     for folder in (path, path / "model"):
-        if (folder / CONFIG).is_file():
+        if (folder / MODEL_CONFIG).is_file():
             return folder
     if path.is_file():
         raise ModelError(f"{path}: is a file; name a run folder or a model folder.")
@@ -202,8 +208,8 @@ def find_model_folder(path: Path) -> Path:
     if (path / RUN_CONFIG).is_file():
         raise ModelError(f"{path}: holds no model yet; a run has one after its first validation.")
     raise ModelError(
-        f"{path}: is neither a run nor a model folder: it has no {RUN_CONFIG}, {CONFIG} or "
-        f"model/{CONFIG}; name one that `nmt train` or `nmt average` wrote."
+        f"{path}: is neither a run nor a model folder: it has no {RUN_CONFIG}, {MODEL_CONFIG} or "
+        f"model/{MODEL_CONFIG}; name one that `nmt train` or `nmt average` wrote."
     )
 
 

@@ -23,10 +23,8 @@ from nmt.config.experiment import Experiment
 from nmt.config.model import ModelConfig
 from nmt.errors import ModelError, UsageError
 from nmt.models.build import assemble
-from nmt.models.checkpoints import find_checkpoint, run_of
+from nmt.models.checkpoints import WEIGHTS, find_checkpoint, run_of
 from nmt.models.description import (
-    CONFIG,
-    WEIGHTS,
     Description,
     FolderConfig,
     describe_checkpoint,
@@ -39,7 +37,7 @@ from nmt.models.weights import require_same_shapes, set_weights, weights_of
 from nmt.storage.files import write_bytes, write_json, write_text
 from nmt.storage.folders import new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
-from nmt.text.subword import PIECE_FILES, SHORTLIST_FILE, Subword, load_subwords
+from nmt.text.subword import MODEL_CONFIG, PIECE_FILES, SHORTLIST_FILE, Subword, load_subwords
 from nmt.text.training_text import TrainingText
 
 CARD = "README.md"
@@ -103,7 +101,7 @@ def save_model_folder(
     source, target = load_subwords(pieces)
     config = FolderConfig.of(experiment, source, target, training_text)
     with new_folder(folder) as unfinished:
-        write_json(unfinished / CONFIG, config.model_dump(mode="json", by_alias=True))
+        write_json(unfinished / MODEL_CONFIG, config.model_dump(mode="json", by_alias=True))
         save_tensors(unfinished / WEIGHTS, weights_of(model))
         for name in PIECE_FILES:
             if (pieces / name).exists():

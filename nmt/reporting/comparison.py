@@ -1,4 +1,4 @@
-"""Several runs beside each other: where their configurations differ, and how they learnt."""
+"""Several runs beside each other: where their configurations differ, and how they learned."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -150,10 +150,10 @@ def _joined(curves: Curves) -> list[Entry]:
     numbers = sorted(reports)
     joined, position = [], 0
     for validation in curves.validations:
-        former = position
+        previous = position
         while position < len(numbers) and numbers[position] <= validation["update"]:
             position += 1
-        report = reports[numbers[position - 1]] if position > former else {}
+        report = reports[numbers[position - 1]] if position > previous else {}
         scores = {key: validation.get(key) for key in ("update", "bleu", "chrf", "loss_per_word")}
         joined.append({**report, **scores, "valid_loss": validation.get("loss")})
     if position < len(numbers):

@@ -7,6 +7,7 @@ from typing import Any
 from nmt.data.corpus import INDEX
 from nmt.data.folder import HELD_OUT
 from nmt.errors import ModelError, UsageError
+from nmt.models.checkpoints import STATE, WEIGHTS
 from nmt.reporting.curves import Curves
 from nmt.run_folder.journal import format_duration
 from nmt.run_folder.layout import CONFIG, DATA, MODEL
@@ -65,7 +66,7 @@ def _last_state(run: Path) -> dict[str, Any] | None:
     if not (run / "last").is_file():
         return None
     try:
-        state = read_json(_pointed_to(run, "last") / "state.json")
+        state = read_json(_pointed_to(run, "last") / STATE)
         made = {key: state[key] for key in ("update", "seconds", "skipped")}
         return made if all(map(math.isfinite, made.values())) else None
     except (ModelError, KeyError, TypeError, OverflowError):
@@ -96,9 +97,9 @@ def _data(run: Path) -> list[str]:
 
 def _model(run: Path) -> list[str]:
     """Return the size of the shipped model, or of the last checkpoint before there is one."""
-    files = [run / MODEL / "model.safetensors"]
+    files = [run / MODEL / WEIGHTS]
     if (run / "last").is_file():
-        files.append(_pointed_to(run, "last") / "model.safetensors")
+        files.append(_pointed_to(run, "last") / WEIGHTS)
     for file in files:
         if file.is_file():
             weights = sum(map(math.prod, tensor_shapes(file).values()))

@@ -14,8 +14,8 @@ from nmt.config.load import load
 from nmt.data.folder import PreparationRecord
 from nmt.errors import ModelError, UsageError
 from nmt.models.build import assemble
-from nmt.models.checkpoints import shipped_weights, update_of, verify_checkpoint
-from nmt.models.folder import ModelCard, save_model_folder
+from nmt.models.checkpoints import WEIGHTS, shipped_weights, update_of, verify_checkpoint
+from nmt.models.folder import CARD, ModelCard, save_model_folder
 from nmt.models.weights import set_weights
 from nmt.run_folder.layout import CONFIG, DATA, MODEL
 from nmt.storage.checksums import verify_checksums
@@ -23,8 +23,6 @@ from nmt.storage.files import write_bytes
 from nmt.storage.folders import make_folder, new_folder
 from nmt.storage.tensors import load_tensors, save_tensors
 from nmt.text.subword import load_subwords
-
-_WEIGHTS, _CARD = "model.safetensors", "README.md"
 
 
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
@@ -98,13 +96,13 @@ def write_averaged_model(run: Path, checkpoints: Sequence[Path], output: Path) -
     if not listed:
         _write_first_model(run, means, checkpoints, output)
         return
-    _require_same_model(load_tensors(model / _WEIGHTS), means, files[0], model / _WEIGHTS)
+    _require_same_model(load_tensors(model / WEIGHTS), means, files[0], model / WEIGHTS)
     make_folder(output.absolute().parent)
     with new_folder(output) as folder:
-        for name in listed.keys() - {_WEIGHTS}:  # files that are not listed were never verified
-            note = _note(checkpoints) if name == _CARD else ""
+        for name in listed.keys() - {WEIGHTS}:  # files that are not listed were never verified
+            note = _note(checkpoints) if name == CARD else ""
             write_bytes(folder / name, (model / name).read_bytes() + note.encode())
-        save_tensors(folder / _WEIGHTS, means)
+        save_tensors(folder / WEIGHTS, means)
 
 
 def _write_first_model(

@@ -102,8 +102,8 @@ def find_banned_pieces(words: tuple[str, ...], pieces: tuple[str, ...]) -> Banne
     for word in banned:
         for length in range(len(word) + 1):
             if (rest := word[length:]) in ending:
-                former = after.get(word[:length])
-                after[word[:length]] = ending[rest] if former is None else former | ending[rest]
+                previous = after.get(word[:length])
+                after[word[:length]] = ending[rest] if previous is None else previous | ending[rest]
     longest = max(map(len, banned), default=0)
     return BannedPieces(banned, tuple(spelled), tuple(bytes_of), always, after, longest)
 

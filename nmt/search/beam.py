@@ -127,7 +127,11 @@ def _best_candidates(
 
 
 def _rank(step: Continuations, group: int, penalty: Tensor | None, rank: Rank) -> Ranked:
-    """Return the best continuations of a group of each sentence, with parents counted in it."""
+    """Return the best continuations of a group of each sentence, [batch, count] each.
+
+    Parents are counted from the first hypothesis of the group; `count` is twice as many as its
+    hypotheses, or all continuations if there are fewer.
+    """
     config, sums = step.decoding.config, step.decoding.log_prob
     scores, log_mass = step.scored.scores, step.scored.log_mass
     width = config.beam // config.groups

@@ -61,7 +61,7 @@ class AttentionHistory:
     """Which of those rows each row continues, [rows, steps]."""
 
     def select(self, rows: IntArray) -> "AttentionHistory":
-        """Return the history in which row i is the former row `rows[i]`."""
+        """Return the history in which row i is what was row `rows[i]`."""
         return AttentionHistory(self.steps, self.origins[rows])
 
     def trim(self, steps: int) -> "AttentionHistory":
@@ -125,7 +125,7 @@ class History:
         )
 
     def select(self, rows: IntArray) -> "History":
-        """Return the history in which row i is the former row `rows[i]`."""
+        """Return the history in which row i is what was row `rows[i]`."""
         kept = None if self.attention is None else self.attention.select(rows)
         return History(self.pieces[rows], self.sums[rows], self.length[rows], kept)
 
@@ -201,7 +201,7 @@ class Ending:
             log_prob=self.log_prob,
             score=self.score,
             finished=self.last == EOS,
-            log_probs=tuple(later - former for former, later in pairwise(sums)),
+            log_probs=tuple(later - earlier for earlier, later in pairwise(sums)),
             attention=self._read_attention(length, is_cut=is_cut),
         )
 

@@ -13,7 +13,8 @@ from nmt.search.hypothesis import BoolArray, FloatArray, IntArray
 from nmt.text.vocabulary import EOS
 
 Ranked = tuple[FloatArray, IntArray, IntArray]
-"""Log-probabilities, parents and columns, each [batch, count]."""
+"""Log-probabilities, parents (0 to copies - 1) and columns (0 to vocab - 1), each
+[batch, count]."""
 
 Rank = Callable[[Tensor, Tensor, FloatArray, int], Ranked]
 """Signature of `rank_plainly`, whose result every other implementation must equal."""

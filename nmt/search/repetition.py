@@ -18,8 +18,8 @@ def most_copies(tokens: Sequence[int], *, least: int = 2) -> int:
     most = min(1, len(tokens))
     for unit in range(1, min(LONGEST_UNIT, len(tokens) // least) + 1):
         equal = longest = 0
-        for former, later in zip(tokens, tokens[unit:], strict=False):
-            equal = equal + 1 if former == later else 0
+        for earlier, later in zip(tokens, tokens[unit:], strict=False):
+            equal = equal + 1 if earlier == later else 0
             if equal > longest:
                 longest = equal
         most = max(most, 1 + longest // unit)

@@ -65,7 +65,7 @@ class Rule:
         return self.select(rows)
 
     def select(self, rows: IntArray) -> Self:
-        """Return the rule in which row i is the former row `rows[i]`."""
+        """Return the rule in which row i is what was row `rows[i]`."""
         return self
 
     def concat(self, other: Self) -> Self:
@@ -257,11 +257,11 @@ class NoRepeat(Rule):
             torch.from_numpy(row).to(scores.device),
             scored.columns(grams[row, place, -1]),
         )
-        former = scores[places]
+        previous = scores[places]
         scores[places] = -torch.inf
         is_empty = scores[torch.from_numpy(rows).to(scores.device)].amax(dim=1).isneginf()
         stays = is_empty[torch.from_numpy(of_each).to(scores.device)]
-        scores[places] = former.masked_fill(~stays, -torch.inf)
+        scores[places] = previous.masked_fill(~stays, -torch.inf)
 
 
 @dataclass(frozen=True)

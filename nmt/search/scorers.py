@@ -26,7 +26,7 @@ class ScorerState(Protocol):
     """State of a scorer between steps; never changed in place."""
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state in which row i is the former row `rows[i]`.
+        """Return the state in which row i is what was row `rows[i]`.
 
         Args:
             rows: [rows]; a row may only be replaced by one of the same sentence.
@@ -38,7 +38,7 @@ class ScorerState(Protocol):
 
         Args:
             sentences: indices of those that stay, ascending, [kept].
-            rows: former index of each remaining row, [kept x copies].
+            rows: earlier index of each remaining row, [kept x copies].
         """
         ...
 

@@ -123,12 +123,12 @@ def _publish(temporary: Path, final: Path) -> None:
         aside = _name_aside(final)  # `sweep_strays` checks such a folder before deleting it
         os.rename(temporary, aside)
         try:
-            former = _replace(aside, final)
+            previous = _replace(aside, final)
         except OSError:
             os.rename(aside, temporary)
             raise
         force_to_disk(final.parent)
-        _discard(former, final)
+        _discard(previous, final)
 
 
 def _name_aside(final: Path) -> Path:
@@ -137,17 +137,17 @@ def _name_aside(final: Path) -> Path:
 
 
 def _replace(new: Path, final: Path) -> Path:
-    """Rename the folder `new` to `final`, and return the new name of the former `final`."""
+    """Rename the folder `new` to `final`, and return the new name of the previous `final`."""
     if _exchange(new, final):
         return new
-    former = _name_aside(final)
-    os.rename(final, former)
+    previous = _name_aside(final)
+    os.rename(final, previous)
     try:
         os.rename(new, final)
     except OSError:
-        os.rename(former, final)
+        os.rename(previous, final)
         raise
-    return former
+    return previous
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -171,16 +171,16 @@ def _exchange(first: Path, second: Path) -> bool:
     raise OSError(number, os.strerror(number), str(second))
 
 
-def _discard(former: Path, final: Path) -> None:
+def _discard(previous: Path, final: Path) -> None:
     """Delete the folder that was replaced, or keep it if it holds foreign files."""
-    is_ours = former.is_dir() and not former.is_symlink() and not _foreign_files(former)
+    is_ours = previous.is_dir() and not previous.is_symlink() and not _foreign_files(previous)
     if is_ours:  # renamed first: when half deleted, its files would look foreign
         doomed = temporary_beside(final)
-        os.rename(former, doomed)
+        os.rename(previous, doomed)
         shutil.rmtree(doomed)
     else:
         kept = final.with_name(f"{final.name}.kept.{secrets.token_hex(6)}")
-        os.rename(former, kept)
+        os.rename(previous, kept)
         _logger.warning("%s: held files that nmt did not write; kept as %s", final, kept.name)
 
 

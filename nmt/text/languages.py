@@ -1,4 +1,4 @@
-"""Language tags (BCP 47), and two of them in one text: "de-en", "pt-BR-en", "zh-Hans:en"."""
+"""Language tags (BCP 47), and pairs of them: "de-en", "pt-BR-en", "zh-Hans:en"."""
 
 import re
 from collections.abc import Mapping
@@ -58,8 +58,8 @@ _WRITTEN = [
 _SCRIPT_OF_CODE = {code: script for script, code, _ in _WRITTEN}
 _CODE_OF_NAME = {name.lower(): code for _, code, name in _WRITTEN}
 _SAME_TEXT = {"HIRAGANA": HAN, "KATAKANA": HAN}
-_HARDLY_ANY = 0.1
-"""Share of the letters."""
+_LEAST_SHARE = 0.1
+"""Share of the letters in the expected script below which a text is doubted."""
 
 
 def split_languages(text: str) -> tuple[str, str]:
@@ -141,7 +141,7 @@ def why_wrong_code(code: str, scripts: Mapping[str, float]) -> str | None:
         return f'"{code}" is the name of a language; give its code, "{meant}"'
     expected, total = usual_script(code), sum(scripts.values())
     own = sum(n for script, n in scripts.items() if _SAME_TEXT.get(script, script) == expected)
-    if expected is None or not total or own >= _HARDLY_ANY * total:
+    if expected is None or not total or own >= _LEAST_SHARE * total:
         return None
     seen = max(scripts, key=lambda script: scripts[script])
     transliterated = f', write "{language_of(code)}-Latn" if it is transliterated'

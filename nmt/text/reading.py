@@ -29,7 +29,8 @@ Split = Literal["auto", "never", "always"]
 """When a line is cut into sentences: where it has more or is longer than training lines, or not."""
 
 _USUAL_SENTENCES, _USUAL_LONGEST = 1, 128  # of models that do not say
-_BY_FAR = 1.5
+_MOST_TIMES_LONGER = 1.5
+"""Longest sentence that is not cut, relative to the longest one in training."""
 _LINE_ENDS = "\t\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _BULLETS = "•‣▪●◦|"
 _SEEN = 0.02  # share of training lines from which a model knows a way of writing
@@ -106,7 +107,7 @@ class LineReader:
             self._usual_sentences = training_text.usual_sentences
             self._usual_longest = training_text.usual_longest
             self._part = min(most, training_text.longest)
-            self._longest = min(most, int(_BY_FAR * training_text.longest))
+            self._longest = min(most, int(_MOST_TIMES_LONGER * training_text.longest))
         self._capitalizes = training_text is None or training_text.capitalized > 0.5
         self._cut_lines = FirstWarnings()
 

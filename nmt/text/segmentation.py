@@ -1,8 +1,8 @@
 """Random segmentations of a text, reproducible from a seed in every process.
 
-sentencepiece samples as well, but seeds its generator anew in every process, so that two ranks, or
-a run and its resumption, cannot agree. Pieces never cross a space, so words are independent, and
-the computation for a word is cached.
+sentencepiece samples as well, but seeds its generator differently in every process, so that two
+ranks, or a run and its resumption, cannot agree. Pieces never cross a space, so words are
+independent, and the computation for a word is cached.
 """
 
 import math

@@ -187,7 +187,7 @@ def cut_at_clauses(text: str, within: Span, *, size: Callable[[str], int], most:
     for clause in _pieces_between(_CLAUSE, text, within):
         fits = size(text[clause.start : clause.end]) <= most
         for part in [clause] if fits else _pieces_between(_SPACE, text, clause):
-            # Sizes are added up: measuring the joined text anew would take quadratic time.
+            # Sizes are added up: measuring the joined text again would take quadratic time.
             added = size(text[parts[-1].end if parts else part.start : part.end])
             if parts and total + added <= most:
                 parts[-1] = Span(parts[-1].start, part.end)

@@ -93,17 +93,17 @@ class PieceText:
     @cached_property
     def words(self) -> list[Span]:
         """Span of each word."""
-        starts, words, former = {start for start, _ in self.spans}, list[Span](), " "
+        starts, words, previous = {start for start, _ in self.spans}, list[Span](), " "
         for place, character in enumerate(self.text):
             if character.isspace():
-                former = character
+                previous = character
                 continue
-            begins = former.isspace()
+            begins = previous.isspace()
             if place in starts and not begins and not _continues(character):
-                begins = is_spaceless(former) or is_spaceless(character)
+                begins = is_spaceless(previous) or is_spaceless(character)
             words.append((place if begins else words.pop()[0], place + 1))
             if not _continues(character):
-                former = character
+                previous = character
         return words
 
     @cached_property

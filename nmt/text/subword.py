@@ -49,6 +49,8 @@ SHORTLIST_FILE = "shortlist.safetensors"
 """Name of the shortlist, written by `nmt.data.lexicon` and read by `nmt.models.shortlist`."""
 PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 """All files related to pieces that a folder may contain."""
+MODEL_CONFIG, PREPARATION = "config.json", "preparation.json"
+"""Names of the file beside the pieces in a model folder, and in prepared data."""
 
 _KINDS: dict[int, SubwordKind] = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 _BYTES = 256

@@ -29,7 +29,7 @@ from nmt.errors import UsageError
 from nmt.layers.batch_norm import BatchNorm
 from nmt.machine import has_amx, has_fast_bf16
 from nmt.models.build import build_model
-from nmt.models.description import WEIGHTS
+from nmt.models.checkpoints import STATE, WEIGHTS
 from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
 from nmt.models.weights import set_weights
 from nmt.objectives.build import build_objective
@@ -58,7 +58,7 @@ def assemble(
     world: World,
     journal: Journal | None,
     *,
-    former: Experiment | None = None,
+    previous: Experiment | None = None,
     start_from: Path | None = None,
 ) -> TrainingRun:
     """Build everything needed for training, and restore `checkpoint` if there is one.
@@ -69,7 +69,7 @@ def assemble(
         checkpoint: where to resume; None = at the beginning.
         world: the processes that train together.
         journal: None except on the main rank.
-        former: configuration up to the checkpoint, if there is one.
+        previous: configuration up to the checkpoint, if there is one.
         start_from: model folder whose weights the run begins with; None = new ones.
     """
     config = experiment.training
@@ -149,7 +149,7 @@ def assemble(
     if checkpoint is None:
         torch.manual_seed(config.seed + 1_000_003 * world.rank)  # dropout differs between ranks
     else:
-        _restore(assembled, checkpoint, sampler, former or experiment)
+        _restore(assembled, checkpoint, sampler, previous or experiment)
     if world.is_main:
         _log_summary(assembled, checkpoint)
         for warning in schedule_warnings(
@@ -159,27 +159,29 @@ def assemble(
     return assembled
 
 
-def _restore(run: TrainingRun, checkpoint: Path, sampler: BatchSampler, former: Experiment) -> None:
-    """Restore the checkpoint; `former` completes what those of earlier versions do not say."""
+def _restore(
+    run: TrainingRun, checkpoint: Path, sampler: BatchSampler, previous: Experiment
+) -> None:
+    """Restore the checkpoint; `previous` completes what those of earlier versions do not say."""
     restored = load_checkpoint(checkpoint, run.trainee)
     run.state = state = restored.state
     run.validator.is_collapse_explained = bool(state.stopping.best)
-    state.measured_by = state.measured_by or measure_of(former)
+    state.measured_by = state.measured_by or measure_of(previous)
     position = state.position
     if not position.batch_tokens:
-        position = replace(position, batch_tokens=former.training.batch_tokens)
+        position = replace(position, batch_tokens=previous.training.batch_tokens)
     sampler.restore(position)
     state.position = sampler.position
     if run.world.is_main:
         if sampler.position != position:
-            logger.info("the rest of this epoch is divided anew; it still uses every pair once")
+            logger.info("the rest of this epoch is divided again; it still uses every pair once")
         rates = [
             f"{learning_rate(config, state.update + 1, state.plateau):.3g}"
-            for config in (former.training, run.experiment.training)
+            for config in (previous.training, run.experiment.training)
         ]
         if rates[0] != rates[1]:
             logger.info("learning rate of update %d: %s", state.update + 1, " -> ".join(rates))
-    with naming(checkpoint / "state.json"):
+    with naming(checkpoint / STATE):
         restore_random_states(restored.random_states, run.world)
 
 
@@ -240,9 +242,9 @@ def _log_summary(run: TrainingRun, checkpoint: Path | None) -> None:
 
 # --- schedules that will do nothing --------------------------------------------------------
 
-_HARDLY = 0.1
+_NEGLIGIBLE_CHANGE = 0.1
 """Change of a rate relative to its peak, or of a probability, that is not worth a schedule."""
-_SPENT = 1e-3
+_NEGLIGIBLE_RATE = 1e-3
 """Fraction of the peak below which a learning rate changes next to nothing."""
 
 
@@ -269,7 +271,7 @@ def schedule_warnings(config: TrainingConfig, state: TrainingState, *, last: int
     if sampling.kind in ("none", "constant"):
         return
     first, final = (reference_probability(sampling, updates) for updates in (0, last - 1))
-    if first - final < _HARDLY:
+    if first - final < _NEGLIGIBLE_CHANGE:
         remedy = {
             "linear": "raise training.scheduled_sampling.c",
             "exponential": "lower training.scheduled_sampling.k",
@@ -301,15 +303,15 @@ def _rate_warnings(config: TrainingConfig, state: TrainingState, last: int) -> I
             f"{which} the learning rate {final:.3g}{effect}; "
             f"to move its end: --set training.schedule.updates={last}"
         )
-    elif isinstance(schedule, ExponentialScheduleConfig) and final < _SPENT * peak:
-        falls = math.ceil(math.log(_SPENT) / math.log(schedule.factor))
+    elif isinstance(schedule, ExponentialScheduleConfig) and final < _NEGLIGIBLE_RATE * peak:
+        falls = math.ceil(math.log(_NEGLIGIBLE_RATE) / math.log(schedule.factor))
         spent = schedule.start + (falls - 1) * schedule.every
         yield (
             f"training.schedule lowers the learning rate to less than a thousandth of {peak:.3g} "
             f"at update {spent:,} already, but training ends at {last:,}; raise "
             "training.schedule.every or training.schedule.factor"
         )
-    elif final > (1.0 - _HARDLY) * peak:
+    elif final > (1.0 - _NEGLIGIBLE_CHANGE) * peak:
         yield (
             f"training.schedule hardly lowers the learning rate: it is still {final:.3g} of "
             f"{peak:.3g} at the last update, {last:,}; let it fall earlier"

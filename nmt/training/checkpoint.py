@@ -27,9 +27,9 @@ from nmt.models.checkpoints import (
     AVERAGE,
     CHECKPOINTS,
     FORMAT,
-    MODEL,
     OPTIMIZER,
     STATE,
+    WEIGHTS,
     Pointer,
     checkpoint_path,
     list_checkpoints,
@@ -89,7 +89,7 @@ def save_checkpoint(
     final = checkpoint_path(run, state.update)
     make_folder(final.parent)
     with new_folder(final) as folder:
-        save_tensors(folder / MODEL, weights_of(trainee.model))
+        save_tensors(folder / WEIGHTS, weights_of(trainee.model))
         save_tensors(folder / OPTIMIZER, optimizer_tensors(trainee.optimizer, trainee.model))
         if trainee.average is not None:
             save_tensors(folder / AVERAGE, trainee.average.weights)
@@ -112,7 +112,7 @@ def load_checkpoint(folder: Path, trainee: Trainee) -> Restored:
     """
     verify_checkpoint(folder)
     restored = _restore_state(folder, _conditions(trainee.model))
-    set_weights(trainee.model, load_tensors(folder / MODEL), folder)
+    set_weights(trainee.model, load_tensors(folder / WEIGHTS), folder)
     moments = load_tensors(folder / OPTIMIZER)
     with naming(folder / OPTIMIZER):
         restore_optimizer(trainee.optimizer, trainee.model, moments)
@@ -214,7 +214,7 @@ def find_resumable(run: Path) -> Path | None:
     if checkpoints:
         raise ModelError(
             f"{run}/checkpoints: none of its {len(checkpoints)} checkpoints is intact; restore one "
-            "from a copy, or start anew in another folder."
+            "from a copy, or start again in another folder."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""A run in progress, and what happens to it between updates: save, go back, reload the best."""
+"""A run in progress: saving it, returning to a checkpoint, reloading the best weights."""
 
 import contextlib
 import logging
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nmt.training")
 
-_HOPELESS = math.log(sys.float_info.max)
+_LARGEST_NLL = math.log(sys.float_info.max)
 """Nats per token whose perplexity overflows."""
 
 
@@ -114,12 +114,12 @@ def require_finite(run: TrainingRun) -> None:
             raise divergence_error(run.state.update, what, run.experiment.training)
 
 
-def is_hopeless(loss: float, loss_name: str) -> bool:
+def has_diverged(loss: float, loss_name: str) -> bool:
     """Whether a loss is not finite, or the perplexity of a negative log-likelihood."""
-    return not loss < (_HOPELESS if loss_name == "nll" else math.inf)
+    return not loss < (_LARGEST_NLL if loss_name == "nll" else math.inf)
 
 
-def go_back(run: TrainingRun, error: DivergenceError) -> None:
+def return_to_checkpoint(run: TrainingRun, error: DivergenceError) -> None:
     """Return to the newest checkpoint, once per run, and continue with other batches.
 
     Weights, optimizer state and counters are those of the checkpoint. Data and random numbers

@@ -10,11 +10,11 @@ from nmt.training.schedule import Deadline, Every
 from nmt.training.step import make_update
 from nmt.training.validation import expected_seconds, rescore_best, validate
 
-Ending = Literal["max_updates", "max_epochs", "patience", "max_time", "signal"]
+StopReason = Literal["max_updates", "max_epochs", "patience", "max_time", "signal"]
 """Why training stopped."""
 
 
-def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
+def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> StopReason:
     """Train until the run ends, save everything, and return the reason."""
     state, config = run.state, run.experiment.training
     validation, saving = Every(run.experiment.validation.every), Every(config.save_every)
@@ -50,7 +50,7 @@ def train(run: TrainingRun, stop: GracefulStop, deadline: Deadline) -> Ending:
     return ending
 
 
-def limit_reached(run: TrainingRun) -> Ending | None:
+def limit_reached(run: TrainingRun) -> StopReason | None:
     """Return the configured limit that ends training now; None if there is none."""
     config, state = run.experiment.training, run.state
     if state.update >= config.max_updates:
@@ -61,8 +61,8 @@ def limit_reached(run: TrainingRun) -> Ending | None:
 
 
 def why_to_stop(
-    run: TrainingRun, limit: Ending | None, agreed: Agreement | None = None
-) -> Ending | None:
+    run: TrainingRun, limit: StopReason | None, agreed: Agreement | None = None
+) -> StopReason | None:
     """Return why training ends now; None if it does not.
 
     Args:

@@ -16,8 +16,8 @@ from nmt.data.folder import PreparationRecord, PreparedSummary
 from nmt.data.prepare import prepare
 from nmt.errors import DivergenceError, UsageError
 from nmt.machine import using_threads
-from nmt.models.checkpoints import update_of
-from nmt.models.description import WEIGHTS, describe_model_folder
+from nmt.models.checkpoints import WEIGHTS, update_of
+from nmt.models.description import describe_model_folder
 from nmt.models.pretrained import require_vectors
 from nmt.models.warm_start import take_over
 from nmt.run_folder.journal import Journal, name_tokenizer
@@ -29,8 +29,8 @@ from nmt.storage.files import write_text
 from nmt.training.assembly import assemble
 from nmt.training.checkpoint import data_key_of, find_resumable
 from nmt.training.distributed import World, await_main, broadcast_object, start_world
-from nmt.training.in_progress import TrainingRun, go_back
-from nmt.training.loop import Ending, train
+from nmt.training.in_progress import TrainingRun, return_to_checkpoint
+from nmt.training.loop import StopReason, train
 from nmt.training.schedule import Deadline
 from nmt.training.validation import ship_average
 
@@ -55,7 +55,7 @@ class _Start:
     experiment: Experiment
     checkpoint: Path | None = None
     """Where it resumes; None = at the beginning."""
-    former: Experiment | None = None
+    previous: Experiment | None = None
     """Its configuration up to the checkpoint."""
     origin: Origin | None = None
     """The model whose weights it begins with; None = new ones, or those of the checkpoint."""
@@ -63,7 +63,7 @@ class _Start:
     @property
     def changes(self) -> list[Change]:
         """What changed since the last start."""
-        return [] if self.former is None else changes(self.former, self.experiment)
+        return [] if self.previous is None else changes(self.previous, self.experiment)
 
 
 def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
@@ -103,7 +103,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             start.checkpoint,
             world,
             journal,
-            former=start.former,
+            previous=start.previous,
             start_from=None if start.origin is None else Path(start.origin.folder),
         )
         resources.enter_context(training_run.loader)
@@ -111,7 +111,7 @@ def run_training(experiment: Experiment, run: Path, options: RunOptions) -> int:
             try:
                 ending = train(training_run, stop, deadline)
             except DivergenceError as error:
-                go_back(training_run, error)
+                return_to_checkpoint(training_run, error)
                 ending = train(training_run, stop, deadline)
         if stop.requested is not None:  # arrived during the last save
             ending = "signal"
@@ -134,7 +134,7 @@ def locked_folder(run: Path, world: World) -> Iterator[None]:
 
 
 def choose_start(experiment: Experiment, run: Path, options: RunOptions) -> _Start:
-    """Find out where the run starts: at a checkpoint, with the weights of a model, or anew.
+    """Find out where the run starts: at a checkpoint, with the weights of a model, or new.
 
     Raises:
         UsageError: `options` forbids what is found, or a key changed that cannot.
@@ -147,13 +147,13 @@ def choose_start(experiment: Experiment, run: Path, options: RunOptions) -> _Sta
         experiment, origin = start_from_model(experiment, options.start_from)
         return _Start(experiment, origin=origin)
     path = run / CONFIG
-    former = load(path) if path.exists() else experiment
+    previous = load(path) if path.exists() else experiment
     if options.start_from is not None:
         _require_same_origin(run, options.start_from)
         experiment = take_over(
-            experiment, former.model, former.normalization, former.tokenizer, start=run
+            experiment, previous.model, previous.normalization, previous.tokenizer, start=run
         )
-    start = _Start(experiment, checkpoint, former)
+    start = _Start(experiment, checkpoint, previous)
     refused = [change for change in start.changes if change.fixed_by]
     if refused:
         raise _cannot_change(run, refused)
@@ -274,7 +274,7 @@ def log_start(start: _Start, summary: PreparedSummary) -> None:
         logger.info("starting with the weights of %s, validated first", start.origin.folder)
 
 
-def finish(run: TrainingRun, ending: Ending) -> None:
+def finish(run: TrainingRun, ending: StopReason) -> None:
     """Log why training ended and where the model is; ship the average of the best if configured."""
     config, state = run.experiment, run.state
     reasons = {

@@ -106,7 +106,7 @@ def accumulate_gradients(
     if penalty is not None and world.is_main:  # once, as gradients are summed over ranks
         penalty.backward()  # type: ignore[no-untyped-call]
     if not math.isfinite(nll):
-        _spoil_gradients(model)
+        _fill_gradients_with_nan(model)
     all_reduce_gradients(model.parameters(), world)
     return float(nll)
 
@@ -116,7 +116,7 @@ def autocast(precision: torch.dtype, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
-def _spoil_gradients(model: nn.Module) -> None:
+def _fill_gradients_with_nan(model: nn.Module) -> None:
     """Set gradients to NaN, so that their sum makes every rank skip the update."""
     for parameter in model.parameters():
         if parameter.grad is not None:

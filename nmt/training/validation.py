@@ -56,7 +56,7 @@ def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) ->
         state.is_validation_due = scores is None
         if scores is None:
             return False
-        if scores.is_hopeless:
+        if scores.has_diverged:
             what = f"the loss on the validation files is {scores.loss:.4g}"
             raise divergence_error(state.update, what, training)
         state.validation_seconds = scores.seconds
@@ -104,7 +104,7 @@ def expected_seconds(run: TrainingRun) -> float:
 
 
 def rescore_best(run: TrainingRun, stop: GracefulStop) -> None:
-    """Score the best checkpoints anew if their values are those of another metric or other lines.
+    """Score the best checkpoints again if their values are those of another metric or other lines.
 
     The best of them is shipped. A signal interrupts this; the run then begins with it again when it
     resumes.
@@ -114,7 +114,7 @@ def rescore_best(run: TrainingRun, stop: GracefulStop) -> None:
         return
     found = state.stopping if not state.stopping.best else None
     if run.world.is_main and found is None:
-        logger.info("validation measures something else now: scoring the best checkpoints anew")
+        logger.info("validation measures something else now: scoring the best checkpoints again")
         own = {name: weight.clone() for name, weight in weights_of(run.model).items()}
         with contextlib.suppress(Interrupted), stop.at_once():
             found = _rescored(run)
@@ -128,7 +128,7 @@ def rescore_best(run: TrainingRun, stop: GracefulStop) -> None:
 def _rescored(run: TrainingRun) -> Stopping:
     """Return the best list with new values; the model then has the weights of one of them."""
     config, found = run.experiment.validation, Stopping()
-    former = run.state.stopping.best[0].update
+    previous = run.state.stopping.best[0].update
     for checkpoint in undamaged_best(run):
         set_weights(run.model, load_tensors(shipped_weights(checkpoint)), checkpoint)
         update = update_of(checkpoint)
@@ -138,7 +138,7 @@ def _rescored(run: TrainingRun) -> Stopping:
             scores.as_best(config.metric, update),
             keep=run.experiment.training.keep_best,
         )
-        if found.best and found.best[0].update == update != former:
+        if found.best and found.best[0].update == update != previous:
             ship(run, name_scores(scores, config), update=update)
         logger.info("%s: %s %.4g", checkpoint.name, config.metric, scores.value(config.metric))
     return replace(found, waited=0)

@@ -36,7 +36,7 @@ from nmt.text.lines import read_numbered_pairs
 from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.text.units import Unit, Units
-from nmt.training.in_progress import is_hopeless
+from nmt.training.in_progress import has_diverged
 from nmt.training.remarks import Copying, explain_collapse
 from nmt.training.state import Best, Metric
 from nmt.translator import Translator
@@ -71,9 +71,9 @@ class Scores:
     """What `loss_per_word` is per: "character" if the target's script has no spaces."""
 
     @property
-    def is_hopeless(self) -> bool:
+    def has_diverged(self) -> bool:
         """Whether the loss, or its perplexity, is not finite."""
-        return is_hopeless(self.loss, self.loss_name)
+        return has_diverged(self.loss, self.loss_name)
 
     def as_best(self, metric: Metric, update: int) -> Best:
         """Return what early stopping compares."""
@@ -213,7 +213,7 @@ class Validator:
         )
         bleu = chrf = None
         loss_name = model.output.loss_name
-        can_translate = not is_hopeless(loss, loss_name)
+        can_translate = not has_diverged(loss, loss_name)
         self.collapse, self.hypotheses = [], []
         if self.texts and can_translate:
             bleu, chrf = self._translate_and_score(model, update)

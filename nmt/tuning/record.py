@@ -1,4 +1,4 @@
-"""What a tune has done so far: one JSON file, written anew after every step.
+"""What a tune has done so far: one JSON file, rewritten after every step.
 
 runs/toy-tune/
   tune.json      see `Record`
@@ -114,7 +114,7 @@ def open_record(folder: Path, base: Experiment, over: Sequence[str]) -> Record:
     try:
         record = Record.model_validate(read_json(path))
     except ValidationError as error:
-        raise ModelError(f"{path}: is damaged; delete its folder to begin anew.") from error
+        raise ModelError(f"{path}: is damaged; delete its folder to start again.") from error
     found = [str(change) for change in changes(load(folder / CONFIG), base)]
     if record.over != list(over):
         found.append(f"--over: {' '.join(record.over) or 'none'} -> {' '.join(over) or 'none'}")

@@ -45,7 +45,7 @@ ROWS = (
     # in Sennrich and Zhang (2019).
     _Row("pieces", ("tokenizer.vocab_size",),
          (1_000, 2_000, 4_000), (2_000, 4_000, 8_000), (8_000, 16_000, 32_000)),
-    # Without it, little text is learnt by heart; with too much, training takes longer than it may.
+    # Without it, little text is learned by heart; with too much, training takes longer than it may.
     _Row("dropout", ("model.dropout.embedding", "model.dropout.layers", "model.dropout.readout"),
          (0.1, 0.2, 0.3, 0.4), (0.2, 0.3, 0.4), (0.1, 0.2, 0.3)),
     # What is best depends on all the rest, the size of an update above all.

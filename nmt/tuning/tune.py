@@ -201,7 +201,7 @@ class Tuning:
             if _preparation_of(other) == _preparation_of(experiment):
                 make_folder(folder)
                 with new_folder(folder / DATA) as new:
-                    ignore = shutil.ignore_patterns(CHECKSUMS)  # written anew
+                    ignore = shutil.ignore_patterns(CHECKSUMS)  # written again
                     shutil.copytree(source, new, ignore=ignore, dirs_exist_ok=True)
                 return
 

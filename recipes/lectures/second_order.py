@@ -9,7 +9,7 @@ from torch import Generator
 from torch.nn.functional import cross_entropy
 
 from lectures.shelf import Report
-from nmt.laboratory.hessian_free import Batch, HessianFree
+from nmt.laboratory.hessian_free import Examples, HessianFree
 from nmt.laboratory.network import ManyToOne
 from nmt.laboratory.parameters import as_function, parameter_vector, set_parameters
 from nmt.laboratory.surface import measure_surface
@@ -117,8 +117,10 @@ def hessian_free(scale: Scale, seed: int) -> list[Point]:
     for _ in range(scale.steps):
         examples = task.draw(scale.rows, generator)
         some = slice(scale.curvature_rows)
-        curvature = Batch(examples.inputs[some], examples.targets[some])
-        theta, outcome = optimizer.step(theta, Batch(examples.inputs, examples.targets), curvature)
+        curvature = Examples(examples.inputs[some], examples.targets[some])
+        theta, outcome = optimizer.step(
+            theta, Examples(examples.inputs, examples.targets), curvature
+        )
         set_parameters(network, theta)
         sequences += 4 * scale.rows + 2 * outcome.products * scale.curvature_rows
         points.append(Point(sequences, error_of(network, task, generator)))

@@ -1,4 +1,4 @@
-"""Norms of dh_t/dh_0 by lag: by activation, initialization, inputs, depth and L2 penalty."""
+"""Norms of dh_t/dh_0 by lag: by activation, initialisation, inputs, depth and L2 penalty."""
 
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def _explain(
         "orthogonal weights, which neither shrink nor stretch, what remains is the activation: "
         f"x {orthogonal[0]:.2f} per step for the sigmoid, whose slope is at most 1/4, x "
         f"{orthogonal[1]:.2f} for tanh and x {orthogonal[2]:.2f} for ReLU: better, not cured. An "
-        "initialization chooses how steep a line is: even spectral 1.1, whose radius is above 1, "
+        "initialisation chooses how steep a line is: even spectral 1.1, whose radius is above 1, "
         f"leaves {tanh['spectral 1.1'].norms[-1]:.1g} after {lag} steps. Without inputs, the same "
         f"weights make a gradient {inputs[0].norms[-1]:.1g} times as large (fourth panel): inputs "
         "push tanh off 0, where its slope is 1, so a radius above 1 is no guarantee. A stack has "
@@ -65,7 +65,7 @@ def _explain(
 
 
 def cell_of(units: int, activation: str, initialization: str) -> RnnCell:
-    """Return a cell whose recurrent weights are initialized by a name of `INITIALIZATIONS`."""
+    """Return a cell whose recurrent weights are initialised by a name of `INITIALIZATIONS`."""
     cell = RnnCell(units, units, activation=activation).double()
     weight = cell.recurrent.weight
     kind, _, value = initialization.partition(" ")

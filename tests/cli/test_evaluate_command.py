@@ -56,7 +56,7 @@ TWO_WAYS = (
 )
 
 
-def test_it_prints_a_line_per_metric():
+def test_evaluate_prints_a_line_per_metric():
     result = call(*FILES, "-m", "bleu", "-m", "exact", "--bootstrap", "0")
     expected = score(HYPOTHESES, REFERENCES, ["bleu", "exact"])
     assert result.stdout == f"{expected[0]}\n{expected[1]}\n"

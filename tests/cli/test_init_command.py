@@ -55,7 +55,7 @@ def test_without_validation_files_it_says_what_then_happens(caplog):
     )
 
 
-def test_it_says_which_preset_it_chose():
+def test_init_says_which_preset_it_chose():
     call()
     text = Path("conf/de-en.toml").read_text()
     assert text.startswith('# de to en, 20 pairs: preset "tiny" of `nmt init`.\n# - Latin letters')

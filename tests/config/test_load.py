@@ -465,7 +465,7 @@ class TestSet:
         assert experiment.data.test == ("a b.en", "b.it")
         assert experiment.search.length_penalty == "none"
 
-    def test_it_overrides_the_file_and_the_last_one_wins(self, folder):
+    def test_set_overrides_the_file_and_the_last_one_wins(self, folder):
         path = write("[training]\nseed = 1")
         assert load(path, ["training.seed=2", "training.seed=3"]).training.seed == 3
 

@@ -49,7 +49,7 @@ def test_contributions_of_all_steps_add_up_to_the_gradient_of_a_state(kind):
 
 
 def test_the_gradient_of_a_state_with_delays_is_that_of_what_the_next_steps_read():
-    """The former states that are part of a state are tensors of their own at each step."""
+    """The earlier states that are part of a state are tensors of their own at each step."""
     walk = trace(make("delays"), batch_of(*PAIRS), total_loss).walks[0]
     before, after = walk.states[3], walk.states[4]
     assert all(torch.equal(a, b) for a, b in zip(after[1:], before[:-1], strict=True))

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from nmt.laboratory.conjugate_gradients import conjugate_gradients
 from nmt.laboratory.curvature import gauss_newton_matrix
-from nmt.laboratory.hessian_free import Batch, HessianFree, adapted_damping
+from nmt.laboratory.hessian_free import Examples, HessianFree, adapted_damping
 from nmt.laboratory.network import ManyToOne
 from nmt.laboratory.parameters import as_function, parameter_vector, set_parameters
 from nmt.laboratory.tasks import TemporalOrder
@@ -62,7 +62,7 @@ def squared(outputs: Tensor, targets: Tensor) -> Tensor:
 def test_a_quadratic_is_minimised_in_one_step():
     inputs, targets = torch.randn(30, 5).double(), torch.randn(30).double()
     optimizer = HessianFree(linear, squared, damping=0.0)
-    theta, outcome = optimizer.step(torch.randn(5).double(), Batch(inputs, targets))
+    theta, outcome = optimizer.step(torch.randn(5).double(), Examples(inputs, targets))
 
     expected = torch.linalg.lstsq(inputs, targets.unsqueeze(1)).solution.squeeze(1)
     torch.testing.assert_close(theta, expected, rtol=0, atol=1e-8)
@@ -72,7 +72,7 @@ def test_a_quadratic_is_minimised_in_one_step():
 def test_a_minimum_is_left_alone():
     inputs = torch.eye(3).double()
     theta = torch.ones(3).double()
-    after, outcome = HessianFree(linear, squared).step(theta, Batch(inputs, inputs @ theta))
+    after, outcome = HessianFree(linear, squared).step(theta, Examples(inputs, inputs @ theta))
 
     assert torch.equal(after, theta)
     assert outcome.after == outcome.before == 0.0
@@ -94,12 +94,12 @@ def test_damping_follows_how_far_the_quadratic_could_be_trusted(ratio, expected)
     assert adapted_damping(3.0, ratio) == pytest.approx(expected)
 
 
-def recurrent_problem() -> tuple[HessianFree, Tensor, Batch]:
+def recurrent_problem() -> tuple[HessianFree, Tensor, Examples]:
     network = ManyToOne(RnnCell(2, 4), 3).double()
     initialize_uniform(network, 0.5)
     run = as_function(network, ManyToOne.with_states)
     optimizer = HessianFree(run, cross_entropy, damping=0.7, structural=0.3)
-    batch = Batch(torch.randn(6, 5, 2).double(), torch.tensor([0, 1, 2, 0, 1, 2]))
+    batch = Examples(torch.randn(6, 5, 2).double(), torch.tensor([0, 1, 2, 0, 1, 2]))
     return optimizer, parameter_vector(network), batch
 
 
@@ -142,8 +142,8 @@ def solved_after(length: int, rows: int, steps: int, seed: int) -> int | None:
     theta = parameter_vector(network)
     for step in range(1, steps + 1):
         examples = task.draw(rows, generator)
-        few = Batch(examples.inputs[: rows // 3], examples.targets[: rows // 3])
-        theta, _ = optimizer.step(theta, Batch(examples.inputs, examples.targets), few)
+        few = Examples(examples.inputs[: rows // 3], examples.targets[: rows // 3])
+        theta, _ = optimizer.step(theta, Examples(examples.inputs, examples.targets), few)
         set_parameters(network, theta)
         if error_of(network, task, generator) < 0.01:
             return step

@@ -1,4 +1,4 @@
-"""A cell with delays reads states of several former steps."""
+"""A cell with delays reads states of several earlier steps."""
 
 import math
 

@@ -83,7 +83,7 @@ def test_initialization_treats_the_inner_cell_as_without_a_gate():
     assert cell.gate.project_hidden.weight.isfinite().all()
 
 
-def test_it_finds_the_one_useful_channel_of_ten():
+def test_input_attention_finds_the_one_useful_channel_of_ten():
     """Trained to add up one of ten channels, the gate puts nearly all its mass on that one."""
     torch.manual_seed(1)
     useful, channels, rows = 6, 10, 64
@@ -112,7 +112,7 @@ def test_it_finds_the_one_useful_channel_of_ten():
 
 
 def look_again(kind: str = "softmax", sharpness: float = 2.0) -> EncoderDecoder:
-    """Return a one-to-many model whose decoder reads a vector x alone, gated anew at each step."""
+    """Return a one-to-many model whose decoder reads a vector x alone, gated at each step."""
     gate = {"kind": kind, "sharpness": sharpness} if kind == "softmax" else kind
     config = {
         "embedding": {"size": 5},

@@ -103,7 +103,7 @@ def test_a_step_of_evaluation_is_the_mean_over_all_masks_of_training():
 
 
 def test_the_output_of_an_lstm_reads_the_new_cell_state_before_zoneout():
-    """h~ = o * tanh(c~), even where c keeps its former value."""
+    """h~ = o * tanh(c~), even where c keeps its previous value."""
     cell = LstmCell(3, 4).double().eval()
     initialize_uniform(cell, 1.0)
     before = random_state(cell)

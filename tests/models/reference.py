@@ -88,8 +88,8 @@ def cell_step(config: CellConfig, w: Weights, x: Array, state: State) -> State:
     if config.kind == "rnn":  # Elman (1990)
         return (ACTIVATIONS[config.activation](gate(0, hidden)),)
     if config.kind == "delays":  # Lin et al. (1996); the newest state is the first
-        former = np.concatenate([state[delay - 1] for delay in config.delays])
-        new = ACTIVATIONS[config.activation](kernel @ x + recurrent @ former + bias)
+        previous = np.concatenate([state[delay - 1] for delay in config.delays])
+        new = ACTIVATIONS[config.activation](kernel @ x + recurrent @ previous + bias)
         return (new, *state[:-1])
     if config.kind == "clockwork":  # Koutník et al. (2014)
         return clockwork_step(config, w, x, state)

@@ -83,7 +83,7 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(
     def read_late(path):
         calls.append(path)
         if len(calls) == 1:
-            copied.rename(copied.with_name("former"))
+            copied.rename(copied.with_name("previous"))
             other.rename(copied)
             if reader == "describe_model_folder":
                 raise ModelError("model.safetensors: is damaged or was changed")

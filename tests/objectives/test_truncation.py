@@ -109,8 +109,8 @@ def test_a_text_is_learnt_as_a_stream_and_validated_line_by_line(tmp_path):
     [
         (
             ["tokenizer.sampling=0.1"],
-            "data.join_lines: joins the pieces of lines, which tokenizer.sampling would draw anew; "
-            "set one of them to 0",
+            "data.join_lines: joins the pieces of lines, which tokenizer.sampling would draw "
+            "again; set one of them to 0",
         ),
         (["data.source=xx"], "data.join_lines: is for language models"),
     ],

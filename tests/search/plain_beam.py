@@ -45,7 +45,7 @@ def plain_beam(
     finished: list[list[Hypothesis]] = [[] for _ in groups]
     in_time: list[Hypothesis] = []  # the finished ones of all groups
     for length in range(1, longest + 1):
-        former = [each for live in groups for each in live]
+        previous = [each for live in groups for each in live]
         taken: Counter[int] = Counter()
         for group, live in enumerate(groups):
             steps = [
@@ -79,7 +79,7 @@ def plain_beam(
             taken.update(each.tokens[-1] for each in groups[group])
         if not any(groups):
             if not in_time:
-                best, length = max(former, key=lambda each: each.log_prob), max(length - 1, 1)
+                best, length = max(previous, key=lambda each: each.log_prob), max(length - 1, 1)
                 score = divide(best.log_prob, length, options)
                 return [Hypothesis(best.tokens, best.log_prob, score, finished=False)]
             break

@@ -307,11 +307,11 @@ def test_lines_of_a_pipe_come_as_soon_as_they_are_written(tmp_path):
 
 def iter_of(stream: io.TextIOWrapper):
     """Read the lines of a stream as standard input."""
-    former, sys.stdin = sys.stdin, stream
+    previous, sys.stdin = sys.stdin, stream
     try:
         yield from read_lines(None)
     finally:
-        sys.stdin = former
+        sys.stdin = previous
 
 
 def test_a_first_line_that_comes_in_parts_is_waited_for(tmp_path):

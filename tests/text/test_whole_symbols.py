@@ -37,7 +37,7 @@ def pieces_of(subword: Subword, text: str) -> list[str]:
     return subword.pieces(subword.encode(text))
 
 
-def test_they_follow_the_special_pieces(subword):
+def test_whole_symbols_follow_the_special_pieces(subword):
     first = len(SPECIAL_PIECES)
     assert subword.symbols.ids == {text: first + n for n, text in enumerate(SYMBOLS)}
     assert tuple(subword.pieces(subword.symbols.ids.values())) == SYMBOLS
@@ -55,7 +55,9 @@ def test_they_follow_the_special_pieces(subword):
         ("", []),
     ],
 )
-def test_they_are_whole_wherever_they_stand_and_nothing_else_is(subword, text, symbols):
+def test_whole_symbols_are_never_split_wherever_they_stand_and_nothing_else_is_whole(
+    subword, text, symbols
+):
     assert [piece for piece in pieces_of(subword, text) if piece in SYMBOLS] == symbols
     assert subword.decode(subword.encode(text)) == text
 
@@ -85,6 +87,6 @@ def test_a_pruned_model_keeps_them_even_where_the_text_has_none(kind, tmp_path):
     assert pieces_of(rest, "der Hund <2it>")[-1] == "<2it>"
 
 
-def test_they_count_as_pieces_of_the_vocabulary(tmp_path: Path):
+def test_whole_symbols_count_as_pieces_of_the_vocabulary(tmp_path: Path):
     with pytest.raises(ConfigError, match="the least is 266: 4 special pieces, 5 symbols, 256 byt"):
         Subword.train(lines(), tmp_path / "m", kind="bpe", vocab_size=265, symbols=SYMBOLS)

@@ -90,8 +90,8 @@ def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
         "factor = 0.25 }",
         "learning rate of update 3: 0.01 -> 0.5",
         "SGD starts afresh: the checkpoint is of another one",
-        "the rest of this epoch is divided anew; it still uses every pair once",
-        "validation measures something else now: scoring the best checkpoints anew",
+        "the rest of this epoch is divided again; it still uses every pair once",
+        "validation measures something else now: scoring the best checkpoints again",
     ):
         assert line in caplog.messages
     starts = json.loads((run / "manifest.json").read_text())["starts"]

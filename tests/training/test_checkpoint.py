@@ -237,7 +237,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_restart(tmp_path, capl
         find_resumable(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}/checkpoints: none of its 2 checkpoints is intact; restore one from a copy, or "
-        "start anew in another folder."
+        "start again in another folder."
     )
     newest, oldest = caplog.messages
     with pytest.raises(ModelError) as missing:

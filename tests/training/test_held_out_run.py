@@ -41,7 +41,9 @@ def train(config: Path, name: str, *settings: str) -> Path:
     return run
 
 
-def test_it_is_validated_on_held_out_sentences_and_says_so(config, capsys):
+def test_a_run_without_validation_files_is_validated_on_held_out_sentences_and_says_so(
+    config, capsys
+):
     run = train(config, "run", "validation.every=10")
     references = (run / "data" / "valid-target.txt").read_text().splitlines()
     assert len(references) == 2
@@ -56,7 +58,7 @@ def test_it_is_validated_on_held_out_sentences_and_says_so(config, capsys):
     assert f"pieces, held out from the training files in {run}" in capsys.readouterr().out
 
 
-def test_it_resumes_bit_for_bit(config):
+def test_a_run_without_validation_files_resumes_bit_for_bit(config):
     options = ("validation.every=5",)
     whole = train(config, "whole", *options, "training.max_updates=10")
     for updates in (4, 10):

@@ -50,8 +50,8 @@ def test_bleu_near_0_does_not_choose_the_best():
     assert simulate([(0.3, 10.0, 5.0), (0.1, 12.0, 4.0)])[-1].is_new_best
 
 
-def test_neither_does_chrf_near_0_beside_it():
-    """As of a model that has just begun, whose loss falls."""
+def test_chrf_near_0_does_not_choose_the_best_while_the_loss_falls():
+    """As in a model that has just begun to learn."""
     states = simulate([(0.0, 1.4, 5.0), (0.0, 1.1, 4.8), (0.07, 1.1, 4.7)])
     assert [state.best[0].update for state in states] == [1, 2, 3]
 

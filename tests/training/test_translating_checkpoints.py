@@ -167,7 +167,7 @@ def test_data_prepared_anew_are_refused(run):
     record.write_text(record.read_text().replace('"key": "', '"key": "0'))
     with pytest.raises(
         ModelError,
-        match="data: was prepared anew after update-000010 was trained, so its pieces may be "
+        match="data: was prepared again after update-000010 was trained, so its pieces may be "
         r"others; restore it, or prepare it as before\.$",
     ):
         Translator.load(run, checkpoint=10)

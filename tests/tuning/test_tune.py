@@ -185,7 +185,7 @@ def test_a_folder_with_other_files_is_refused(search, tmp_path):
 def test_a_damaged_record_is_refused(search, tmp_path):
     search(FakeTraining(), budget="60s").run()
     (tmp_path / "tune" / "tune.json").write_text('{"runs": 3}')
-    with pytest.raises(ModelError, match=r"is damaged; delete its folder to begin anew\.$"):
+    with pytest.raises(ModelError, match=r"is damaged; delete its folder to start again\.$"):
         search(FakeTraining()).run()
 
 
