@@ -152,7 +152,7 @@ class Decoding:
         )
 
     def _select(self, state: ScorerState, rows: IntArray) -> ScorerState:
-        """Return the state in which row i is the former row `rows[i]`; sentences may be missing."""
+        """Return the state in which row i is what was row `rows[i]`; sentences may be missing."""
         all_stay = len(rows) == self.log_prob.size
         if not len(rows) or (all_stay and (self.copies == 1 or self.config.sample)):
             return state  # greedy hypotheses and samples never change places
