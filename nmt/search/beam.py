@@ -77,13 +77,17 @@ def _extend(step: Continuations, rank: Rank) -> tuple[list[Sentence], Candidates
     """Return the sentences with the hypotheses that end at this step, and what lives on, group
     after group, [batch, beam]."""
     config, sentences = step.decoding.config, list(step.decoding.sentences)
+    width = config.beam // config.groups
     parts: list[Candidates] = []
     ended = np.zeros(len(sentences), dtype=np.int64)
     for group in range(config.groups):
         penalty = _penalty(step, parts, ended) if parts else None
         candidates = _best_candidates(step, group, penalty, rank)
-        parts.append(candidates.first_alive(config.beam // config.groups))
-        ended += _collect_finished(step, group, candidates, parts[-1], sentences)
+        if (candidates.piece[:, :width] == EOS).any():
+            parts.append(candidates.first_alive(width))
+            ended += _collect_finished(step, group, candidates, parts[-1], sentences)
+        else:
+            parts.append(candidates.at(np.s_[:, :width]))
     return sentences, parts[0] if len(parts) == 1 else Candidates.beside(parts)
 
 
@@ -171,8 +175,6 @@ def _collect_finished(
     """
     config, width = step.decoding.config, alive.log_prob.shape[1]
     is_end = candidates.piece[:, :width] == EOS
-    if not is_end.any():
-        return np.zeros(len(sentences), dtype=np.int64)
     is_end &= np.isfinite(candidates.log_prob[:, :width])
     for place in np.flatnonzero(is_end.any(axis=1)).tolist():
         ranks = np.flatnonzero(is_end[place]).tolist()

@@ -116,10 +116,7 @@ class Candidates:
 
     def first_alive(self, beam: int) -> "Candidates":
         """Return the best `beam` that do not end."""
-        is_end = self.piece == EOS
-        if not is_end[:, :beam].any():
-            return self.at(np.s_[:, :beam])
-        order = np.argsort(is_end, axis=1, kind="stable")[:, :beam]
+        order = np.argsort(self.piece == EOS, axis=1, kind="stable")[:, :beam]
         return self.at((np.arange(len(order))[:, None], order))
 
     def at(self, places: Any) -> "Candidates":
