@@ -9,7 +9,7 @@ from nmt.config.limits import MOST_PIECES
 from nmt.config.presets import Preset, from_preset, preset_for
 from nmt.data.survey import Side, Survey
 from nmt.errors import DataError
-from nmt.text.languages import language_of, why_wrong_code
+from nmt.text.languages import explain_code, language_of, why_wrong_code
 from nmt.text.scripts import HAN
 from nmt.text.subword import SubwordKind
 from nmt.text.vocabulary import SPECIAL_PIECES
@@ -75,7 +75,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     experiment = from_preset(preset, data.model_copy(update=changes), tokenizer)
     sides = ((data.source, survey.source), (data.target, survey.target))
     codes = [why_wrong_code(code, side.scripts) for code, side in sides]
-    notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
+    means = filter(None, map(explain_code, dict.fromkeys((data.source, data.target))))
+    notes = (*means, *pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
     return Fit(experiment, preset.name, notes, tuple(filter(None, codes)))
 
 
