@@ -108,6 +108,7 @@ def test_unequal_counts_are_a_fault_and_name_both(write):
 def test_empty_files_are_a_fault(write):
     report = check(write("a.en", ""), write("a.it", ""))
     assert [finding.name for finding in report.findings] == ["no-lines"]
+    assert "line 0" not in report.to_text()
 
 
 def test_odd_pairs_are_found(write):
