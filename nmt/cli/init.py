@@ -67,6 +67,7 @@ def init(
     for option, files in (("--valid", valid), ("--test", test)):
         if files is not None:
             _require_other(option, files, train)
+            _require_pairs(option, files)
     data = DataConfig(
         source=source,
         target=target,
@@ -77,6 +78,8 @@ def init(
     found = survey(*train)
     made = fit(found, data)
     size = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}"
+    if made.pairs_left < found.pairs:
+        size = f"{made.pairs_left:,} of {size}"
     title = f'{source} to {target}, {size}: preset "{made.preset}" of `nmt init`.'
     head = "".join(f"# {line}\n" for line in [title, *(f"- {note}" for note in made.notes)])
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +87,13 @@ def init(
     log.info('%s: written for %s, preset "%s"', config, size, made.preset)
     for note in made.notes:
         log.info("- %s", note)
+    if 2 * found.empty > found.pairs:
+        log.warning(
+            "--train: %s of %s pairs have an empty side, and are dropped; look whether the files "
+            "are complete",
+            f"{found.empty:,}",
+            f"{found.pairs:,}",
+        )
     for warning in made.warnings:
         log.warning("--languages %s: %s", languages, warning)
     if valid is None:
@@ -93,6 +103,7 @@ def init(
 
 def _require_text(files: Pair) -> None:
     """Refuse files that are missing, empty, of different numbers of lines, or no two sides."""
+    from nmt.data.survey import require_letters
     from nmt.text.lines import require_equal_counts, require_file
 
     for file in files:
@@ -100,6 +111,21 @@ def _require_text(files: Pair) -> None:
     if not require_equal_counts(*files):
         names = " and ".join(dict.fromkeys(map(str, files)))
         raise DataError(f"{names}: no lines; name files with text.")
+    if is_same_file(*files):
+        require_letters(files[0])
+
+
+def _require_pairs(option: str, files: Pair) -> None:
+    """Refuse held-out files of which fewer than two pairs are left without empty ones."""
+    from nmt.data.survey import survey
+
+    found = survey(*files)
+    left = found.pairs - found.empty
+    if found.empty and left < 2:
+        raise DataError(
+            f"{option} {found.name}: {left} of {found.pairs:,} pairs has text on both sides; name "
+            "files with more text."
+        )
 
 
 def _require_other(option: str, files: Pair, train: Pair) -> None:
