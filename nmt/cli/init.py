@@ -3,12 +3,15 @@
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt.errors import DataError, UsageError
 from nmt.paths import is_same_file
+
+if TYPE_CHECKING:
+    from nmt.data.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,6 @@ def init(
     for option, files in (("--valid", valid), ("--test", test)):
         if files is not None:
             _require_other(option, files, train)
-            _require_pairs(option, files)
     data = DataConfig(
         source=source,
         target=target,
@@ -76,6 +78,9 @@ def init(
         test=_seen_from(config, test) if test else None,
     )
     found = survey(*train)
+    for option, files in (("--valid", valid), ("--test", test)):
+        if files is not None:
+            _compare(option, files, found)
     made = fit(found, data)
     size = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}"
     if made.pairs_left < found.pairs:
@@ -115,8 +120,9 @@ def _require_text(files: Pair) -> None:
         require_letters(files[0])
 
 
-def _require_pairs(option: str, files: Pair) -> None:
-    """Refuse held-out files of which fewer than two pairs are left without empty ones."""
+def _compare(option: str, files: Pair, train: "Survey") -> None:
+    """Refuse held-out files of hardly any pairs, and warn if their sides seem to be exchanged."""
+    from nmt.data.exchange import are_exchanged
     from nmt.data.survey import survey
 
     found = survey(*files)
@@ -125,6 +131,13 @@ def _require_pairs(option: str, files: Pair) -> None:
         raise DataError(
             f"{option} {found.name}: {left} of {found.pairs:,} pairs has text on both sides; name "
             "files with more text."
+        )
+    if are_exchanged(train.sample, found.sample):
+        log.warning(
+            "%s %s: source and target seem to be exchanged, in comparison with --train; name the "
+            "source first",
+            option,
+            found.name,
         )
 
 

@@ -30,9 +30,7 @@ _TOKENIZED = re.compile(
 )
 _PENN = re.compile(r"-(?:LRB|RRB|LSB|RSB|LCB|RCB)-|``(?= )(?<![^ ]``)|(?<= )''(?= |$)")
 _BARE_ENTITY = re.compile(r"&(?:nbsp|amp|quot|apos|lt|gt|#\d{2,6})(?![\w;=]| ;)")
-_ESCAPE = re.compile(
-    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\[nrt](?:(?<=[\w.!?,;]..)|(?![A-Za-z]))"
-)
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\[nrt](?:(?<=[\w.!?,;]..)|(?![A-Za-z]))")
 _PATH = re.compile(r"\b[A-Za-z]:\\|\\\\\w")  # C:\name, \\server
 _NO_VALUE = re.compile(r"(?:NULL|null|NaN|nan|None|<NA>|#N/A|#VALUE!|#REF!|#NAME\?)$")
 _EMPHASIS = re.compile(r"\*\*(?=[^\s*])[^*]*(?<=[^\s*])\*\*(?!\w)")
@@ -87,6 +85,7 @@ def _find_entity(text: str) -> re.Match[str] | None:
 
 
 def _find_escape(text: str) -> re.Match[str] | None:
+    """Find an escape outside a path; not of bytes, as which what is not UTF-8 is shown."""
     return None if _PATH.search(text) else _ESCAPE.search(text)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nmt.data.sample import Sample
 from nmt.errors import DataError
 from nmt.text.filters import digest, is_empty
 from nmt.text.lines import read_numbered_pairs, read_records
@@ -84,6 +85,8 @@ class Survey:
     """Pairs left if repeated ones are dropped."""
     different_copies: int
     """How many of these have the same text on both sides, with letters or not."""
+    sample: tuple[tuple[str, str], ...]
+    """An even sample of the pairs."""
 
 
 def survey(source: Path, target: Path) -> Survey:
@@ -99,7 +102,7 @@ def survey(source: Path, target: Path) -> Survey:
     normalize = Normalizer().normalize
     sides = _Counts(), _Counts()
     pairs = empty = copies = copies_but_case = 0
-    digests, copied = array("Q"), array("Q")
+    digests, copied, sample = array("Q"), array("Q"), Sample()
     for _, (left, right) in read_numbered_pairs(source, target, bad_lines="skip"):
         pairs += 1
         left, right = normalize(left), normalize(right)
@@ -109,6 +112,7 @@ def survey(source: Path, target: Path) -> Survey:
         copies += left == right and has_letters(left)
         copies_but_case += left != right and left.casefold() == right.casefold()
         digests.append(digest(left, right))
+        sample.add(len(digests), left, right)
         if left == right:
             copied.append(digests[-1])
         for side, text in zip(sides, (left, right), strict=True):
@@ -130,6 +134,7 @@ def survey(source: Path, target: Path) -> Survey:
         duplicates=len(digests) - different,
         different=different,
         different_copies=different_copies,
+        sample=sample.pairs,
     )
 
 

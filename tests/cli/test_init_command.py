@@ -172,6 +172,18 @@ def test_held_out_files_of_blank_lines_are_refused(text, count):
     assert not Path("conf/de-en.toml").exists()
 
 
+def test_held_out_files_with_exchanged_sides_are_named(caplog):
+    for code, word in (("de", "Wort"), ("en", "word")):
+        Path(f"data/held.{code}").write_text("".join(f"held {word} {n}\n" for n in range(30)))
+    assert call("--test", "data/held.de", "data/held.en").exit_code == 0
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    assert call("--force", "--test", "data/held.en", "data/held.de").exit_code == 0
+    assert (
+        "--test data/held.en and data/held.de: source and target seem to be exchanged, in "
+        "comparison with --train; name the source first"
+    ) in caplog.messages
+
+
 def test_copies_but_for_capitals_are_named(caplog):
     caplog.set_level(logging.INFO)
     Path("data/train.de").write_text(Path("data/train.en").read_text().title())

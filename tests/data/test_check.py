@@ -285,6 +285,21 @@ def test_sides_that_are_exchanged_from_some_line_on_are_found(clean, write, firs
     )
 
 
+def test_a_test_set_whose_sides_are_exchanged_is_found(clean, write):
+    files = clean()
+    test = [
+        write(f"t.{n}", "".join(file.read_text().splitlines(keepends=True)[:50]))
+        for n, file in enumerate(files)
+    ]
+    right, wrong = (
+        check(*files, against=(test[0], test[1])),
+        check(*files, against=(test[1], test[0])),
+    )
+    assert "exchanged-test" not in {finding.name for finding in right.findings}
+    (finding,) = (each for each in wrong.findings if each.name == "exchanged-test")
+    assert str(finding).startswith("warning  t.1 + t.0: source and target seem to be exchanged")
+
+
 def test_sides_of_one_language_are_not_taken_for_exchanged(clean):
     source, _ = clean()
     _, target = clean(name="b")
