@@ -85,7 +85,7 @@ def _find_entity(text: str) -> re.Match[str] | None:
 
 
 def _find_escape(text: str) -> re.Match[str] | None:
-    """Find an escape outside a path; not of bytes, as which what is not UTF-8 is shown."""
+    """Find an escape outside a path; not one of a byte, since damaged bytes are shown as such."""
     return None if _PATH.search(text) else _ESCAPE.search(text)
 
 
