@@ -42,7 +42,7 @@ def test_nothing_to_find_and_nothing_found_is_perfect():
 
 def test_another_number_of_lines_is_refused():
     with pytest.raises(
-        DataError, match=r"gold: has 1 lines, but there are 2 pairs of sentences; give the links"
+        DataError, match=r"gold: has 1 line, but there are 2 pairs of sentences; give the links"
     ):
         read_gold(["0-0"], [("a", "b"), ("c", "d")], "gold")
 

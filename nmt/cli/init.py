@@ -3,12 +3,15 @@
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt.errors import DataError, UsageError
 from nmt.paths import is_same_file
+
+if TYPE_CHECKING:
+    from nmt.data.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +78,13 @@ def init(
         test=_seen_from(config, test) if test else None,
     )
     found = survey(*train)
+    for option, files in (("--valid", valid), ("--test", test)):
+        if files is not None:
+            _compare(option, files, found)
     made = fit(found, data)
     size = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}"
+    if made.pairs_left < found.pairs:
+        size = f"{made.pairs_left:,} of {size}"
     title = f'{source} to {target}, {size}: preset "{made.preset}" of `nmt init`.'
     head = "".join(f"# {line}\n" for line in [title, *(f"- {note}" for note in made.notes)])
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +92,13 @@ def init(
     log.info('%s: written for %s, preset "%s"', config, size, made.preset)
     for note in made.notes:
         log.info("- %s", note)
+    if 2 * found.empty > found.pairs:
+        log.warning(
+            "--train: %s of %s pairs have an empty side, and are dropped; look whether the files "
+            "are complete",
+            f"{found.empty:,}",
+            f"{found.pairs:,}",
+        )
     for warning in made.warnings:
         log.warning("--languages %s: %s", languages, warning)
     if valid is None:
@@ -93,6 +108,7 @@ def init(
 
 def _require_text(files: Pair) -> None:
     """Refuse files that are missing, empty, of different numbers of lines, or no two sides."""
+    from nmt.data.survey import require_letters
     from nmt.text.lines import require_equal_counts, require_file
 
     for file in files:
@@ -100,6 +116,29 @@ def _require_text(files: Pair) -> None:
     if not require_equal_counts(*files):
         names = " and ".join(dict.fromkeys(map(str, files)))
         raise DataError(f"{names}: no lines; name files with text.")
+    if is_same_file(*files):
+        require_letters(files[0])
+
+
+def _compare(option: str, files: Pair, train: "Survey") -> None:
+    """Refuse held-out files of hardly any pairs, and warn if their sides seem to be exchanged."""
+    from nmt.data.exchange import are_exchanged
+    from nmt.data.survey import survey
+
+    found = survey(*files)
+    left = found.pairs - found.empty
+    if found.empty and left < 2:
+        raise DataError(
+            f"{option} {found.name}: {left} of {found.pairs:,} pairs has text on both sides; name "
+            "files with more text."
+        )
+    if are_exchanged(train.sample, found.sample):
+        log.warning(
+            "%s %s: source and target seem to be exchanged, in comparison with --train; name the "
+            "source first",
+            option,
+            found.name,
+        )
 
 
 def _require_other(option: str, files: Pair, train: Pair) -> None:

@@ -9,6 +9,7 @@ from nmt.config.experiment import Experiment
 from nmt.data.cleaning import TrainingPairs
 from nmt.data.corpus import Corpus
 from nmt.data.encoding import Encoding
+from nmt.data.exchange import are_exchanged
 from nmt.data.folder import TRAIN, PreparedSummary
 from nmt.data.lexicon import learn_lexicon
 from nmt.data.pairs import PairReader
@@ -51,6 +52,7 @@ class Preparation:
         training = TrainingPairs(self._experiment, self._folder, self._reader, self._report)
         training.read()
         self._warn_of_codes(training)
+        self._warn_of_exchange(training)
         if data.valid is None:
             training.hold_out()
         source, target = subwords = PieceLearner(
@@ -85,6 +87,20 @@ class Preparation:
         ):
             if why := why_wrong_code(code, count_scripts(lines)):
                 _logger.warning("data.%s: %s", key, why)
+
+    def _warn_of_exchange(self, training: TrainingPairs) -> None:
+        """Warn if source and target of the validation files seem to be exchanged."""
+        data = self._experiment.data
+        if data.valid is None or not data.has_source:
+            return
+        first, valid = (
+            [(pair.source, pair.target) for pair in islice(pairs, _FIRST_PAIRS)]
+            for pairs in (training.clean(), self._reader.read(data.valid))
+        )
+        if are_exchanged(first, valid):
+            _logger.warning(
+                "data.valid: source and target seem to be exchanged, in comparison with data.train"
+            )
 
     def _learn_lexicon(self, source: Subword, target: Subword) -> None:
         """Write which target pieces are frequent, and which are likely for each source piece."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt.data.exchange import find_exchange
+from nmt.data.exchange import are_exchanged, find_exchange
 from nmt.data.line_checks import LINE_CHECKS, LONG_LINE
 from nmt.data.overlap import Overlap
 from nmt.data.pair_checks import PAIR_CHECKS
@@ -104,9 +104,26 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
         test_files=test.sides.names,
         train_files=train.sides.names,
     )
+    exchanged = []
+    if are_exchanged(train.sample.pairs, test.sample.pairs):
+        exchanged.append(
+            Finding(
+                level="warning",
+                name="exchanged-test",
+                where=test.where,
+                count=test.source.lines,
+                message=f"source and target seem to be exchanged, in comparison with {train.where}",
+                remedy="name them in the order of the training files",
+            )
+        )
     return Report(
         (*train.facts(), *test.facts()),
-        (*train.findings(), *test.findings(), *leaks),
+        (
+            *train.findings(),
+            *test.findings(),
+            *exchanged,
+            *leaks,
+        ),
         sample=test.sample.pairs,
     )
 

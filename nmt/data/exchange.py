@@ -1,4 +1,5 @@
-"""Whether the two sides of a corpus are exchanged from some line on, by the words of each side."""
+"""Whether the two sides of a corpus are exchanged, by the words of each side: from some line on, or
+all of them in comparison with another corpus."""
 
 import math
 from collections import Counter
@@ -13,6 +14,9 @@ _FEWEST = 2 * _PARTS
 _MARGIN = 0.3
 """Of two sums of two cosines each. Text in one language hardly differs in them."""
 
+_FEWEST_COMPARED = 20
+"""Pairs of each of two corpora."""
+
 Words = Counter[str]
 
 
@@ -24,7 +28,7 @@ def find_exchange(pairs: Sequence[tuple[str, str]]) -> int | None:
     """
     if len(pairs) < _FEWEST:
         return None
-    words = [tuple(Counter(LETTERS.findall(side.casefold())) for side in pair) for pair in pairs]
+    words = _words(pairs)
     places = [len(pairs) * part // _PARTS for part in range(1, _PARTS)]
     gain, place = max((_gain(words[:place], words[place:]), place) for place in places)
     if gain < _MARGIN:
@@ -37,6 +41,17 @@ def find_exchange(pairs: Sequence[tuple[str, str]]) -> int | None:
     ]
     sums = [*accumulate(likely, initial=0.0)]
     return max(range(len(pairs)), key=sums.__getitem__)
+
+
+def are_exchanged(pairs: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]]) -> bool:
+    """Whether sources of the one corpus are like targets of the other; False for a few pairs."""
+    if min(len(pairs), len(others)) < _FEWEST_COMPARED:
+        return False
+    return _gain(_words(pairs), _words(others)) >= _MARGIN
+
+
+def _words(pairs: Sequence[tuple[str, str]]) -> list[tuple[Words, ...]]:
+    return [tuple(Counter(LETTERS.findall(side.casefold())) for side in pair) for pair in pairs]
 
 
 def _sums(words: Sequence[tuple[Words, ...]]) -> tuple[Words, Words]:

@@ -9,7 +9,7 @@ from nmt.config.limits import MOST_PIECES
 from nmt.config.presets import Preset, from_preset, preset_for
 from nmt.data.survey import Side, Survey
 from nmt.errors import DataError
-from nmt.text.languages import language_of, why_wrong_code
+from nmt.text.languages import explain_code, language_of, why_wrong_code
 from nmt.text.scripts import HAN
 from nmt.text.subword import SubwordKind
 from nmt.text.vocabulary import SPECIAL_PIECES
@@ -29,6 +29,8 @@ _SINGLE_WORDS = 1.5
 """Mean number of words in a line below which a side is a list of words."""
 _CHARACTERS_PER_PIECE = 2.5
 """Of alphabets, at the smallest vocabulary; measured 3.0 for English and Irish at 2,000 pieces."""
+_MANY_COPIES = 0.1
+"""Share of the pairs."""
 _LENGTHS = (128, 256, 512, 1024)
 _LOST = 0.01
 """Share of a side's text that may be in lines longer than data.max_length."""
@@ -41,6 +43,8 @@ class Fit:
     experiment: Experiment
     preset: str
     """Name of the preset."""
+    pairs_left: int
+    """Pairs left to learn from without empty, repeated and copied ones that are dropped."""
     notes: tuple[str, ...]
     """What was found and chosen, a line each."""
     warnings: tuple[str, ...] = ()
@@ -57,7 +61,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     Raises:
         DataError: fewer than two pairs would be left to learn from.
     """
-    preset = preset_for(survey.pairs)
+    preset = preset_for(survey.pairs - survey.empty)
     tokenizer, pieces_notes = _fit_pieces(survey, preset)
     max_length, length_note = _fit_length(survey, tokenizer, preset)
     right_copies = None
@@ -66,7 +70,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     elif tokenizer.kind != "unigram":
         right_copies = "since these are no sentences"
     drop_copies = survey.copies > 0 and not right_copies
-    _require_pairs(survey, data.target, drop_copies=drop_copies)
+    left = survey.different - drop_copies * survey.different_copies
+    _require_pairs(survey, data.target, left, drop_copies=drop_copies)
     changes = {
         "max_length": max_length,
         "drop_copies": drop_copies,
@@ -74,23 +79,30 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     }
     experiment = from_preset(preset, data.model_copy(update=changes), tokenizer)
     sides = ((data.source, survey.source), (data.target, survey.target))
-    codes = [why_wrong_code(code, side.scripts) for code, side in sides]
-    notes = (*pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
-    return Fit(experiment, preset.name, notes, tuple(filter(None, codes)))
+    warnings = [why_wrong_code(code, side.scripts) for code, side in sides]
+    if not right_copies and survey.copies_but_case > _MANY_COPIES * survey.pairs:
+        warnings.append(
+            f"{survey.copies_but_case:,} of {survey.pairs:,} pairs are the same text on both sides "
+            "but for capitals, from which a model learns to copy; delete those that are not "
+            "translated or, if both sides are one language, give its code twice"
+        )
+    means = filter(None, map(explain_code, dict.fromkeys((data.source, data.target))))
+    notes = (*means, *pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
+    return Fit(experiment, preset.name, left, notes, tuple(filter(None, warnings)))
 
 
-def _require_pairs(survey: Survey, language: str, *, drop_copies: bool) -> None:
+def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: bool) -> None:
     """Refuse a corpus of which hardly anything is left without copies and repeated pairs.
 
     Args:
         survey: the training files.
         language: code of the target.
+        left: number of pairs that are left.
         drop_copies: whether copies will be dropped.
 
     Raises:
         DataError: fewer than two pairs are left.
     """
-    left = survey.different - drop_copies * survey.different_copies
     if left > 1:
         return
     found = "; ".join(_notes_on_pairs(survey, None if drop_copies else "since they are right here"))
@@ -206,6 +218,7 @@ def _notes_on_pairs(survey: Survey, right_copies: str | None) -> list[str]:
     notes = (
         (survey.empty, "with an empty side: dropped"),
         (survey.copies, f"with the same text on both sides: {copies} (data.drop_copies)"),
+        (survey.copies_but_case, "with the same text on both sides but for capitals: kept"),
         (survey.duplicates, "repeated: only the first is kept (data.drop_duplicates)"),
     )
     return [

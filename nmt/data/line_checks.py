@@ -28,6 +28,14 @@ _TOKENIZED = re.compile(
     r""" (?<=[\w)%"”»] )(?:\.(?! \.)|[,。、，]|n['’]t|['’] (?:s|t|re|ve|ll|m|d))(?= |$)"""
     r"| @[-,.]@ |\( (?=\w)"
 )
+_PENN = re.compile(r"-(?:LRB|RRB|LSB|RSB|LCB|RCB)-|``(?= )(?<![^ ]``)|(?<= )''(?= |$)")
+_BARE_ENTITY = re.compile(r"&(?:nbsp|amp|quot|apos|lt|gt|#\d{2,6})(?![\w;=]| ;)")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\[nrt](?:(?<=[\w.!?,;]..)|(?![A-Za-z]))")
+_PATH = re.compile(r"\b[A-Za-z]:\\|\\\\\w")  # C:\name, \\server
+_NO_VALUE = re.compile(r"(?:NULL|null|NaN|nan|None|<NA>|#N/A|#VALUE!|#REF!|#NAME\?)$")
+_EMPHASIS = re.compile(r"\*\*(?=[^\s*])[^*]*(?<=[^\s*])\*\*(?!\w)")
+_QUOTED_FIELD = re.compile(r'"(?:[^"]|"")*"$')
+_NUMBERED = re.compile(r"\d{1,6}[.)] +(?=[^\W\d_])")
 _PIECE_MARK = re.compile(r"@@(?<=\S@@)(?= |$)|##(?<= ##)(?=\w)|▁|￭|</w>|<s>|</s>|<unk>|<pad>")
 # Joiners are right within scripts that join letters and between emoji, but not between these:
 _NEVER_JOINED = "\x00-\u0590\u1e00-\u200d\u2010-\u206f\u2e80-\ud7ff\uff00-\uffef"
@@ -74,6 +82,11 @@ def _find_entity(text: str) -> re.Match[str] | None:
         if match[1] is None or f"{match[1]};" in html.entities.html5:
             return match
     return None
+
+
+def _find_escape(text: str) -> re.Match[str] | None:
+    """Find an escape outside a path; not one of a byte, since damaged bytes are shown as such."""
+    return None if _PATH.search(text) else _ESCAPE.search(text)
 
 
 def _find_invisible(text: str) -> re.Match[str] | None:
@@ -161,6 +174,61 @@ LINE_CHECKS = (
         often=0.1,
         lists_places=True,
         find=_TOKENIZED.search,
+    ),
+    LineCheck(
+        name="penn",
+        level="warning",
+        message="with brackets or quotation marks as in the Penn Treebank (-LRB-, ``)",
+        remedy='take the text before it was tokenized, or replace them by ( ) [ ] { } and "',
+        lists_places=True,
+        find=_PENN.search,
+    ),
+    LineCheck(
+        name="bare-entity",
+        level="warning",
+        message="with HTML entities that lack their semicolon",
+        remedy="replace them by their characters, for example with html.unescape of Python",
+        lists_places=True,
+        find=_BARE_ENTITY.search,
+    ),
+    LineCheck(
+        name="escape",
+        level="warning",
+        message=r"with escapes such as \n or \u00e8 in place of characters",
+        remedy="replace them by their characters, for example by reading the original as JSON",
+        lists_places=True,
+        find=_find_escape,
+    ),
+    LineCheck(
+        name="no-value",
+        level="warning",
+        message="that are nothing but the word of a table for no value",
+        remedy="delete these pairs; there is nothing to translate",
+        lists_places=True,
+        find=_NO_VALUE.match,
+    ),
+    LineCheck(
+        name="emphasis",
+        level="warning",
+        message="with emphasis of Markdown (**bold**)",
+        remedy="delete the marks and keep the text",
+        find=_EMPHASIS.search,
+    ),
+    LineCheck(
+        name="quoted",
+        level="warning",
+        message="in quotation marks as a whole, as fields of a .csv are",
+        remedy="export the table as tab-separated text without quotation marks, or remove them",
+        least=0.5,
+        find=_QUOTED_FIELD.match,
+    ),
+    LineCheck(
+        name="numbered",
+        level="warning",
+        message="that begin with a number of their own, as in a list",
+        remedy='remove them on both sides, for example with sed -E "s/^[0-9]+[.)] +//"',
+        least=0.5,
+        find=_NUMBERED.match,
     ),
     LineCheck(
         name="tab",

@@ -209,7 +209,10 @@ class Report:
                 f"{facts.lines:,}",
                 f"{facts.words:,}",
                 f"{facts.characters:,}",
-                f"{facts.longest_words:,} words (line {facts.longest_line:,})",
+                f"{facts.longest_words:,} word{'s' * (facts.longest_words != 1)} "
+                f"(line {facts.longest_line:,})"
+                if facts.lines
+                else "none",
             )
             for facts in self.files
         ]

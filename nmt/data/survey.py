@@ -1,19 +1,24 @@
 """What `nmt init` needs to know about a corpus, from one reading."""
 
+import shlex
 from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
 
+from nmt.data.sample import Sample
 from nmt.errors import DataError
 from nmt.text.filters import digest, is_empty
-from nmt.text.lines import read_numbered_pairs
+from nmt.text.lines import read_numbered_pairs, read_records
 from nmt.text.normalize import Normalizer
 from nmt.text.scripts import SPACELESS, has_letters, script_of
+
+_FIRST_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,16 @@ class Survey:
     """Pairs with an empty side."""
     copies: int
     """Pairs whose two sides are the same text, with letters."""
+    copies_but_case: int
+    """Pairs whose two sides differ in nothing but capitals."""
     duplicates: int
     """Pairs that also occur earlier."""
     different: int
     """Pairs left if repeated ones are dropped."""
     different_copies: int
     """How many of these have the same text on both sides, with letters or not."""
+    sample: tuple[tuple[str, str], ...]
+    """An even sample of the pairs."""
 
 
 def survey(source: Path, target: Path) -> Survey:
@@ -92,8 +101,8 @@ def survey(source: Path, target: Path) -> Survey:
     name = " and ".join(dict.fromkeys(map(str, (source, target))))
     normalize = Normalizer().normalize
     sides = _Counts(), _Counts()
-    pairs = empty = copies = 0
-    digests, copied = array("Q"), array("Q")
+    pairs = empty = copies = copies_but_case = 0
+    digests, copied, sample = array("Q"), array("Q"), Sample()
     for _, (left, right) in read_numbered_pairs(source, target, bad_lines="skip"):
         pairs += 1
         left, right = normalize(left), normalize(right)
@@ -101,7 +110,9 @@ def survey(source: Path, target: Path) -> Survey:
             empty += 1
             continue
         copies += left == right and has_letters(left)
+        copies_but_case += left != right and left.casefold() == right.casefold()
         digests.append(digest(left, right))
+        sample.add(len(digests), left, right)
         if left == right:
             copied.append(digests[-1])
         for side, text in zip(sides, (left, right), strict=True):
@@ -119,9 +130,32 @@ def survey(source: Path, target: Path) -> Survey:
         target=second,
         empty=empty,
         copies=copies,
+        copies_but_case=copies_but_case,
         duplicates=len(digests) - different,
         different=different,
         different_copies=different_copies,
+        sample=sample.pairs,
+    )
+
+
+def require_letters(path: Path) -> None:
+    """Refuse a file of tab-separated columns whose text is not in the first two of them.
+
+    Raises:
+        DataError: one of these has no letters in the first lines, but a later column has.
+    """
+    columns: list[bool] = []
+    for record in islice(read_records(path), _FIRST_LINES):
+        found = [has_letters(text) for text in record.decode(errors="replace").split("\t")]
+        columns = [any(pair) for pair in zip_longest(columns, found, fillvalue=False)]
+    text = [f"{number}" for number, has_text in enumerate(columns, 1) if has_text]
+    if len(text) < 2 or text[:2] == ["1", "2"]:
+        return
+    without = 2 if columns[0] else 1
+    raise DataError(
+        f"{path}: column {without} has no letters, but source and target must be the first two "
+        f"columns; text is in columns {', '.join(text)}. Write two of them into a file of their "
+        f"own: cut -f{','.join(text[:2])} {shlex.quote(str(path))} > pairs.tsv"
     )
 
 

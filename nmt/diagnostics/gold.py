@@ -60,8 +60,9 @@ def read_gold(lines: Sequence[str], pairs: Sequence[tuple[str, str]], name: str)
     """
     if len(lines) != len(pairs):
         raise DataError(
-            f"{name}: has {len(lines):,} lines, but there are {len(pairs):,} pairs of sentences; "
-            "give the links of exactly these sentences, one line each."
+            f"{name}: has {len(lines):,} line{'s' * (len(lines) != 1)}, but there are "
+            f"{len(pairs):,} pairs of sentences; give the links of exactly these "
+            "sentences, one line each."
         )
     gold = []
     for number, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1):

@@ -46,7 +46,7 @@ class Score:
         return parts.get("tok", "")
 
     def __str__(self) -> str:
-        interval = "" if self.low is None else f" [{self.low:.1f}, {self.high:.1f}]"
+        interval = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
         return f"{self.name} {self.value:.2f}{interval}  {self.signature}"
 
 
@@ -197,8 +197,9 @@ def require_equal_counts(
     if len(hypotheses) != len(references):
         where = describe_shift(_lengths(hypotheses), _lengths(references), names=names)
         raise DataError(
-            f"{names[0]} has {len(hypotheses):,} lines, {names[1]} has {len(references):,}; "
-            f"{where}; a score needs one hypothesis per reference, in the same order"
+            f"{names[0]} has {len(hypotheses):,} line{'s' * (len(hypotheses) != 1)}, "
+            f"{names[1]} has {len(references):,}; {where}; a score needs one "
+            "hypothesis per reference, in the same order"
         )
     if not references:
         raise DataError(f"{names[0]} and {names[1]} have no lines to score; name files with text")

@@ -16,6 +16,7 @@ _FEWEST_LETTERS = 100
 
 _SPACED_MARK = re.compile(r"\S [.,](?: |$)")
 _ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{1,7}|#x[0-9a-f]{1,6});", re.IGNORECASE)
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _PIECE_MARKS = ("@@ ", "▁")
 
 
@@ -93,7 +94,7 @@ def _spaced_marks(hypotheses: Sequence[str], references: Sequence[str]) -> list[
 
 
 def _case(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Compare the shares of lines in lower case, in upper case, and with a small first letter."""
+    """Compare the shares of lines in lower case, upper case, Title Case, and that begin small."""
     lines = [[line for line in text if _has_case(line)] for text in (hypotheses, references)]
     if any(2 * len(a) < len(b) for a, b in zip(lines, (hypotheses, references), strict=True)):
         return []  # a script without case, with a few foreign names
@@ -101,6 +102,7 @@ def _case(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
     for what, is_so in (
         ("are all lower case", str.islower),
         ("are all upper case", str.isupper),
+        ("are in Title Case", _is_title),
         ("begin with a small letter", _begins_small),
     ):
         ours, theirs = (_share(is_so, each) for each in lines)
@@ -166,6 +168,12 @@ def _share(has: Callable[[str], object], lines: Iterable[str]) -> float:
 
 def _has_case(line: str) -> bool:
     return line.lower() != line.upper()
+
+
+def _is_title(line: str) -> bool:
+    """Whether all of three or more words of four letters or more begin with a capital."""
+    words = _LONG_WORD.findall(line)
+    return len(words) >= 3 and not line.isupper() and all(word[0].isupper() for word in words)
 
 
 def _begins_small(line: str) -> bool:

@@ -101,6 +101,11 @@ _BINARY = tuple(
         (rb'.{3}\0{5}\{[\s"}]', "a safetensors file", _NAME_TEXT),
         (rb"GGUF[\x01-\x08]\0\0\0", "a GGUF model", _NAME_TEXT),
         (rb"\n.\n(\x05<unk>|\x05<pad>|\x03<s>|\x04</s>)\x15", "a sentencepiece model", _NAME_TEXT),
+        (
+            rb"\xde\x12\x04\x95\0\0[\0\x01]\0|\x95\x04\x12\xde\0[\0\x01]\0\0",
+            "a compiled gettext catalogue (.mo)",
+            "turn it into a .po file with `msgunfmt`, and " + _EXTRACT,
+        ),
         (rb"\x7fELF|MZ.{0,62}\0\0\0", "a program", _NAME_TEXT),
         (
             rb"\0\x05\x16[\0\x07]\0",

@@ -35,12 +35,13 @@ _LANGUAGES = {
     "KANNADA": "kn Kannada",
     "KHMER": "km Khmer",
     "LAO": "lo Lao",
-    "LATIN": "af Afrikaans, ca Catalan, cs Czech, cy Welsh, da Danish, de German, en English, "
-    "eo Esperanto, es Spanish, et Estonian, eu Basque, fi Finnish, fr French, ga Irish, "
-    "gl Galician, hr Croatian, hu Hungarian, id Indonesian, is Icelandic, it Italian, "
-    "lt Lithuanian, lv Latvian, ms Malay, mt Maltese, nb Bokmål, nl Dutch, nn Nynorsk, "
-    "no Norwegian, pl Polish, pt Portuguese, ro Romanian, sk Slovak, sl Slovenian, sq Albanian, "
-    "sv Swedish, sw Swahili, tl Tagalog, tr Turkish, vi Vietnamese",
+    "LATIN": "af Afrikaans, ca Catalan, cs Czech, cy Welsh, da Danish, de German, ee Ewe, "
+    "en English, eo Esperanto, es Spanish, et Estonian, eu Basque, fi Finnish, fr French, "
+    "ga Irish, gl Galician, hr Croatian, hu Hungarian, id Indonesian, is Icelandic, it Italian, "
+    "kr Kanuri, lt Lithuanian, lv Latvian, ms Malay, mt Maltese, nb Bokmål, nl Dutch, "
+    "nn Nynorsk, no Norwegian, pl Polish, pt Portuguese, ro Romanian, se Northern Sami, "
+    "sk Slovak, sl Slovenian, sq Albanian, sv Swedish, sw Swahili, tl Tagalog, tr Turkish, "
+    "vi Vietnamese",
     "MALAYALAM": "ml Malayalam",
     "MYANMAR": "my Burmese",
     "SINHALA": "si Sinhala",
@@ -57,6 +58,32 @@ _WRITTEN = [
 ]
 _SCRIPT_OF_CODE = {code: script for script, code, _ in _WRITTEN}
 _CODE_OF_NAME = {name.lower(): code for _, code, name in _WRITTEN}
+_MISTAKEN = {
+    "al": "sq",
+    "by": "be",
+    "cn": "zh",
+    "cz": "cs",
+    "dk": "da",
+    "gb": "en",
+    "ge": "ka",
+    "gr": "el",
+    "il": "he",
+    "ir": "fa",
+    "jp": "ja",
+    "kz": "kk",
+    "rs": "sr",
+    "sp": "es",
+    "ua": "uk",
+    "us": "en",
+    "vn": "vi",
+}
+"""Codes of no language, mostly of countries, and the code of the language that is meant."""
+_MAYBE_MISTAKEN = {
+    "ee": '"ee" is Ewe; Estonian is "et"',
+    "kr": '"kr" is Kanuri; Korean is "ko"',
+    "se": '"se" is Northern Sami; Swedish is "sv"',
+}
+"""What codes of languages mean that are also those of countries, but of others."""
 _SAME_TEXT = {"HIRAGANA": HAN, "KATAKANA": HAN}
 _LEAST_SHARE = 0.1
 """Share of the letters in the expected script below which a text is doubted."""
@@ -70,17 +97,29 @@ def split_languages(text: str) -> tuple[str, str]:
 
     Raises:
         UsageError: there are not two codes, there are several ways to read them, or one is the
-            name of a language.
+            name of a language or a usual mistake for its code, such as "jp" for "ja".
     """
     pair = _read_pair(text)
-    codes = [_CODE_OF_NAME.get(each.lower(), each) for each in pair]
+    codes = [_code_meant(each) or each for each in pair]
     for name, code in zip(pair, codes, strict=True):
         if code != name:
+            is_name = name.lower() in _CODE_OF_NAME
+            what = "the name of a language, not its code" if is_name else "not a language's code"
             raise UsageError(
-                f"--languages {text}: {name} is the name of a language, not its code, which tells "
-                f"where its sentences end; write {':'.join(codes)}"
+                f"--languages {text}: {name} is {what}, which tells where its sentences end; write "
+                f"{':'.join(codes)}"
             )
     return pair
+
+
+def _code_meant(code: str) -> str | None:
+    """Return the right code for the name of a language or a usual mistake; None for others."""
+    if meant := _CODE_OF_NAME.get(code.lower()):
+        return meant
+    language, rest = code[:2], code[2:]
+    if rest[:1] in ("", "-", "_") and (meant := _MISTAKEN.get(language.lower())):
+        return meant + rest
+    return None
 
 
 def _read_pair(text: str) -> tuple[str, str]:
@@ -128,6 +167,11 @@ def usual_script(code: str) -> str | None:
     return None if len(rest.split("-")[0]) == 4 else _SCRIPT_OF_CODE.get(language.lower())
 
 
+def explain_code(code: str) -> str | None:
+    """Return what a code means that is often taken for that of another language, or None."""
+    return _MAYBE_MISTAKEN.get(language_of(code))
+
+
 def why_wrong_code(code: str, scripts: Mapping[str, float]) -> str | None:
     """Return how a language code disagrees with the letters of its text; None if it does not.
 
@@ -139,6 +183,8 @@ def why_wrong_code(code: str, scripts: Mapping[str, float]) -> str | None:
     """
     if meant := _CODE_OF_NAME.get(code.lower()):
         return f'"{code}" is the name of a language; give its code, "{meant}"'
+    if meant := _code_meant(code):
+        return f'"{code}" is not a language\'s code; give "{meant}"'
     expected, total = usual_script(code), sum(scripts.values())
     own = sum(n for script, n in scripts.items() if _SAME_TEXT.get(script, script) == expected)
     if expected is None or not total or own >= _LEAST_SHARE * total:

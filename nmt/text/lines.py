@@ -311,8 +311,8 @@ def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
     lengths = _line_lengths(source), _line_lengths(target)
     where = describe_shift(*lengths, names=(str(source), str(target)))
     return DataError(
-        f"{source} has {counts[0]:,} lines, {target} {counts[1]:,}; {where}; "
-        "the two must be translations of each other line by line."
+        f"{source} has {counts[0]:,} line{'s' * (counts[0] != 1)}, {target} {counts[1]:,}; "
+        f"{where}; the two must be translations of each other line by line."
     )
 
 

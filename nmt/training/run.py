@@ -285,6 +285,18 @@ def finish(run: TrainingRun, ending: StopReason) -> None:
         "signal": "stopped by a signal; the same command resumes from here",
     }
     logger.info("done at update %d: %s", state.update, reasons[ending])
+    for key, limit, done in (
+        ("max_updates", config.training.max_updates, state.update),
+        ("max_epochs", config.training.max_epochs, state.position.epoch),
+    ):
+        if ending == key and done > limit:
+            logger.warning(
+                "training.%s = %d: lies below the %d that are done already, so nothing was "
+                "trained; raise it to train further",
+                key,
+                limit,
+                done,
+            )
     if ending in ("max_updates", "max_epochs", "patience") and config.validation.average > 1:
         ship_average(run)
     folder = shlex.quote(str(run.folder))

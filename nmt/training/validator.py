@@ -174,6 +174,8 @@ class Validator:
         record = PreparationRecord.load(run / DATA)
         self.training_text = record.training_text
         self.languages = experiment.data.source, experiment.data.target
+        files = valid_files(experiment.data, run / DATA)
+        self.files = [*dict.fromkeys(str(file) for file in files if file)]
         texts = _texts_to_translate(experiment, run / DATA)
         self.samples = choose_samples(texts, experiment.validation.samples)
         self.texts = texts if experiment.validation.metric != "loss" else []
@@ -202,7 +204,7 @@ class Validator:
         if self.is_first:
             count = len(self.corpus)
             unit = ("pair" if self.languages[0] else "line") + "s" * (count != 1)
-            logger.info("validating on %s %s", f"{count:,}", unit)
+            logger.info("validating on %s %s of %s", f"{count:,}", unit, " and ".join(self.files))
             self.is_first = False
         loss = mean_loss(
             model,

@@ -109,7 +109,7 @@ def test_gold_links_give_error_rates_and_the_worst_sentences(nmt, model_folder, 
         (
             ["-i", "text.en", "--target", "text.it", "--gold", "one.it"],
             3,
-            "one.it: has 1 lines, but there are 2 pairs of sentences; give the links of exactly",
+            "one.it: has 1 line, but there are 2 pairs of sentences; give the links of exactly",
         ),
     ],
 )

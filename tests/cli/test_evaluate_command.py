@@ -96,7 +96,7 @@ def test_unequal_counts_name_the_files():
 def test_another_system_with_unequal_line_count_is_named():
     write("other", ["a"])
     error = call(*FILES, "--against", "other").exception
-    assert str(error).startswith("other has 1 lines, ref has 3;")
+    assert str(error).startswith("other has 1 line, ref has 3;")
 
 
 def test_warnings_are_logged_and_not_printed(caplog):

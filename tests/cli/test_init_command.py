@@ -151,6 +151,68 @@ def test_a_corpus_of_which_nothing_is_left_is_refused_by_the_names_that_were_giv
     assert not Path("conf").exists()
 
 
+def test_the_pairs_that_are_left_are_counted_and_few_of_them_are_warned_of(caplog):
+    caplog.set_level(logging.INFO)
+    lines = Path("data/train.de").read_text().splitlines()
+    Path("data/train.de").write_text("\n" * 17 + "".join(f"{line}\n" for line in lines[17:]))
+    assert call().exit_code == 0
+    assert 'conf/de-en.toml: written for 3 of 20 pairs, preset "tiny"' in caplog.messages
+    assert (
+        "--train: 17 of 20 pairs have an empty side, and are dropped; look whether the files are "
+        "complete"
+    ) in caplog.messages
+
+
+@pytest.mark.parametrize(("text", "count"), [("\n" * 3, "no pair"), ("Wort\n\n\n", "1 of 3")])
+def test_held_out_files_of_blank_lines_are_refused(text, count):
+    Path("data/dev.de").write_text(text)
+    result = call()
+    assert isinstance(result.exception, DataError)
+    assert f"data/dev.de and data/dev.en: {count}" in str(result.exception)
+    assert not Path("conf/de-en.toml").exists()
+
+
+def test_held_out_files_with_exchanged_sides_are_named(caplog):
+    for code, word in (("de", "Wort"), ("en", "word")):
+        Path(f"data/held.{code}").write_text("".join(f"held {word} {n}\n" for n in range(30)))
+    assert call("--test", "data/held.de", "data/held.en").exit_code == 0
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+    assert call("--force", "--test", "data/held.en", "data/held.de").exit_code == 0
+    assert (
+        "--test data/held.en and data/held.de: source and target seem to be exchanged, in "
+        "comparison with --train; name the source first"
+    ) in caplog.messages
+
+
+def test_copies_but_for_capitals_are_named(caplog):
+    caplog.set_level(logging.INFO)
+    Path("data/train.de").write_text(Path("data/train.en").read_text().title())
+    assert call().exit_code == 0
+    assert "- 20 pairs with the same text on both sides but for capitals: kept" in caplog.messages
+    assert "20 of 20 pairs are the same text on both sides but for capitals" in caplog.text
+    caplog.clear()
+    assert call("--force", languages="de:de").exit_code == 0
+    assert "give its code twice" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "text"),
+    [("{n}\tHaus {n}\thouse {n}\n", 1, "2,3"), ("Haus {n}\t0.{n}\thouse {n}\n", 2, "1,3")],
+)
+def test_columns_without_letters_are_no_side_if_others_have_text(form, column, text):
+    Path("all.tsv").write_text("".join(form.format(n=n) for n in range(9)))
+    arguments = ["a.toml", "--train", "all.tsv", "all.tsv", "--languages", "de-en"]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception) == (
+        f"all.tsv: column {column} has no letters, but source and target must be the first two "
+        f"columns; text is in columns {text.replace(',', ', ')}. Write two of them into a file of "
+        f"their own: cut -f{text} all.tsv > pairs.tsv"
+    )
+    Path("all.tsv").write_text("".join(f"{n} {n}\t{n}\n" for n in range(9)))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+
+
 def test_languages_that_disagree_with_the_text_are_named(caplog):
     assert call(languages="ru-en").exit_code == 0
     (warning,) = [each.message for each in caplog.records if each.levelname == "WARNING"]

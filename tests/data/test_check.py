@@ -108,6 +108,7 @@ def test_unequal_counts_are_a_fault_and_name_both(write):
 def test_empty_files_are_a_fault(write):
     report = check(write("a.en", ""), write("a.it", ""))
     assert [finding.name for finding in report.findings] == ["no-lines"]
+    assert "line 0" not in report.to_text()
 
 
 def test_odd_pairs_are_found(write):
@@ -282,6 +283,21 @@ def test_sides_that_are_exchanged_from_some_line_on_are_found(clean, write, firs
         f"from about line {first:,} on, source and target seem to be exchanged "
         f"({2001 - first:,} of 2,000 lines)"
     )
+
+
+def test_a_test_set_whose_sides_are_exchanged_is_found(clean, write):
+    files = clean()
+    test = [
+        write(f"t.{n}", "".join(file.read_text().splitlines(keepends=True)[:50]))
+        for n, file in enumerate(files)
+    ]
+    right, wrong = (
+        check(*files, against=(test[0], test[1])),
+        check(*files, against=(test[1], test[0])),
+    )
+    assert "exchanged-test" not in {finding.name for finding in right.findings}
+    (finding,) = (each for each in wrong.findings if each.name == "exchanged-test")
+    assert str(finding).startswith("warning  t.1 + t.0: source and target seem to be exchanged")
 
 
 def test_sides_of_one_language_are_not_taken_for_exchanged(clean):

@@ -39,6 +39,13 @@ ODD = {
         "猫 が いる 。",
         "50 % .",
     ],
+    "penn": ["-LRB- in red -RRB-", "He said `` yes", "yes '' he said"],
+    "bare-entity": ["a &nbsp b", "R &amp D", "a&#39 b"],
+    "escape": [r"caff\u00e8", r"one\ntwo", r"One.\nTwo", r"a \n b"],
+    "no-value": ["NULL", "nan", "None", "#N/A"],
+    "emphasis": ["a **bold** word", "**So** it is"],
+    "quoted": ['"A cat sleeps."', '"He said ""no"" twice."'],
+    "numbered": ["1. A cat", "12) Ein Hund"],
     "tab": ["one\tuno"],
     "nothing-visible": ["\u200b", "\u00ad", "\u200e \u2060", "\ufe0f"],
     "invisible": ["a\u200bb", "a\u00adb", "a\u200eb", "a\ufeffb", "a\u2060", "\u202ax", "a\u200db"],
@@ -82,6 +89,11 @@ RIGHT = [
     "東京タワーへ行く",
     "",
     "'s avonds in 't huis",
+    '"Yes", he said, "of course"',
+    "1.5 litres, 3. Oktober, in 2 ** 3, __init__.py",
+    r"C:\new\temp and AC\DC",
+    "None of them, null and void, R&D=x&lt=2",
+    "l''amico",
 ]
 
 

@@ -214,6 +214,14 @@ def test_a_language_code_that_disagrees_with_the_text_is_warned_of(corpora, capl
     ]
 
 
+def test_validation_files_with_exchanged_sides_are_warned_of(corpora, caplog):
+    corpora.write("valid", PAIRS[:20])
+    corpora.prepare()
+    assert "exchanged" not in caplog.text
+    corpora.prepare(valid=["valid.en", "valid.de"])
+    assert "data.valid: source and target seem to be exchanged" in caplog.text
+
+
 def test_a_second_call_does_nothing(corpora, monkeypatch):
     first = corpora.prepare()
     stamps = {path: path.stat().st_mtime_ns for path in corpora.out.rglob("*")}

@@ -59,7 +59,7 @@ def test_text_without_spaces_is_measured_in_characters():
 
 
 def test_a_length_text_with_another_number_of_lines_is_refused():
-    with pytest.raises(DataError, match="the text whose words are counted has 1 lines"):
+    with pytest.raises(DataError, match="the text whose words are counted has 1 line"):
         score_by_length(["a", "b"], ["a", "b"], measured=["w"])
 
 

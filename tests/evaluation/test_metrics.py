@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.errors import DataError, UsageError
-from nmt.evaluation.metrics import LOWER_IS_BETTER, METRICS, affordable_resamples, score
+from nmt.evaluation.metrics import LOWER_IS_BETTER, METRICS, Score, affordable_resamples, score
 from nmt.evaluation.word_metrics import edit_distance
 
 REFERENCES = [
@@ -205,3 +205,8 @@ def test_a_large_corpus_is_resampled_less_often(caplog):
 def test_what_is_no_list_of_strings_is_refused(arguments, message):
     with pytest.raises(UsageError, match=message):
         score(*arguments)
+
+
+def test_the_interval_has_the_decimals_of_the_score():
+    shown = str(Score("bleu", "BLEU", 0.07, "tok:13a", 0.051, 0.094))
+    assert shown == "BLEU 0.07 [0.05, 0.09]  tok:13a"

@@ -67,6 +67,17 @@ def test_case_is_compared_in_both_directions_and_need_not_be_all_lines(change, w
     assert suspicions(references, changed, ["ter"]) == []
 
 
+def test_title_case_is_told_from_ordinary_text_and_from_nouns_with_capitals():
+    references = ["Two dogs play in the deep snow.", "Several children sleep on benches."] * 3
+    [found] = suspicions([line.title() for line in references], references)
+    assert found.startswith("hypotheses are in Title Case in 100 % of the lines, references in 0 %")
+    headlines = ["Two Dogs Play in the Deep Snow", "Several Children Sleep on Benches"] * 3
+    [found] = suspicions(references, headlines)
+    assert found.startswith("references are in Title Case in 100 % of the lines")
+    german = ["Zwei Hunde spielen im Schnee.", "Mehrere Kinder schlafen auf der Bank."] * 3
+    assert suspicions(german, [line.replace("spielen", "tollen") for line in german]) == []
+
+
 def test_a_truecased_hypothesis_is_found_against_lower_case_references():
     truecased = ["the house of Anna is red.", "it is in Rome.", "she sleeps."]
     [found] = suspicions(truecased, [line.lower() for line in truecased])

@@ -3,6 +3,7 @@
 import io
 import pickle
 import sqlite3
+import struct
 import tarfile
 import time
 import wave
@@ -148,6 +149,14 @@ BINARY = {
     ),
 }
 
+BINARY |= {
+    f"mo, {order}-endian": (
+        struct.pack(f"{sign}7I", 0x950412DE, 0, 2, 28, 44, 0, 60) + b"\0" * 99,
+        "a compiled gettext catalogue (.mo)",
+        "turn it into a .po file with `msgunfmt`",
+    )
+    for order, sign in (("little", "<"), ("big", ">"))
+}
 TEXTUAL = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "a PDF file", "`pdftotext`"),
     "rtf": (rb"{\rtf1\ansi\deff0 Hello}", "a rich-text document (RTF)", "save it as plain text"),

@@ -3,7 +3,13 @@
 import pytest
 
 from nmt.errors import UsageError
-from nmt.text.languages import language_of, split_languages, usual_script, why_wrong_code
+from nmt.text.languages import (
+    explain_code,
+    language_of,
+    split_languages,
+    usual_script,
+    why_wrong_code,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +99,32 @@ def test_names_of_languages_are_refused_with_their_codes(text, meant):
 
 
 @pytest.mark.parametrize(
+    ("text", "code", "right"),
+    [
+        ("en-jp", "jp", "en:ja"),
+        ("cz-en", "cz", "cs:en"),
+        ("gr:en", "gr", "el:en"),
+        ("de:DK", "DK", "de:da"),
+        ("en:cn-Hans", "cn-Hans", "en:zh-Hans"),
+    ],
+)
+def test_usual_mistakes_for_codes_are_refused_with_the_right_code(text, code, right):
+    with pytest.raises(UsageError) as error:
+        split_languages(text)
+    assert str(error.value) == (
+        f"--languages {text}: {code} is not a language's code, which tells where its sentences "
+        f"end; write {right}"
+    )
+
+
+def test_codes_that_only_look_mistaken_are_explained():
+    assert split_languages("se-en") == ("se", "en")
+    assert explain_code("se") == '"se" is Northern Sami; Swedish is "sv"'
+    assert explain_code("sv") is None
+    assert '"kr" is usually written in Latin letters' in str(why_wrong_code("kr", {"HANGUL": 1}))
+
+
+@pytest.mark.parametrize(
     ("code", "script"),
     [("ru", "CYRILLIC"), ("pt-BR", "LATIN"), ("ja", "CJK"), ("ru-Latn", None), ("sr", None)],
 )
@@ -113,6 +145,7 @@ def test_a_code_is_wrong_where_the_text_has_hardly_any_letters_of_its_script():
     assert why_wrong_code("German", {}) == (
         '"German" is the name of a language; give its code, "de"'
     )
+    assert why_wrong_code("jp", {}) == '"jp" is not a language\'s code; give "ja"'
     for code, letters in (
         ("ru", {"LATIN": 80, "CYRILLIC": 20}),
         ("ja", {"HIRAGANA": 9, "KATAKANA": 3}),

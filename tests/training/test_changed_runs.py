@@ -277,3 +277,20 @@ def test_the_end_of_a_cosine_moves_with_the_end_of_training(tmp_path, caplog):
     assert rates[2] == rates[5] == 0.0
     assert rates[3] > rates[4] > 0.0
     assert not any("training.schedule ends" in line for line in caplog.messages)
+
+
+def test_a_limit_below_what_is_done_is_named(tmp_path, caplog):
+    train_tiny(tmp_path, "training.max_updates=4")
+    assert "lies below" not in caplog.text
+    train_tiny(tmp_path, "training.max_updates=2")
+    assert (
+        "training.max_updates = 2: lies below the 4 that are done already, so nothing was trained; "
+        "raise it to train further"
+    ) in caplog.messages
+
+
+def test_the_files_that_are_validated_on_are_named(tmp_path, caplog):
+    experiment = tiny(tmp_path, "training.max_updates=1")
+    train_tiny(tmp_path, "training.max_updates=1")
+    (line,) = (line for line in caplog.messages if line.startswith("validating on "))
+    assert line.endswith(" of {} and {}".format(*experiment.data.valid))
