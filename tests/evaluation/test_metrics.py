@@ -127,7 +127,7 @@ def test_without_bootstrap_there_is_no_interval():
 def test_a_score_prints_its_interval_and_signature():
     [bleu] = score(HYPOTHESES, REFERENCES, bootstrap=20)
     assert str(bleu) == (
-        f"BLEU {bleu.value:.2f} [{bleu.low:.1f}, {bleu.high:.1f}]  {bleu.signature}"
+        f"BLEU {bleu.value:.2f} [{bleu.low:.2f}, {bleu.high:.2f}]  {bleu.signature}"
     )
     assert "bs:20|seed:12345" in bleu.signature
 
