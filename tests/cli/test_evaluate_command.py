@@ -137,7 +137,8 @@ def test_warnings_are_logged_and_not_printed(caplog):
         ),
         (
             ("--run", "hyp", "--test", "src", "ref"),
-            "--run hyp: is a file, not a run; if it holds translations, score them by --hypothesis",
+            "--run hyp: is a file, not a run; if it holds translations, score them by --hypothesis "
+            "hyp",
         ),
         (
             ("--hypothesis", ".", "--reference", "ref"),

@@ -127,7 +127,9 @@ def test_a_missing_folder_is_named(tmp_path):
     ):
         load_model_folder(tmp_path / "nowhere")
     with pytest.raises(
-        ModelError, match=r": is neither a run nor a model folder: .* name one that"
+        ModelError,
+        match=r": is neither a run nor a model folder: .*; name one that `nmt train` or "
+        r"`nmt average` wrote\.",
     ):
         load_model_folder(tmp_path)
     (tmp_path / "config.toml").touch()
