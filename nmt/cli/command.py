@@ -47,6 +47,9 @@ def explain(error: Any) -> str:
         message += _meant(message.removeprefix("unexpected: "), error.ctx.command.params)
     if not error.ctx:
         return f"{message}."
+    option, above = getattr(error, "option_name", ""), error.ctx.parent
+    if above and any(option in each.opts for each in above.command.params):
+        return f"{message} here; give it before the command: {above.command_path} {option} ..."
     see = " See" if message.endswith("?") else "; see"
     return f"{message}{see} {error.ctx.command_path} --help."
 

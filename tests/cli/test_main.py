@@ -113,6 +113,9 @@ def test_wrong_usage_exits_with_2_and_a_missing_model_with_4(folder):
     misspelt = refused(folder, "trian", code=2)
     assert misspelt == "error: no such command 'trian'; did you mean 'train'? See nmt --help.\n"
     assert "--bem" in refused(folder, "translate", "run", "--bem", "3", code=2)
+    assert refused(folder, "translate", "run", "-q", code=2) == (
+        "error: no such option: -q here; give it before the command: nmt -q ...\n"
+    )
     assert "no such folder" in refused(folder, "translate", "run", code=4)
 
 
