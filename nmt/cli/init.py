@@ -129,8 +129,8 @@ def _compare(option: str, files: Pair, train: "Survey") -> None:
     left = found.pairs - found.empty
     if found.empty and left < 2:
         raise DataError(
-            f"{option} {found.name}: {left} of {found.pairs:,} pairs has text on both sides; name "
-            "files with more text."
+            f"{option} {found.name}: {left} of {found.pairs:,} pairs "
+            f"{'has' if left == 1 else 'have'} text on both sides; name files with more text."
         )
     if are_exchanged(train.sample, found.sample):
         log.warning(

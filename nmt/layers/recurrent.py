@@ -117,7 +117,7 @@ class RecurrentLayer(nn.Module):
     @property
     def cell(self) -> Cell:
         """The cell that reads from left to right."""
-        return cast(Cell, next(iter(self.cells)))
+        return cast(Cell, self.cells[0])
 
     def start(self, rows: int, direction: int = 0) -> State:
         """Return the state before the first position, each part [rows, hidden]."""

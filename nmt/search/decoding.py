@@ -114,7 +114,7 @@ class Decoding:
             sentences=tuple(sentences),
             history=history if len(sentences) == len(self.sentences) else history.trim(),
             log_prob=log_prob,
-            rules=tuple([rule.advance(rows, pieces, scored.attention) for rule in self.rules]),
+            rules=tuple(rule.advance(rows, pieces, scored.attention) for rule in self.rules),
             device=self.device,
         )
 
