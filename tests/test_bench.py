@@ -22,6 +22,7 @@ from bench.corpus import (  # noqa: E402
     experiment_on,
     prepare_corpus,
 )
+from bench.commits import WORK, ratios, started  # noqa: E402
 from bench.environment import Environment  # noqa: E402
 from bench.fast_paths import gains  # noqa: E402
 from bench.floor import Floors  # noqa: E402
@@ -124,6 +125,21 @@ RATES = {
     "train_floor_tokens_per_second": 1000.0,
     "train_floor_with_optimizer_tokens_per_second": 800.0,
 }
+
+
+# Two commits
+
+
+def test_two_trees_work_in_turns(tmp_path: Path) -> None:
+    set_up_tiny(tmp_path)
+    with (
+        started(ROOT, tmp_path, ("small", "fp32", *WORK["train"])) as old,
+        started(ROOT, tmp_path, ("small", "fp32", *WORK["greedy, line by line"])) as new,
+    ):
+        assert old.turn(0.01) > 0
+        found = list(ratios((old, new), turns=2, seconds=0.01))
+    assert len(found) == 2
+    assert min(found) > 0
 
 
 def test_floors_are_measured_per_precision_and_reported_once(

@@ -107,7 +107,12 @@ def draw_text(
     # Every word occurs at least once, so that the vocabulary has the intended size.
     every = generator.permutation(total)[:used]
     drawn[every] = np.arange(len(every))
-    names = [f"w{first + word}" for word in range(used)]
+    names = [_name(first + word) for word in range(used)]
     ends = np.cumsum(lengths)
     lines = np.split(drawn, ends[:-1])
     return "".join(" ".join([names[word] for word in line]) + "\n" for line in lines)
+
+
+def _name(word: int) -> str:
+    """Return the word of a number: 1905 is "wbjaf". Lines of digits would be compared as numbers."""
+    return "w" + "".join("abcdefghij"[int(digit)] for digit in str(word))
