@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "recipes"), str(ROOT / "tests" / "benchmark")]
 
+from bench.commits import WORK, ratios, started  # noqa: E402
 from bench.corpus import (  # noqa: E402
     TOKENIZER,
     Corpus,
@@ -22,7 +23,6 @@ from bench.corpus import (  # noqa: E402
     experiment_on,
     prepare_corpus,
 )
-from bench.commits import WORK, ratios, started  # noqa: E402
 from bench.environment import Environment  # noqa: E402
 from bench.fast_paths import gains  # noqa: E402
 from bench.floor import Floors  # noqa: E402
