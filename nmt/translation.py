@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
+from itertools import accumulate, product
+from operator import itemgetter
 
 from nmt.diagnostics.alignment import Link, SpanLink
 from nmt.diagnostics.attention import SoftAttention, block_diagonal, identity
@@ -173,25 +176,49 @@ def join_segments(
     spans: Sequence[Span],
     translated: Sequence[Sequence[TranslatedText]],
     *,
+    n_best: int = 1,
+    are_samples: bool = False,
     indent: bool = True,
 ) -> list[TranslatedText]:
-    """Return the translations of a line from those of its segments.
+    """Return the translations of a line from those of its segments, best first.
 
-    The first joins the first of every segment, the second the second, and so on; a segment with
-    fewer contributes its last. Log-probabilities are added, scores averaged. White space around
-    the line, and more than a space between segments, is as in the line.
+    These are the combinations with the best mean scores. Samples are drawn, not chosen: the first
+    of the line joins the first of every segment, the second the second, and so on.
+    Log-probabilities are added, scores averaged. White space around the line, and more than a space
+    between segments, is as in the line.
 
     Args:
         line: the line.
         spans: place of each segment in the line.
         translated: translations of each segment, best first.
+        n_best: number of translations of the line.
+        are_samples: whether they are samples; each segment then has `n_best`, or one if it is
+            copied.
         indent: keep white space before the line.
     """
-    count = max(map(len, translated))
-    return [
-        _join(line, spans, [each[min(rank, len(each) - 1)] for each in translated], indent=indent)
-        for rank in range(count)
-    ]
+    if are_samples:
+        count = max(map(len, translated))
+        ranks = range(count)
+        combined = [[each[min(rank, len(each) - 1)] for each in translated] for rank in ranks]
+    else:
+        combined = _best_combinations(translated, n_best)
+    return [_join(line, spans, segments, indent=indent) for segments in combined]
+
+
+def _best_combinations(
+    translated: Sequence[Sequence[TranslatedText]], n_best: int
+) -> list[list[TranslatedText]]:
+    """Return the combinations of a translation of each segment with the best sums of scores."""
+    best: list[tuple[float, list[TranslatedText]]] = [(0.0, [])]
+    for segment in translated:
+        # Not every order is that of the scores: a worse rank never counts for more.
+        scores = accumulate((each.score for each in segment), min)
+        longer = [
+            (total + score, [*combined, each])
+            for (total, combined), (score, each) in product(best, zip(scores, segment, strict=True))
+        ]
+        best = nlargest(n_best, longer, key=itemgetter(0))
+    return [combined for _, combined in best]
 
 
 def _join(

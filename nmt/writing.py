@@ -176,7 +176,14 @@ class LineWriter:
             for segment, hypotheses in zip(segments, found, strict=True)
         ]
         spans = [segment.span for segment in segments]
-        joined = join_segments(line, spans, translated, indent=not prefix.given)
+        joined = join_segments(
+            line,
+            spans,
+            translated,
+            n_best=self._n_best,
+            are_samples=self._keep_repeated,
+            indent=not prefix.given,
+        )
         lost: Sequence[str] = ()
         if self._is_translation:
             lost = find_lost(line, joined[0].text, numbers=self._keeps_numbers)

@@ -54,10 +54,38 @@ def test_a_word_that_goes_on_in_the_next_part_is_counted_once():
     assert joined.alignment == ((0, 0), (0, 1), (1, 2))
 
 
-def test_ranks_are_joined_and_the_last_fills_up():
+def scored(*texts: tuple[str, float]) -> list[TranslatedText]:
+    return [TranslatedText(text, score, score, True, None) for text, score in texts]
+
+
+def test_the_best_combinations_of_sentences_come_first():
     line = "One. Two."
-    segments = [[translated("A."), translated("B.")], [translated("C.")]]
-    joined = join_segments(line, find_sentences(line), segments)
+    segments = [scored(("A.", -1.0), ("B.", -3.0)), scored(("C.", -1.0), ("D.", -1.5))]
+    joined = join_segments(line, find_sentences(line), segments, n_best=3)
+    assert [each.text for each in joined] == ["A. C.", "A. D.", "B. C."]
+    assert [each.score for each in joined] == [-1.0, -1.25, -2.0]
+
+
+@pytest.mark.parametrize("n_best", [1, 4, 9])
+def test_as_many_combinations_as_there_are_all_differ(n_best):
+    line = "One. Two. Three."
+    pair = scored(("A.", -1.0), ("B.", -2.0))
+    joined = join_segments(line, find_sentences(line), [pair] * 3, n_best=n_best)
+    assert len({each.text for each in joined}) == len(joined) == min(n_best, 8)
+    assert joined[0].text == "A. A. A."
+
+
+def test_the_order_of_a_segment_is_kept_where_scores_say_otherwise():
+    line = "One. Two."
+    segments = [scored(("A.", -2.0), ("B.", -1.0)), scored(("C.", -1.0))]
+    joined = join_segments(line, find_sentences(line), segments, n_best=2)
+    assert [each.text for each in joined] == ["A. C.", "B. C."]
+
+
+def test_samples_are_joined_by_rank_and_the_last_fills_up():
+    line = "One. Two."
+    segments = [scored(("A.", -2.0), ("B.", -1.0)), scored(("C.", -1.0))]
+    joined = join_segments(line, find_sentences(line), segments, n_best=2, are_samples=True)
     assert [each.text for each in joined] == ["A. C.", "B. C."]
 
 

@@ -1,6 +1,7 @@
 import logging
 import random
 import re
+from itertools import product
 
 import pytest
 import torch
@@ -419,18 +420,18 @@ def test_sentences_of_a_line_are_translated_alone_and_joined(translator):
     assert joined.score == pytest.approx(sum(found.score for found in parts) / 4, rel=1e-4)
 
 
-def test_the_n_best_of_a_split_line_join_those_of_its_sentences_by_rank(translator):
+def test_the_n_best_of_a_split_line_are_the_best_combinations_of_its_sentences(translator):
     options = change_search(translator.options, {"beam": 3, "n_best": 3})
     lines = ["A cat sleeps.", "The dog eats.", "Two birds sleep."]
     alone = [each.hypotheses for each in translator.translate(lines, options=options)]
     (joined,) = translator.translate([" ".join(lines)], options=options)
-    assert len(joined.hypotheses) == max(map(len, alone))
-    for rank, hypothesis in enumerate(joined.hypotheses):
-        ranked = [each[min(rank, len(each) - 1)] for each in alone]
-        assert hypothesis.text == " ".join(each.text for each in ranked)
-        assert hypothesis.finished == all(each.finished for each in ranked)
-    scores = [hypothesis.score for hypothesis in joined.hypotheses]
-    assert scores == sorted(scores, reverse=True)
+    combined = sorted(product(*alone), key=lambda each: -sum(part.score for part in each))[:3]
+    assert [each.text for each in joined.hypotheses] == [
+        " ".join(part.text for part in parts) for parts in combined
+    ]
+    for found, parts in zip(joined.hypotheses, combined, strict=True):
+        assert found.finished == all(part.finished for part in parts)
+        assert found.score == pytest.approx(sum(part.score for part in parts) / 3, rel=1e-4)
 
 
 def test_samples_of_a_split_line_are_drawn_apart(translator):

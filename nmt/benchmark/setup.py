@@ -114,5 +114,5 @@ def draw_text(
 
 
 def _name(word: int) -> str:
-    """Return the word of a number: 1905 is "wbjaf". Lines of digits would be compared as numbers."""
+    """Return the word of a number: 1905 is "wbjaf". Digits would be compared as numbers."""
     return "w" + "".join("abcdefghij"[int(digit)] for digit in str(word))
