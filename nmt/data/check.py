@@ -1,6 +1,6 @@
 """Examine the text files of a parallel corpus and report everything unusual about them.
 
-A damaged line is reported and the next one is read. Of the corpus, only examples, a sample and 8
+A damaged line is reported and the next one is read. Of the corpus, only examples, a sample and 16
 bytes per pair are kept, so that it need not fit into memory; a test set must.
 
 Tables say what is looked for: `LINE_CHECKS`, `PAIR_CHECKS` and, for what is decided before a line
@@ -23,6 +23,7 @@ from nmt.data.overlap import Overlap
 from nmt.data.pair_checks import PAIR_CHECKS
 from nmt.data.report import Check, FileFacts, Finding, Report, Tally
 from nmt.data.sample import Sample
+from nmt.data.shift import find_shifts
 from nmt.data.side_checks import SideStatistics
 from nmt.data.sides import Sides
 from nmt.errors import DataError
@@ -238,6 +239,7 @@ class _Corpus:
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._looked_at: Counter[str] = Counter()
         self._digests = array("Q")
+        self._lengths = array("I"), array("I")
         for number, (left, right) in enumerate(
             zip_longest(self.source.read(), self.target.read()), 1
         ):
@@ -246,6 +248,8 @@ class _Corpus:
 
     def _examine(self, number: int, left: str, right: str) -> None:
         self._pairs = number
+        for lengths, line in zip(self._lengths, (left, right), strict=True):
+            lengths.append(len(line))
         self.sample.add(number, left, right)
         for check in PAIR_CHECKS:
             if check.among(left, right):
@@ -275,6 +279,7 @@ class _Corpus:
         if not all(self.sides.is_text):
             return
         yield from self._exchanged()
+        yield from self._shifted()
         if self.source.lines != self.target.lines:
             count = abs(self.source.lines - self.target.lines)
             yield Finding("fault", "unequal", self.where, count, self._unequal())
@@ -301,6 +306,21 @@ class _Corpus:
             f"({count:,} of {self._pairs:,} lines)",
             remedy="exchange the two sides of these lines",
         )
+
+    def _shifted(self) -> Iterator[Finding]:
+        """Yield which targets seem to be some lines before or behind their sources."""
+        for shift in find_shifts(*self._lengths):
+            count, lines = shift.end - shift.first, abs(shift.lines)
+            yield Finding(
+                level="warning",
+                name="shifted",
+                where=self.where,
+                count=count,
+                message=f"the translations of lines {shift.first + 1:,} to {shift.end:,} seem to "
+                f"be {lines} {'line' if lines == 1 else 'lines'} further "
+                f"{'down' if shift.lines > 0 else 'up'} ({count:,} of {self._pairs:,} lines)",
+                remedy="look for a line that is missing or too many at either end of this part",
+            )
 
     def _unequal(self) -> str:
         """Return the reader's message about unequal line counts, with the likely position."""

@@ -5,6 +5,8 @@ import gzip
 import itertools
 import json
 import lzma
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -283,6 +285,20 @@ def test_sides_that_are_exchanged_from_some_line_on_are_found(clean, write, firs
         f"from about line {first:,} on, source and target seem to be exchanged "
         f"({2001 - first:,} of 2,000 lines)"
     )
+
+
+def test_translations_that_stand_a_line_further_up_are_found(clean):
+    """As 178 do in the English-Irish training corpus of LoResMT 2021, from line 3,240 on."""
+    chance = random.Random(3)
+    names = [" ".join(spelled(n) for _ in range(chance.randint(1, 9))) for n in range(2000)]
+    target = [f"Il gatto vede {name[::-1]}." for name in names]
+    lost = (*target[:299], *target[300:500], target[299], *target[500:])
+    source = [f"The cat sees {name}." for name in names]
+    [finding] = check(*clean(*source, target=lost)).findings
+    assert (finding.level, finding.name) == ("warning", "shifted")
+    first, last = map(int, re.findall(r"lines (\d+) to (\d+) ", finding.message)[0])
+    assert (first, last) == (pytest.approx(301, abs=3), pytest.approx(500, abs=3))
+    assert "1 line further up" in finding.message
 
 
 def test_a_test_set_whose_sides_are_exchanged_is_found(clean, write):
