@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.experiment import Experiment
+from nmt.config.model import ModelConfig
 from nmt.config.training import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
@@ -30,6 +31,7 @@ from nmt.layers.batch_norm import BatchNorm
 from nmt.machine import has_amx, has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.checkpoints import STATE, WEIGHTS
+from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
 from nmt.models.weights import set_weights
 from nmt.objectives.build import build_objective
@@ -39,7 +41,7 @@ from nmt.run_folder.journal import Journal
 from nmt.run_folder.layout import DATA, FROZEN
 from nmt.storage.tensors import load_tensors
 from nmt.text.copied import CopyIds
-from nmt.text.subword import load_subwords
+from nmt.text.subword import Subword, load_subwords
 from nmt.training.checkpoint import load_checkpoint, naming
 from nmt.training.distributed import World
 from nmt.training.in_progress import TrainingRun
@@ -75,25 +77,9 @@ def assemble(
     config = experiment.training
     shape = Shape.of(experiment.model)
     corpus = Corpus(run / DATA, TRAIN, features=shape.features, values=shape.values)
-    source, target = subwords = load_subwords(run / DATA)
+    subwords = load_subwords(run / DATA)
     torch.manual_seed(config.seed)
-    model = build_model(
-        experiment.model, source_vocab=source.vocab_size, target_vocab=target.vocab_size
-    ).to(world.device)
-    if world.size > 1 and any(isinstance(part, BatchNorm) for part in model.modules()):
-        raise UsageError(
-            "model.encoder.batch_norm: a batch is shared by several processes, and each knows the "
-            "means of its part alone; train in one process, or set it to false."
-        )
-    frozen: dict[str, Tensor] = {}
-    if checkpoint is not None:
-        frozen = load_frozen(run / FROZEN, experiment.model.embedding)
-    elif start_from is not None:
-        set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
-    else:
-        frozen = read_pretrained(model, experiment.model.embedding, subwords)
-        if world.is_main:
-            save_frozen(run / FROZEN, frozen)
+    model, frozen = _initial_model(experiment.model, run, subwords, world, checkpoint, start_from)
     precision, round_rows = choose_precision(config, world.device, ranks=world.size), None
     if config.fast:
         from nmt.fast.accelerate import accelerate, row_rounding
@@ -134,7 +120,7 @@ def assemble(
             copy_ids=CopyIds(*subwords) if experiment.model.writes_source else None,
             reverse=model.right_to_left,
         ),
-        objective=build_objective(config, guide=guide, target=target),
+        objective=build_objective(config, guide=guide, target=subwords[1]),
         precision=precision,
         validator=Validator(experiment, run, subwords, world.device),
         train_pairs=len(corpus),
@@ -157,6 +143,38 @@ def assemble(
         ):
             logger.warning(warning)
     return assembled
+
+
+def _initial_model(
+    config: ModelConfig,
+    run: Path,
+    subwords: tuple[Subword, Subword],
+    world: World,
+    checkpoint: Path | None,
+    start_from: Path | None,
+) -> tuple[EncoderDecoder, dict[str, Tensor]]:
+    """Return the model on its device, and the frozen embeddings.
+
+    Its weights are new, with pretrained vectors if any, or those of `start_from`; those of
+    `checkpoint` are restored later, with the rest of it.
+    """
+    source, target = subwords
+    model = build_model(config, source_vocab=source.vocab_size, target_vocab=target.vocab_size)
+    model.to(world.device)
+    if world.size > 1 and any(isinstance(part, BatchNorm) for part in model.modules()):
+        raise UsageError(
+            "model.encoder.batch_norm: a batch is shared by several processes, and each knows the "
+            "means of its part alone; train in one process, or set it to false."
+        )
+    if checkpoint is not None:
+        return model, load_frozen(run / FROZEN, config.embedding)
+    if start_from is not None:
+        set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
+        return model, {}
+    frozen = read_pretrained(model, config.embedding, subwords)
+    if world.is_main:
+        save_frozen(run / FROZEN, frozen)
+    return model, frozen
 
 
 def _restore(
