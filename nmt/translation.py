@@ -65,6 +65,9 @@ class Translation:
     """Number of sentences, or other parts, that were translated one by one; 0 for a blank line."""
     too_long: bool = False
     """Whether a part of the line has more pieces than any line that the model was trained on."""
+    too_short: bool = False
+    """Whether the translation of a part of the line has far fewer pieces than usual in training, so
+    that some of it may be missing."""
     unseen: tuple[str, ...] = ()
     """Characters of the line that the model never saw in training."""
     unknown_pieces: int = 0

@@ -19,7 +19,7 @@ from nmt.text.normalize import Normalizer
 from nmt.text.reading import Segment, unseen_of
 from nmt.text.spans import PieceText
 from nmt.text.subword import Subword
-from nmt.text.training_text import TrainingText
+from nmt.text.training_text import FEWEST_COMPARED, TrainingText
 from nmt.translation import (
     TranslatedText,
     Translation,
@@ -28,6 +28,8 @@ from nmt.translation import (
     join_segments,
     sum_words,
 )
+
+_CLEARLY_LESS = 0.8
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class LineWriter:
         self._n_best, self._keep_repeated = n_best, keep_repeated
         self._details, self._max_source = details, max_source
         self._longest = math.inf if training_text is None else training_text.longest
+        self._usual_ratio = 0.0 if training_text is None else training_text.usual_ratio
         self._keeps_numbers = training_text is None or training_text.keeps_numbers
         self._has_capitals = training_text is None or any(
             map(str.isupper, training_text.target_characters)
@@ -192,10 +195,18 @@ class LineWriter:
             tuple(joined),
             sentences=len(segments),
             too_long=any(len(segment.ids) > self._longest for segment in segments),
+            too_short=any(map(self._is_too_short, segments, found)),
             unseen=unseen_of(segments),
             unknown_pieces=sum(segment.unknown for segment in segments),
             lost=tuple(lost),
         )
+
+    def _is_too_short(self, segment: Segment, found: Sequence[Hypothesis] | None) -> bool:
+        """Whether the best translation of a segment is unusually short."""
+        pieces = len(segment.ids)
+        if found is None or not self._is_translation or pieces < FEWEST_COMPARED:
+            return False
+        return len(found[0].tokens) < _CLEARLY_LESS * self._usual_ratio * pieces
 
     def _copy(self, line: str, segment: Segment, prefix: Prefix) -> list[TranslatedText]:
         """Return a segment as its own translation, or the prefix if it does not begin with that."""

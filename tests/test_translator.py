@@ -573,10 +573,32 @@ def test_a_line_with_a_prefix_and_several_parts_is_named(translator, caplog):
 def test_a_line_longer_than_training_text_is_flagged(translator, monkeypatch):
     seen = TrainingTextSurvey("en")
     for _ in range(40):
-        seen.add("a cat sleeps", "un gatto dorme", pieces=6)
+        seen.add("a cat sleeps", "un gatto dorme", pieces=(6, 6))
     monkeypatch.setattr(translator, "training_text", seen.result())
     found = translator.translate(["a cat", "a cat and the dog and the dog"], split="never")
     assert [each.too_long for each in found] == [False, True]
+
+
+def test_a_translation_far_shorter_than_in_training_is_flagged(translator, monkeypatch):
+    seen = TrainingTextSurvey("en")
+    for _ in range(40):
+        seen.add("a cat sleeps", "un gatto dorme", pieces=(10, 8))
+    monkeypatch.setattr(translator, "training_text", seen.result())
+    line = "a cat and the dog and the dog"
+    pieces = len(translator.source.encode(line))
+    assert pieces >= 8
+    for length, flagged in ((pieces // 2, True), (pieces, False)):
+        exactly = {
+            "min_length_factor": 0.0,
+            "min_length_offset": length + 1,
+            "max_length_factor": 0.0,
+            "max_length_offset": length + 1,
+        }
+        options = change_search(translator.options, exactly)
+        (found,) = translator.translate([line], options=options, split="never")
+        assert found.too_short == flagged
+    (short,) = translator.translate(["a cat"])
+    assert not short.too_short
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def as_json(number: int, translation: "Translation") -> str:
         **_record(best),
         "sentences": translation.sentences,
         "too_long": translation.too_long,
+        "too_short": translation.too_short,
         "unseen": translation.unseen,
         "unknown_pieces": translation.unknown_pieces,
         "lost": translation.lost,

@@ -16,6 +16,7 @@ _REMARKS = {
     "unseen": "have characters that the model never saw",
     "unknown": "have words that the model hardly knows",
     "too_long": "are longer than all that the model was trained on, and may be cut short",
+    "too_short": "have a translation that is too short to say all of them",
     "lost": "lost a number or an address",
     "repeats": "repeat themselves (try --no-repeat-ngram 3, or train longer)",
 }
@@ -51,6 +52,8 @@ class Remarks:
             self._short_lists += 1
         if translation.too_long:
             self._count("too_long", translation.source)
+        if translation.too_short:
+            self._count("too_short", translation.source)
         if translation.lost:
             self._count("lost", " ".join(translation.lost))
         if (

@@ -111,7 +111,8 @@ class Encoding:
 
     def _count(self, pair: EncodedPair) -> None:
         if self._data.has_source:
-            self.survey.add(pair.source_text, pair.target_text, pieces=len(pair.source))
+            pieces = len(pair.source), len(pair.target)
+            self.survey.add(pair.source_text, pair.target_text, pieces=pieces)
         ids = [*pair.source, *pair.target]
         self._pieces += len(ids)
         self._unknown += ids.count(UNK)

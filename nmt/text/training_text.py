@@ -12,6 +12,8 @@ from nmt.text.sentences import find_sentences
 _RARE = 0.001
 _UNUSUAL = 0.005
 _MOSTLY = 0.2
+FEWEST_COMPARED = 8
+"""Pieces of a source whose translation says something by its length."""
 
 
 class TrainingText(BaseModel):
@@ -45,6 +47,9 @@ class TrainingText(BaseModel):
     """Share of source lines with a number of three digits or more."""
     numbers_lost: float
     """Share of source lines with such a number that the target line lacks."""
+    usual_ratio: float = 0.0
+    """Target pieces per source piece; at most one line in 200 has fewer, among those of at least 8
+    source pieces. 0 if there are none."""
 
     @property
     def translates_letterless(self) -> bool:
@@ -71,13 +76,17 @@ class TrainingTextSurvey:
         self._target: set[str] = set()
         self._lengths: Counter[int] = Counter()
         self._sentences: Counter[int] = Counter()
+        self._ratios: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
 
-    def add(self, source: str, target: str, *, pieces: int) -> None:
-        """Add a pair of normalised lines, the source having this many pieces."""
+    def add(self, source: str, target: str, *, pieces: tuple[int, int]) -> None:
+        """Add a pair of normalised lines, which have this many pieces."""
         self._source.update(source)
         self._target.update(target)
-        self._lengths[pieces] += 1
+        source_pieces, target_pieces = pieces
+        self._lengths[source_pieces] += 1
+        if source_pieces >= FEWEST_COMPARED:
+            self._ratios[-round(100 * target_pieces / source_pieces)] += 1
         self._sentences[len(find_sentences(source, self._language))] += 1
         if has_number(source):
             self._counts["numbers"] += 1
@@ -113,6 +122,7 @@ class TrainingTextSurvey:
             letterless_copied=share("letterless_copied"),
             numbers=share("numbers"),
             numbers_lost=share("numbers_lost"),
+            usual_ratio=-_exceeded_by(self._ratios, _UNUSUAL) / 100 if self._ratios else 0.0,
         )
 
 

@@ -41,13 +41,15 @@ def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
         line("xyz", "b", unknown_pieces=4),
         line("see 1234", "b", lost=("1234",)),
         line("c d", "b", too_long=True),
+        line("e f g", "b", too_short=True),
     ]
     report(lines)
     assert caplog.messages == [
-        '2 of 6 lines have characters that the model never saw, e.g. line 2: "ж"; '
-        "1 of 6 lines have words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
-        "1 of 6 lines are longer than all that the model was trained on, and may be cut short, "
-        "e.g. line 6: c d; 1 of 6 lines lost a number or an address, e.g. line 5: 1234"
+        '2 of 7 lines have characters that the model never saw, e.g. line 2: "ж"; '
+        "1 of 7 lines have words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
+        "1 of 7 lines are longer than all that the model was trained on, and may be cut short, "
+        "e.g. line 6: c d; 1 of 7 lines have a translation that is too short to say all of them, "
+        "e.g. line 7: e f g; 1 of 7 lines lost a number or an address, e.g. line 5: 1234"
     ]
 
 

@@ -46,7 +46,7 @@ def test_a_saved_model_is_loaded_back(model_folder):
 
 def test_a_folder_says_what_its_training_text_looked_like_and_older_ones_do_not(copied):
     survey = TrainingTextSurvey("en")
-    survey.add("One. Two “three”.", "Uno. Due 三.", pieces=7)
+    survey.add("One. Two “three”.", "Uno. Due 三.", pieces=(7, 6))
     figures = survey.result()
     edit_config(copied, lambda config: config.update(training_text=figures.model_dump()))
     assert load_model_folder(copied).config.training_text == figures

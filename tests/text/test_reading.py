@@ -30,7 +30,7 @@ def make_reader(subword):
     def make(lines=LINES, targets=None, *, known: bool = True, **options) -> LineReader:
         survey = TrainingTextSurvey("en")
         for source, target in zip(lines, targets or ["Un gatto."] * len(lines), strict=True):
-            survey.add(source, target, pieces=len(subword.encode(source)))
+            survey.add(source, target, pieces=(len(subword.encode(source)), 1))
         facts = survey.result() if known else None
         return LineReader(
             subword, Normalizer(), facts, **{"most": 1000, "language": "en"} | options

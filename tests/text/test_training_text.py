@@ -8,7 +8,7 @@ from nmt.text.training_text import TrainingText, TrainingTextSurvey
 def survey(*pairs: tuple[str, str]) -> TrainingText:
     found = TrainingTextSurvey("en")
     for source, target in pairs:
-        found.add(source, target, pieces=len(source.split()))
+        found.add(source, target, pieces=(len(source.split()), len(target.split())))
     result = found.result()
     assert result is not None
     return result
@@ -37,6 +37,14 @@ def test_what_is_usual_leaves_out_a_few_lines():
     assert (found.usual_sentences, found.longest) == (1, 4)
     found = survey(*[("One word.", "x")] * 50, *rare)
     assert (found.usual_sentences, found.usual_longest) == (4, 4)
+
+
+def test_the_usual_ratio_is_that_of_long_lines_but_for_the_fewest():
+    long, short = ("a b c d e f g h", "1 2 3 4 5 6"), ("a b", "1")
+    assert survey(short).usual_ratio == 0
+    assert survey(short, *[long] * 5).usual_ratio == 0.75
+    assert survey(*[long] * 500, ("a b c d e f g h", "1")).usual_ratio == 0.75
+    assert survey(*[long] * 50, ("a b c d e f g h", "1 2")).usual_ratio == 0.25
 
 
 def test_letterless_lines_are_translated_only_if_training_did_so_more_than_once_in_a_thousand():
