@@ -39,6 +39,7 @@ _QUOTED = re.compile("「[^「」]*」|『[^『』]*』")
 _GOES_ON = "とっ、，,」』"  # after a quotation, Japanese goes on with a particle
 _OPENERS = " \t\"'“”„‚‘’«»‹›([{¿¡-–—*_「『（《"
 _WORD = re.compile(r"[^\W_]")
+_ITEM = re.compile(r"\(?[a-z]\)\s")
 _LETTER = re.compile(r"[^\W\d_]")
 _LONGEST_WORD = 24  # characters before a full stop that an abbreviation may have
 
@@ -85,15 +86,18 @@ def find_sentences(text: str, language: str = "") -> list[Span]:
     begin, last = len(text) - len(text.lstrip()), len(text.rstrip())
     has_capitals = any(map(str.isupper, text))
     begins_small = (letter := _LETTER.search(text)) is not None and letter[0].islower()
-    inside = {place for match in _QUOTED.finditer(text) for place in range(*match.span())}
+    quotation = {
+        place: match.start() for match in _QUOTED.finditer(text) for place in range(*match.span())
+    }
     spans = []
     for match in _ENDS.finditer(text):
         following = _WORD.search(text, match.end())
         if following is None:
             break
         end = match.start() + len(match[0].rstrip())
-        is_quoted = match.start() in inside and end in inside
-        if is_quoted or not _WORD.search(text, begin, end):
+        around = quotation.get(match.start())
+        goes_on = around is not None and around == quotation.get(end)
+        if goes_on or not _WORD.search(text, begin, end):
             continue
         if match["alone"]:
             is_end = text[end - 1] not in "」』" or text[match.end()] not in _GOES_ON
@@ -128,7 +132,7 @@ def _is_end(
         return "…" not in mark and _is_space_forgotten(word, after, mark, language)
     if mark == "…" or (len(mark) > 1 and set(mark) <= {".", "…"}):
         return first.isupper()
-    if first.islower() and needs_capital:
+    if first.islower() and needs_capital and not _ITEM.match(text, match.end()):
         return False
     if word.isdecimal() and not text[begin : place - len(word)].strip(_OPENERS):
         return False  # the number of an item

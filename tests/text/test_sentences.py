@@ -19,6 +19,7 @@ def sentences(text: str, language: str = "") -> list[str]:
         ("en", ['"Go!" he said.', '"Stop."', "Then she left... alone."]),
         ("en", ["What?!", "Really!!!", "Well...", "Yes."]),
         ("en", ["1. Open the door.", "2. Close it."]),
+        ("en", ["a) Open the door.", "b) Close it.", "(c) Sit down."]),
         ("en", ["You are taller than I.", "He knows."]),
         ("en", ["He came in 1984.", "She left."]),
         ("en", ["a cat ate a mouse.", "we were not very intelligent."]),
@@ -51,6 +52,7 @@ def test_sentences_with_spaces_between_them_are_found(language, expected):
         ["你好.", "我是汤姆."],
         ["A cat ate.\u200b", "We slept."],
         ["「今日は。明日は。」と言った。", "「行こう。」", "彼は言った。"],
+        ["「我来了。」", "「他走了。」", "『好！』"],
     ],
 )
 def test_sentences_of_scripts_without_spaces_are_found(expected):
