@@ -115,6 +115,12 @@ class PreparationRecord(BaseModel):
     """Version of sentencepiece."""
     key: str
     """Hash of everything the data depend on."""
+    training_key: str = ""
+    """Hash of everything the training data depend on; older preparations do not say."""
+    valid: list[str] = []
+    """SHA-256 of the validation files."""
+    replaced: dict[str, list[str]] = {}
+    """Earlier preparations of the same training data: `valid` by `key`."""
     bad_lines: BadLines
     inputs: dict[str, str]
     """SHA-256 of each text file, by path."""

@@ -10,7 +10,7 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -70,13 +70,19 @@ def prepare(
     earlier = _read_record(out)
     inputs = _fingerprint_inputs(experiment)
     pieces = _fingerprints_of_pieces(experiment, earlier)
-    test = [inputs[file] if file else "" for file in experiment.data.test or ()]
-    keys = _keys(experiment, inputs, test, pieces)
-    if earlier is not None and expected_key not in (None, *keys.values()):
-        keys = _keys(experiment, inputs, _earlier_test(experiment, earlier), pieces)
-    bad_lines, key = _choose(keys, bad_lines, expected_key or (earlier.key if earlier else None))
-    if expected_key not in (None, key):
-        raise _other_data(out, keys, inputs, earlier, expected_key)
+    training_keys = _keys(experiment, inputs, pieces, only_training=True)
+    keys = _keys(experiment, inputs, pieces)
+    replaced: dict[str, list[str]] = {}
+    if earlier is not None and _trained_on_the_same(
+        earlier, training_keys, bad_lines, expected_key
+    ):
+        bad_lines, key = earlier.bad_lines, keys[earlier.bad_lines]
+        replaced = {**earlier.replaced, earlier.key: earlier.valid}
+    else:
+        wanted = expected_key or (earlier.key if earlier else None)
+        bad_lines, key = _choose(keys, bad_lines, wanted)
+        if expected_key not in (None, key):
+            raise _other_data(out, keys, inputs, earlier, expected_key)
     if earlier is not None and earlier.key == key and _is_intact(out):
         update = {"folder": out, "up_to_date": True, "seconds": time.monotonic() - started}
         return earlier.summary.model_copy(update=update)
@@ -92,6 +98,9 @@ def prepare(
             nmt=nmt.__version__,
             sentencepiece=sentencepiece.__version__,
             key=key,
+            training_key=training_keys[bad_lines],
+            valid=_digests(experiment.data.valid, inputs),
+            replaced=replaced,
             bad_lines=bad_lines,
             inputs=inputs,
             normalization=experiment.normalization,
@@ -144,42 +153,54 @@ def _choose(
     return chosen, keys[chosen]
 
 
-def _earlier_test(experiment: Experiment, earlier: PreparationRecord) -> list[str]:
-    """Return the SHA-256 of each test file of an earlier preparation of the same texts.
+def _trained_on_the_same(
+    earlier: PreparationRecord,
+    training_keys: Mapping[BadLines, str],
+    bad_lines: BadLines,
+    expected_key: str | None,
+) -> bool:
+    """Whether the run was trained on the earlier data, and its training data are still the same.
 
-    Test files are only compared with the training pairs, so a run that resumes may have others.
+    Its validation and test files may then be others.
     """
-    data = experiment.data
-    others = {file for file in (*data.train, *(data.valid or ())) if file}
-    digests = list(earlier.inputs.values())[len(others) :]  # test files come last
-    return ["", *digests] if digests and not data.has_source else digests
+    return (
+        expected_key in (earlier.key, *earlier.replaced)
+        and bad_lines in ("error", earlier.bad_lines)
+        and earlier.training_key == training_keys[earlier.bad_lines]
+    )
+
+
+def _digests(files: Sequence[str] | None, inputs: Mapping[str, str]) -> list[str]:
+    """Return the SHA-256 of each text file, "" for a side without one."""
+    return [inputs[file] if file else "" for file in files or ()]
 
 
 def _keys(
-    experiment: Experiment, inputs: Mapping[str, str], test: list[str], pieces: list[str]
+    experiment: Experiment,
+    inputs: Mapping[str, str],
+    pieces: list[str],
+    *,
+    only_training: bool = False,
 ) -> dict[BadLines, str]:
-    """Return the key of the data for each way to treat bad lines."""
-    return {choice: _key(experiment, inputs, test, pieces, choice) for choice in get_args(BadLines)}
+    """Return the key of the data, or of the training data, for each way to treat bad lines."""
+    data = experiment.data
+    held_out = [_digests(data.valid, inputs), _digests(data.test, inputs)]
+    if only_training and not data.drop_held_out:
+        held_out = [["held out" if data.valid is None else "named"]]
+    return {
+        choice: _key(experiment, [_digests(data.train, inputs), *held_out], pieces, choice)
+        for choice in get_args(BadLines)
+    }
 
 
 def _key(
-    experiment: Experiment,
-    inputs: Mapping[str, str],
-    test: list[str],
-    pieces: list[str],
-    bad_lines: BadLines,
+    experiment: Experiment, files: list[list[str]], pieces: list[str], bad_lines: BadLines
 ) -> str:
-    """Return a hash of everything the result depends on."""
+    """Return a hash of everything the result depends on: digests of files, pieces, options."""
     data = experiment.data
     parts: dict[str, object] = {
         "format": _FORMAT,
-        "files": [
-            *(
-                [inputs[file] if file else "" for file in side]
-                for side in (data.train, data.valid or ())
-            ),
-            test,
-        ],
+        "files": files,
         "data": data.model_dump(include=_FILTER_OPTIONS)
         # Data of older runs do not have these keys.
         | ({"drop_held_out": True} if data.drop_held_out else {})

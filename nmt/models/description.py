@@ -170,7 +170,7 @@ def describe_checkpoint(checkpoint: Path, run: Path) -> Description:
     folder = find_pieces(run)
     verify_checksums(folder, only=PIECE_FILES)
     record = read_json(folder / PREPARATION) if (folder / PREPARATION).exists() else {}
-    if record and record.get("key") != state.get("data_key"):
+    if record and state.get("data_key") not in (record.get("key"), *record.get("replaced", {})):
         raise ModelError(
             f"{folder}: was prepared again after {checkpoint.name} was trained, so its pieces may "
             "be others; restore it, or prepare it as before."

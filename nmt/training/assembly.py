@@ -185,6 +185,11 @@ def _restore(
     run.state = state = restored.state
     run.validator.is_collapse_explained = bool(state.stopping.best)
     state.measured_by = state.measured_by or measure_of(previous)
+    record = PreparationRecord.load(run.folder / DATA)
+    if state.data_key != record.key:  # other validation or test files
+        if record.replaced.get(state.data_key) != record.valid:
+            state.measured_by = "other files"
+        state.data_key = record.key
     position = state.position
     if not position.batch_tokens:
         position = replace(position, batch_tokens=previous.training.batch_tokens)

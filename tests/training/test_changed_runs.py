@@ -1,6 +1,7 @@
 """Resuming a run with another configuration: what may change, what is refused, what is said."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +11,13 @@ from nmt.config.experiment import Experiment
 from nmt.config.load import load
 from nmt.config.schema import kinds, paths, table
 from nmt.config.section import Resuming, key_of
-from nmt.errors import UsageError
+from nmt.data.prepare import prepare
+from nmt.errors import DataError, UsageError
 from nmt.storage.checksums import write_checksums
 from nmt.storage.tensors import load_tensors
 from nmt.training import validator
+from nmt.training.checkpoint import data_key_of
+from nmt.translator import Translator
 
 
 def fixed_keys(section=Experiment, prefix="", above=""):
@@ -110,6 +114,53 @@ def test_a_run_resumes_with_everything_changed_that_can_be(tmp_path, caplog):
     before = len(caplog.messages)
     train_tiny(tmp_path, *EVERYTHING, "training.max_updates=6")
     assert not any(line.startswith("changed") for line in caplog.messages[before:])
+
+
+def test_a_run_resumes_with_other_validation_files(tmp_path, caplog):
+    """And scores its best checkpoints again; it trains on as if nothing had changed."""
+    whole = train_tiny(tmp_path, "training.max_updates=6", run="whole")
+    train_tiny(tmp_path, "training.max_updates=3")
+    files = [tmp_path / "more.xx", tmp_path / "more.yy"]
+    for file in files:
+        text = (tmp_path / file.name.replace("more", "valid")).read_text()
+        file.write_text("".join(text.splitlines(keepends=True)[:4]))
+    setting = f'data.valid=["{files[0]}", "{files[1]}"]'
+
+    run = train_tiny(tmp_path, setting, "training.max_updates=6")
+    again = "validation measures something else now: scoring the best checkpoints again"
+    assert again in caplog.messages
+    assert "valid  4 pairs" in caplog.messages
+    last = "checkpoints/update-000006/model.safetensors"
+    assert (run / last).read_bytes() == (whole / last).read_bytes()
+
+    before = len(caplog.messages)
+    train_tiny(tmp_path, setting, "training.max_updates=7")
+    assert again not in caplog.messages[before:]
+
+
+def test_validation_files_whose_text_changes_count_as_others(tmp_path, caplog):
+    """Also if the run ends before its next checkpoint, which names the former data."""
+    train_tiny(tmp_path, "training.max_updates=3")
+    for name in ("valid.xx", "valid.yy"):
+        path = tmp_path / name
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    prepare(tiny(tmp_path), tmp_path, tmp_path / "run/data", expected_key=key_of_data(tmp_path))
+
+    run = train_tiny(tmp_path, "training.max_updates=6")
+    assert "valid  4 pairs" in caplog.messages
+    assert Translator.load(run, checkpoint="3").translate(["a"])
+
+
+def test_other_validation_files_are_other_data_if_their_pairs_are_dropped(tmp_path):
+    train_tiny(tmp_path, "training.max_updates=3", "data.drop_held_out=true")
+    (tmp_path / "valid.xx").write_text("a b c\n")
+    (tmp_path / "valid.yy").write_text("a b c\n")
+    with pytest.raises(DataError, match=r"valid\.xx.* changed since the run was started"):
+        train_tiny(tmp_path, "training.max_updates=6", "data.drop_held_out=true")
+
+
+def key_of_data(folder: Path) -> str:
+    return data_key_of(folder / "run/checkpoints/update-000003")
 
 
 @pytest.mark.parametrize(
