@@ -14,7 +14,7 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Beginning, spellings_of
 from nmt.search.repetition import is_loop
 from nmt.text.addresses import find_lost
-from nmt.text.casing import upper
+from nmt.text.casing import upper, with_names
 from nmt.text.normalize import Normalizer
 from nmt.text.reading import Segment, unseen_of
 from nmt.text.spans import PieceText
@@ -247,6 +247,8 @@ class LineWriter:
             is_in_capitals = segment.in_capitals and prefix.given == prefix.given.upper()
             if is_in_capitals and self._has_capitals:
                 rest = upper(rest, self._language)
+            elif segment.names and self._has_capitals:
+                rest = with_names(rest, segment.names)
             written = prefix.given + rest
             key = number if self._keep_repeated else " ".join(written.split())
             if key not in found and len(found) < self._n_best:

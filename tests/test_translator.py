@@ -460,6 +460,16 @@ def test_a_line_in_capitals_is_translated_into_capitals(translator):
     assert large.log_prob == pytest.approx(small.log_prob, rel=1e-4)
 
 
+def test_names_are_read_in_small_letters(translator, monkeypatch):
+    seen = TrainingTextSurvey("en")
+    for _ in range(40):
+        seen.add("A cat saw anna.", "Un gatto ha visto anna.", pieces=(6, 6))
+    monkeypatch.setattr(translator, "training_text", seen.result())
+    plain, named = translator.translate(["A cat saw the dog.", "A cat saw The Dog."])
+    assert named.text.lower() == plain.text.lower()
+    assert named.log_prob == pytest.approx(plain.log_prob, rel=1e-4)
+
+
 def test_lines_without_letters_are_copied_word_by_word(translator):
     lines = ["42", " 1 2 3 ", "anna@example.org", "\u200b"]
     found = list(translator.translate(lines, align=True))

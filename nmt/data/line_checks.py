@@ -31,12 +31,18 @@ _TOKENIZED = re.compile(
 _PENN = re.compile(r"-(?:LRB|RRB|LSB|RSB|LCB|RCB)-|``(?= )(?<![^ ]``)|(?<= )''(?= |$)")
 _BARE_ENTITY = re.compile(r"&(?:nbsp|amp|quot|apos|lt|gt|#\d{2,6})(?![\w;=]| ;)")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\[nrt](?:(?<=[\w.!?,;]..)|(?![A-Za-z]))")
+_ENCODED = re.compile(r"\w%20\w|%[C-F][0-9A-F]%[89AB][0-9A-F]|=[C-F][0-9A-F]=[89AB][0-9A-F]")
+_ADDRESS = re.compile(r"://|www\.")
 _PATH = re.compile(r"\b[A-Za-z]:\\|\\\\\w")  # C:\name, \\server
 _NO_VALUE = re.compile(r"(?:NULL|null|NaN|nan|None|<NA>|#N/A|#VALUE!|#REF!|#NAME\?)$")
 _EMPHASIS = re.compile(r"\*\*(?=[^\s*])[^*]*(?<=[^\s*])\*\*(?!\w)")
 _QUOTED_FIELD = re.compile(r'"(?:[^"]|"")*"$')
 _NUMBERED = re.compile(r"\d{1,6}[.)] +(?=[^\W\d_])")
-_PIECE_MARK = re.compile(r"@@(?<=\S@@)(?= |$)|##(?<= ##)(?=\w)|▁|￭|</w>|<s>|</s>|<unk>|<pad>")
+_PIECE_MARK = re.compile(
+    r"@@(?<=\S@@)(?= |$)|##(?<= ##)(?=\w)|▁|￭|</w>|<s>|</s>|<unk>|<pad>"
+    # Ġ of byte-level BPE is a letter of Maltese.
+    r"|Ġ(?:(?<=[a-z.,!?]Ġ)(?=\w)|(?=[A-Z][a-z])|(?=[^\W_]{1,30} Ġ[^\W_]))"
+)
 # Joiners are right within scripts that join letters and between emoji, but not between these:
 _NEVER_JOINED = "\x00-\u0590\u1e00-\u200d\u2010-\u206f\u2e80-\ud7ff\uff00-\uffef"
 # Zero width spaces are right between words of these, of South-East Asia:
@@ -44,10 +50,11 @@ _HAS_WORD_BREAKS = "\u0e00-\u109f\u1780-\u17ff\u1950-\u1aaf\ua980-\uaadf"
 _INVISIBLE = re.compile(
     f"(?:^|(?<=[{_NEVER_JOINED}]))[\u200c\u200d](?=[{_NEVER_JOINED}]|$)"
     f"|(?<![{_HAS_WORD_BREAKS}])\u200b"
+    "|(?<=[A-Za-z\u00c0-\u052f])\ufe0f"
     "|[\xad\u2060-\u2064\ufeff\ufff9-\ufffb\u3164\uffa0]"
 )
 _MAY_BE_INVISIBLE = re.compile(
-    "[\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\u3164\ufeff-\uffff]"
+    "[\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\u3164\ufe0f\ufeff-\uffff]"
 )
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
@@ -85,7 +92,9 @@ def _find_entity(text: str) -> re.Match[str] | None:
 
 
 def _find_escape(text: str) -> re.Match[str] | None:
-    """Find an escape outside a path; not one of a byte, since damaged bytes are shown as such."""
+    """Find an escape where no path or address is; damaged bytes, shown as "\\xff", are none."""
+    if (match := _ENCODED.search(text)) and not _ADDRESS.search(text):
+        return match
     return None if _PATH.search(text) else _ESCAPE.search(text)
 
 
@@ -160,8 +169,8 @@ LINE_CHECKS = (
         level="warning",
         message="with marks of a subword tokenizer",
         remedy='take the text before it was cut, or join it again (BPE: sed -E "s/@@( |$)//g"; '
-        'WordPiece: sed "s/ ##//g"; sentencepiece: remove the spaces, then turn each ▁ into one); '
-        "nmt learns its own pieces",
+        'WordPiece: sed "s/ ##//g"; sentencepiece: remove the spaces, then turn each ▁ into one; '
+        "byte-level BPE: the same with Ġ); nmt learns its own pieces",
         lists_places=True,
         find=_PIECE_MARK.search,
     ),
@@ -194,8 +203,9 @@ LINE_CHECKS = (
     LineCheck(
         name="escape",
         level="warning",
-        message=r"with escapes such as \n or \u00e8 in place of characters",
-        remedy="replace them by their characters, for example by reading the original as JSON",
+        message=r"with escapes such as \n, \u00e8, %20 or =C3=A8 in place of characters",
+        remedy="replace them by their characters, for example by reading the original as JSON, or "
+        "with urllib.parse.unquote or quopri of Python",
         lists_places=True,
         find=_find_escape,
     ),
@@ -229,6 +239,13 @@ LINE_CHECKS = (
         remedy='remove them on both sides, for example with sed -E "s/^[0-9]+[.)] +//"',
         least=0.5,
         find=_NUMBERED.match,
+    ),
+    LineCheck(
+        name="separator",
+        level="warning",
+        message='with " ||| ", which separates the two sides, or the columns of a list',
+        remedy="keep one column, for example with awk -F ' \\|\\|\\| ' '{ print $1 }'",
+        find=re.compile(r"(?<!\S)\|\|\|(?!\S)").search,
     ),
     LineCheck(
         name="tab",

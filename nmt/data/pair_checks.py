@@ -1,13 +1,21 @@
 """What `nmt check` looks for in each pair of lines: one entry per kind, as in `line_checks`."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nmt.data.report import Check
 from nmt.text.numbers import differing_numbers, have_numbers
+from nmt.text.scripts import has_letters
 
 RATIO = 9.0
 """Of the characters of the longer side to those of the shorter."""
+
+_NO_WORD = re.compile(r"[\W_]+")
+_PLACEHOLDER = re.compile(
+    r"\{[A-Za-z_]?\w*\}|%(?:\d+\$|\(\w+\))?[sdif@](?![A-Za-z])|\$\{\w+\}|\{\{ ?\w+ ?\}\}"
+)
 
 
 def _any_pair(source: str, target: str) -> bool:
@@ -33,8 +41,23 @@ def _copy(source: str, target: str) -> str | None:
     return "" if source == target and source else None
 
 
-def _copy_but_case(source: str, target: str) -> str | None:
-    return "" if source != target and source.casefold() == target.casefold() else None
+def _near_copy(source: str, target: str) -> str | None:
+    """Find sides of the same letters and digits, at least one a letter."""
+    if source == target or not has_letters(source):
+        return None
+    left, right = (_NO_WORD.sub("", side.casefold()) for side in (source, target))
+    return "" if left == right else None
+
+
+def _differing_placeholders(source: str, target: str) -> str | None:
+    left, right = (Counter(_PLACEHOLDER.findall(side)) for side in (source, target))
+    if left == right:
+        return None
+    return " and ".join(" ".join(each) or "nothing" for each in (left - right, right - left))
+
+
+def _have_placeholders(source: str, target: str) -> bool:
+    return bool(_PLACEHOLDER.search(source) or _PLACEHOLDER.search(target))
 
 
 def _odd_ratio(source: str, target: str) -> str | None:
@@ -69,12 +92,13 @@ PAIR_CHECKS = (
         find=_copy,
     ),
     PairCheck(
-        name="copy-but-case",
+        name="near-copy",
         level="warning",
-        message="the same on both sides but for capitals, so that data.drop_copies keeps them",
+        message="the same on both sides but for capitals, punctuation or spaces, so that "
+        "data.drop_copies keeps them",
         remedy="delete those that are not translated; names and loan words may be right",
         often=0.01,
-        find=_copy_but_case,
+        find=_near_copy,
     ),
     PairCheck(
         name="numbers",
@@ -84,5 +108,15 @@ PAIR_CHECKS = (
         often=0.1,
         find=differing_numbers,
         among=have_numbers,
+    ),
+    PairCheck(
+        name="placeholders",
+        level="warning",
+        message="with placeholders such as {0} or %s have other ones on the other side",
+        remedy="translate them with all their placeholders, or delete these pairs; models learn to "
+        "lose them",
+        often=0.01,
+        find=_differing_placeholders,
+        among=_have_placeholders,
     ),
 )

@@ -1,6 +1,7 @@
 """Properties of texts that make their score doubtful: piece marks, entities, case, no spaces."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from nmt.evaluation.tokenizers import SPLIT_AT_SPACES, is_spaceless
@@ -13,11 +14,16 @@ _CASE_GAP = 0.25
 _LETTERS_PER_SPACE = 30
 _LETTERS_PER_SPACE_IN_SPACELESS = 5  # text that was cut into words has fewer
 _FEWEST_LETTERS = 100
+_TIMES_DENSER = 3
 
 _SPACED_MARK = re.compile(r"\S [.,](?: |$)")
 _ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{1,7}|#x[0-9a-f]{1,6});", re.IGNORECASE)
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _PIECE_MARKS = ("@@ ", "▁")
+_LIST_ENTRY = re.compile(r"\d+(?: \|\|\| |\t)")
+_COLUMNS = re.compile(r"\t| \|\|\| ")
+_MOSTLY = 0.5
+_CODE_GAP = 0.05
 
 
 def suspicions(
@@ -41,12 +47,15 @@ def suspicions(
     """
     found = _empty_lines([references, *more_references])
     references = [line for each in (references, *more_references) for line in each]
+    found += _columns(hypotheses, references)
     found += _piece_marks(hypotheses, references)
     found += _entities(hypotheses, references)
     found += _spaced_marks(hypotheses, references)
+    found += _code_points(hypotheses, references)
     if not lowercase and set(metrics) != {"ter"}:  # which ignores case
         found += _case(hypotheses, references)
-    return found + missing_spaces(references, metrics, tokenize)
+    found += missing_spaces(references, metrics, tokenize)
+    return found or _lost_spaces(hypotheses, references)
 
 
 def _empty_lines(texts: Sequence[Sequence[str]]) -> list[str]:
@@ -56,6 +65,45 @@ def _empty_lines(texts: Sequence[Sequence[str]]) -> list[str]:
         if empty := [place for place, line in enumerate(text, 1) if not line.strip()]:
             found.append(f"{len(empty):,} references{which} are empty ({shown_lines(empty)})")
     return found
+
+
+def _columns(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Compare the shares of lines with several columns."""
+    ours, theirs = (_share(_COLUMNS.search, lines) for lines in (hypotheses, references))
+    for name, share, other, lines in (
+        ("hypotheses", ours, theirs, hypotheses),
+        ("references", theirs, ours, references),
+    ):
+        if share > _MOSTLY > other:
+            is_list = _share(_LIST_ENTRY.match, lines) > _MOSTLY
+            kind = "an n-best list or numbered lines" if is_list else "several columns"
+            return [f'{name} look like {kind} ("{lines[0][:20]}…"): keep the column with the text']
+    return []
+
+
+def _code_points(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Compare how letters with accents are written, as one character or as several."""
+    shares = []
+    for lines in (hypotheses, references):
+        shares.append(_share(lambda line: not unicodedata.is_normalized("NFC", line), lines))
+    if abs(shares[0] - shares[1]) <= _CODE_GAP:
+        return []
+    which = "hypotheses" if shares[0] > shares[1] else "references"
+    return [
+        f"{which} have accents apart from their letters, and the others have not: the score is too "
+        "low; write both in Unicode NFC"
+    ]
+
+
+def _lost_spaces(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Compare the number of letters for each space."""
+    ours, theirs = (
+        count_scripts(lines).total() / max(1, sum(line.strip().count(" ") for line in lines))
+        for lines in (hypotheses, references)
+    )
+    if ours <= max(_LETTERS_PER_SPACE, _TIMES_DENSER * theirs):
+        return []
+    return ["hypotheses hardly have spaces, and references do: join pieces to words before scoring"]
 
 
 def _piece_marks(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:

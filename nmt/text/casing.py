@@ -1,11 +1,12 @@
 """Text in capitals, in Title Case or without capitals: recognised, and spelled as it usually is."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nmt.text.scripts import script_of
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;:]))\s\W{{0,2}}({_WORD.pattern})")
 _AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
 _FEWEST_LETTERS = 6
 """Letters of a text in capitals; fewer may be names and acronyms."""
@@ -40,6 +41,30 @@ def begins_with_capital(text: str) -> bool:
 def has_no_capitals(text: str) -> bool:
     """Whether a text of at least three words has only small letters."""
     return text.islower() and len(_WORD.findall(text)) > 2
+
+
+def has_inner_capital(text: str) -> bool:
+    """Whether a word that does not begin a sentence, such as a name, begins with a capital."""
+    return any(map(_is_name, _INNER_WORD.findall(text)))
+
+
+def names_in(text: str) -> dict[str, str]:
+    """Return the words within sentences that begin with a capital, by their small letters.
+
+    Those that `text` has in small letters as well are left out.
+    """
+    small = {word for word in _WORD.findall(text) if word.islower()}
+    names = {word.lower(): word for word in _INNER_WORD.findall(text) if _is_name(word)}
+    return {lower: name for lower, name in names.items() if lower not in small}
+
+
+def _is_name(word: str) -> bool:
+    return len(word) > 1 and word[0].isupper()
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return `text` with the words of `names` in their capitals, if in small letters."""
+    return _WORD.sub(lambda match: names.get(match[0], match[0]), text)
 
 
 def respell(

@@ -3,14 +3,15 @@
 A line is cut into segments: sentences where the model was trained on fewer of them in a line, or
 on shorter lines. A segment without letters, or of addresses only, is copied. In the others, what
 the model has never seen is replaced by what it has: invisible characters are removed, text in
-capitals, in Title Case or without capitals is spelled as usual, and "’" becomes "'".
+capitals, in Title Case or without capitals is spelled as usual, names are in small letters if
+training text has them so, and "’" becomes "'".
 """
 
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -23,7 +24,7 @@ from nmt.text.subword import Subword
 from nmt.text.training_text import TrainingText
 from nmt.text.vocabulary import UNK
 
-Style = Literal["as usual", "capitals", "title", "small"]
+Style = Literal["as usual", "capitals", "names", "title", "small"]
 """How a text is written, if the model has hardly seen text written like that; else as usual."""
 Split = Literal["auto", "never", "always"]
 """When a line is cut into sentences: where it has more or is longer than training lines, or not."""
@@ -34,6 +35,7 @@ _MOST_TIMES_LONGER = 1.5
 _LINE_ENDS = "\t\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _BULLETS = "•‣▪●◦|"
 _SEEN = 0.02  # share of training lines from which a model knows a way of writing
+_RARELY_SEEN = 0.002  # names are rare in many texts
 _LIKELIER = 2.0  # nats
 _FIRST_WARNINGS = 3
 _PLAIN = {
@@ -58,6 +60,9 @@ class Segment:
     """The same as text."""
     in_capitals: bool = False
     """Whether the translation is to be put in capitals."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Words that lost their capitals, which their copies in the translation are to have, by their
+    small letters."""
     unseen: tuple[str, ...] = ()
     """Characters that were never seen in training."""
     unknown: int = 0
@@ -187,6 +192,8 @@ class LineReader:
             return "capitals"
         if seen is None:
             return "as usual"
+        if seen.inner_capitals < _RARELY_SEEN and casing.has_inner_capital(text):
+            return "names"
         if casing.has_title_case(text) and seen.title_case < _SEEN:
             return "title"
         if casing.has_no_capitals(text) and seen.capitalized > 1 - _SEEN:
@@ -206,6 +213,7 @@ class LineReader:
             ids,
             text,
             in_capitals=style == "capitals",
+            names=casing.names_in(line[span.start : span.end]) if style == "names" else {},
             unseen=self._unseen(text),
             unknown=sum(map(self._unknown_ids.__contains__, ids)),
         )

@@ -5,7 +5,12 @@ from collections import Counter
 from pydantic import BaseModel, ConfigDict
 
 from nmt.text.addresses import has_number, lost_numbers
-from nmt.text.casing import begins_with_capital, has_title_case, is_in_capitals
+from nmt.text.casing import (
+    begins_with_capital,
+    has_inner_capital,
+    has_title_case,
+    is_in_capitals,
+)
 from nmt.text.scripts import has_letters
 from nmt.text.sentences import find_sentences
 
@@ -47,6 +52,8 @@ class TrainingText(BaseModel):
     """Share of source lines with a number of three digits or more."""
     numbers_lost: float
     """Share of source lines with such a number that the target line lacks."""
+    inner_capitals: float = 1.0
+    """Share of source lines in which a word within a sentence begins with a capital."""
     usual_ratio: float = 0.0
     """Target pieces per source piece; at most one line in 200 has fewer, among those of at least 8
     source pieces. 0 if there are none."""
@@ -97,6 +104,7 @@ class TrainingTextSurvey:
             return
         self._counts["capitals"] += is_in_capitals(source)
         self._counts["title_case"] += has_title_case(source)
+        self._counts["inner_capitals"] += has_inner_capital(source)
         self._counts["capitalized"] += begins_with_capital(source)
 
     def result(self) -> TrainingText | None:
@@ -122,6 +130,7 @@ class TrainingTextSurvey:
             letterless_copied=share("letterless_copied"),
             numbers=share("numbers"),
             numbers_lost=share("numbers_lost"),
+            inner_capitals=share("inner_capitals"),
             usual_ratio=-_exceeded_by(self._ratios, _UNUSUAL) / 100 if self._ratios else 0.0,
         )
 

@@ -267,11 +267,27 @@ def test_copies_are_counted_with_their_number_among_all(clean):
     assert finding.level == "note"
 
 
+def test_placeholders_that_differ_are_counted_among_pairs_with_some(clean):
+    source = ["Hello {name}, %s of %1$s.", "{0} files, 100 % done.", "A {b} C.", "See ${x} {}."]
+    target = ("Ciao {name}, %s di %1$s.", "{0} file, 100 % fatto.", "Ci.", "Vedi ${x} {} {}.")
+    [finding] = check(*clean(*source, target=target)).findings
+    assert (finding.name, finding.level) == ("placeholders", "warning")
+    assert (finding.count, finding.total, finding.lines) == (2, 4, (3, 4))
+    assert finding.example == "A {b} C. ||| Ci. ({b} and nothing)"
+
+
+def test_copies_but_for_punctuation_are_counted_apart(clean):
+    source = [f"Same, {spelled(n)}." for n in range(30)]
+    target = tuple(text.replace(".", " !") for text in source)
+    [finding] = check(*clean(*source, target=target)).findings
+    assert (finding.level, finding.name, finding.count) == ("warning", "near-copy", 30)
+
+
 def test_copies_but_for_capitals_are_counted_apart(clean):
     capitals = [f"Same {spelled(n)}" for n in range(30)]
     small = tuple(text.lower() for text in capitals)
     [finding] = check(*clean(*capitals, target=small)).findings
-    assert (finding.level, finding.name, finding.count) == ("warning", "copy-but-case", 30)
+    assert (finding.level, finding.name, finding.count) == ("warning", "near-copy", 30)
 
 
 @pytest.mark.parametrize("first", [300, 1000, 1900])

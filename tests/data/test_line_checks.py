@@ -28,7 +28,11 @@ ODD = {
         "[b]x[/b]",
         "see [[Rome]]",
     ],
-    "piece-mark": ["a hun@@ gry cat", "hun@@", "▁a ▁cat", "a hun ##gry cat", "hun￭ gry", "<unk> x"],
+    "piece-mark": [
+        *["a hun@@ gry cat", "hun@@", "▁a ▁cat", "a hun ##gry cat", "hun￭ gry", "<unk> x"],
+        *["TheĠhungryĠcat", "The Ġhungry Ġcat", "The ĠHungry cat"],
+    ],
+    "separator": ["a cat ||| un gatto", "0 ||| a cat ||| -1.5"],
     "tokenized": [
         "A cat .",
         "Yes , I do",
@@ -41,7 +45,15 @@ ODD = {
     ],
     "penn": ["-LRB- in red -RRB-", "He said `` yes", "yes '' he said"],
     "bare-entity": ["a &nbsp b", "R &amp D", "a&#39 b"],
-    "escape": [r"caff\u00e8", r"one\ntwo", r"One.\nTwo", r"a \n b"],
+    "escape": [
+        r"caff\u00e8",
+        r"one\ntwo",
+        r"One.\nTwo",
+        r"a \n b",
+        "a%20hungry%20cat",
+        "caff%C3%A8",
+        "caff=C3=A8",
+    ],
     "no-value": ["NULL", "nan", "None", "#N/A"],
     "emphasis": ["a **bold** word", "**So** it is"],
     "quoted": ['"A cat sleeps."', '"He said ""no"" twice."'],
@@ -94,6 +106,9 @@ RIGHT = [
     r"C:\new\temp and AC\DC",
     "None of them, null and void, R&D=x&lt=2",
     "l''amico",
+    "Il-Ġimgħa li għaddiet kien ENERĠIJA",
+    "https://example.org/a%20b and 100%20",
+    "Ra\u2139\ufe0f 1\ufe0f\u20e3 \u2764\ufe0f a || b",
 ]
 
 

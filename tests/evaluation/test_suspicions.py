@@ -40,6 +40,13 @@ def test_ordinary_text_is_not_suspicious():
         (["It&apos;s"], ["It's"], 'hypotheses contain HTML entities such as "&apos;"'),
         (["It's"], ["It&#39;s"], 'references contain HTML entities such as "&#39;"'),
         (["A"] * 3, ["A", "", " "], "2 references are empty (lines 2, 3)"),
+        (["0 ||| Un gatto. ||| -1"], ["Un gatto."], "hypotheses look like an n-best list"),
+        (["1\tUn gatto."], ["Un gatto."], "hypotheses look like an n-best list or numbered"),
+        (["A cat\tUn gatto."], ["Un gatto."], 'hypotheses look like several columns ("A cat'),
+        (["Un gatto."], ["0\tUn gatto."], "references look like an n-best list"),
+        (["Perche\u0301 no?"], ["Perch\u00e9 no?"], "hypotheses have accents apart"),
+        (["\u00c8 vero"], ["E\u0300 vero"], "references have accents apart"),
+        (["Questiduepiccoligattihannofame." * 2], REFERENCES[:1] * 2, "hypotheses hardly have sp"),
     ],
 )
 def test_each_suspicion_is_reported(hypotheses, references, said):

@@ -2,7 +2,16 @@
 
 import pytest
 
-from nmt.text.casing import has_no_capitals, has_title_case, is_in_capitals, respell, upper
+from nmt.text.casing import (
+    has_inner_capital,
+    has_no_capitals,
+    has_title_case,
+    is_in_capitals,
+    names_in,
+    respell,
+    upper,
+    with_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +56,20 @@ def test_capitals_follow_the_language():
     assert upper("izmir ılık", "tr") == "İZMİR ILIK"
     assert upper("straße is", "de") == "STRASSE IS"
     assert upper("აბგ a", "ka") == "აბგ A"
+
+
+def test_a_capital_within_a_sentence_is_told_from_one_at_its_beginning():
+    for line in ("We saw Anna.", "Yes, Anna.", "it has COVID-19", "Я видел Анну", 'the "Old" cat'):
+        assert has_inner_capital(line)
+    for line in ("We slept. Anna too.", "“Stop! Why?”", "and I saw it", "猫 が いる", "Anna", ""):
+        assert not has_inner_capital(line)
+
+
+def test_names_are_words_with_a_capital_within_a_sentence_that_have_it_everywhere():
+    text = "In rome is COVID-19, and Rome and Italy, I know Anna's cat"
+    assert names_in(text) == {"covid": "COVID", "italy": "Italy", "anna's": "Anna's"}
+
+
+def test_names_get_their_capitals_back_where_they_are_whole_words():
+    names = {"covid": "COVID", "rome": "Rome"}
+    assert with_names("covid-19 a rome, Rome e romeo", names) == "COVID-19 a Rome, Rome e romeo"

@@ -191,6 +191,14 @@ def test_titles_and_small_letters_are_read_as_usual(make_reader, subword):
         assert (subword.decode(segment.ids), segment.in_capitals) == ("A cat ate a mouse.", False)
 
 
+def test_names_are_read_in_small_letters_if_training_text_has_them_so(make_reader, subword):
+    lines = ["A cat ate anna's dog.", *(line.capitalize() for line in LINES)]
+    (segment,) = make_reader(lines).read("A small Dog ate Anna's Mouse, mouse.", 1)
+    assert subword.decode(segment.ids) == "A small dog ate Anna's mouse, mouse."
+    assert segment.names == {"dog": "Dog", "anna's": "Anna's"}
+    assert make_reader([*lines, "We saw Anna."] * 9).read("The Dog ate.", 1)[0].names == {}
+
+
 @pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
 def test_case_that_training_text_has_is_kept(make_reader, subword, change):
     lines = [change(line) for line in LINES]
