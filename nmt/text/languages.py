@@ -56,6 +56,25 @@ _WRITTEN = [
     for script, languages in _LANGUAGES.items()
     for language in languages.split(", ")
 ]
+_SCRIPTS = {
+    "Arab": "ARABIC",
+    "Armn": "ARMENIAN",
+    "Beng": "BENGALI",
+    "Cyrl": "CYRILLIC",
+    "Deva": "DEVANAGARI",
+    "Ethi": "ETHIOPIC",
+    "Geor": "GEORGIAN",
+    "Grek": "GREEK",
+    "Hang": "HANGUL",
+    "Hans": HAN,
+    "Hant": HAN,
+    "Hebr": "HEBREW",
+    "Jpan": HAN,
+    "Kore": "HANGUL",
+    "Latn": "LATIN",
+    "Thai": "THAI",
+}
+"""Scripts by their subtag (ISO 15924)."""
 _SCRIPT_OF_CODE = {code: script for script, code, _ in _WRITTEN}
 _CODE_OF_NAME = {name.lower(): code for _, code, name in _WRITTEN}
 _MISTAKEN = {
@@ -161,10 +180,12 @@ def language_of(code: str) -> str:
 def usual_script(code: str) -> str | None:
     """Return the script that a language is written in, as `script_of` names it (kana: "CJK").
 
-    None if it is not known, if there are several, or if the code names one, such as "sr-Latn".
+    That is the one that the code names, such as "sr-Latn", or the usual one of the language; None
+    if it is not known or there are several.
     """
-    language, _, rest = code.replace("_", "-").partition("-")
-    return None if len(rest.split("-")[0]) == 4 else _SCRIPT_OF_CODE.get(language.lower())
+    language, *rest = code.replace("_", "-").split("-")
+    named = [subtag for subtag in rest if len(subtag) == 4 and subtag.isalpha()]
+    return _SCRIPTS.get(named[0].title()) if named else _SCRIPT_OF_CODE.get(language.lower())
 
 
 def explain_code(code: str) -> str | None:
@@ -192,7 +213,7 @@ def why_wrong_code(code: str, scripts: Mapping[str, float]) -> str | None:
     seen = max(scripts, key=lambda script: scripts[script])
     transliterated = f', write "{language_of(code)}-Latn" if it is transliterated'
     return (
-        f'"{code}" is usually written in {name_of_script(expected)} letters, but this text has '
+        f'"{code}" is written in {name_of_script(expected)} letters, but this text has '
         f"{name_of_script(seen)} ones; exchange the sides if they are swapped"
         f"{transliterated * (seen == 'LATIN')}, or give the code of its language"
     )

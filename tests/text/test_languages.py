@@ -121,12 +121,15 @@ def test_codes_that_only_look_mistaken_are_explained():
     assert split_languages("se-en") == ("se", "en")
     assert explain_code("se") == '"se" is Northern Sami; Swedish is "sv"'
     assert explain_code("sv") is None
-    assert '"kr" is usually written in Latin letters' in str(why_wrong_code("kr", {"HANGUL": 1}))
+    assert '"kr" is written in Latin letters' in str(why_wrong_code("kr", {"HANGUL": 1}))
 
 
 @pytest.mark.parametrize(
     ("code", "script"),
-    [("ru", "CYRILLIC"), ("pt-BR", "LATIN"), ("ja", "CJK"), ("ru-Latn", None), ("sr", None)],
+    [
+        *[("ru", "CYRILLIC"), ("pt-BR", "LATIN"), ("ja", "CJK"), ("sr", None)],
+        *[("ru-Latn", "LATIN"), ("sr-Cyrl-RS", "CYRILLIC"), ("zh-hans", "CJK"), ("sr-Zyyy", None)],
+    ],
 )
 def test_the_usual_script_of_a_language(code, script):
     assert usual_script(code) == script
@@ -134,12 +137,12 @@ def test_the_usual_script_of_a_language(code, script):
 
 def test_a_code_is_wrong_where_the_text_has_hardly_any_letters_of_its_script():
     assert why_wrong_code("ru", {"LATIN": 95, "CYRILLIC": 5}) == (
-        '"ru" is usually written in Cyrillic letters, but this text has Latin ones; exchange the '
+        '"ru" is written in Cyrillic letters, but this text has Latin ones; exchange the '
         'sides if they are swapped, write "ru-Latn" if it is transliterated, or give the code of '
         "its language"
     )
     assert why_wrong_code("en", {"CYRILLIC": 1}) == (
-        '"en" is usually written in Latin letters, but this text has Cyrillic ones; exchange the '
+        '"en" is written in Latin letters, but this text has Cyrillic ones; exchange the '
         "sides if they are swapped, or give the code of its language"
     )
     assert why_wrong_code("German", {}) == (
