@@ -69,7 +69,9 @@ def init(
             _require_text(files)
     for option, files in (("--valid", valid), ("--test", test)):
         if files is not None:
-            _require_other(option, files, train)
+            _require_other(option, files, "--train", train)
+    if test is not None and valid is not None:
+        _require_other("--test", test, "--valid", valid)
     data = DataConfig(
         source=source,
         target=target,
@@ -141,13 +143,13 @@ def _compare(option: str, files: Pair, train: "Survey") -> None:
         )
 
 
-def _require_other(option: str, files: Pair, train: Pair) -> None:
-    """Refuse held-out files that are trained on."""
+def _require_other(option: str, files: Pair, other_option: str, others: Pair) -> None:
+    """Refuse held-out files that are trained on, or that select the weights they are to score."""
     for file in files:
-        if any(is_same_file(file, other) for other in train):
+        if any(is_same_file(file, other) for other in others):
             raise UsageError(
-                f"{option} {file}: is named in --train, too, so scores on it say nothing; name "
-                f"other text, or leave {option} out."
+                f"{option} {file}: is named in {other_option}, too, so scores on it say nothing; "
+                f"name other text, or leave {option} out."
             )
 
 

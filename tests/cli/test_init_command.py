@@ -143,6 +143,15 @@ def test_held_out_files_that_are_trained_on_are_refused(option):
     assert not Path("conf").exists()
 
 
+def test_a_test_set_that_selects_the_weights_is_refused():
+    for name in ("held.en", "held.de"):
+        Path("data", name).write_text("a word\n")
+    files = ["--valid", "data/held.en", "data/held.de", "--test", "data/held.en", "data/held.de"]
+    error = call(*files).exception
+    assert isinstance(error, UsageError)
+    assert "--test data/held.en: is named in --valid, too" in str(error)
+
+
 def test_a_corpus_of_which_nothing_is_left_is_refused_by_the_names_that_were_given():
     Path("data/train.en").write_text(Path("data/train.de").read_text())
     error = call().exception
