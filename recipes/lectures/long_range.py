@@ -268,5 +268,6 @@ def draw(runs: Runs, found: Tasks) -> Figure:
         panel.set(title=title, xlabel="updates", ylabel=ERRORS[title] + ("" if is_sum else " (%)"))
         if is_sum:
             panel.set_yscale("log")
-        panel.legend()
+    names = others[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=6, title="adding, recall and copying")
     return figure
