@@ -226,9 +226,7 @@ def test_a_line_without_anything_to_translate_is_refused(translator, line):
 
 def test_ensembles_and_endless_lines_are_refused(translator, model_folder):
     both = Translator.load([model_folder, model_folder])
-    with pytest.raises(
-        UsageError, match=r"only a single translation model can be explained; name one\."
-    ):
+    with pytest.raises(UsageError, match=r"only a single model can be explained; name one\."):
         both.explain(LINES[0])
     with pytest.raises(
         UsageError,

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,21 @@ from tiny import entries, tiny, write_corpus
 from nmt.cli.main import run as nmt
 from nmt.config.experiment import Experiment
 from nmt.config.load import load
+from nmt.config.model import ModelConfig
+from nmt.data.batch import make_batch
 from nmt.errors import ConfigError, ModelError, UsageError
+from nmt.fast.accelerate import accelerate
+from nmt.models.build import build_model
 from nmt.models.folder import load_model_folder
 from nmt.models.weights import weights_of
+from nmt.objectives.likelihood import Likelihood
 from nmt.storage.files import read_json
 from nmt.text.subword import load_subwords
+from nmt.text.vocabulary import EOS
 from nmt.training.run import RunOptions, run_training
 from nmt.translator import Translator
 
+TOY = Path(__file__).parent.parent / "data" / "toy" / "train.en"
 HAN = {ord("a") + number: chr(0x4E00 + number) for number in range(26)}
 LANGUAGE_MODEL = (
     'data.source=""',
@@ -131,6 +139,55 @@ def test_a_language_model_refuses_to_translate(tmp_path):
     )
     with pytest.raises(UsageError, match=text):
         next(Translator.load(tmp_path / "run").translate(["a b"]))
+
+
+def test_a_language_model_cannot_be_explained(tmp_path):
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    text = (
+        r"translates nothing that could be explained; its probabilities are printed by `nmt score`"
+    )
+    with pytest.raises(UsageError, match=text):
+        Translator.load(tmp_path / "run").explain("a b")
+
+
+def test_the_perplexity_of_a_uniform_model_is_the_size_of_its_vocabulary(tmp_path):
+    run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
+    translator = Translator.load(tmp_path / "run")
+    with torch.no_grad():
+        for weight in translator.models[0].output.parameters():
+            weight.zero_()
+    (scored,) = translator.score([("", "a b c")])
+    perplexity = math.exp(-scored.log_prob / (len(ids(translator, "a b c")) + 1))
+    assert perplexity == pytest.approx(translator.target.vocab_size, rel=1e-6)
+
+
+def test_fifty_lines_are_learned_by_heart():
+    """The first word cannot be known, so a perplexity of 1 is out of reach."""
+    words = [line.split() for line in TOY.read_text(encoding="utf-8").splitlines()[:500]]
+    chosen = sorted(words, key=len)[-50:]
+    known = {word: 4 + number for number, word in enumerate(sorted(set(chain(*chosen))))}
+    pairs = [([EOS], [*(known[word] for word in line), EOS]) for line in chosen]
+    batch = make_batch(pairs, range(len(pairs)))
+    torch.manual_seed(1)
+    config = {
+        "encoder": "none",
+        "embedding": {"size": 64},
+        "decoder": {"attention": "none", "bridge": "zero", "hidden_size": 128},
+        "dropout": 0.0,
+    }
+    vocab = 4 + len(known)
+    model = build_model(ModelConfig.model_validate(config), source_vocab=vocab, target_vocab=vocab)
+    accelerate(model, "training")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(100):
+        loss = Likelihood().loss(model, batch)
+        optimizer.zero_grad()
+        (loss.total / loss.tokens).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    loss = Likelihood().loss(model, batch)
+    assert math.exp(loss.total.item() / loss.tokens) < 1.5
 
 
 def test_its_scores_need_no_source(tmp_path, capsys):

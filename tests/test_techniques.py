@@ -3,12 +3,16 @@
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from nmt.config.schema import paths
+from nmt.config.experiment import Experiment
+from nmt.config.schema import kinds, paths, table
+from nmt.config.section import Section, key_of
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -21,6 +25,26 @@ FIELDS = {"title", "keys", "commands", "lecture", "tests", "figure", "open"}
 def functions_in(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def choices(section: type[Section] = Experiment, prefix: str = "") -> Iterator[str]:
+    """Yield every choice of the configuration, such as 'model.encoder.cell = "gru"'."""
+    for name, field in section.model_fields.items():
+        key, plain = prefix + key_of(name, field), table(field)
+        for choice in kinds(field) or filter(None, get_args(field.annotation)):
+            yield f'{key} = "{choice}"'
+        for child in [plain] if plain else kinds(field).values():
+            yield from choices(child, f"{key}.")
+
+
+def exists(command: str) -> bool:
+    """Whether there is a command such as "train", or "diagnose gradients" of a group."""
+    name, _, part = command.partition(" ")
+    cli = ROOT / "nmt" / "cli"
+    main = (cli / "main.py").read_text(encoding="utf-8")
+    if not re.search(rf"^\s*({name}:|app.add_typer\({name}\b)", main, re.MULTILINE):
+        return False
+    return not part or part in functions_in(cli / f"{name}.py")
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -36,12 +60,9 @@ def test_the_tests_of_a_technique_exist(row):
 def test_keys_commands_and_lectures_of_a_technique_exist(row):
     entry = ROWS[row]
     assert set(entry) <= FIELDS
-    assert set(entry.get("keys", [])) <= set(paths())
-    source = (ROOT / "nmt" / "cli" / "main.py").read_text(encoding="utf-8")
+    assert set(entry.get("keys", [])) <= {*paths(), *choices()}
     for command in entry.get("commands", []):
-        assert re.search(rf"^\s*({command}:|app.add_typer\({command}\b)", source, re.MULTILINE), (
-            command
-        )
+        assert exists(command), command
     if lecture := entry.get("lecture"):
         assert (ROOT / "recipes" / "lectures" / f"{lecture.replace('-', '_')}.py").is_file()
 

@@ -77,6 +77,7 @@ def attention(
     sources, targets = _read_texts(sentence, input, target)
     links = None if gold is None else _read_links(gold)
     translator = Translator.load(run, device=device, checkpoint=checkpoint)
+    translator.engine.require_attention("name another model")
     if input is not None:
         _require_languages(translator, input, None if target is None else Path(target))
     if targets is None:

@@ -201,13 +201,13 @@ def exposure(
     subject = trained_subject(run, checkpoint=checkpoint, files=files, lines=lines)
     if not subject.model.encoder.reads_source:
         raise UsageError(
-            f"{run}: is a language model, whose own text has no reference; name a translation "
-            "model."
+            f"{run}: is a language model, whose own text has no reference; measure it by `nmt "
+            "score`, or name a translation model."
         )
     if subject.model.target_lines != "text":
         raise UsageError(
-            f"{run}: does not read what it writes, so there is nothing to compare; name a "
-            "translation model."
+            f"{run}: does not read what it writes, so there is nothing to compare; measure it by "
+            "`nmt evaluate`, or name a translation model."
         )
     found = measure_exposure(ModelScorer(subject.model), subject.batches())
     if output is not None:

@@ -95,6 +95,8 @@ class Exposure:
     """Outputs that do not end within twice the length of their reference and ten pieces."""
     looping: int
     """Outputs in which up to four pieces follow themselves at least four times in a row."""
+    stuck: int
+    """Outputs that are runaway, looping, or both, each counted once."""
 
     @property
     def total(self) -> Position:
@@ -135,7 +137,7 @@ def measure_exposure(scorer: Scorer, batches: Iterable[Batch]) -> Exposure:
     """
     sums: list[Position] = []
     after: list[Position] = []
-    counts = {"sentences": 0, "exact": 0, "empty": 0, "runaway": 0, "looping": 0}
+    counts = {"sentences": 0, "exact": 0, "empty": 0, "runaway": 0, "looping": 0, "stuck": 0}
     for batch in batches:
         length = batch.target_out.shape[1]
         forced = _predict(scorer, batch, length, free=False)
@@ -229,7 +231,7 @@ def _before(events: Tensor) -> Tensor:
 
 def _count(batch: Batch, own: Tensor) -> dict[str, int]:
     """Return how many outputs of a batch are exact, empty, endless, or run in circles."""
-    found = {"sentences": len(own), "exact": 0, "empty": 0, "runaway": 0, "looping": 0}
+    found = {"sentences": len(own), "exact": 0, "empty": 0, "runaway": 0, "looping": 0, "stuck": 0}
     for row, mask, target in zip(own, batch.target_mask, batch.target_out, strict=True):
         reference = target[mask].tolist()
         pieces = row[: most_steps(len(reference))].tolist()
@@ -237,8 +239,10 @@ def _count(batch: Batch, own: Tensor) -> dict[str, int]:
         written = pieces[: pieces.index(EOS)] if has_ended else pieces
         found["exact"] += [*written, EOS] == reference
         found["empty"] += not written
+        circles = is_looping(written)
         found["runaway"] += not has_ended
-        found["looping"] += is_looping(written)
+        found["looping"] += circles
+        found["stuck"] += circles or not has_ended
     return found
 
 

@@ -118,20 +118,19 @@ class Engine:
         choose = partial(self.shortlist.choose, frequent=options.shortlist)
         return scorer_of(self.models, choose, weights=self.weights)
 
-    def require_attention(self) -> None:
+    def require_attention(self, remedy: str = "leave alignments out") -> None:
         """Refuse alignments of a model without attention.
+
+        Args:
+            remedy: what the message tells the user to do.
 
         Raises:
             UsageError: no model has any, or the source is no text.
         """
         if all(model.decoder.attention is None for model in self.models):
-            raise UsageError(
-                "the model has no attention, so words cannot be aligned; leave alignments out."
-            )
+            raise UsageError(f"the model has no attention, so words cannot be aligned; {remedy}.")
         if self.features:
-            raise UsageError(
-                "the model reads numbers, so there are no words to align; leave alignments out."
-            )
+            raise UsageError(f"the model reads numbers, so there are no words to align; {remedy}.")
 
     def pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width].

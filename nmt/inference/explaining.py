@@ -35,8 +35,22 @@ class Explaining:
                 nothing to translate, or too much.
         """
         engine = self.engine
-        if len(engine.models) > 1 or not (engine.has_source and engine.is_translation):
-            raise UsageError("only a single translation model can be explained; name one.")
+        if len(engine.models) > 1:
+            raise UsageError("only a single model can be explained; name one.")
+        if not engine.has_source:
+            raise UsageError(
+                "a language model translates nothing that could be explained; its probabilities "
+                "are printed by `nmt score`."
+            )
+        if engine.features:
+            raise UsageError(
+                "the model reads numbers, which have no pieces to show; name a model of text."
+            )
+        if not engine.is_translation:
+            raise UsageError(
+                "the model does not read what it writes, so there is no search to explain; its "
+                "probabilities are printed by `nmt score`."
+            )
         if engine.right_to_left:
             raise UsageError(
                 "this model writes translations from right to left, which cannot be explained; "

@@ -20,10 +20,11 @@ from nmt.layers.cells import RnnCell
 
 
 class Answering(Protocol):
-    """A network with one answer per sequence."""
+    """A network with one answer per sequence, or one for each of its last positions."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the output [batch, outputs] for `inputs` [batch, length, features]."""
+        """Return the output [batch, outputs] or [batch, answers, outputs] for `inputs`
+        [batch, length, features]."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,15 @@ class Measured:
 
 
 def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of classes [batch], or the mean squared error of numbers."""
+    """Return the mean cross-entropy of classes, or the mean squared error of numbers.
+
+    Args:
+        outputs: [batch, outputs], or [batch, length, outputs] for a class per position.
+        targets: classes [batch] or [batch, length], or numbers [batch].
+    """
     if targets.is_floating_point():
         return (outputs.squeeze(-1) - targets).square().mean()
-    return cross_entropy(outputs, targets)
+    return cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
 
 @torch.no_grad()
@@ -90,8 +96,8 @@ def train(
     It ends when the task is solved, or the network consists of numbers no longer.
 
     Args:
-        network: maps [batch, length, features] to [batch, outputs]; `ManyToOne` with an `RnnCell`
-            if there is a regulariser.
+        network: maps [batch, length, features] to what `loss_of` compares with the targets;
+            `ManyToOne` with an `RnnCell` if there is a regulariser.
         task: what examples are drawn from.
         settings: how it is trained.
         generator: draws the examples.

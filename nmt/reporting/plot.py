@@ -13,6 +13,7 @@ from nmt.reporting.picture import require_plottable, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_BEST = "best update"
 _FEW = 60  # points of a curve that are marked one by one
 
 
@@ -114,7 +115,8 @@ def _curves_of(curves: Curves) -> dict[str, list[_Curve]]:
 def _mark(axes: "Axes", curves: Curves, color: str | None, *, is_of_validations: bool) -> None:
     """Mark the best validation, and where training diverged or its loss was not finite."""
     if is_of_validations and curves.best is not None:
-        label = "best" if color is None else None  # of several runs, the colour says whose
+        known = axes.get_legend_handles_labels()[1]
+        label = None if _BEST in known else _BEST  # of several runs, the colour says whose
         axes.axvline(curves.best["update"], color=color or "grey", linestyle=":", label=label)
     broken = [entry["update"] for entry in curves.updates if _is_not_finite(entry)]
     if curves.diverged is not None:

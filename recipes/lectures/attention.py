@@ -1,16 +1,20 @@
 """Attention: where it looks, and what it saves long sentences from.
 
-The task is to write letters in reverse. Each output needs one input and no other, and it is known
-which one, so one can count how often attention finds it.
+Letters are written in another order: all in reverse, or the second one, the "verb", last. Each
+output needs one input and no other, and it is known which one, so one can count how often attention
+finds it. In full, a model of the toy corpus shows the same for words.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from lectures.directions import Scale, pairs
+from lectures.directions import settings as translation_settings
 from lectures.shelf import Report
+from lectures.tasks import train as train_on_lines
 from nmt.config.model import ModelConfig
 from nmt.config.search import SearchConfig
 from nmt.data.batch import Batch, make_batch
@@ -33,11 +37,29 @@ LETTERS = "abcdefghijklmnop"
 FIRST = len(SPECIAL_PIECES)
 SHORTEST = 3
 
+Order = Literal["reversed", "verb last"]
+"""How the output is ordered; the verb is the second letter."""
+
+SENTENCE = (
+    "Our father stole his red apples two weeks ago.",
+    "Due settimane fa nostro padre ha rubato le sue mele rosse.",
+)
+"""A test pair of the toy corpus: in Italian, when comes first, and the colour after the fruit."""
+PARTS = ("sentence", "its translation, which is drawn", "what the model writes")
+WORDS = Scale(pairs=20_000, vocab=800, units=128, updates=1500, tested=0)
+"""How the model of words is trained."""
+
 GERMAN = """\
-The verb at the end. "A cat ate a mouse" is "Eine Katze hat eine Maus gefressen": "ate" becomes
-"hat", in its place, and "gefressen", after everything else. In a heat map of such a pair, the
-diagonal runs up to "mouse", and the last row jumps back to "ate". A model for it: make recipe
+German puts the verb last, too. "A cat ate a mouse" is "Eine Katze hat eine Maus gefressen": "ate"
+becomes "hat", in its place, and "gefressen", after everything else. A model for it: make recipe
 NAME=tatoeba-en-de, then nmt attention runs/tatoeba-en-de "A cat ate a mouse." -o cat.svg"""
+
+
+def places(length: int, order: Order) -> list[int]:
+    """Return the place in the source of each letter that is written."""
+    if order == "reversed":
+        return [*range(length)][::-1]
+    return [0, *range(2, length), 1]
 
 
 def draw_letters(count: int, shortest: int, longest: int, seed: int) -> list[list[int]]:
@@ -48,15 +70,22 @@ def draw_letters(count: int, shortest: int, longest: int, seed: int) -> list[lis
     return [torch.randint(FIRST, last, (each,), generator=chance).tolist() for each in lengths]
 
 
-def reversal(sources: Sequence[list[int]]) -> Batch:
-    """Return a batch in which each target is its source in reverse."""
-    pairs = [([*ids, EOS], [*ids[::-1], EOS]) for ids in sources]
+def ordered(ids: list[int], order: Order) -> list[int]:
+    """Return the letters that are to be written for a source."""
+    return [ids[place] for place in places(len(ids), order)]
+
+
+def batch_of(sources: Sequence[list[int]], order: Order) -> Batch:
+    """Return sources with what is to be written."""
+    pairs = [([*ids, EOS], [*ordered(ids, order), EOS]) for ids in sources]
     return make_batch(pairs, range(len(pairs)))
 
 
 @lru_cache
-def train(attention: str, *, hidden: int, longest: int, updates: int) -> EncoderDecoder:
-    """Train a small model to reverse 3 to `longest` letters."""
+def train(
+    attention: str, *, hidden: int, longest: int, updates: int, order: Order = "reversed"
+) -> EncoderDecoder:
+    """Train a small model to write 3 to `longest` letters in another order."""
     torch.manual_seed(1)
     config = {
         "embedding": {"size": 32},
@@ -69,7 +98,7 @@ def train(attention: str, *, hidden: int, longest: int, updates: int) -> Encoder
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, total_steps=updates)
     for update in range(updates):
-        batch = reversal(draw_letters(64, SHORTEST, longest, seed=update))
+        batch = batch_of(draw_letters(64, SHORTEST, longest, seed=update), order)
         loss = Likelihood().loss(model, batch)
         optimizer.zero_grad()
         (loss.total / loss.tokens).backward()
@@ -81,7 +110,7 @@ def train(attention: str, *, hidden: int, longest: int, updates: int) -> Encoder
 
 def write(model: EncoderDecoder, sources: Sequence[list[int]]) -> list[Hypothesis]:
     """Return what the model writes for each source, by greedy search."""
-    batch = reversal(sources)
+    batch = batch_of(sources, "reversed")  # of which only the sources are read
     options = SearchConfig(beam=1, max_length_factor=1.0, max_length_offset=5)
     keep = model.decoder.attention is not None
     scorer = ModelScorer(model)
@@ -89,55 +118,90 @@ def write(model: EncoderDecoder, sources: Sequence[list[int]]) -> list[Hypothesi
     return [best for best, *_ in found]
 
 
-def share_exact(sources: Sequence[list[int]], found: Sequence[Hypothesis]) -> float:
-    """Return the share of sources that are reversed without a mistake."""
+def share_exact(
+    sources: Sequence[list[int]], found: Sequence[Hypothesis], order: Order = "reversed"
+) -> float:
+    """Return the share of sources that are written without a mistake."""
     pairs = zip(sources, found, strict=True)
-    return sum(list(best.tokens) == ids[::-1] for ids, best in pairs) / len(sources)
+    return sum(list(best.tokens) == ordered(ids, order) for ids, best in pairs) / len(sources)
 
 
-def share_on_the_antidiagonal(sources: Sequence[list[int]], found: Sequence[Hypothesis]) -> float:
+def share_attended(
+    sources: Sequence[list[int]], found: Sequence[Hypothesis], order: Order = "reversed"
+) -> float:
     """Return the share of outputs that attend most to the input they have to repeat."""
     hits = total = 0
     for ids, best in zip(sources, found, strict=True):
         if best.attention is None:
             raise ValueError("these hypotheses have no attention")
         looked = best.attention[: len(ids)].argmax(dim=1).tolist()
-        hits += sum(place == len(ids) - 1 - row for row, place in enumerate(looked))
+        hits += sum(map(int.__eq__, looked, places(len(ids), order)))
         total += len(ids)
     return hits / total
 
 
+def size_of(order: Order, *, quick: bool) -> dict[str, int]:
+    """Return how large a model is, and how long it is trained, on lines of up to which length."""
+    if quick and order == "reversed":
+        return {"hidden": 48, "longest": 6, "updates": 150}
+    if quick:
+        return {"hidden": 64, "longest": 6, "updates": 300}
+    return {"hidden": 64, "longest": 12, "updates": 600}
+
+
 def show(report: Report) -> None:
-    """Train on reversal; say where attention looks and, in full, how accuracy falls with length."""
-    size = {"hidden": 48, "longest": 6, "updates": 150}
-    if not report.quick:
-        size = {"hidden": 64, "longest": 12, "updates": 600}
-    model = train("general", **size)
-    sources = draw_letters(300, SHORTEST, size["longest"], seed=10_001)
-    found = write(model, sources)
-    report.table(
-        "reversal",
-        ("letters", "exact", "outputs that attend most to their input"),
-        [
-            (
-                f"{SHORTEST} to {size['longest']}",
-                f"{share_exact(sources, found):.1%}",
-                f"{share_on_the_antidiagonal(sources, found):.1%}",
-            )
-        ],
-    )
-    (example,) = draw_letters(1, min(10, size["longest"]), min(10, size["longest"]), seed=10_002)
-    report.draw("reversal", heatmap(matrix_of(example, write(model, [example])[0]), unit="letter"))
+    """Train on both orders; say where attention looks and, in full, how accuracy falls with length
+    without it, and what attention does in sentences."""
+    size = size_of("reversed", quick=report.quick)
+    rows = []
+    for order in get_args(Order):
+        model = train("general", order=order, **size_of(order, quick=report.quick))
+        sources = draw_letters(300, SHORTEST, size["longest"], seed=10_001)
+        found = write(model, sources)
+        shares = share_exact(sources, found, order), share_attended(sources, found, order)
+        rows.append(
+            (order, f"{SHORTEST} to {size['longest']}", *(f"{each:.1%}" for each in shares))
+        )
+    columns = ("order", "letters", "exact", "outputs that attend most to their input")
+    report.table("orders", columns, rows)
+    longest = min(10, size["longest"])
+    (example,) = draw_letters(1, longest, longest, seed=10_002)
+    for order in get_args(Order):
+        model = train("general", order=order, **size_of(order, quick=report.quick))
+        (written,) = write(model, [example])
+        name = order.replace(" ", "-")
+        report.draw(name, heatmap(matrix_of(example, written, order), unit="letter"))
     report.say(
         "How to read it: each row is a letter that is written, each column one that was read, and "
-        "a row sums to 1. The order is reversed, so the dark cells go up the other diagonal; for "
-        "two languages of the same order, such as English and French, they go down. Nothing told "
-        "the model where to look: it was only asked for the right letters. In real text, attention "
-        "is no alignment: it may look beside a word, or ahead (Koehn and Knowles, 2017)."
+        "a row sums to 1. Where the order is reversed, the dark cells go up the other diagonal; "
+        "for two languages of the same order they go down. With the verb last, in capitals, they "
+        "go down one column to the right, and the last row jumps back. Nothing told the model "
+        "where to look: it was only asked for the right letters. In real text, attention is no "
+        "alignment: it may look beside a word, or ahead (Koehn and Knowles, 2017)."
     )
     if not report.quick:
-        show_by_length(report, model, size)
+        show_by_length(report, train("general", order="reversed", **size), size)
+        show_words(report)
     report.say(GERMAN)
+
+
+def show_words(report: Report) -> None:
+    """Train on the toy corpus, and draw the attention of a sentence whose words change places."""
+    settings = translation_settings("both directions", "general", WORDS)
+    known = pairs("train", WORDS.pairs)
+    model = train_on_lines(report.folder / "runs", known, settings, updates=WORDS.updates)
+    (found,) = model.score([SENTENCE], attention=True)
+    if found.attention is None:
+        raise ValueError("this translation has no attention")
+    (written,) = model.translate([SENTENCE[0]])
+    report.table("words", ("", "text"), list(zip(PARTS, (*SENTENCE, written.text), strict=True)))
+    report.draw("words", heatmap(found.attention.words, unit="word"))
+    report.say(
+        'How to read it: in Italian, "two weeks ago" comes first, "due settimane fa", and "red" '
+        'after its noun, "mele rosse". Where dark cells leave the diagonal, words have changed '
+        "places. A word may also look at the neighbours that decide its form: an article at its "
+        "noun."
+    )
 
 
 def show_by_length(report: Report, attending: EncoderDecoder, size: dict[str, int]) -> None:
@@ -158,16 +222,15 @@ def show_by_length(report: Report, attending: EncoderDecoder, size: dict[str, in
     )
 
 
-def matrix_of(source: list[int], written: Hypothesis) -> AttentionMatrix:
-    """Return the attention of an example with the names of its letters."""
+def matrix_of(source: list[int], written: Hypothesis, order: Order) -> AttentionMatrix:
+    """Return the attention of an example with the names of its letters, the verb in capitals."""
     if written.attention is None:
         raise ValueError("this hypothesis has no attention")
     weights = written.attention[:, : len(source) + 1].tolist()
-    return AttentionMatrix(
-        (*map(letter, source), EOS_PIECE),
-        tuple(map(letter, written.tokens)),
-        tuple(map(tuple, weights)),
-    )
+    read, said = [*map(letter, source)], [*map(letter, written.tokens)]
+    if order == "verb last":
+        read[1], said[-1] = read[1].upper(), said[-1].upper()
+    return AttentionMatrix((*read, EOS_PIECE), tuple(said), tuple(map(tuple, weights)))
 
 
 def letter(piece: int) -> str:

@@ -17,6 +17,8 @@ CLAIM = "Exploding gradients are easy to notice, they end in NaN, and clipping p
 THRESHOLDS = (0.0, 100.0, 10.0, 1.0)
 """Largest norms of the gradient; 0 leaves it as it is."""
 LENGTH, RADIUS = 20, 2.0
+MEAN_ANSWER = 1 / 6
+"""Mean squared error of always answering 1."""
 
 
 def show(report: Report) -> None:
@@ -25,18 +27,34 @@ def show(report: Report) -> None:
         f"Adding two of {LENGTH} numbers by a ReLU network of 32 units, whose recurrent weights "
         f"have a spectral radius of {RADIUS:g}: about half of the units are on, and everything "
         "grows from step to step, forwards and backwards. Gradient descent with a rate of 0.01; "
-        "always answering 1 has an error of 0.167."
+        f"always answering 1 has an error of {MEAN_ANSWER:.3f}."
     )
     runs = {threshold: run(threshold, updates) for threshold in THRESHOLDS}
     columns = ("clipped at", "updates", "largest |gradient|", "last error", "numbers are")
     report.table("clipping", columns, [row(*item) for item in runs.items()])
     report.draw("clipping", draw(runs))
-    report.say(
-        "How to read it: norms of the gradient before clipping, the largest of each ten updates. "
+    report.explain(
+        "norms of the gradient before clipping, the largest of each ten updates.",
+        conclusion(runs),
+        shown=is_shown(runs),
+    )
+
+
+def is_shown(runs: dict[float, list[Measured]]) -> bool:
+    """Whether the unclipped run ends in NaN, and every clipped one answers better than 1 does."""
+    ends = {threshold: run[-1].error for threshold, run in runs.items()}
+    return not math.isfinite(ends.pop(0.0)) and max(ends.values()) < MEAN_ANSWER
+
+
+def conclusion(runs: dict[float, list[Measured]]) -> str:
+    """Return what follows if training without clipping ends in NaN and with it does not."""
+    ends = {threshold: run[-1].error for threshold, run in runs.items() if threshold}
+    best = min(ends, key=ends.__getitem__)
+    return (
         "Without clipping the first gradient throws the weights away, and the second is not a "
         "number (the cross). nmt notices such an update, skips and counts it, and gives up if "
         "there are many. With clipping the same gradient is a step of a known length, from which "
-        "training finds back; the lower the threshold, the longer the way."
+        f"training finds back; of these thresholds, {best:g} ends with the lowest error."
     )
 
 

@@ -21,6 +21,8 @@ ENCODERS = {
 """States of the same size; both directions have fewer weights."""
 ARTICLES = frozenset(("il", "lo", "la", "i", "gli", "le", "un", "uno", "una"))
 """Italian articles agree with a noun that comes later, in English as well."""
+LEARNED = 20.0
+"""BLEU with attention below which a model has not learned enough to compare."""
 COMMON = (
     "tokenizer.kind=bpe",
     "tokenizer.joint=false",
@@ -83,15 +85,22 @@ def show(report: Report) -> None:
         ],
     )
     report.draw("directions", draw(results))
-    report.say(
-        "How to read it: fewer nats are better, more exact lines and BLEU are. All encoders have "
+    report.explain(
+        "fewer nats are better, more exact lines and BLEU are. All encoders have "
         f"{scale.units} units at each position; those that read both ways have two halves, and "
-        "fewer weights. Read forwards, the state at a word knows the words before it alone, so an "
+        "fewer weights.",
+        "Read forwards, the state at a word knows the words before it alone, so an "
         'article does not know its noun: "the" is "il", "lo", "la", "i", "gli", "le" or a letter '
         "of the next word, and which one, only the noun says. A decoder that attends can look at "
         "the noun instead, whose state knows the article. Without attention, the decoder starts "
         "from the last state of each direction: backwards, that is the one that has just read the "
-        "first words."
+        "first words.",
+        shown=results[0].bleu > LEARNED
+        and results[1].article < results[0].article
+        and all(
+            both.bleu > forward.bleu
+            for forward, both in zip(results[::2], results[1::2], strict=True)
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""How far back a network can learn to look: temporal order, and adding."""
+"""How far back a network can learn to look: temporal order, adding, recall, and copying."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,20 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor, nn
 
 from lectures.shelf import Report
-from nmt.laboratory.network import ManyToOne, initialize_smart_tanh
-from nmt.laboratory.tasks import Adding, TemporalOrder
+from nmt.laboratory.network import ManyToOne, initialize_smart_tanh, unroll_states
+from nmt.laboratory.tasks import Adding, Copy, Recall, Task, TemporalOrder
 from nmt.laboratory.training import Measured, Settings, train
-from nmt.layers.cells import GruCell, LstmCell, RnnCell
+from nmt.layers.cells import Cell, GruCell, LstmCell, RnnCell
 from nmt.layers.convolution import ConvolutionalStack
 from nmt.layers.initialization import initialize_orthogonal
 
 CLAIM = "Clipping is for exploding gradients; Omega, gates or convolutions are for vanishing ones."
+ERRORS = {"adding": "mean squared error", "recall": "wrong symbols", "copy": "wrong symbols"}
+SYMBOLS, UNITS = 8, 32
+KEEP = slice(UNITS, 2 * UNITS)
+"""Biases of the gate that keeps: z of a GRU and f of an LSTM are their second gates."""
+OPEN = 3.0
+"""Bias of a gate that begins about 0.95 open."""
 MEAN_ANSWER = 1 / 6
 """Mean squared error of always answering 1 to adding."""
 
@@ -28,12 +34,21 @@ class Scale:
     order_length: int
     order_updates: int
     seeds: Sequence[int]
-    adding_length: int
-    adding_updates: int
+    length: int
+    """Numbers to add two of, and distractors after the symbol to recall."""
+    copied: int
+    """Symbols to copy."""
+    updates: int
+    """For each network and task, at most."""
 
 
-FULL = Scale(30, 8000, range(1, 4), 50, 1000)
-QUICK = Scale(10, 80, range(1, 2), 10, 30)
+FULL = Scale(30, 8000, range(1, 4), 50, 10, 1000)
+QUICK = Scale(10, 80, range(1, 2), 10, 3, 30)
+
+Runs = dict[str, list[list[Measured]]]
+"""Measurements by method or network, and seed."""
+Tasks = dict[str, Runs]
+"""Measurements of the other tasks, by task, network, and seed."""
 
 METHODS = {
     "gradient descent": Settings(0),
@@ -58,18 +73,50 @@ def show(report: Report) -> None:
     columns = ("training", "solved", "of", "median updates", "largest |gradient|")
     report.table("order", columns, [summary(name, run) for name, run in runs.items()])
     report.say(
-        f"Adding: the sum of the two marked numbers out of {scale.adding_length}. 32 units, Adam, "
-        f"a rate of 0.005, clipped at 1. Always answering 1 has an error of {MEAN_ANSWER:.3f}."
+        f"Networks of {UNITS} units, by Adam with a rate of 0.005, clipped at 1; where it says "
+        f"open, the gate that keeps begins with a bias of {OPEN:g}. Adding: the sum of the two "
+        f"marked numbers out of {scale.length}; always answering 1 has an error of "
+        f"{MEAN_ANSWER:.3f}. Recall: the first symbol, one of {SYMBOLS}, after {scale.length} "
+        f"others. Copy: {scale.copied} symbols, as soon as the last of them is read. A guess is "
+        f"wrong in {1 - 1 / SYMBOLS:.0%} of the cases:"
     )
-    added = {name: add(network, scale) for name, network in readers().items()}
-    rows = [(name, run[-1].error, run[-1].update) for name, run in added.items()]
-    report.table("adding", ("network", "mean squared error", "updates"), rows)
-    report.draw("long-range", draw(runs, added))
-    report.say(
-        "How to read it: on the left, how wrong each of the runs still is; a line that ends at the "
-        "bottom is solved, one that ends above it ran out of updates. On the right, lines at the "
-        "grey line have learned nothing but the mean: a plain tanh network does not find numbers "
-        "so far back; gates and convolutions do."
+    found = {title: learn_all(task, scale) for title, task in tasks(scale).items()}
+    for title, networks in found.items():
+        columns = ("network", "solved", "of", "median updates", f"median {ERRORS[title]}")
+        report.table(title, columns, [outcome(name, run) for name, run in networks.items()])
+    report.draw("long-range", draw(runs, found))
+    report.explain(
+        "at the top left, how wrong each of the runs still is; a line that ends at the bottom is "
+        "solved, one that ends above it ran out of updates. In the other panels, lines at the grey "
+        "line have learned nothing: it is the error of the mean, or of a guess.",
+        conclusion(found),
+        shown=is_shown(runs, found),
+    )
+
+
+def is_shown(runs: Runs, found: Tasks) -> bool:
+    """Whether Omega solves temporal order most often, and of all networks only tanh cannot add."""
+    solved = [count_solved(each) for each in runs.values()]
+    plain, *others = ([run[-1].error for run in each] for each in found["adding"].values())
+    adds = max(max(each) for each in others) < MEAN_ANSWER / 2
+    return 0 < solved[-1] == max(solved) and adds and min(plain) > MEAN_ANSWER / 2
+
+
+def count_solved(runs: Sequence[Sequence[Measured]]) -> int:
+    """Return how many runs solved their task."""
+    return sum(run[-1].is_solved for run in runs)
+
+
+def conclusion(found: Tasks) -> str:
+    """Return what follows if a tanh network alone cannot add."""
+    recalled, copied = (
+        [f'"{name}"' for name, each in found[title].items() if count_solved(each) == len(each)]
+        for title in ("recall", "copy")
+    )
+    return (
+        "A plain tanh network does not find numbers to add so far back; gates and convolutions "
+        "do. That depends on the task: recall is solved in each run by "
+        f"{', '.join(recalled) or 'none'}, copying by {', '.join(copied) or 'none'}."
     )
 
 
@@ -87,68 +134,140 @@ def order(method: Settings, scale: Scale, seed: int) -> list[Measured]:
 
 
 def summary(name: str, runs: Sequence[Sequence[Measured]]) -> tuple[object, ...]:
-    solved = [run[-1].update for run in runs if run[-1].is_solved]
     largest = max(measured.norm for run in runs for measured in run)
-    return name, len(solved), len(runs), median(solved) if solved else "-", largest
+    return *outcome(name, runs)[:-1], largest
+
+
+def outcome(name: str, runs: Sequence[Sequence[Measured]]) -> tuple[object, ...]:
+    """Return the number of solved runs, the updates they took, and the error of all at the end."""
+    solved = [run[-1].update for run in runs if run[-1].is_solved]
+    updates = median(solved) if solved else "-"
+    return name, len(solved), len(runs), updates, median(run[-1].error for run in runs)
+
+
+class Recurrent(nn.Module):
+    """An answer at each of the last positions.
+
+    Args:
+        cell: the recurrent cell.
+        outputs: size of an answer.
+        answers: number of answers; one is returned without a dimension of its own.
+    """
+
+    def __init__(self, cell: Cell, outputs: int, answers: int) -> None:
+        super().__init__()
+        self.cell, self.answers = cell, answers
+        self.output = nn.Linear(cell.hidden_size, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return [batch, outputs] or [batch, answers, outputs] of [batch, length, features]."""
+        states = [state[0] for state in unroll_states(self.cell, inputs)]
+        output: Tensor = self.output(torch.stack(states[-self.answers :], dim=1))
+        return output.squeeze(1)
 
 
 class Convolutional(nn.Module):
-    """Four levels of causal convolutions with three taps: the last output sees 61 inputs."""
+    """Four levels of causal convolutions with three taps: an output sees 61 inputs.
 
-    def __init__(self) -> None:
+    Args:
+        features: size of an input.
+        outputs: size of an answer.
+        answers: see `Recurrent`.
+    """
+
+    def __init__(self, features: int, outputs: int, answers: int) -> None:
         super().__init__()
-        self.stack = ConvolutionalStack(2, 32, levels=4, kernel_size=3)
-        self.output = nn.Linear(32, 1)
+        self.stack = ConvolutionalStack(features, UNITS, levels=4, kernel_size=3)
+        self.output, self.answers = nn.Linear(UNITS, outputs), answers
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return [batch, 1] of `inputs` [batch, length, 2]."""
+        """Return [batch, outputs] or [batch, answers, outputs] of [batch, length, features]."""
         everywhere = torch.ones(inputs.shape[:2], dtype=torch.bool)
-        output: Tensor = self.output(self.stack(inputs, everywhere)[:, -1])
-        return output
+        output: Tensor = self.output(self.stack(inputs, everywhere)[:, -self.answers :])
+        return output.squeeze(1)
 
 
-def readers() -> dict[str, nn.Module]:
-    """Return the networks that add."""
-    torch.manual_seed(1)
-    networks: dict[str, nn.Module] = {
-        "tanh": ManyToOne(RnnCell(2, 32), 1),
-        "GRU": ManyToOne(GruCell(2, 32), 1),
-        "LSTM": ManyToOne(LstmCell(2, 32), 1),
-        "TCN": Convolutional(),
+def tasks(scale: Scale) -> dict[str, Task]:
+    """Return what the networks learn."""
+    return {
+        "adding": Adding(scale.length),
+        "recall": Recall(scale.length, symbols=SYMBOLS),
+        "copy": Copy(scale.copied, symbols=SYMBOLS),
     }
-    for network in networks.values():
+
+
+def learn_all(task: Task, scale: Scale) -> Runs:
+    """Return the measurements of each network on a task."""
+    found: Runs = {}
+    for seed in scale.seeds:
+        for name, network in readers(task, seed).items():
+            found.setdefault(name, []).append(learn(network, task, scale, seed))
+    return found
+
+
+def readers(task: Task, seed: int) -> dict[str, nn.Module]:
+    """Return the networks that learn a task."""
+    torch.manual_seed(seed)
+    answers = task.length if isinstance(task, Copy) else 1
+    features, outputs = task.features, task.outputs
+    cells: dict[str, Cell] = {
+        "tanh": RnnCell(features, UNITS),
+        "GRU": GruCell(features, UNITS),
+        "LSTM": LstmCell(features, UNITS),
+        "GRU, open": GruCell(features, UNITS),
+        "LSTM, open": LstmCell(features, UNITS),
+    }
+    networks: dict[str, nn.Module] = {
+        name: Recurrent(cell, outputs, answers) for name, cell in cells.items()
+    }
+    networks["TCN"] = Convolutional(features, outputs, answers)
+    for name, network in networks.items():
         initialize_orthogonal(network)
+        if name.endswith("open"):
+            with torch.no_grad():
+                cells[name].input.bias[KEEP] = OPEN
     return networks
 
 
-def add(network: nn.Module, scale: Scale) -> list[Measured]:
-    """Return the measurements of a run on adding."""
-    every = max(scale.adding_updates // 15, 1)
+def learn(network: nn.Module, task: Task, scale: Scale, seed: int) -> list[Measured]:
+    """Return the measurements of a run."""
+    every = max(scale.updates // 15, 1)
+    solved = 0.002 if isinstance(task, Adding) else 0.01
     settings = Settings(
-        scale.adding_updates, rate=0.005, clip=1.0, adaptive=True, check_every=every, solved=0.002
+        scale.updates, rate=0.005, clip=1.0, adaptive=True, check_every=every, solved=solved
     )
-    return list(train(network, Adding(scale.adding_length), settings, Generator().manual_seed(1)))
+    return list(train(network, task, settings, Generator().manual_seed(seed)))
 
 
 # --- picture ----------------------------------------------------------------------------------
 
-STYLES = ("-", "--", ":", "-.")
+STYLES = ("-", "--", "--", ":", ":", "-.")
 
 
-def draw(runs: dict[str, list[list[Measured]]], added: dict[str, list[Measured]]) -> Figure:
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+def draw(runs: Runs, found: Tasks) -> Figure:
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    first, *others = figure.subplots(2, 2).flat
     for (name, seeds), style in zip(runs.items(), (":", "--", "-"), strict=True):
         for number, run in enumerate(seeds):
             updates, errors = [m.update for m in run], [100 * m.error for m in run]
             colour = f"C{list(runs).index(name)}"
-            left.plot(updates, errors, style, color=colour, label=name if not number else None)
-            left.plot(updates[-1:], errors[-1:], "o", color=colour, fillstyle="none")
-    left.set(title="temporal order", xlabel="updates", ylabel="wrong answers (%)", ylim=(-3, 100))
-    for (name, run), style in zip(added.items(), STYLES, strict=False):
-        right.semilogy([m.update for m in run], [m.error for m in run], style, label=name)
-    right.axhline(MEAN_ANSWER, color="0.6", linewidth=1)
-    right.set(title="adding", xlabel="updates", ylabel="mean squared error")
-    for panel in (left, right):
-        panel.legend()
+            first.plot(updates, errors, style, color=colour, label=name if not number else None)
+            first.plot(updates[-1:], errors[-1:], "o", color=colour, fillstyle="none")
+    first.set(title="temporal order", xlabel="updates", ylabel="wrong answers (%)", ylim=(-3, 100))
+    first.legend()
+    for panel, (title, networks) in zip(others, found.items(), strict=True):
+        is_sum = title == "adding"
+        for number, ((name, seeds), style) in enumerate(zip(networks.items(), STYLES, strict=True)):
+            for seed, run in enumerate(seeds):
+                updates = [m.update for m in run]
+                errors = [m.error if is_sum else 100 * m.error for m in run]
+                label = None if seed else name
+                panel.plot(updates, errors, style, color=f"C{number}", label=label)
+                panel.plot(updates[-1:], errors[-1:], "o", color=f"C{number}", fillstyle="none")
+        panel.axhline(MEAN_ANSWER if is_sum else 100 * (1 - 1 / SYMBOLS), color="0.6", linewidth=1)
+        panel.set(title=title, xlabel="updates", ylabel=ERRORS[title] + ("" if is_sum else " (%)"))
+        if is_sum:
+            panel.set_yscale("log")
+    names = others[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=6, title="adding, recall and copying")
     return figure

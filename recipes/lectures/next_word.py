@@ -79,12 +79,14 @@ def show(report: Report) -> None:
         report.say(f"samples at temperature {temperature:g}:")
         for sample in nmt.generate(model, 3, search={"temperature": temperature}):
             report.say(f"    {sample.text}")
+    best = min(ORDERS, key=lambda order: figures[f"{order}-gram"])
     report.say(
         "How to read it: a perplexity of 10 means that the model hesitates as if between 10 "
-        "equally likely characters. An n-gram sees n - 1 characters back and stops improving when "
-        "it no longer finds them in the text, while its tables grow; the network reads the whole "
-        "line with the same weights for every history"
-        + (", but has hardly begun to learn here" if report.quick else "")
+        "equally likely characters. An n-gram sees n - 1 characters back, and its tables grow with "
+        "n; the network reads the whole line, with the same weights for every history. Here it has "
+        f"a perplexity of {figures['LSTM']:.2f}, and the best n-gram, with n = {best}, one of "
+        f"{figures[f'{best}-gram']:.2f}"
+        + ("; but it has hardly begun to learn: run it without --quick" if report.quick else "")
         + ". Below 1, a temperature makes samples safer and more alike."
     )
 

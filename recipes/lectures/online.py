@@ -22,7 +22,8 @@ from nmt.layers.initialization import initialize_orthogonal, initialize_uniform
 CLAIM = "A recurrent network can learn while it reads, without ever going back in time."
 ROWS = 20
 """Streams that are read side by side."""
-CHANCE = 0.5
+CHANCE, LEARNED = 0.5, 0.8
+"""Share of right answers of a guess, and from which on a rule counts as learned."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def show(report: Report) -> None:
         f"{scale.episodes} updates (chance: {CHANCE:g}):"
     )
     last = max(scale.episodes // 10, 1)
-    rows = [(name, sum(right[-last:]) / last) for name, right in recalled.items()]
+    rows = [(name, mean(right[-last:])) for name, right in recalled.items()]
     report.table("recall", ("gradient", "right"), rows)
     streams = {name: adapt(rule, scale) for name, rule in stream_rules().items()}
     report.say(
@@ -73,13 +74,24 @@ def show(report: Report) -> None:
     ]
     report.table("stream", ("gradient", "right before the change", "right at the end"), rows)
     report.draw("online", draw(recalled, streams, scale))
-    report.say(
-        "How to read it: each line is the share of right answers, given before learning from them. "
+    report.explain(
+        "each line is the share of right answers, given before learning from them.",
         "On the left, truncated backpropagation is at chance, as the answer lies further back than "
         "it looks; the exact gradient finds it, while an estimate is too noisy for so rare an "
-        "answer. On the right, everything that goes on learning finds the new rule within "
-        "some sixty steps; a network that stopped learning at the change is wrong for ever."
+        "answer. On the right, everything that goes on learning finds the new rule; a network that "
+        "stopped learning at the change is wrong for ever.",
+        shown=is_shown(
+            {name: mean(right[-last:]) for name, right in recalled.items()},
+            {name: mean(right[-tenth:]) for name, right in streams.items()},
+        ),
     )
+
+
+def is_shown(recalled: dict[str, float], streams: dict[str, float]) -> bool:
+    """Whether RTRL alone recalls, and only a network that goes on learning follows a new rule."""
+    exact, *others = recalled.values()
+    *learning, frozen = streams.values()
+    return exact > LEARNED > max(others) and min(learning) > LEARNED > frozen
 
 
 def mean(values: list[float]) -> float:
@@ -200,7 +212,7 @@ def draw(recalled: dict[str, list[float]], streams: dict[str, list[float]], scal
             window = max(len(values) // 40, 1)
             panel.plot(*smooth(values, window), style, label=name)
         panel.axhline(CHANCE, color="0.6", linewidth=1)
-        panel.legend(loc="lower right", fontsize="small")
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize="small")
     left.set(title=f"recall after {scale.lag} symbols", xlabel="updates", ylabel="right answers")
     right.set(title="a stream whose rule changes", xlabel="steps", ylim=(-0.03, 1.03))
     right.axvline(scale.phase, color="0.6", linewidth=1)

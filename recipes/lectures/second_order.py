@@ -75,11 +75,13 @@ def show(report: Report) -> None:
     columns = ("method", "seed", "error", "solved", "sequences")
     report.table("order", columns, rows)
     report.draw("second-order", draw(free, plain))
-    report.say(
-        "How to read it: both methods by what they cost, the number of sequences passed through "
-        "the network forwards or backwards. Hessian-free steps (circles) are dear and few, and "
-        "every run arrives. Gradient descent is cheaper where it works, and stays where it is "
-        "elsewhere: the success depends on the seed."
+    report.explain(
+        "both methods by what they cost, the number of sequences passed through the network "
+        "forwards or backwards.",
+        "Hessian-free steps (circles) are dear and few, and every run arrives. Gradient descent is "
+        "cheaper where it works, and stays where it is elsewhere: the success depends on the seed.",
+        shown=all(points[-1].error < SOLVED for points in free.values())
+        and len({points[-1].error < SOLVED for points in plain.values()}) > 1,
     )
 
 

@@ -16,6 +16,9 @@ from nmt.reporting.picture import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NOT_LEARNED = "This quick form is too small to show the claim: run it without --quick."
+NOT_SHOWN = "The figures of this run do not show the claim."
+
 _FRAME = ("__main__", "shelf")
 _CLAIM = "CLAIM"
 
@@ -37,6 +40,18 @@ class Report:
     def say(self, text: str) -> None:
         """Print a paragraph."""
         print(f"{text}\n", flush=True)
+
+    def explain(self, reading: str, claim: str, *, shown: bool) -> None:
+        """Say how to read the tables and pictures, and what follows if the figures show it.
+
+        Args:
+            reading: what rows, lines and axes are; it holds for any figures.
+            claim: what the figures of the full form show.
+            shown: whether the figures of this run show it.
+        """
+        if not shown:
+            claim = NOT_LEARNED if self.quick else NOT_SHOWN
+        self.say(f"How to read it: {reading} {claim}")
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table, and write it to NAME.tsv. Numbers are given with four digits."""

@@ -92,8 +92,9 @@ def test_a_language_model_has_a_decoder_only(folder, capsys):
     assert [layer["name"] for layer in record["layers"]] == ["decoder 1"]
     text = ("--target", folder / "valid.yy")
     assert json.loads(printed(capsys, "gradients", folder / "lm", "--json", *text)) == record
-    assert "is a language model, whose own text has no reference; name a translation model." in (
-        refused(capsys, "exposure", folder / "lm")
+    assert (
+        "is a language model, whose own text has no reference; measure it by `nmt score`, or "
+        in (refused(capsys, "exposure", folder / "lm"))
     )
 
 
@@ -143,7 +144,7 @@ def test_models_of_labels_tags_and_numbers_are_examined_too(tmp_path, capsys, se
     assert printed(capsys, "gradients", tmp_path / "run", *named) == default
     if layers[-1] != "decoder 1":
         said = refused(capsys, "exposure", tmp_path / "run")
-        assert "does not read what it writes, so there is nothing to compare; name a" in said
+        assert "so there is nothing to compare; measure it by `nmt evaluate`" in said
 
 
 def test_lines_that_do_not_fit_the_model_are_refused(tmp_path, capsys):

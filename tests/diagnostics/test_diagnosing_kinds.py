@@ -76,6 +76,12 @@ def test_lines_that_do_not_fit_are_refused(tmp_path, kind, capsys):
 
 def test_there_is_no_exposure_where_nothing_is_read_back(tmp_path, capsys):
     run_training(experiment_of(tmp_path, "label"), tmp_path / "run", RunOptions())
+    assert nmt(["explain", str(tmp_path / "run"), "a b"]) == 2
+    text = "so there is no search to explain; its probabilities are printed by `nmt score`."
+    assert text in capsys.readouterr().err
     assert nmt(["diagnose", "exposure", str(tmp_path / "run")]) == 2
-    text = "does not read what it writes, so there is nothing to compare; name a translation model."
+    text = (
+        "does not read what it writes, so there is nothing to compare; measure it by `nmt "
+        "evaluate`, or name a translation model."
+    )
     assert text in capsys.readouterr().err

@@ -99,6 +99,7 @@ def test_empty_endless_and_circling_outputs_are_counted():
     found = measure_exposure(scorer, [batch_of(*pairs)])
     assert (found.sentences, found.exact) == (3, 1)
     assert (found.empty, found.runaway, found.looping) == (1, 1, 1)
+    assert found.stuck == 1  # it neither ends nor leaves its circle
     assert "1 are empty, 1 do not end and 1 run in circles" in explain(found)
 
 

@@ -60,7 +60,7 @@ def test_the_picture_is_the_same_each_time(tmp_path, name, start):
 def test_a_panel_and_a_curve_are_drawn_only_if_they_have_values(tmp_path, drawn):
     panels = dict(drawn(Curves.of(write_run(tmp_path / "run"))))
     assert list(panels) == ["loss per token (nats)", "score", "learning rate", "gradient norm"]
-    assert list(panels["score"]) == ["BLEU", "best"]  # chrF was not measured
+    assert list(panels["score"]) == ["BLEU", "best update"]  # chrF was not measured
     assert list(panels["gradient norm"]) == ["before clipping", "clipped to"]
 
 
@@ -82,6 +82,22 @@ def test_runs_are_laid_over_one_another_in_colours_of_their_own(tmp_path, monkey
     one, two = Curves([update(1, loss=3.0)], []), Curves([update(1, loss=2.0)], [])
     plot({"a": one, "b": two}, tmp_path / "both.svg")
     assert drawn == [("a: training", "C0"), ("b: training", "C1")]
+
+
+def test_the_best_update_of_several_runs_is_named_once(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    labels, original = [], Axes.legend
+    monkeypatch.setattr(
+        Axes,
+        "legend",
+        lambda axes: labels.append(axes.get_legend_handles_labels()[1]) or original(axes),
+    )
+    curves = Curves.of(write_run(tmp_path / "run"))
+    plot({"a": curves, "b": curves}, tmp_path / "both.svg")
+    assert labels[0] == [
+        *("a: training", "a: validation", "best update", "b: training", "b: validation"),
+    ]
 
 
 def test_a_single_point_is_marked(drawn):
