@@ -64,6 +64,11 @@ class Corpus:
 # Readers: convert the bytes of a download to the bytes of text files
 
 
+def as_it_is(content: bytes) -> list[bytes]:
+    """Return the text itself."""
+    return [content]
+
+
 def gunzipped(content: bytes) -> list[bytes]:
     """Return the text in a gzip file."""
     return [gzip.decompress(content)]
@@ -104,6 +109,11 @@ _MULTI30K_ENGLISH = {
 _SIGMORPHON = (
     "https://raw.githubusercontent.com/sigmorphon/2021-task1/"
     "821bcdece5a47820872215969f275004b0abe80c/data/high"
+)
+
+_LORESMT = (
+    "https://raw.githubusercontent.com/loresmt/loresmt-2021/"
+    "c22949f578d6f628ef667690d34395a10cf80a37/data/en_ga"
 )
 
 EMBEDDED = ("toy", "toy-lm")
@@ -154,6 +164,22 @@ CORPORA = {
         "github.com/oreilly-japan/deep-learning-from-scratch-2 at\n"
         "842ae31c2bb070f5116275606ed90396626a2c17, but the split into train, dev and test (by\n"
         "calendar day, so that no day of dev or test is in train) is not published with them.",
+    ),
+    "loresmt21-en-ga": Corpus(
+        "loresmt21-en-ga",
+        {
+            "train.en": "e498c6c6ae4941164b3ced0dd604badac53459308c233e04a34853cf31651504",
+            "train.ga": "1d41e319cb574ffa740ca7c5797623a9adac95be81c1f9f1e4dcbc4a6ef5e15d",
+            "dev.en": "1fc142507b0bf390a874e91a88dc215958d29f527720aa22e50878154483094a",
+            "dev.ga": "843a8f78d9cdb555a1d5fd229fb85c55e683113d32bae6beb466e4263d19c583",
+            "test.en": "9bd502ad4dbe8d1a79a42eab46ebf041d51c603a613c11553cd855763e3dce83",
+            "test.ga": "8bb1e299c5938af96332991ac3e8a9f80b282e4a8db915b77746b61a639ed0ee",
+        },
+        tuple(
+            Origin(f"{_LORESMT}/{remote}.{language}", as_it_is, (f"{part}.{language}",))
+            for part, remote in (("train", "train"), ("dev", "dev"), ("test", "test.en2ga"))
+            for language in ("en", "ga")
+        ),
     ),
     "g2p-eng": Corpus(
         "g2p21-eng",

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import http.server
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt.cli.main import run
+from nmt.config.changes import changes
 from nmt.config.load import load, resolve_paths
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +81,21 @@ def test_make_trains_and_scores_the_files_of_the_config(config: Path) -> None:
     else:
         tested = f"bin/nmt score runs/{name} --target {tested}"
     assert tested in done.stdout
+
+
+def test_the_recipe_of_a_small_corpus_is_what_init_writes(tmp_path: Path) -> None:
+    corpus = Path(os.environ.get("NMT_DATA", "")) / "loresmt21-en-ga"
+    if not os.environ.get("NMT_DATA") or not corpus.is_dir():
+        pytest.skip("needs the corpus loresmt21-en-ga in the folder $NMT_DATA")
+    recipe = load(RECIPES / "loresmt21-en-ga" / "config.toml")
+    arguments = ["init", str(tmp_path / "en-ga.toml"), "--languages", "en-ga"]
+    for option, part in (("--train", "train"), ("--valid", "dev"), ("--test", "test")):
+        arguments += [option, *(str(corpus / f"{part}.{code}") for code in ("en", "ga"))]
+    assert run(arguments) == 0
+    written = load(tmp_path / "en-ga.toml")
+    assert {change.key for change in changes(recipe, written)} <= {
+        *("data.train", "data.valid", "data.test")
+    }
 
 
 def test_make_lists_the_recipes_if_a_name_is_unknown() -> None:

@@ -67,7 +67,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     right_copies = None
     if language_of(data.source) == language_of(data.target):
         right_copies = "since both sides are one language"
-    elif tokenizer.kind != "unigram":
+    elif tokenizer.kind in ("word", "char"):
         right_copies = "since these are no sentences"
     drop_copies = survey.copies > 0 and not right_copies
     left = survey.different - drop_copies * survey.different_copies
@@ -142,8 +142,11 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[s
             f"pieces of their own, so {vocab_size:,} pieces; the others are spelled in bytes "
             "(tokenizer.character_coverage)"
         )
+    if kind == "unigram" and preset.bpe_dropout:
+        kind = "bpe"
     tokenizer = TokenizerConfig(
         kind=kind,
+        sampling=preset.bpe_dropout if kind == "bpe" else 0.0,
         vocab_size=vocab_size,
         joint=joint,
         byte_fallback=kind != "word",

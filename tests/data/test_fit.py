@@ -45,7 +45,7 @@ def chinese(lines: int, characters: int) -> list[str]:
 def test_an_ordinary_small_corpus_gets_the_preset_as_it_is(tmp_path):
     made = fitted(tmp_path, ENGLISH, ITALIAN)
     tokenizer, data = made.experiment.tokenizer, made.experiment.data
-    assert (tokenizer.kind, tokenizer.vocab_size) == ("unigram", TINY.vocab_size)
+    assert (tokenizer.kind, tokenizer.vocab_size) == ("bpe", TINY.vocab_size)
     assert tokenizer.joint
     assert tokenizer.byte_fallback
     assert tokenizer.character_coverage == 1.0
@@ -113,7 +113,7 @@ def test_symbols_between_spaces_are_words_and_single_words_are_characters(tmp_pa
     ],
 )
 def test_scripts_without_spaces_are_not_taken_for_single_words_or_symbols(source, target, tmp_path):
-    assert fitted(tmp_path, source, target).experiment.tokenizer.kind == "unigram"
+    assert fitted(tmp_path, source, target).experiment.tokenizer.kind == "bpe"
 
 
 @pytest.mark.parametrize(
