@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nmt.text.scripts import script_of
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;:]))\s\W{{0,2}}({_WORD.pattern})")
+_INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;]))\s\W{{0,2}}({_WORD.pattern})")
 _AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
 _FEWEST_LETTERS = 6
 """Letters of a text in capitals; fewer may be names and acronyms."""

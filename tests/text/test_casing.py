@@ -61,7 +61,15 @@ def test_capitals_follow_the_language():
 def test_a_capital_within_a_sentence_is_told_from_one_at_its_beginning():
     for line in ("We saw Anna.", "Yes, Anna.", "it has COVID-19", "Я видел Анну", 'the "Old" cat'):
         assert has_inner_capital(line)
-    for line in ("We slept. Anna too.", "“Stop! Why?”", "and I saw it", "猫 が いる", "Anna", ""):
+    for line in (
+        "We slept. Anna too.",
+        "Note: Stop!",
+        "“Stop! Why?”",
+        "and I saw it",
+        "猫 が いる",
+        "Anna",
+        "",
+    ):
         assert not has_inner_capital(line)
 
 
