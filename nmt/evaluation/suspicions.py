@@ -54,8 +54,8 @@ def suspicions(
     found += _code_points(hypotheses, references)
     if not lowercase and set(metrics) != {"ter"}:  # which ignores case
         found += _case(hypotheses, references)
-    found += missing_spaces(references, metrics, tokenize)
-    return found or _lost_spaces(hypotheses, references)
+    found += _lost_spaces(hypotheses, references)
+    return found + missing_spaces(references, metrics, tokenize)
 
 
 def _empty_lines(texts: Sequence[Sequence[str]]) -> list[str]:
