@@ -51,11 +51,13 @@ def has_inner_capital(text: str) -> bool:
 def names_in(text: str) -> dict[str, str]:
     """Return the words within sentences that begin with a capital, by their small letters.
 
-    Those that `text` has in small letters as well are left out.
+    Those in capitals may also begin a sentence. Words that `text` has in small letters as well are
+    left out.
     """
-    small = {word for word in _WORD.findall(text) if word.islower()}
-    names = {word.lower(): word for word in _INNER_WORD.findall(text) if _is_name(word)}
-    return {lower: name for lower, name in names.items() if lower not in small}
+    words = _WORD.findall(text)
+    names = [word for word in words if word.isupper()] + _INNER_WORD.findall(text)
+    small = {word for word in words if word.islower()}
+    return {name.lower(): name for name in names if _is_name(name) and name.lower() not in small}
 
 
 def _is_name(word: str) -> bool:
