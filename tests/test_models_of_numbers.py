@@ -149,13 +149,16 @@ def test_bad_numbers_are_refused_with_their_line(tmp_path, line, fault, capsys):
     assert f"error: line 2: {fault}; correct the line." in capsys.readouterr().err
 
 
-def test_numbers_cannot_be_aligned(tmp_path):
+def test_numbers_cannot_be_aligned_or_explained(tmp_path):
     run_training(
         described(tmp_path, "model.decoder.attention=general"), tmp_path / "run", RunOptions()
     )
     text = r"the model reads numbers, so there are no words to align; leave alignments out\.$"
     with pytest.raises(UsageError, match=text):
         Translator.load(tmp_path / "run").translate(["1,2,3,4"], align=True)
+    text = r"the model reads numbers, which have no pieces to show; name a model of text\.$"
+    with pytest.raises(UsageError, match=text):
+        Translator.load(tmp_path / "run").explain("1,2,3,4")
 
 
 @pytest.mark.parametrize(

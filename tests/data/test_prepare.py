@@ -210,7 +210,7 @@ def test_a_language_code_that_disagrees_with_the_text_is_warned_of(corpora, capl
     corpora.prepare(source="German", target="ru")
     assert [each.message[:40] for each in caplog.records if each.levelname == "WARNING"] == [
         'data.source: "German" is the name of a l',
-        'data.target: "ru" is written in ',
+        'data.target: "ru" is written in Cyrillic',
     ]
 
 
