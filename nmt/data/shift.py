@@ -94,5 +94,6 @@ def _is_clear(left: Floats, right: Floats, shift: Shift) -> bool:
 
 
 def _correlation(left: Floats, right: Floats) -> float:
-    covariance = float(((left - left.mean()) * (right - right.mean())).mean())
-    return covariance / (float(left.std() * right.std()) or 1.0)
+    """Return the correlation of two series; 0 if one is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.nan_to_num(np.corrcoef(left, right)[0, 1]))

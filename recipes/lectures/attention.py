@@ -153,9 +153,12 @@ def show(report: Report) -> None:
     """Train on both orders; say where attention looks and, in full, how accuracy falls with length
     without it, and what attention does in sentences."""
     size = size_of("reversed", quick=report.quick)
+    models = {
+        order: train("general", order=order, **size_of(order, quick=report.quick))
+        for order in get_args(Order)
+    }
     rows = []
-    for order in get_args(Order):
-        model = train("general", order=order, **size_of(order, quick=report.quick))
+    for order, model in models.items():
         sources = draw_letters(300, SHORTEST, size["longest"], seed=10_001)
         found = write(model, sources)
         shares = share_exact(sources, found, order), share_attended(sources, found, order)
@@ -166,8 +169,7 @@ def show(report: Report) -> None:
     report.table("orders", columns, rows)
     longest = min(10, size["longest"])
     (example,) = draw_letters(1, longest, longest, seed=10_002)
-    for order in get_args(Order):
-        model = train("general", order=order, **size_of(order, quick=report.quick))
+    for order, model in models.items():
         (written,) = write(model, [example])
         name = order.replace(" ", "-")
         report.draw(name, heatmap(matrix_of(example, written, order), unit="letter"))
@@ -180,7 +182,7 @@ def show(report: Report) -> None:
         "alignment: it may look beside a word, or ahead (Koehn and Knowles, 2017)."
     )
     if not report.quick:
-        show_by_length(report, train("general", order="reversed", **size), size)
+        show_by_length(report, models["reversed"], size)
         show_words(report)
     report.say(GERMAN)
 
