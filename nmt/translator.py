@@ -236,10 +236,7 @@ class Translator:
             weights=weights,
             source=first.source,
             target=first.target,
-            normalizer=Normalizer(
-                unicode=first.config.normalization.unicode,
-                whitespace=first.config.normalization.whitespace,
-            ),
+            normalizer=Normalizer(**first.config.normalization.model_dump()),
             search=first.config.search,
             shortlist=first.shortlist,
             device=where,

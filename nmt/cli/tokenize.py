@@ -123,8 +123,7 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
             subwords, normalization = read_pieces(folder)
         else:
             continue
-        normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
-        return subwords[side == "target"], normalizer
+        return subwords[side == "target"], Normalizer(**normalization.model_dump())
     raise ModelError(
         f"{model}: holds no {JOINT_FILE} or {SOURCE_FILE}; "
         "name a run folder, a model folder or a .model file."

@@ -76,6 +76,9 @@ class NormalizationConfig(Section):
     """Unicode normalisation form."""
     whitespace: bool = True
     """Replace every run of white space by one space and strip both ends."""
+    repair: bool = False
+    """Delete invisible characters that the script does not need, such as zero-width spaces, and
+    join words that are cut at their apostrophe, as tokenized text has them: "d ’ ailleurs"."""
 
 
 Sides = Literal["both", "source", "target"]

@@ -9,7 +9,7 @@ others have not been compared systematically.
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.config.data import DataConfig, TokenizerConfig
+from nmt.config.data import DataConfig, NormalizationConfig, TokenizerConfig
 from nmt.config.decoders import DecoderConfig
 from nmt.config.dropout import DropoutConfig
 from nmt.config.embedding import EmbeddingConfig
@@ -89,7 +89,9 @@ def preset_for(pairs: int) -> Preset:
     return next(preset for preset in PRESETS if preset.pairs is None or pairs < preset.pairs)
 
 
-def from_preset(preset: Preset, data: DataConfig, tokenizer: TokenizerConfig) -> Experiment:
+def from_preset(
+    preset: Preset, data: DataConfig, tokenizer: TokenizerConfig, *, repair: bool = False
+) -> Experiment:
     """Return a complete configuration: the sizes of a preset, and what all presets share.
 
     Shared are decoding of whole sequences (no input feeding), a moving average of the weights,
@@ -98,6 +100,7 @@ def from_preset(preset: Preset, data: DataConfig, tokenizer: TokenizerConfig) ->
     """
     return Experiment(
         data=data,
+        normalization=NormalizationConfig(repair=repair),
         tokenizer=tokenizer,
         model=ModelConfig(
             embedding=EmbeddingConfig(

@@ -77,7 +77,9 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
         "drop_copies": drop_copies,
         "drop_duplicates": survey.duplicates > 0,
     }
-    experiment = from_preset(preset, data.model_copy(update=changes), tokenizer)
+    is_repaired = survey.damaged > 0 and tokenizer.kind not in ("word", "char")
+    data = data.model_copy(update=changes)
+    experiment = from_preset(preset, data, tokenizer, repair=is_repaired)
     sides = ((data.source, survey.source), (data.target, survey.target))
     warnings = [why_wrong_code(code, side.scripts) for code, side in sides]
     if not right_copies and survey.copies_but_case > _MANY_COPIES * survey.pairs:
@@ -87,7 +89,19 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
             "translated or, if both sides are one language, give its code twice"
         )
     means = filter(None, map(explain_code, dict.fromkeys((data.source, data.target))))
-    notes = (*means, *pieces_notes, length_note, *_notes_on_pairs(survey, right_copies))
+    repaired = []
+    if is_repaired:
+        repaired = [
+            f"{survey.damaged:,} {'pair' if survey.damaged == 1 else 'pairs'} with invisible "
+            "characters or words cut at their apostrophe: repaired (normalization.repair)"
+        ]
+    notes = (
+        *means,
+        *pieces_notes,
+        length_note,
+        *repaired,
+        *_notes_on_pairs(survey, right_copies),
+    )
     return Fit(experiment, preset.name, left, notes, tuple(filter(None, warnings)))
 
 

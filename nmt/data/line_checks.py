@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nmt.data.report import Check
 from nmt.text.mojibake import find_mojibake
+from nmt.text.repair import find_invisible
 from nmt.text.scripts import has_visible
 
 LONG_LINE = 4192
@@ -43,21 +44,6 @@ _PIECE_MARK = re.compile(
     # Ġ of byte-level BPE is a letter of Maltese.
     r"|Ġ(?:(?<=[a-z.,!?]Ġ)(?=\w)|(?=[A-Z][a-z])|(?=[^\W_]{1,30} Ġ[^\W_]))"
 )
-# Joiners are right within scripts that join letters and between emoji, but not between these:
-_NEVER_JOINED = "\x00-\u0590\u1e00-\u200d\u2010-\u206f\u2e80-\ud7ff\uff00-\uffef"
-# Zero width spaces are right between words of these, of South-East Asia:
-_HAS_WORD_BREAKS = "\u0e00-\u109f\u1780-\u17ff\u1950-\u1aaf\ua980-\uaadf"
-_INVISIBLE = re.compile(
-    f"(?:^|(?<=[{_NEVER_JOINED}]))[\u200c\u200d](?=[{_NEVER_JOINED}]|$)"
-    f"|(?<![{_HAS_WORD_BREAKS}])\u200b"
-    "|(?<=[A-Za-z\u00c0-\u052f])\ufe0f"
-    "|[\xad\u2060-\u2064\ufeff\ufff9-\ufffb\u3164\uffa0]"
-)
-_MAY_BE_INVISIBLE = re.compile(
-    "[\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\u3164\ufe0f\ufeff-\uffff]"
-)
-_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 _END_OF_SENTENCE = re.compile(
     r"""[.!?…。！？｡।॥؟۔።។](?:"""
     r"""(?<=[^\W\d_]{3}[.!?…])[.!?…]*["'”’»)\]]* ["'“‘„«(\[¿¡]*([^\W\d_])"""
@@ -96,16 +82,6 @@ def _find_escape(text: str) -> re.Match[str] | None:
     if (match := _ENCODED.search(text)) and not _ADDRESS.search(text):
         return match
     return None if _PATH.search(text) else _ESCAPE.search(text)
-
-
-def _find_invisible(text: str) -> re.Match[str] | None:
-    """Find what is invisible where no script needs it; a text may be nothing else."""
-    if not _MAY_BE_INVISIBLE.search(text):
-        return None
-    found = _INVISIBLE.search(text)
-    if found is None and (found := _DIRECTION.search(text)) and _RIGHT_TO_LEFT.search(text):
-        return None
-    return found
 
 
 def _find_nothing_visible(text: str) -> re.Match[str] | None:
@@ -266,9 +242,9 @@ LINE_CHECKS = (
         name="invisible",
         level="warning",
         message="with invisible characters that the script does not need",
-        remedy="delete these characters; models learn to write them",
+        remedy="normalization.repair = true deletes them; otherwise models learn to write them",
         lists_places=True,
-        find=_find_invisible,
+        find=find_invisible,
         in_ascii=False,
     ),
     LineCheck(

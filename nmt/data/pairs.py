@@ -39,10 +39,7 @@ class PairReader:
     def __init__(self, experiment: Experiment, bad_lines: BadLines) -> None:
         self._has_source = experiment.data.has_source
         self._bad_lines = bad_lines
-        self._normalizer = Normalizer(
-            unicode=experiment.normalization.unicode,
-            whitespace=experiment.normalization.whitespace,
-        )
+        self._normalizer = Normalizer(**experiment.normalization.model_dump())
         self.symbols = [self._normalizer.normalize(text) for text in experiment.tokenizer.symbols]
         """The symbols of the configuration, normalised as the text is."""
 

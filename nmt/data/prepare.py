@@ -205,7 +205,8 @@ def _key(
         # Data of older runs do not have these keys.
         | ({"drop_held_out": True} if data.drop_held_out else {})
         | ({"join_lines": data.join_lines} if data.join_lines else {}),
-        "normalization": experiment.normalization.model_dump(),
+        "normalization": experiment.normalization.model_dump(exclude={"repair"})
+        | ({"repair": True} if experiment.normalization.repair else {}),
         "tokenizer": experiment.tokenizer.model_dump(exclude=_tokenizer_keys_left_out(experiment)),
         "pieces": pieces,
         "shared": experiment.model.embedding.shares_vocabulary,

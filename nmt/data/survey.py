@@ -79,6 +79,8 @@ class Survey:
     """Pairs whose two sides are the same text, with letters."""
     copies_but_case: int
     """Pairs whose two sides differ in nothing but capitals."""
+    damaged: int
+    """Pairs that `Normalizer.repair` changes."""
     duplicates: int
     """Pairs that also occur earlier."""
     different: int
@@ -99,9 +101,9 @@ def survey(source: Path, target: Path) -> Survey:
             text on both sides.
     """
     name = " and ".join(dict.fromkeys(map(str, (source, target))))
-    normalize = Normalizer().normalize
+    normalize, repair = Normalizer().normalize, Normalizer(repair=True).normalize
     sides = _Counts(), _Counts()
-    pairs = empty = copies = copies_but_case = 0
+    pairs = empty = copies = copies_but_case = damaged = 0
     digests, copied, sample = array("Q"), array("Q"), Sample()
     for _, (left, right) in read_numbered_pairs(source, target, bad_lines="skip"):
         pairs += 1
@@ -110,6 +112,7 @@ def survey(source: Path, target: Path) -> Survey:
             empty += 1
             continue
         copies += left == right and has_letters(left)
+        damaged += repair(left) != left or repair(right) != right
         copies_but_case += left != right and left.casefold() == right.casefold()
         digests.append(digest(left, right))
         sample.add(len(digests), left, right)
@@ -131,6 +134,7 @@ def survey(source: Path, target: Path) -> Survey:
         empty=empty,
         copies=copies,
         copies_but_case=copies_but_case,
+        damaged=damaged,
         duplicates=len(digests) - different,
         different=different,
         different_copies=different_copies,

@@ -160,8 +160,7 @@ def _read_pairs(
         texts = [("", line) for line in read_lines(target)]
     else:
         texts = list(read_parallel(source, target))
-    normalization = loaded.config.normalization
-    normalizer = Normalizer(unicode=normalization.unicode, whitespace=normalization.whitespace)
+    normalizer = Normalizer(**loaded.config.normalization.model_dump())
     shape, copy_ids, pairs = Shape.of(loaded.config.model), _copy_ids(loaded), []
     for index in _spread(len(texts), lines):
         left, right = (normalizer.normalize(text) for text in texts[index])

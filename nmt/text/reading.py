@@ -4,7 +4,7 @@ A line is cut into segments: sentences where the model was trained on fewer of t
 on shorter lines. A segment without letters, or of addresses only, is copied. In the others, what
 the model has never seen is replaced by what it has: invisible characters are removed, text in
 capitals, in Title Case or without capitals is spelled as usual, names are in small letters if
-training text has them so, and "’" becomes "'".
+training text has them so, and the apostrophe of words is the one that training text has.
 """
 
 import logging
@@ -18,6 +18,7 @@ from typing import Literal
 from nmt.text import casing
 from nmt.text.addresses import is_address
 from nmt.text.normalize import Normalizer
+from nmt.text.repair import INNER_APOSTROPHE
 from nmt.text.scripts import has_letters, has_visible, is_invisible
 from nmt.text.sentences import Span, cut_at_clauses, find_sentences
 from nmt.text.subword import Subword
@@ -229,6 +230,8 @@ class LineReader:
     def _as_seen(self, text: str, style: Style) -> str:
         """Return a text, normalised, with what the model has seen in place of what it has not."""
         text = self._normalizer.normalize(text)
+        if self._seen is not None and self._seen.apostrophe:
+            text = INNER_APOSTROPHE.sub(self._seen.apostrophe, text)
         if style != "as usual":
             usual = casing.respell(
                 text, self._most_usual, language=self._language, capitalized=self._capitalizes

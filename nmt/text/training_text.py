@@ -1,6 +1,7 @@
 """What the lines a model was trained on looked like, as far as translation needs to know."""
 
 from collections import Counter
+from operator import itemgetter
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,12 +12,14 @@ from nmt.text.casing import (
     has_title_case,
     is_in_capitals,
 )
+from nmt.text.repair import INNER_APOSTROPHE
 from nmt.text.scripts import has_letters
 from nmt.text.sentences import find_sentences
 
 _RARE = 0.001
 _UNUSUAL = 0.005
 _MOSTLY = 0.2
+_NEARLY_ALL = 0.8
 FEWEST_COMPARED = 8
 """Pieces of a source whose translation says something by its length."""
 
@@ -57,6 +60,9 @@ class TrainingText(BaseModel):
     usual_ratio: float = 0.0
     """Target pieces per source piece; at most one line in 200 has fewer, among those of at least 8
     source pieces. 0 if there are none."""
+    apostrophe: str = ""
+    """What nearly always is the apostrophe within source words; "" if several are usual, or none
+    is."""
 
     @property
     def translates_letterless(self) -> bool:
@@ -85,11 +91,13 @@ class TrainingTextSurvey:
         self._sentences: Counter[int] = Counter()
         self._ratios: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
+        self._apostrophes: Counter[str] = Counter()
 
     def add(self, source: str, target: str, *, pieces: tuple[int, int]) -> None:
         """Add a pair of normalised lines, which have this many pieces."""
         self._source.update(source)
         self._target.update(target)
+        self._apostrophes.update(INNER_APOSTROPHE.findall(source))
         source_pieces, target_pieces = pieces
         self._lengths[source_pieces] += 1
         if source_pieces >= FEWEST_COMPARED:
@@ -113,6 +121,8 @@ class TrainingTextSurvey:
         if not lines:
             return None
 
+        apostrophe, count = max(self._apostrophes.items(), key=itemgetter(1), default=("", 0))
+
         def share(name: str, total: int = lines) -> float:
             return round(self._counts[name] / total, 6)
 
@@ -132,6 +142,7 @@ class TrainingTextSurvey:
             numbers_lost=share("numbers_lost"),
             inner_capitals=share("inner_capitals"),
             usual_ratio=-_exceeded_by(self._ratios, _UNUSUAL) / 100 if self._ratios else 0.0,
+            apostrophe=apostrophe if count > _NEARLY_ALL * self._apostrophes.total() else "",
         )
 
 

@@ -159,10 +159,7 @@ class Validator:
         self.copy_ids = CopyIds(*subwords) if experiment.model.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
         self.search = validation_search(experiment)
-        self.normalizer = Normalizer(
-            unicode=experiment.normalization.unicode,
-            whitespace=experiment.normalization.whitespace,
-        )
+        self.normalizer = Normalizer(**experiment.normalization.model_dump())
         targets = (self.corpus.texts(index)[1] for index in range(len(self.corpus)))
         self.units = Units(targets)
         """What the loss is also given per."""

@@ -67,7 +67,7 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             "[normalization]\nzzz = 1",
-            "toy.toml: normalization.zzz: unknown key (known: unicode, whitespace)",
+            "toy.toml: normalization.zzz: unknown key (known: unicode, whitespace, repair)",
         ),
         (
             '[model.encoder]\ncell = "lst"',
@@ -85,7 +85,7 @@ def test_only_the_data_has_to_be_given(folder):
         ),
         (
             '[normalization]\n"a\\nb.c" = 1',
-            'toy.toml: normalization."a\\nb.c": unknown key (known: unicode, whitespace)',
+            'toy.toml: normalization."a\\nb.c": unknown key (known: unicode, whitespace, repair)',
         ),
         (
             '[normalization]\nunicode = { "a b" = 1 }',

@@ -160,6 +160,19 @@ def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
     assert not repeated_source.experiment.data.drop_duplicates
 
 
+def test_damaged_text_is_repaired_unless_its_spaces_are_between_symbols(tmp_path):
+    made = fitted(tmp_path, [*ENGLISH, "two\u200b cats"], [*ITALIAN, "c ’ era un gatto"])
+    assert made.experiment.normalization.repair
+    assert made.notes[-1] == (
+        "1 pair with invisible characters or words cut at their apostrophe: repaired "
+        "(normalization.repair)"
+    )
+    assert not fitted(tmp_path, ENGLISH, ITALIAN).experiment.normalization.repair
+    symbols = fitted(tmp_path, ["d ' o n", "d o n"], ["d ' ɔ n", "d ɔ"])
+    assert symbols.experiment.tokenizer.kind == "word"
+    assert not symbols.experiment.normalization.repair
+
+
 def test_a_corpus_without_any_text_is_refused(tmp_path):
     with pytest.raises(DataError, match="no pair has text on both sides; name other files"):
         fitted(tmp_path, ["", "a", " "], ["a", "", "\t"])

@@ -591,7 +591,7 @@ def test_the_manifest_records_the_inputs(corpora):
         for side in ("de", "en")
     }
     assert manifest["summary"]["kept"] == 380
-    assert manifest["normalization"] == {"unicode": "nfc", "whitespace": True}
+    assert manifest["normalization"] == {"unicode": "nfc", "whitespace": True, "repair": False}
 
 
 LIES = [

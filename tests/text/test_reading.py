@@ -199,6 +199,13 @@ def test_names_are_read_in_small_letters_if_training_text_has_them_so(make_reade
     assert make_reader([*lines, "We saw Anna."] * 9).read("The Dog ate.", 1)[0].names == {}
 
 
+def test_the_apostrophe_of_words_is_read_as_training_text_has_it(make_reader, subword):
+    lines = [*LINES, "It’s ’so’ here."]  # both occur, "'" more often
+    (segment,) = make_reader(lines).read("Anna’s dog saw ' it '.", 1)
+    assert segment.text == "Anna's dog saw ' it '."
+    assert make_reader(["Anna’s dog."] * 9).read("Anna's dog.", 1)[0].text == "Anna’s dog."
+
+
 @pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
 def test_case_that_training_text_has_is_kept(make_reader, subword, change):
     lines = [change(line) for line in LINES]

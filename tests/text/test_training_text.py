@@ -31,6 +31,13 @@ def test_the_figures_are_shares_of_the_lines():
     assert TrainingText.model_validate_json(found.model_dump_json()) == found
 
 
+def test_the_apostrophe_is_the_one_of_nearly_all_source_words():
+    usual = ("can't it's so ’ good ’", "d’a d’b")
+    assert survey(*[usual] * 3, ("don’t", "a")).apostrophe == "'"
+    assert survey(usual, ("don’t", "a")).apostrophe == ""
+    assert survey(("so ' good '", "d’a")).apostrophe == ""
+
+
 def test_what_is_usual_leaves_out_a_few_lines():
     rare = [("One. Two. Three. Four.", "x")]
     found = survey(*[("One word.", "x")] * 500, *rare)
