@@ -21,6 +21,7 @@ _CUT_WORD = re.compile(
     r"(?<=[^\W\d_]) ’ (?=[^\W\d_])"
     r"|(?:(?<=\b[^\W\d_])|(?<=\b[^\W\d_]{2})) ' (?=[^\W\d_])"
     r"|(?<=[^\W\d_]) ' (?=(?:s|t|re|ve|ll|m|d)\b)"
+    r"|(?:(?<=^[^\W\d_])|(?<= [^\W\d_]))['’] (?=[^\W\d_])"
 )
 INNER_APOSTROPHE = re.compile(r"(?<=[^\W\d_])['’‘ʼ`´＇](?=[^\W\d_])")
 """What may stand for the apostrophe of a word such as "don't"."""
@@ -46,12 +47,12 @@ def delete_invisible(text: str) -> str:
 
 
 def join_words(text: str) -> str:
-    """Join words that a tokenizer has cut at their apostrophe: "d ’ ailleurs", "it ' s".
+    """Join words that a tokenizer has cut at their apostrophe: "d ’ ailleurs", "it ' s", "l' ami".
 
     "’" is joined between any letters, unless "‘" shows that it ends a quotation. "'" may begin
     one, so it is joined only after at most two letters, and before an English ending.
     """
-    if " ’ " not in text and " ' " not in text:
+    if "’ " not in text and "' " not in text:
         return text
     quotes = "‘" in text
     return _CUT_WORD.sub(lambda cut: cut[0] if quotes and "’" in cut[0] else cut[0].strip(), text)

@@ -11,6 +11,7 @@ WHOLE = {
     "a person ' s immune system": "a person's immune system",
     "we don ' t know": "we don't know",
     "l ' uomo dell ’ anno": "l'uomo dell’anno",
+    "D' fhéadfadh sé, l’ ami": "D'fhéadfadh sé, l’ami",
     "d ’ o ’ clock": "d’o’clock",
 }
 LEFT_ALONE = (
@@ -20,6 +21,7 @@ LEFT_ALONE = (
     "’ tis",
     "d’fhorbair",
     "the ' 90s",
+    "plan 'b' is the workers' way",
     "a - b",
 )
 
