@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import http.server
+import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"
 sys.path.insert(0, str(RECIPES))
 
+import compare_joeynmt  # noqa: E402
 import compare_search  # noqa: E402
 import fetch  # noqa: E402
 import score_exact  # noqa: E402
@@ -395,3 +398,47 @@ def test_variants_of_a_search_are_compared(model_folder, tmp_path, capsys):
     assert table[2].startswith("stop=best beam=2 ")
     assert compare_search.main([str(model_folder), *files, "beem=3"]) == 2
     assert 'beem: unknown key (did you mean "beam"?)' in capsys.readouterr().err
+
+
+JOEYNMT = """#!/bin/sh
+case "$3" in
+  train) touch {trained}; mkdir -p "$(dirname "$4")/model"; {then};;
+  test) cp "$(dirname "$4")/test.trg" "$6.test";;
+esac
+"""
+"""Stands for the interpreter of its environment: `python -m joeynmt train CONFIG --skip-test`, and
+`python -m joeynmt test CONFIG --output-path PATH`, which "translates" without a mistake."""
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "said"),
+    [
+        ('touch "$(dirname "$4")/model/best.ckpt"; exec sleep 60', 0, "100.00  BLEU"),
+        ("exec sleep 60", 1, "no weights yet; give it more minutes"),
+        ("exit 1", 1, "JoeyNMT has ended early; see "),
+    ],
+)
+def test_joeynmt_is_trained_for_some_minutes_and_scored(then, code, said, tmp_path, capfd):
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(JOEYNMT.format(trained=tmp_path / "trained", then=then))
+    python.chmod(0o755)
+    config = str(RECIPES / "toy" / "config.toml")
+    options = [config, "--folder", str(tmp_path), "--minutes", "0.02"]
+    assert compare_joeynmt.main(options) == code
+    assert said in "".join(capfd.readouterr())
+    source = (tmp_path / "train.src").read_text()
+    pieces = set((tmp_path / "vocabulary.txt").read_text().splitlines())
+    assert all(set(line.split()) <= pieces for line in source.splitlines())
+    made = json.loads((tmp_path / "config.yaml").read_text())
+    assert made["data"]["trg"]["voc_file"] == str(tmp_path / "vocabulary.txt")
+
+
+def test_joeynmt_needs_a_test_set(tmp_path, capfd):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").touch()
+    config = tmp_path / "config.toml"
+    text = (RECIPES / "toy" / "config.toml").read_text().replace("../../data", str(ROOT / "data"))
+    config.write_text(re.sub("(?m)^test = .*$", "", text))
+    assert compare_joeynmt.main([str(config), "--folder", str(tmp_path)]) == 1
+    assert f"{config}: names no file for test" in capfd.readouterr().err
