@@ -19,7 +19,7 @@ COVERAGE_TESTS := $(addprefix tests/,data/test_corpus.py data/test_sampler.py se
     training/test_stopping.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-fault test-coverage test-mutation check recipe bench curves lecture techniques clean
+.PHONY: help demo test test-slow test-fault test-coverage test-mutation check recipe distill bench curves lecture techniques clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; \
@@ -61,6 +61,9 @@ check: $(INSTALLED) ## lint, formatting, types and fast tests, as in CI
 
 recipe: $(INSTALLED) ## fetch, train and score one recipe: make recipe NAME=dates
 	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN)
+
+distill: $(INSTALLED) ## train a student of several models: make distill NAME=dates TEACHERS=3
+	@$(MAKE) --no-print-directory -f recipes/Makefile NAME=$(NAME) BIN=$(BIN) distill
 
 bench: $(INSTALLED) ## compare with other toolkits: make bench SYSTEMS="nmt joeynmt" CONFIGS=small
 	@$(MAKE) --no-print-directory -f recipes/bench/Makefile PYTHON=$(abspath $(BIN))/python

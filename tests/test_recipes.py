@@ -442,3 +442,15 @@ def test_joeynmt_needs_a_test_set(tmp_path, capfd):
     config.write_text(re.sub("(?m)^test = .*$", "", text))
     assert compare_joeynmt.main([str(config), "--folder", str(tmp_path)]) == 1
     assert f"{config}: names no file for test" in capfd.readouterr().err
+
+
+def test_a_student_learns_from_the_translations_of_its_teachers(tmp_path):
+    make = ["make", "-n", "-f", "recipes/Makefile", "distill", "NAME=dates", "TEACHERS=2"]
+    done = subprocess.run([*make, "BIN=b", "RUN=r"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    steps = [line.strip() for line in done.stdout.splitlines() if line.startswith("b/nmt")]
+    assert [step.split("--set training.")[-1] for step in steps[:2]] == ["seed=1", "seed=2"]
+    teachers, taught = "r-distilled/teacher-1 r-distilled/teacher-2", "r-distilled/translated.iso"
+    assert steps[2] == f"b/nmt translate {teachers} -i recipes/dates/data/train.human -o {taught}"
+    assert "--run r-distilled/student" in steps[3]
+    assert "evaluate --run r-distilled/student" in steps[4]
