@@ -8,7 +8,6 @@ Exit codes: 0 done, 2 unknown recipe, 3 corpus missing, damaged or unavailable.
 """
 
 import argparse
-import gzip
 import hashlib
 import http.client
 import os
@@ -18,8 +17,9 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from corpora import CORPORA, EMBEDDED, Corpus, Origin
 
 RECIPES = Path(__file__).resolve().parent
 ATTEMPTS = 4
@@ -36,174 +36,6 @@ class FetchError(Exception):
 
 class _Interrupted(Exception):
     """An attempt failed in a way that may be temporary."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """A file to download, and how to extract the texts of the corpus from it."""
-
-    url: str
-    read: Callable[[bytes], list[bytes]]
-    names: tuple[str, ...]
-    """File names in the recipe, one for each text returned by `read`."""
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The files of a recipe and where they come from."""
-
-    folder: str
-    """Folder below $NMT_DATA."""
-    sums: dict[str, str]
-    """sha256 of each text file."""
-    origins: tuple[Origin, ...] = ()
-    """Empty if the files cannot be made from public data; `note` explains why."""
-    note: str = ""
-
-
-# Readers: convert the bytes of a download to the bytes of text files
-
-
-def as_it_is(content: bytes) -> list[bytes]:
-    """Return the text itself."""
-    return [content]
-
-
-def gunzipped(content: bytes) -> list[bytes]:
-    """Return the text in a gzip file."""
-    return [gzip.decompress(content)]
-
-
-def words_and_sounds(content: bytes) -> list[bytes]:
-    """Split lines "word TAB sounds" into space-separated letters, and sounds."""
-    rows = [line.split("\t") for line in content.decode("utf-8").split("\n") if line]
-    letters = "".join(" ".join(word) + "\n" for word, _ in rows)
-    sounds = "".join(sound + "\n" for _, sound in rows)
-    return [letters.encode("utf-8"), sounds.encode("utf-8")]
-
-
-# The corpora
-
-
-def _multi30k(target: str, sums: dict[str, str]) -> Corpus:
-    commit = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
-    base = f"https://raw.githubusercontent.com/multi30k/dataset/{commit}/data/task1/raw"
-    parts = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
-    return Corpus(
-        "multi30k",
-        {**_MULTI30K_ENGLISH, **sums},
-        tuple(
-            Origin(f"{base}/{remote}.{language}.gz", gunzipped, (f"{part}.{language}",))
-            for part, remote in parts.items()
-            for language in ("en", target)
-        ),
-    )
-
-
-_MULTI30K_ENGLISH = {
-    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
-    "dev.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
-    "test.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
-}
-
-_SIGMORPHON = (
-    "https://raw.githubusercontent.com/sigmorphon/2021-task1/"
-    "821bcdece5a47820872215969f275004b0abe80c/data/high"
-)
-
-_LORESMT = (
-    "https://raw.githubusercontent.com/loresmt/loresmt-2021/"
-    "c22949f578d6f628ef667690d34395a10cf80a37/data/en_ga"
-)
-
-EMBEDDED = ("toy", "toy-lm")
-"""Recipes whose corpus is part of the project, in data/."""
-
-CORPORA = {
-    "multi30k-en-de": _multi30k(
-        "de",
-        {
-            "train.de": "67aa53ff412b6af1f47c604a623e112e2c28c61519aa7cf8a5348af21722b67a",
-            "dev.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
-            "test.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
-        },
-    ),
-    "multi30k-en-fr": _multi30k(
-        "fr",
-        {
-            "train.fr": "b47e97734763b5252a979d767955c270f2c93e9e79f8ef063f71088a26e3c5a9",
-            "dev.fr": "05f2ed05aa5bf06567b3d7ad3121f6346ebd909265383dc79dbe08ef707b7bc2",
-            "test.fr": "57a705a12ffb81f3da3539798bdaaaa8f2df5824de3a84e0f4ea378dab959b62",
-        },
-    ),
-    "tatoeba-en-de": Corpus(
-        "tatoeba-en-de",
-        {
-            "train.en": "20cc9c6f7abaa92f4dd209131eb8347eaea9caf0d39c362e8d0481ccae2cfa9c",
-            "train.de": "a3a31239855c54d1cef30e594305c387a563e2b92444880597ffd10beb97a30a",
-            "dev.en": "bb47f20f5930bd1b8f47d3459fb7ec24fa7c31e8817317b368cfcde5147be15c",
-            "dev.de": "743390313188d0a64d1be2866e42f80c437e852533d02882885f68880a2942a6",
-            "test.en": "b39e4887224c9c8c47a8fbd11c39a3b66dcf8dbbae807e60c4975d2c181a352b",
-            "test.de": "d240fd3e219864cfb834c2f0e52c4f897027c2df2ebf183d32953b1e3f4103c2",
-        },
-        note="The pairs are those of deu-eng.zip (ManyThings.org / Tatoeba, 2018-05-13, CC BY 2.0)"
-        "\nin github.com/rioyshky/translation at de48b7027f7318d77010a6e08ed928c10748c23d, but"
-        "\nthe split into train, dev and test is not published with them.",
-    ),
-    "dates": Corpus(
-        "dates-en-iso",
-        {
-            "train.human": "ee37a39bd9334fe51a520674bc16cb3a0bff7ee8cb5318f3960ee77bb7f7594a",
-            "train.iso": "e66efa6b297004d2b111f9ead1b2380ec93d8ace08beeb698fbdb898f4cc1057",
-            "dev.human": "c4aa924876962faef0720e3998451326298e67869633599cb3f4152716e619a4",
-            "dev.iso": "63bad1b67a6d8a091c0ffb0e4f59614c848bd03c89006d61fcefac6a7b76e31d",
-            "test.human": "5c7228ccf6a12b70a0b32529abad593783559fa79e0ce4350852f03dded2f787",
-            "test.iso": "eb4a7b193a12828367de660b0dd399b12e75786d8c99a1170a07f2f84df7f90b",
-        },
-        note="The pairs are those of dataset/date.txt (MIT licence) in\n"
-        "github.com/oreilly-japan/deep-learning-from-scratch-2 at\n"
-        "842ae31c2bb070f5116275606ed90396626a2c17, but the split into train, dev and test (by\n"
-        "calendar day, so that no day of dev or test is in train) is not published with them.",
-    ),
-    "loresmt21-en-ga": Corpus(
-        "loresmt21-en-ga",
-        {
-            "train.en": "e498c6c6ae4941164b3ced0dd604badac53459308c233e04a34853cf31651504",
-            "train.ga": "1d41e319cb574ffa740ca7c5797623a9adac95be81c1f9f1e4dcbc4a6ef5e15d",
-            "dev.en": "1fc142507b0bf390a874e91a88dc215958d29f527720aa22e50878154483094a",
-            "dev.ga": "843a8f78d9cdb555a1d5fd229fb85c55e683113d32bae6beb466e4263d19c583",
-            "test.en": "9bd502ad4dbe8d1a79a42eab46ebf041d51c603a613c11553cd855763e3dce83",
-            "test.ga": "8bb1e299c5938af96332991ac3e8a9f80b282e4a8db915b77746b61a639ed0ee",
-        },
-        tuple(
-            Origin(f"{_LORESMT}/{remote}.{language}", as_it_is, (f"{part}.{language}",))
-            for part, remote in (("train", "train"), ("dev", "dev"), ("test", "test.en2ga"))
-            for language in ("en", "ga")
-        ),
-    ),
-    "g2p-eng": Corpus(
-        "g2p21-eng",
-        {
-            "train.graph": "26410e4276c34052c415302ef8c557eed20b6118b22d7bcea8949eb6a1ee9255",
-            "train.ipa": "f44a0bd190610fee215a4c9dca9076dff1a6df5b7e6cd6c8b64591648a9f57f1",
-            "dev.graph": "dc4fd1a20b1dd385f0247612dc1a5ba687558e4802a56cb380362d0fb8f1811e",
-            "dev.ipa": "40e9d87e680f9639ea48896bb8c1961010fdee1782ac7335f55f33ff8ecbed63",
-            "test.graph": "2bc1aa9fd4c04b7e8136dc779b678f5b790e85cd5529db16502ce6b6c00c5515",
-            "test.ipa": "a2bbd2540a7b2b4079f19774171d963f79d77d55e171145ab588b1786cb28466",
-        },
-        tuple(
-            Origin(
-                f"{_SIGMORPHON}/eng_us_{part}.tsv",
-                words_and_sounds,
-                (f"{part}.graph", f"{part}.ipa"),
-            )
-            for part in ("train", "dev", "test")
-        ),
-    ),
-}
-
-
-# Fetching
 
 
 def fetch(corpus: Corpus, out: Path, *, local: Path | None, report: Callable[[str], None]) -> None:

@@ -24,9 +24,11 @@ sys.path.insert(0, str(RECIPES))
 
 import compare_joeynmt  # noqa: E402
 import compare_search  # noqa: E402
+import corpora  # noqa: E402
 import fetch  # noqa: E402
 import score_exact  # noqa: E402
-from fetch import Corpus, FetchError, Origin  # noqa: E402
+from corpora import CORPORA, EMBEDDED, Corpus, Origin  # noqa: E402
+from fetch import FetchError  # noqa: E402
 
 CONFIGS = sorted(RECIPES.glob("*/config.toml"))
 TEXT = "Ein Mann schläft.\nZwei Hunde.\n".encode()
@@ -58,10 +60,10 @@ def test_every_config_names_the_files_that_are_fetched(config: Path) -> None:
     named = {
         Path(file) for pair in (data.train, data.valid, data.test) for file in pair or () if file
     }
-    if config.parent.name in fetch.EMBEDDED:
+    if config.parent.name in EMBEDDED:
         assert all(file.is_file() for file in named)
     else:
-        fetched = {config.parent / "data" / name for name in fetch.CORPORA[config.parent.name].sums}
+        fetched = {config.parent / "data" / name for name in CORPORA[config.parent.name].sums}
         assert named == fetched
 
 
@@ -187,7 +189,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def corpus(server: Server) -> Corpus:
     """One gzipped file, as the server has it."""
     server.answers["/a.de.gz"] = [serves(gzip.compress(TEXT))]
-    origin = Origin(f"{server.url}/a.de.gz", fetch.gunzipped, ("train.de",))
+    origin = Origin(f"{server.url}/a.de.gz", corpora.gunzipped, ("train.de",))
     return Corpus("little", {"train.de": sha256(TEXT)}, (origin,))
 
 
@@ -212,7 +214,7 @@ def test_nothing_is_downloaded_twice(corpus: Corpus, server: Server, tmp_path: P
 def test_words_and_sounds_become_two_files(server: Server, tmp_path: Path) -> None:
     server.answers["/g.tsv"] = [serves("abe\te ɪ b\nbe\tb i\n".encode())]
     graph, ipa = b"a b e\nb e\n", "e ɪ b\nb i\n".encode()
-    origin = Origin(f"{server.url}/g.tsv", fetch.words_and_sounds, ("train.graph", "train.ipa"))
+    origin = Origin(f"{server.url}/g.tsv", corpora.words_and_sounds, ("train.graph", "train.ipa"))
     sums = {"train.graph": sha256(graph), "train.ipa": sha256(ipa)}
     download(Corpus("g", sums, (origin,)), tmp_path)
     assert (tmp_path / "train.graph").read_bytes() == graph
@@ -274,7 +276,7 @@ def test_a_truncated_archive_is_refused(corpus: Corpus, server: Server, tmp_path
 def test_an_unreachable_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "PAUSE", 0.001)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    origin = Origin("http://127.0.0.1:9/a.gz", fetch.gunzipped, ("a",))
+    origin = Origin("http://127.0.0.1:9/a.gz", corpora.gunzipped, ("a",))
     with pytest.raises(FetchError, match=r"127\.0\.0\.1:9/a\.gz: cannot be downloaded: .*refused"):
         download(Corpus("little", {"a": sha256(TEXT)}, (origin,)), tmp_path)
 
@@ -330,7 +332,7 @@ def test_a_wrong_checksum_exits_with_3(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(fetch.CORPORA, "little", corpus)
+    monkeypatch.setitem(CORPORA, "little", corpus)
     server.answers["/a.de.gz"] = [serves(gzip.compress(b"other\n"))]
     assert fetch.main(["little"]) == 3
     assert sha256(TEXT) in capsys.readouterr().err
@@ -344,7 +346,7 @@ def test_a_corpus_that_cannot_be_downloaded_says_so(
     message = capsys.readouterr().err
     assert "this corpus cannot be downloaded, and NMT_DATA is not set" in message
     assert "github.com/" in message
-    assert f"Set NMT_DATA to a folder that contains {fetch.CORPORA[name].folder}/" in message
+    assert f"Set NMT_DATA to a folder that contains {CORPORA[name].folder}/" in message
 
 
 def test_an_unknown_recipe_exits_with_2(recipes: Path, capsys: pytest.CaptureFixture[str]) -> None:
