@@ -52,57 +52,84 @@ def words_and_sounds(content: bytes) -> list[bytes]:
 # The corpora
 
 
-def _multi30k(target: str, sums: dict[str, str]) -> Corpus:
+_MULTI30K = {
+    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
+    "train.de": "67aa53ff412b6af1f47c604a623e112e2c28c61519aa7cf8a5348af21722b67a",
+    "train.fr": "b47e97734763b5252a979d767955c270f2c93e9e79f8ef063f71088a26e3c5a9",
+    "train.cs": "2be68b38c8d586ff4f54eb13cc6e1baaaa053695b3f070d3038303a47f2268da",
+    "dev.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
+    "dev.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
+    "dev.fr": "05f2ed05aa5bf06567b3d7ad3121f6346ebd909265383dc79dbe08ef707b7bc2",
+    "dev.cs": "d53827e469b0a1ca8d57e9e26b2b64c4bc4b33f5479c7b03ae87ae5c882c3e33",
+    "test.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
+    "test.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
+    "test.fr": "57a705a12ffb81f3da3539798bdaaaa8f2df5824de3a84e0f4ea378dab959b62",
+    "test.cs": "45adb85f688de8407fddcbe1b36dca15d12aab868149b337e2576f2d6d2ff8d8",
+}
+
+
+def _multi30k(*languages: str) -> Corpus:
+    """Return the corpus of two of the languages en, de, fr and cs."""
     commit = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
     base = f"https://raw.githubusercontent.com/multi30k/dataset/{commit}/data/task1/raw"
     parts = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
+    files = [(part, language) for part in parts for language in languages]
     return Corpus(
         "multi30k",
-        {**_MULTI30K_ENGLISH, **sums},
+        {f"{part}.{language}": _MULTI30K[f"{part}.{language}"] for part, language in files},
         tuple(
-            Origin(f"{base}/{remote}.{language}.gz", gunzipped, (f"{part}.{language}",))
-            for part, remote in parts.items()
-            for language in ("en", target)
+            Origin(f"{base}/{parts[part]}.{language}.gz", gunzipped, (f"{part}.{language}",))
+            for part, language in files
         ),
     )
 
 
-_MULTI30K_ENGLISH = {
-    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
-    "dev.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
-    "test.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
-}
+def _g2p(folder: str, remote: str, sums: dict[str, str]) -> Corpus:
+    """Return a language of SIGMORPHON 2021, task 1; `remote` is its files without "_train.tsv"."""
+    commit = "821bcdece5a47820872215969f275004b0abe80c"
+    base = f"https://raw.githubusercontent.com/sigmorphon/2021-task1/{commit}/data"
+    return Corpus(
+        folder,
+        sums,
+        tuple(
+            Origin(
+                f"{base}/{remote}_{part}.tsv", words_and_sounds, (f"{part}.graph", f"{part}.ipa")
+            )
+            for part in ("train", "dev", "test")
+        ),
+    )
 
-_SIGMORPHON = (
-    "https://raw.githubusercontent.com/sigmorphon/2021-task1/"
-    "821bcdece5a47820872215969f275004b0abe80c/data/high"
-)
 
-_LORESMT = (
-    "https://raw.githubusercontent.com/loresmt/loresmt-2021/"
-    "c22949f578d6f628ef667690d34395a10cf80a37/data/en_ga"
-)
+def _loresmt_irish() -> Corpus:
+    """Return English and Irish of LoResMT 2021; its test set was translated from English."""
+    commit = "c22949f578d6f628ef667690d34395a10cf80a37"
+    base = f"https://raw.githubusercontent.com/loresmt/loresmt-2021/{commit}/data/en_ga"
+    return Corpus(
+        "loresmt21-en-ga",
+        {
+            "train.en": "e498c6c6ae4941164b3ced0dd604badac53459308c233e04a34853cf31651504",
+            "train.ga": "1d41e319cb574ffa740ca7c5797623a9adac95be81c1f9f1e4dcbc4a6ef5e15d",
+            "dev.en": "1fc142507b0bf390a874e91a88dc215958d29f527720aa22e50878154483094a",
+            "dev.ga": "843a8f78d9cdb555a1d5fd229fb85c55e683113d32bae6beb466e4263d19c583",
+            "test.en": "9bd502ad4dbe8d1a79a42eab46ebf041d51c603a613c11553cd855763e3dce83",
+            "test.ga": "8bb1e299c5938af96332991ac3e8a9f80b282e4a8db915b77746b61a639ed0ee",
+        },
+        tuple(
+            Origin(f"{base}/{remote}.{language}", as_it_is, (f"{part}.{language}",))
+            for part, remote in (("train", "train"), ("dev", "dev"), ("test", "test.en2ga"))
+            for language in ("en", "ga")
+        ),
+    )
+
 
 EMBEDDED = ("toy", "toy-lm")
 """Recipes whose corpus is part of the project, in data/."""
 
 CORPORA = {
-    "multi30k-en-de": _multi30k(
-        "de",
-        {
-            "train.de": "67aa53ff412b6af1f47c604a623e112e2c28c61519aa7cf8a5348af21722b67a",
-            "dev.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
-            "test.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
-        },
-    ),
-    "multi30k-en-fr": _multi30k(
-        "fr",
-        {
-            "train.fr": "b47e97734763b5252a979d767955c270f2c93e9e79f8ef063f71088a26e3c5a9",
-            "dev.fr": "05f2ed05aa5bf06567b3d7ad3121f6346ebd909265383dc79dbe08ef707b7bc2",
-            "test.fr": "57a705a12ffb81f3da3539798bdaaaa8f2df5824de3a84e0f4ea378dab959b62",
-        },
-    ),
+    "multi30k-en-de": _multi30k("en", "de"),
+    "multi30k-en-fr": _multi30k("en", "fr"),
+    "multi30k-en-cs": _multi30k("en", "cs"),
+    "multi30k-de-en": _multi30k("de", "en"),
     "tatoeba-en-de": Corpus(
         "tatoeba-en-de",
         {
@@ -132,24 +159,11 @@ CORPORA = {
         "842ae31c2bb070f5116275606ed90396626a2c17, but the split into train, dev and test (by\n"
         "calendar day, so that no day of dev or test is in train) is not published with them.",
     ),
-    "loresmt21-en-ga": Corpus(
-        "loresmt21-en-ga",
-        {
-            "train.en": "e498c6c6ae4941164b3ced0dd604badac53459308c233e04a34853cf31651504",
-            "train.ga": "1d41e319cb574ffa740ca7c5797623a9adac95be81c1f9f1e4dcbc4a6ef5e15d",
-            "dev.en": "1fc142507b0bf390a874e91a88dc215958d29f527720aa22e50878154483094a",
-            "dev.ga": "843a8f78d9cdb555a1d5fd229fb85c55e683113d32bae6beb466e4263d19c583",
-            "test.en": "9bd502ad4dbe8d1a79a42eab46ebf041d51c603a613c11553cd855763e3dce83",
-            "test.ga": "8bb1e299c5938af96332991ac3e8a9f80b282e4a8db915b77746b61a639ed0ee",
-        },
-        tuple(
-            Origin(f"{_LORESMT}/{remote}.{language}", as_it_is, (f"{part}.{language}",))
-            for part, remote in (("train", "train"), ("dev", "dev"), ("test", "test.en2ga"))
-            for language in ("en", "ga")
-        ),
-    ),
-    "g2p-eng": Corpus(
+    "loresmt21-en-ga": _loresmt_irish(),
+    "loresmt21-ga-en": _loresmt_irish(),
+    "g2p-eng": _g2p(
         "g2p21-eng",
+        "high/eng_us",
         {
             "train.graph": "26410e4276c34052c415302ef8c557eed20b6118b22d7bcea8949eb6a1ee9255",
             "train.ipa": "f44a0bd190610fee215a4c9dca9076dff1a6df5b7e6cd6c8b64591648a9f57f1",
@@ -158,13 +172,17 @@ CORPORA = {
             "test.graph": "2bc1aa9fd4c04b7e8136dc779b678f5b790e85cd5529db16502ce6b6c00c5515",
             "test.ipa": "a2bbd2540a7b2b4079f19774171d963f79d77d55e171145ab588b1786cb28466",
         },
-        tuple(
-            Origin(
-                f"{_SIGMORPHON}/eng_us_{part}.tsv",
-                words_and_sounds,
-                (f"{part}.graph", f"{part}.ipa"),
-            )
-            for part in ("train", "dev", "test")
-        ),
+    ),
+    "g2p-fra": _g2p(
+        "g2p21-fra",
+        "medium/fre",
+        {
+            "train.graph": "5dda1437849e7f8db4398229c20ef98eff7fb95d221db682aba9c9b863b9f3ad",
+            "train.ipa": "aed6b157764d093066503178fe075d321c91a83f847aaf1843030f7e4dcce3a0",
+            "dev.graph": "ac56afa3478e5d13a7bb683fd91679755427320eae1b61c3bc816af2bd918a94",
+            "dev.ipa": "956a3639f496eb56ef56a76e791768409ab3324dcfc637b57d9922e563fd83c7",
+            "test.graph": "3b24b38effcf93d411583819753d3a3db5b260a4b0345090a8f1fb44c4d03499",
+            "test.ipa": "41773ee3e530c3dd687890225663d382bf9db187b8414185f0e6b9c35c4b2a9e",
+        },
     ),
 }

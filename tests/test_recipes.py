@@ -42,7 +42,7 @@ def sha256(content: bytes) -> str:
 
 
 def test_there_are_recipes() -> None:
-    assert len(CONFIGS) >= 6
+    assert len(CONFIGS) >= 12
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
@@ -88,19 +88,36 @@ def test_make_trains_and_scores_the_files_of_the_config(config: Path) -> None:
     assert tested in done.stdout
 
 
-def test_the_recipe_of_a_small_corpus_is_what_init_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("languages", ["en-ga", "ga-en"])
+def test_the_recipe_of_a_small_corpus_is_what_init_writes(languages: str, tmp_path: Path) -> None:
     corpus = Path(os.environ.get("NMT_DATA", "")) / "loresmt21-en-ga"
     if not os.environ.get("NMT_DATA") or not corpus.is_dir():
         pytest.skip("needs the corpus loresmt21-en-ga in the folder $NMT_DATA")
-    recipe = load(RECIPES / "loresmt21-en-ga" / "config.toml")
-    arguments = ["init", str(tmp_path / "en-ga.toml"), "--languages", "en-ga"]
+    recipe = load(RECIPES / f"loresmt21-{languages}" / "config.toml")
+    arguments = ["init", str(tmp_path / "written.toml"), "--languages", languages]
     for option, part in (("--train", "train"), ("--valid", "dev"), ("--test", "test")):
-        arguments += [option, *(str(corpus / f"{part}.{code}") for code in ("en", "ga"))]
+        arguments += [option, *(str(corpus / f"{part}.{code}") for code in languages.split("-"))]
     assert run(arguments) == 0
-    written = load(tmp_path / "en-ga.toml")
+    written = load(tmp_path / "written.toml")
     assert {change.key for change in changes(recipe, written)} <= {
         *("data.train", "data.valid", "data.test")
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "own"),
+    [
+        ("multi30k-en-fr", "multi30k-en-de", set()),
+        ("multi30k-en-cs", "multi30k-en-de", set()),
+        ("multi30k-de-en", "multi30k-en-de", set()),
+        ("g2p-fra", "g2p-eng", {"training.max_updates", "training.schedule.updates"}),
+    ],
+)
+def test_recipes_of_one_kind_have_the_same_settings(name: str, model: str, own: set[str]) -> None:
+    recipe, other = (load(RECIPES / folder / "config.toml") for folder in (name, model))
+    changed = {change.key for change in changes(recipe, other)}
+    data = {f"data.{key}" for key in ("source", "target", "train", "valid", "test")}
+    assert changed - data == own
 
 
 def test_make_lists_the_recipes_if_a_name_is_unknown() -> None:
