@@ -1,8 +1,10 @@
 """The corpora of the recipes: which files, where they come from, and what they must be."""
 
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from archives import iwslt14_talks, parallel_texts, sgm_texts
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,9 @@ class Origin:
     read: Callable[[bytes], list[bytes]]
     names: tuple[str, ...]
     """File names in the recipe, one for each text returned by `read`."""
+    checksum: str = ""
+    """What the download must have, such as "sha256:0224...", where that is published and the sha256
+    of the texts is not."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,13 @@ class Corpus:
 
     folder: str
     """Folder below $NMT_DATA."""
-    sums: dict[str, str]
-    """sha256 of each text file."""
+    sums: Mapping[str, str | None]
+    """sha256 of each text file; None if its download is checked instead."""
     origins: tuple[Origin, ...] = ()
     """Empty if the files cannot be made from public data; `note` explains why."""
     note: str = ""
+    joined: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files that are others one after the other: of several origins, which are then deleted."""
 
 
 # Readers: convert the bytes of a download to the bytes of text files
@@ -122,6 +129,68 @@ def _loresmt_irish() -> Corpus:
     )
 
 
+def _wmt17() -> Corpus:
+    """Return English and German of WMT 2017: parallel training texts, newstest2016 and 2017.
+
+    The sums are in the dataset information of TensorFlow Datasets (wmt17_translate) and Hugging
+    Face (wmt17); dev.tgz and rapid2016.tgz are later copies, whose sums are published.
+    """
+    wmt13, wmt = "http://www.statmt.org/wmt13", "http://data.statmt.org"
+    training = {
+        "europarl-v7": (
+            f"{wmt13}/training-parallel-europarl-v7.tgz",
+            "training/europarl-v7.de-en",
+            "sha256:0224c7c710c8a063dfd893b0cc0830202d61f4c75c17eb8e31836103d27d96e7",
+        ),
+        "commoncrawl": (
+            f"{wmt13}/training-parallel-commoncrawl.tgz",
+            "commoncrawl.de-en",
+            "sha256:c7a74e2ea01ac6c920123108627e35278d4ccb5701e15428ffa34de86fa3a9e5",
+        ),
+        "news-commentary-v12": (
+            f"{wmt}/wmt17/translation-task/training-parallel-nc-v12.tgz",
+            "training/news-commentary-v12.de-en",
+            "sha256:2b45f30ef1d550d302fd17dd3a5cbe19134ccc4c2cf50c2dae534aee600101a2",
+        ),
+        "rapid2016": (
+            f"{wmt}/wmt18/translation-task/rapid2016.tgz",
+            "rapid2016.de-en",
+            "sha256:41557dd5d8f0ed3a6d98bce3b798b1a9d3b68361eb99d902329ddbb943a6b55a",
+        ),
+    }
+    tests = [
+        (f"dev/newstest{year}-ende-src.en.sgm", f"dev/newstest{year}-ende-ref.de.sgm")
+        for year in (2016, 2017)
+    ]
+    tested = Origin(
+        f"{wmt}/wmt19/translation-task/dev.tgz",
+        sgm_texts(*tests),
+        ("dev.en", "dev.de", "test.en", "test.de"),
+        "sha256:7a7deccf82ebb05ba508dba5eb21356492224e8f630ec4f992132b029b4b25e7",
+    )
+    trained = [
+        Origin(
+            url,
+            parallel_texts(f"{file}.en", f"{file}.de"),
+            (f"{name}.en", f"{name}.de"),
+            checksum,
+        )
+        for name, (url, file, checksum) in training.items()
+    ]
+    names = [f"{part}.{language}" for part in ("train", "dev", "test") for language in ("en", "de")]
+    return Corpus(
+        "wmt17-en-de",
+        dict.fromkeys(names),
+        (tested, *trained),
+        joined={
+            f"train.{language}": tuple(f"{name}.{language}" for name in training)
+            for language in ("en", "de")
+        },
+    )
+
+
+_IWSLT14 = ("train.de", "train.en", "dev.de", "dev.en", "test.de", "test.en")
+
 EMBEDDED = ("toy", "toy-lm")
 """Recipes whose corpus is part of the project, in data/."""
 
@@ -161,6 +230,41 @@ CORPORA = {
     ),
     "loresmt21-en-ga": _loresmt_irish(),
     "loresmt21-ga-en": _loresmt_irish(),
+    "iwslt14-de-en": Corpus(
+        "iwslt14-de-en",
+        dict.fromkeys(_IWSLT14),
+        (
+            # Of this copy of wit3.fbk.eu/archive/2014-01/texts/de/en/de-en.tgz, which is gone, only
+            # the MD5 is published.
+            Origin(
+                "https://dl.fbaipublicfiles.com/fairseq/data/iwslt14/de-en.tgz",
+                iwslt14_talks("de", "en"),
+                _IWSLT14,
+                "md5:10936dfdf616504ddbd844e91b94ef4a",
+            ),
+        ),
+    ),
+    "iwslt15-en-vi": Corpus(
+        "iwslt15-en-vi",
+        {
+            "train.en": "c26dfeed74b6bf3752f5ca552f2412456f0de153f7c804df8717931fb3a5c78a",
+            "train.vi": "707206edf2dc0280273952c7b70544ea8a1363aa69aaeb9d70514b888dc3067d",
+            "dev.en": "b8fbcd0d4199d41276421d1f7228298df67dd9e2c5c134c2ee8cdf3ec27801e2",
+            "dev.vi": "01004078b3f36b0c46e81b65fc6851230b3c823405c76d1d82ef3b786b512ff0",
+            "test.en": "3860ce60bc5b85d96cc2d3d580cf1bc9d62440e939c1b964676d3607c4e8f1df",
+            "test.vi": "29af16842808da2812b8fd4d47fc05d082ba870e60ab7755090ad04b380994cd",
+        },
+        tuple(
+            Origin(
+                f"https://nlp.stanford.edu/projects/nmt/data/iwslt15.en-vi/{remote}.{language}",
+                as_it_is,
+                (f"{part}.{language}",),
+            )
+            for part, remote in (("train", "train"), ("dev", "tst2012"), ("test", "tst2013"))
+            for language in ("en", "vi")
+        ),
+    ),
+    "wmt17-en-de": _wmt17(),
     "g2p-eng": _g2p(
         "g2p21-eng",
         "high/eng_us",

@@ -3,7 +3,8 @@
     python recipes/fetch.py NAME
 
 If $NMT_DATA/<folder> exists, the corpus is linked from there; otherwise it is downloaded. In both
-cases every file must have the sha256 of the plain text the recipe was measured on.
+cases every file must have the sha256 of the plain text the recipe was measured on. Where only the
+checksum of an archive is published, the download is checked instead, and local files are not.
 Exit codes: 0 done, 2 unknown recipe, 3 corpus missing, damaged or unavailable.
 """
 
@@ -11,12 +12,13 @@ import argparse
 import hashlib
 import http.client
 import os
+import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from corpora import CORPORA, EMBEDDED, Corpus, Origin
@@ -61,8 +63,12 @@ def fetch(corpus: Corpus, out: Path, *, local: Path | None, report: Callable[[st
         report(f"{out}: linked to {local / corpus.folder}")
     elif corpus.origins:
         for origin in corpus.origins:
+            if origin.checksum and all((out / name).exists() for name in origin.names):
+                report(f"{origin.url}: downloaded before")  # by a fetch that was interrupted
+                continue
             report(f"downloading {origin.url}")
             _download(origin, corpus.sums, out)
+        _join(corpus, out)
         report(f"{out}: complete, checksums agree")
     else:
         where = f"{local} has no folder {corpus.folder}" if local else "NMT_DATA is not set"
@@ -86,23 +92,37 @@ def _link(corpus: Corpus, folder: Path, out: Path) -> None:
         os.replace(temporary, out / name)
 
 
-def _verify(path: Path, expected: str, shown: str, advice: str) -> None:
+def _verify(path: Path, expected: str | None, shown: str, advice: str) -> None:
+    if expected is None:
+        return
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(CHUNK):
             digest.update(block)
-    _compare(digest.hexdigest(), expected, shown, advice)
+    _compare(digest, expected, shown, advice)
 
 
-def _compare(found: str, expected: str, shown: str, advice: str) -> None:
-    if found != expected:
-        raise FetchError(f"{shown}: sha256 is {found}, expected {expected}; {advice}")
+def _compare(found: "hashlib._Hash", expected: str, shown: str, advice: str) -> None:
+    if found.hexdigest() != expected:
+        raise FetchError(
+            f"{shown}: {found.name} is {found.hexdigest()}, expected {expected}; {advice}"
+        )
 
 
-def _download(origin: Origin, sums: dict[str, str], out: Path) -> None:
+def _require(content: bytes, checksum: str, shown: str) -> None:
+    """Compare with a checksum such as "sha256:0224..."."""
+    algorithm, _, expected = checksum.partition(":")
+    found = hashlib.new(algorithm, content, usedforsecurity=False)
+    _compare(found, expected, shown, "the file on the server has changed; nothing was written")
+
+
+def _download(origin: Origin, sums: Mapping[str, str | None], out: Path) -> None:
     """Write the texts of one origin; a file gets its final name only after verification."""
+    content = _bytes_of(origin.url)
+    if origin.checksum:
+        _require(content, origin.checksum, origin.url)
     try:
-        texts = origin.read(_bytes_of(origin.url))
+        texts = origin.read(content)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise FetchError(
             f"{origin.url}: the download has unexpected content ({error}); try again, or set "
@@ -110,15 +130,25 @@ def _download(origin: Origin, sums: dict[str, str], out: Path) -> None:
         ) from None
     out.mkdir(parents=True, exist_ok=True)
     for name, text in zip(origin.names, texts, strict=True):
-        _compare(
-            hashlib.sha256(text).hexdigest(),
-            sums[name],
-            f"{name} from {origin.url}",
-            "the file on the server has changed; nothing was written",
-        )
+        if expected := sums.get(name):
+            _require(text, f"sha256:{expected}", f"{name} from {origin.url}")
         temporary = out / f".{name}.part"
         temporary.write_bytes(text)
         os.replace(temporary, out / name)
+
+
+def _join(corpus: Corpus, out: Path) -> None:
+    """Make the files that are others one after the other, and then delete those."""
+    for name, parts in corpus.joined.items():
+        temporary = out / f".{name}.part"
+        with temporary.open("wb") as whole:
+            for part in parts:
+                with (out / part).open("rb") as file:
+                    shutil.copyfileobj(file, whole, CHUNK)
+        os.replace(temporary, out / name)
+    for parts in corpus.joined.values():
+        for part in parts:
+            (out / part).unlink()
 
 
 def _bytes_of(url: str) -> bytes:
@@ -143,7 +173,7 @@ def _attempt(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "nmt-recipes"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            content: bytes = response.read()  # a few MB at most; raises if incomplete
+            content: bytes = response.read()  # raises if incomplete
             return content
     except urllib.error.HTTPError as error:
         error.close()
