@@ -1,5 +1,6 @@
 """Settings that fit a corpus: a preset for its size, changed where its text needs it."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ _SINGLE_WORDS = 1.5
 """Mean number of words in a line below which a side is a list of words."""
 _CHARACTERS_PER_PIECE = 2.5
 """Of alphabets, at the smallest vocabulary; measured 3.0 for English and Irish at 2,000 pieces."""
+_RICH_CHARACTERS, _LETTERS = 1.5, 2.65
+"""Mean characters of a piece, spaces left out: of a rich script, and of an alphabet if there are
+2,000 pieces. Measured 2.63 for Irish and 2.69 for German, and with 6,000 pieces 3.5 and 3.9."""
 _MANY_COPIES = 0.1
 """Share of the pairs."""
 _LENGTHS = (128, 256, 512, 1024)
@@ -43,6 +47,8 @@ class Fit:
     experiment: Experiment
     preset: str
     """Name of the preset."""
+    expected: str
+    """What the preset has scored, after how long, and on what; "" = not measured."""
     pairs_left: int
     """Pairs left to learn from without empty, repeated and copied ones that are dropped."""
     notes: tuple[str, ...]
@@ -79,7 +85,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     }
     is_repaired = survey.damaged > 0 and tokenizer.kind not in ("word", "char")
     data = data.model_copy(update=changes)
-    experiment = from_preset(preset, data, tokenizer, repair=is_repaired)
+    tokens = round(_pieces(survey.target, tokenizer)) + survey.pairs
+    experiment = from_preset(preset, data, tokenizer, tokens=tokens, repair=is_repaired)
     sides = ((data.source, survey.source), (data.target, survey.target))
     warnings = [why_wrong_code(code, side.scripts) for code, side in sides]
     if not right_copies and survey.copies_but_case > _MANY_COPIES * survey.pairs:
@@ -95,14 +102,21 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
             f"{survey.damaged:,} {'pair' if survey.damaged == 1 else 'pairs'} with invisible "
             "characters or words cut at their apostrophe: repaired (normalization.repair)"
         ]
+    duration = []
+    if preset.passes:
+        duration = [
+            f"{experiment.training.max_updates:,} updates (training.max_updates), about "
+            f"{experiment.training.max_updates * preset.batch_tokens / tokens:.0f} passes"
+        ]
     notes = (
         *means,
         *pieces_notes,
         length_note,
+        *duration,
         *repaired,
         *_notes_on_pairs(survey, right_copies),
     )
-    return Fit(experiment, preset.name, left, notes, tuple(filter(None, warnings)))
+    return Fit(experiment, preset.name, preset.expected, left, notes, tuple(filter(None, warnings)))
 
 
 def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: bool) -> None:
@@ -156,8 +170,6 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[s
             f"pieces of their own, so {vocab_size:,} pieces; the others are spelled in bytes "
             "(tokenizer.character_coverage)"
         )
-    if kind == "unigram" and preset.bpe_dropout:
-        kind = "bpe"
     tokenizer = TokenizerConfig(
         kind=kind,
         sampling=preset.bpe_dropout if kind == "bpe" else 0.0,
@@ -178,7 +190,7 @@ def _choose_kind(*sides: Side) -> tuple[SubwordKind, list[str]]:
             ]
         if all(side.words_per_line < _SINGLE_WORDS for side in sides):
             return "char", ['lines of single words: letters as pieces (tokenizer.kind = "char")']
-    return "unigram", []
+    return "bpe", []
 
 
 def _name_scripts(side: Side) -> str:
@@ -227,6 +239,18 @@ def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> t
     )
     note = f"pairs of up to {chosen} pieces (data.max_length): leaves out {lost_percent}"
     return chosen, note + ("; split long lines" if shares[chosen] > _LOST else "")
+
+
+def _pieces(side: Side, tokenizer: TokenizerConfig) -> float:
+    """Return about how many pieces the text of a side has."""
+    characters = sum(side.characters.values())
+    if tokenizer.kind == "word":
+        return side.words
+    if tokenizer.kind == "char":
+        return characters + side.words
+    if len(side.characters) > tokenizer.vocab_size // _FEW:
+        return characters / _RICH_CHARACTERS
+    return characters / (_LETTERS * math.pow(tokenizer.vocab_size / 2_000, 0.3))
 
 
 def _notes_on_pairs(survey: Survey, right_copies: str | None) -> list[str]:

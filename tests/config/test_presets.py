@@ -19,8 +19,8 @@ DATA = DataConfig(source="de", target="en", train=("a", "b"), valid=("c", "d"))
         (10_000, "small"),
         (99_999, "small"),
         (100_000, "medium"),
-        (1_000_000, "large"),
-        (10**9, "large"),
+        (400_000, "large"),
+        (10**9, "huge"),
     ],
 )
 def test_the_size_of_the_corpus_selects_the_preset(pairs, name):
@@ -29,7 +29,7 @@ def test_the_size_of_the_corpus_selects_the_preset(pairs, name):
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_is_consistent(preset):
-    assert list(disagreements(from_preset(preset, DATA, TokenizerConfig()))) == []
+    assert list(disagreements(from_preset(preset, DATA, TokenizerConfig(), tokens=100_000))) == []
 
 
 def test_larger_corpora_get_larger_models_and_less_dropout():
@@ -37,9 +37,28 @@ def test_larger_corpora_get_larger_models_and_less_dropout():
         assert small.vocab_size < large.vocab_size
         assert small.hidden_size <= large.hidden_size
         assert small.batch_tokens <= large.batch_tokens
-    for small, large in pairwise(PRESETS[1:]):  # the smallest are trained for minutes
         assert small.dropout >= large.dropout
 
 
 def test_noise_of_bleu_near_zero_selects_no_weights_of_small_corpora():
-    assert from_preset(preset_for(3_000), DATA, TokenizerConfig()).validation.metric == "loss"
+    assert (
+        from_preset(preset_for(3_000), DATA, TokenizerConfig(), tokens=100_000).validation.metric
+        == "loss"
+    )
+
+
+def test_small_corpora_are_trained_for_as_many_passes_whatever_their_size():
+    tiny = preset_for(3_000)
+    few, more = (
+        from_preset(tiny, DATA, TokenizerConfig(), tokens=tokens) for tokens in (40_000, 280_000)
+    )
+    assert (few.training.max_updates, more.training.max_updates) == (1_100, 8_200)
+    assert (few.validation.every, more.validation.every) == (50, 500)
+    least = from_preset(tiny, DATA, TokenizerConfig(), tokens=10).training
+    assert (least.max_updates, least.schedule.warmup) == (500, 125)
+
+
+def test_large_corpora_are_trained_until_validation_stops_improving():
+    large = from_preset(preset_for(10**6), DATA, TokenizerConfig(), tokens=10**8)
+    assert large.training.schedule.kind == "plateau"
+    assert large.validation.every == 4_000

@@ -197,3 +197,16 @@ def test_codes_that_disagree_with_the_letters_are_named(tmp_path):
     assert fitted(tmp_path, RUSSIAN, ENGLISH, languages=("ru", "en")).warnings == ()
     swapped = fitted(tmp_path, RUSSIAN, ENGLISH, languages=("en", "ru")).warnings
     assert [warning[:4] for warning in swapped] == ['"en"', '"ru"']
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "passes"),
+    [(ENGLISH, ITALIAN, 20), (["我有三个苹果"] * 2, ["私はリンゴを三個持っている"] * 2, 30)],
+)
+def test_the_number_of_updates_is_that_of_some_passes(source, target, passes, tmp_path):
+    made = fitted(
+        tmp_path, source * 4_000, [f"{line} {n}" for n, line in enumerate(target * 4_000)]
+    )
+    training = made.experiment.training
+    note = next(note for note in made.notes if "training.max_updates" in note)
+    assert note == f"{training.max_updates:,} updates (training.max_updates), about {passes} passes"
