@@ -35,7 +35,7 @@ def data_disagreements(experiment: Experiment) -> Iterator[Fault]:
                 f"data.{key}", "holds a name that is empty or has a NUL in it; name two text files"
             )
         elif pair[0] and (reason := why_not_sides(*pair)):
-            yield fault_at(f"data.{key}", reason)
+            yield fault_at(f"data.{key}", reason.replace("\n", "\\n"))  # a fault is one line
     yield from _symbols(experiment)
     if tokenizer.sampling > 0 and tokenizer.kind not in ("unigram", "bpe"):
         yield fault_at(

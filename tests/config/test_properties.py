@@ -105,7 +105,10 @@ def test_values_of_all_kinds_are_drawn():
 
 NOT_DIFFERENT = {"source": "\n", "target": "\n", "train": ["0", "0"], "valid": ["0", "0"]}
 
+NAMED_BY_LINE_BREAK = {"target": "0", "train": ["\n", "\n"]}
 
+
+@example(document={"data": NAMED_BY_LINE_BREAK})
 @example(document={"data": NOT_DIFFERENT})
 @given(document=sections(Experiment))
 def test_a_dumped_experiment_loads_back_equal(document, tmp_path_factory):
