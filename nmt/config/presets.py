@@ -61,9 +61,10 @@ class Preset:
     batch_tokens: int
     learning_rate: float
     passes: int = 0
-    """Passes over the corpus, during which the rate falls to 0 as half a cosine: with 3,000 pairs,
-    more than 26 gained nothing. 0 = the rate falls, and training ends, when validation stops
-    improving."""
+    """Passes over the corpus, during which the rate falls to 0 as half a cosine. The loss on dev
+    was least after 26 passes over 3,000 pairs with the settings of "tiny", and after 9 over 20,000
+    with those of "small". 0 = the rate falls, and training ends, when validation stops improving.
+    """
     metric: Literal["loss", "bleu"] = "bleu"
     """What selects the best weights; while BLEU is near 0, its noise would."""
     beam: int = 5
@@ -105,7 +106,7 @@ PRESETS = (
         layer_dropout=0.1,
         batch_tokens=2_048,
         learning_rate=3e-3,
-        passes=20,
+        passes=12,
     ),
     Preset(
         name="medium",

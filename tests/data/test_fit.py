@@ -201,7 +201,7 @@ def test_codes_that_disagree_with_the_letters_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "target", "passes"),
-    [(ENGLISH, ITALIAN, 20), (["我有三个苹果"] * 2, ["私はリンゴを三個持っている"] * 2, 30)],
+    [(ENGLISH, ITALIAN, 11), (["我有三个苹果"] * 2, ["私はリンゴを三個持っている"] * 2, 30)],
 )
 def test_the_number_of_updates_is_that_of_some_passes(source, target, passes, tmp_path):
     made = fitted(
