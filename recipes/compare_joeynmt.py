@@ -4,7 +4,7 @@ r"""Train JoeyNMT on the corpus of a configuration for some minutes, and score i
         --folder runs/joeynmt-en-ga --minutes 30
 
 JoeyNMT 2.3 is installed into the folder, with the torch of constraints.txt, unless it is there.
-Its settings are those used with it for languages of few resources (Nekoto et al., 2020): a
+Its settings resemble those used with it for languages of few resources (Nekoto et al., 2020): a
 Transformer of 6 layers and 256 units with 4 heads, dropout 0.3, 4,000 BPE pieces learned from both
 sides, batches of 4,096 tokens, label smoothing 0.1, a beam of 5. Its "plateau" schedule fails with
 current versions of torch; the rate falls with the inverse square root of the update instead, from

@@ -96,27 +96,25 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
             "translated or, if both sides are one language, give its code twice"
         )
     means = filter(None, map(explain_code, dict.fromkeys((data.source, data.target))))
-    repaired = []
+    notes = [*means, *pieces_notes, length_note]
+    if preset.passes:
+        updates = experiment.training.max_updates
+        passes = updates * preset.batch_tokens / tokens
+        notes.append(f"{updates:,} updates (training.max_updates), about {passes:.0f} passes")
     if is_repaired:
-        repaired = [
+        notes.append(
             f"{survey.damaged:,} {'pair' if survey.damaged == 1 else 'pairs'} with invisible "
             "characters or words cut at their apostrophe: repaired (normalization.repair)"
-        ]
-    duration = []
-    if preset.passes:
-        duration = [
-            f"{experiment.training.max_updates:,} updates (training.max_updates), about "
-            f"{experiment.training.max_updates * preset.batch_tokens / tokens:.0f} passes"
-        ]
-    notes = (
-        *means,
-        *pieces_notes,
-        length_note,
-        *duration,
-        *repaired,
-        *_notes_on_pairs(survey, right_copies),
+        )
+    notes += _notes_on_pairs(survey, right_copies)
+    return Fit(
+        experiment=experiment,
+        preset=preset.name,
+        expected=preset.expected,
+        pairs_left=left,
+        notes=tuple(notes),
+        warnings=tuple(filter(None, warnings)),
     )
-    return Fit(experiment, preset.name, preset.expected, left, notes, tuple(filter(None, warnings)))
 
 
 def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: bool) -> None:
