@@ -80,7 +80,7 @@ def validate(run: TrainingRun, stop: GracefulStop, *, is_extra: bool = False) ->
     # Reported before saving: a validation that a checkpoint counts as done is in the metrics.
     run.report(ValidationReport(state.update, **asdict(scores), is_best=is_best))
     if before == Stopping() and run.world.is_main:
-        run.validator.tell_baseline()
+        run.validator.tell_baselines()
     if run.world.is_main:
         run.validator.tell_samples()
     is_kept = any(best.update == state.update for best in state.stopping.best)

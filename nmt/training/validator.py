@@ -20,7 +20,7 @@ from nmt.config.search import SearchConfig
 from nmt.config.training import ValidationConfig
 from nmt.data.batch import explain_large_batch
 from nmt.data.corpus import Corpus
-from nmt.data.folder import VALID, PreparationRecord, valid_files
+from nmt.data.folder import TRAIN, VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
 from nmt.data.shape import Shape
 from nmt.evaluation.collapse import Collapse, find_collapse
@@ -37,7 +37,7 @@ from nmt.text.normalize import Normalizer
 from nmt.text.subword import Subword
 from nmt.text.units import Unit, Units
 from nmt.training.in_progress import has_diverged
-from nmt.training.remarks import Copying, explain_collapse
+from nmt.training.remarks import Baseline, explain_collapse, most_frequent_target
 from nmt.training.state import Best, Metric
 from nmt.translator import Translator
 
@@ -236,14 +236,25 @@ class Validator:
         return loss * float(self.corpus.target_lengths.sum()) / self.units.count
 
     @cached_property
-    def copying(self) -> Copying | None:
-        """What copying the source scores; None if nothing is translated."""
-        return Copying.measure(self.texts, self.tokenize) if self.texts else None
+    def baselines(self) -> list[Baseline]:
+        """What outputs score that need no model; none if nothing is translated."""
+        if not self.texts:
+            return []
+        sources, references = zip(*self.texts, strict=True)
+        line = most_frequent_target(Corpus(self.run / DATA, TRAIN))
+        return [
+            Baseline.measure(name, outputs, references, self.tokenize)
+            for name, outputs in (
+                ("copying the source", sources),
+                ("the most frequent line of the training text", [line] * len(references)),
+            )
+        ]
 
-    def tell_baseline(self) -> None:
-        """Log what copying the source scores, if that is more than chance."""
-        if self.copying is not None and self.copying.is_remarkable:
-            logger.info("copying the source: %s", self.copying)
+    def tell_baselines(self) -> None:
+        """Log what outputs score that need no model, if that is more than chance."""
+        for baseline in self.baselines:
+            if baseline.is_remarkable:
+                logger.info("%s: %s", baseline.name, baseline)
 
     def tell_tokenizer(self) -> None:
         """Log how BLEU splits the references, and warn if it finds no words."""
@@ -254,17 +265,18 @@ class Validator:
             logger.warning("%s", warning)
 
     def tell_end(self, best: Best, config: ValidationConfig) -> None:
-        """Warn if the last translations had collapsed, or if copying the source scores more."""
+        """Warn if the last translations had collapsed, or if a baseline is better."""
         if self.collapse:
             logger.warning(
                 "%s", explain_collapse(self.collapse[0], self.learning_rate, has_ended=True)
             )
-        if self.copying is not None and self.copying.beats(best, config):
-            logger.warning(
-                "copying the source scores more than the model: %s; it needs more training or "
-                "more text",
-                self.copying,
-            )
+        for baseline in self.baselines:
+            if baseline.beats(best, config):
+                logger.warning(
+                    "%s scores more than the model: %s; it needs more training or more text",
+                    baseline.name,
+                    baseline,
+                )
 
     def tell_samples(self) -> None:
         """Log the last translations of the samples."""

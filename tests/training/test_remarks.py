@@ -4,7 +4,7 @@ import pytest
 
 from nmt.config.training import ValidationConfig
 from nmt.evaluation.collapse import Collapse
-from nmt.training.remarks import Copying, explain_collapse
+from nmt.training.remarks import Baseline, explain_collapse, most_frequent_target
 from nmt.training.state import Best
 
 
@@ -27,18 +27,30 @@ def test_copies_have_another_remedy():
 
 
 def test_copying_is_scored_as_translations_are():
-    related = [("Anna kommt aus Rom nach Wien.", "Anna kommt uit Rom nach Wien.")] * 3
-    copying = Copying.measure(related, "13a")
+    def measure(source, reference, tokenize="13a", lines=1):
+        return Baseline.measure("copying", [source] * lines, [reference] * lines, tokenize)
+
+    copying = measure("Anna kommt aus Rom nach Wien.", "Anna kommt uit Rom nach Wien.", lines=3)
     assert copying.is_remarkable
     assert str(copying) == f"BLEU {copying.bleu:.1f}, chrF {copying.chrf:.1f}"
-    assert not Copying.measure([("A cat.", "Un gatto.")], "13a").is_remarkable
-    assert "(zh)" in str(Copying.measure([("我有三个苹果", "我有三个梨子")], "zh"))
+    assert not measure("A cat.", "Un gatto.").is_remarkable
+    assert "(zh)" in str(measure("我有三个苹果", "我有三个梨子", "zh"))
+
+
+def test_the_most_frequent_target_is_found_in_a_sample_of_a_large_corpus(monkeypatch):
+    class Lines(list):
+        def texts(self, index):
+            return "", self[index]
+
+    assert most_frequent_target(Lines(["b", "a", "c", "a"])) == "a"
+    monkeypatch.setattr("nmt.training.remarks._PAIRS_TO_COUNT", 2)
+    assert most_frequent_target(Lines(["b", "a", "b", "a"])) == "b"  # reads the first and third
 
 
 @pytest.mark.parametrize(
     ("metric", "value", "beats"),
     [("bleu", 20.0, True), ("bleu", 21.0, False), ("chrf", 50.0, True), ("loss", 3.0, False)],
 )
-def test_copying_is_compared_with_the_best_model_by_its_metric(metric, value, beats):
+def test_a_baseline_is_compared_with_the_best_model_by_its_metric(metric, value, beats):
     config = ValidationConfig(metric=metric)
-    assert Copying(20.9, 55.9, "13a").beats(Best(1, value), config) is beats
+    assert Baseline("copying", 20.9, 55.9, "13a").beats(Best(1, value), config) is beats

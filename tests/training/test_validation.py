@@ -1,4 +1,4 @@
-"""What a run says about its validations: the tokenizer, collapsed output, the score of copying."""
+"""What a run says about its validations: the tokenizer, collapsed output, baselines."""
 
 from pathlib import Path
 
@@ -59,6 +59,19 @@ def test_the_score_of_copying_is_told_at_the_first_validation_and_if_it_is_bette
     train(tmp_path)  # the task is to copy
     assert caplog.text.count("copying the source: BLEU 100.0, chrF 100.0") == 1
     assert "copying the source scores more than the model: BLEU 100.0" in caplog.text
+    assert "the most frequent line" not in caplog.text  # it scores nothing
+
+
+def test_the_score_of_the_most_frequent_line_is_told_if_it_is_more_than_chance(tmp_path, caplog):
+    write_corpus(tmp_path)
+    for part in ("train", "valid"):
+        source = (tmp_path / f"{part}.xx").read_text(encoding="utf-8").splitlines()
+        answers = ["a b c d e" if number % 3 else line for number, line in enumerate(source)]
+        (tmp_path / f"{part}.yy").write_text("\n".join(answers) + "\n", encoding="utf-8")
+    train(tmp_path, "training.learning_rate=1e-9")
+    said = "the most frequent line of the training text"
+    assert caplog.text.count(f"{said}: BLEU ") == 1
+    assert f"{said} scores more than the model: BLEU " in caplog.text
 
 
 @pytest.mark.parametrize(
