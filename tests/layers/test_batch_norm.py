@@ -4,6 +4,7 @@ import torch
 
 from nmt.layers.batch_norm import BatchNorm
 from nmt.layers.convolution import ConvolutionalStack
+from nmt.layers.initialization import initialize_uniform
 
 
 def test_real_positions_are_normalised_as_torch_does():
@@ -31,6 +32,7 @@ def test_gradients_go_through_the_means_of_the_batch():
 
 def test_after_training_a_sentence_does_not_depend_on_the_others():
     made = ConvolutionalStack(4, 6, levels=2, kernel_size=3, causal=False, batch_norm=True).double()
+    initialize_uniform(made, 0.5)
     inputs, mask = torch.randn(3, 7, 4).double(), torch.ones(3, 7, dtype=torch.bool)
     mask[1, 4:] = False
     made(inputs, mask)
