@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.fast.compiler import compile_kernels
+from nmt.layers.regularization import PairWeights
 
 WIDTH = 16
 """Floats in the widest vector (kWidth in vectors.h), and outputs in a block of int8 weights; the
@@ -39,6 +40,7 @@ _SIGNATURES = {
     "lstm_unroll_int8": _UNROLL_INT8,
     "gru_unroll_int8": _UNROLL_INT8,
     "cross_entropy": [_LONG, _LONG, *[_ADDRESS] * 3, _FLOAT, *[_ADDRESS] * 2],
+    "pair_losses": [_LONG, _LONG, *[_ADDRESS] * 3, *[_FLOAT] * 5, *[_ADDRESS] * 2],
     "sum_rows": [_LONG, _LONG, _ADDRESS, _ADDRESS],
     "log_sum_exp": [_LONG, _LONG, _ADDRESS, _ADDRESS],
     "best_continuations": [*[_LONG] * 3, *[_ADDRESS] * 3, _LONG, *[_ADDRESS] * 3],
@@ -258,6 +260,37 @@ class Kernels:
             bias.data_ptr(),
             gold.data_ptr(),
             smoothing,
+            loss.data_ptr(),
+            nll.data_ptr(),
+        )
+        return loss, nll
+
+    def pair_losses(
+        self, scores: Tensor, bias: Tensor, gold: Tensor, smoothing: float, weights: PairWeights
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of two predictions, and the negative log-likelihood of the first, of each
+        token, float32, [tokens].
+
+        Args:
+            scores: logits without bias of both predictions of the first token, of the second and so
+                on; overwritten by the gradient of the loss, [2 * tokens, vocab].
+            bias: float32, [vocab].
+            gold: reference ids, int64, [tokens].
+            smoothing: probability mass spread evenly over the vocabulary.
+            weights: of the terms of the loss.
+        """
+        loss, nll = (torch.empty(len(gold)) for _ in range(2))
+        self._functions["pair_losses", scores.dtype](
+            len(gold),
+            scores.shape[1],
+            scores.data_ptr(),
+            bias.data_ptr(),
+            gold.data_ptr(),
+            smoothing,
+            weights.a,
+            weights.b,
+            weights.u,
+            weights.v,
             loss.data_ptr(),
             nll.data_ptr(),
         )

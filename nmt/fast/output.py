@@ -19,6 +19,7 @@ from nmt.fast.shapes import compiles_forward, pad_rows
 from nmt.layers.lexical import LexicalOutput
 from nmt.layers.linear import select_outputs
 from nmt.layers.output import OutputLayer
+from nmt.layers.regularization import PairWeights
 
 CHUNK = 2048
 """Target tokens whose logits are in memory at the same time."""
@@ -47,7 +48,23 @@ class FastOutput(OutputLayer):
     ) -> tuple[Tensor, Tensor]:
         """See `OutputLayer`."""
         both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            features, self.weight, self.project.bias, target, smoothing, self.chunk
+            features, self.weight, self.project.bias, target, smoothing, self.chunk, None
+        )
+        return both
+
+    def pair_losses(
+        self,
+        features: Tensor,
+        others: Tensor,
+        target: Tensor,
+        weights: PairWeights,
+        *,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """See `OutputLayer`."""
+        pairs = torch.stack([features, others], dim=1).flatten(0, 1)  # [2 * tokens, size]
+        both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            pairs, self.weight, self.project.bias, target, smoothing, self.chunk, weights
         )
         return both
 
@@ -86,7 +103,8 @@ class _Chunks:
     """The tokens of a batch and the weights of the output layer, processed in chunks."""
 
     features: Tensor
-    """In the precision of the products, [tokens, size]."""
+    """In the precision of the products, [tokens, size]; with two predictions of each token, one
+    after the other, [2 * tokens, size]."""
     weight: Tensor
     """In the precision of the products, [vocab, size]."""
     bias: Tensor
@@ -95,6 +113,8 @@ class _Chunks:
     smoothing: float
     size: int
     """Tokens of a chunk."""
+    pair: PairWeights | None
+    """Of the loss of two predictions of each token; None = there is one."""
 
     def losses(
         self, gradients: _Gradients | None, importance: Tensor | None = None
@@ -107,50 +127,91 @@ class _Chunks:
         """
         is_compiled = supports(self.features) and self.bias.dtype == torch.float32
         native = kernels() if is_compiled else None
-        losses = self.bias.new_empty(2, len(self.features))
-        for begin in range(0, len(self.features), self.size):
+        losses = self.bias.new_empty(2, len(self.target))
+        each = 1 if self.pair is None else 2  # predictions of a token
+        for begin in range(0, len(self.target), self.size):
             tokens = slice(begin, begin + self.size)
-            part = self.features[tokens]  # [chunk, size]
+            rows = slice(each * begin, each * (begin + self.size))
+            part = self.features[rows]  # [each * chunk, size]
             count = len(part)
             part = pad_rows(part) if compiles_forward(part) else part
             # The rows of padding have logits of 0, and keep them as their gradient.
             padded = multiply(part, self.weight)  # [padded chunk, vocab]
             scores = padded[:count]  # logits, which become their gradient
+            gold = self.target[tokens].contiguous()
             if native is None:
-                scores.copy_(_cross_entropy(scores, self, tokens, losses))
+                found = self._without_kernels(scores, gold)
+            elif self.pair is None:
+                found = native.cross_entropy(scores, self.bias, gold, self.smoothing)
             else:
-                gold = self.target[tokens].contiguous()
-                losses[:, tokens] = torch.stack(
-                    native.cross_entropy(scores, self.bias, gold, self.smoothing)
-                )
+                found = native.pair_losses(scores, self.bias, gold, self.smoothing, self.pair)
+            losses[:, tokens] = torch.stack(found)
             if gradients is not None:
                 if importance is not None:
-                    scores.mul_(importance[tokens].to(scores.dtype).unsqueeze(1))
+                    weight = importance[tokens].to(scores.dtype).repeat_interleave(each)
+                    scores.mul_(weight.unsqueeze(1))
                 gradients.bias.add_(sum_rows(scores, self.bias.dtype))
-                gradients.features[tokens] = (padded @ self.weight)[:count]
+                gradients.features[rows] = (padded @ self.weight)[:count]
                 gradients.weight.add_(padded.t() @ part)
         return losses[0], losses[1]
 
+    def _without_kernels(self, scores: Tensor, gold: Tensor) -> tuple[Tensor, Tensor]:
+        """Replace the logits `scores`, which lack their bias, by the gradient of the loss.
 
-def _cross_entropy(scores: Tensor, chunks: _Chunks, tokens: slice, losses: Tensor) -> Tensor:
-    """Return the gradient of the logits `scores` [chunk, vocab], which lack their bias.
+        Args:
+            scores: [chunk, vocab], or of pairs, [2 * chunk, vocab].
+            gold: reference ids, [chunk].
 
-    Loss and negative log-likelihood are written to `losses` [2, tokens].
+        Returns:
+            Loss and negative log-likelihood of each token, [chunk].
+        """
+        log_probs = (scores.to(self.bias.dtype) + self.bias).log_softmax(dim=-1)
+        if self.pair is None:
+            losses, nll, gradient = _cross_entropy(log_probs, gold, self.smoothing)
+        else:
+            losses, nll, gradient = _pair_losses(log_probs, gold, self.smoothing, self.pair)
+        scores.copy_(gradient)
+        return losses, nll
+
+
+def _cross_entropy(
+    log_probs: Tensor, gold: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return loss, negative log-likelihood, and gradient of the logits, from log p [chunk, vocab].
+
+    d loss / d scores = p - (1 - smoothing) one-hot - smoothing / vocab
     """
-    smoothing, vocab = chunks.smoothing, scores.shape[1]
-    gold = chunks.target[tokens].unsqueeze(1)
-    log_probs = (scores.to(chunks.bias.dtype) + chunks.bias).log_softmax(dim=-1)
+    gold = gold.unsqueeze(1)
     nll = -log_probs.gather(1, gold).squeeze(1)
-    losses[0, tokens] = (1.0 - smoothing) * nll - smoothing * log_probs.mean(dim=-1)
-    losses[1, tokens] = nll
-    # d loss / d scores = softmax - (1 - smoothing) * one-hot - smoothing / vocab
-    grad = log_probs.exp_().sub_(smoothing / vocab)
+    losses = (1.0 - smoothing) * nll - smoothing * log_probs.mean(dim=-1)
+    grad = log_probs.exp().sub_(smoothing / log_probs.shape[1])
     grad.scatter_add_(1, gold, grad.new_full(gold.shape, smoothing - 1.0))
-    return grad.to(scores.dtype)
+    return losses, nll, grad
+
+
+def _pair_losses(
+    log_probs: Tensor, gold: Tensor, smoothing: float, pair: PairWeights
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `_cross_entropy` does from log p and log q of each token, [2 * chunk, vocab].
+
+    With d = log p - log q, the gradients of KL(p || q) are p (d - KL(p || q)) for the logits of p,
+    and q - p for those of q.
+    """
+    log_p, log_q = log_probs[::2], log_probs[1::2]
+    p, q, d = log_p.exp(), log_q.exp(), log_p - log_q
+    of_p, nll, grad_p = _cross_entropy(log_p, gold, smoothing)
+    of_q, _, grad_q = _cross_entropy(log_q, gold, smoothing)
+    p_to_q, q_to_p = (p * d).sum(dim=-1), -(q * d).sum(dim=-1)
+    a, b, u, v = pair.a, pair.b, pair.u, pair.v
+    grad_p = a * grad_p + u * p * (d - p_to_q.unsqueeze(1)) + v * (p - q)
+    grad_q = b * grad_q - v * q * (d + q_to_p.unsqueeze(1)) + u * (q - p)
+    losses = a * of_p + b * of_q + u * p_to_q + v * q_to_p
+    return losses, nll, torch.stack([grad_p, grad_q], dim=1).flatten(0, 1)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy with label smoothing of each token, from features and a linear layer.
+    """Cross-entropy with label smoothing of each token, from features and a linear layer; or, from
+    the features of two predictions, the loss of both.
 
     The forward pass computes the gradients of the sum of the losses: in training, every token has
     the same weight. With other weights, the backward pass computes the chunks again.
@@ -165,13 +226,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         target: Tensor,
         smoothing: float,
         chunk: int,
+        pair: PairWeights | None,
     ) -> tuple[Tensor, Tensor]:
         device = features.device.type
         wide = torch.promote_types(weight.dtype, torch.float32)
         # Autocast reaches neither in-place products nor the backward pass of a custom function:
         # so the precision of the products is chosen here.
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
-        chunks = _Chunks(features.to(low), weight.to(low), bias, target, smoothing, chunk)
+        chunks = _Chunks(features.to(low), weight.to(low), bias, target, smoothing, chunk, pair)
         ctx.chunks, ctx.gradients = chunks, None
         if any(ctx.needs_input_grad[:3]):
             ctx.gradients = _Gradients(
@@ -195,7 +257,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         elif importance.numel():
             for gradient in (gradients.features, gradients.weight, gradients.bias):
                 gradient.mul_(importance[0])
-        return gradients.features, gradients.weight, gradients.bias, None, None, None
+        return gradients.features, gradients.weight, gradients.bias, None, None, None, None
 
 
 def _is_uniform(importance: Tensor) -> bool:

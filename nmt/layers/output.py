@@ -1,8 +1,46 @@
 """From features to a distribution over the vocabulary."""
 
+from typing import Protocol
+
 from torch import Tensor, nn
 
 from nmt.layers.linear import select_outputs
+from nmt.layers.regularization import PairWeights, divergence
+
+
+class _Output(Protocol):
+    def cross_entropy(
+        self, log_probs: Tensor, target: Tensor, *, smoothing: float
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+def pair_losses(
+    output: _Output,
+    log_p: Tensor,
+    log_q: Tensor,
+    target: Tensor,
+    weights: PairWeights,
+    *,
+    smoothing: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Return a CE(p) + b CE(q) + u KL(p || q) + v KL(q || p), and -log p of the reference.
+
+    Args:
+        output: what made both, and defines the cross-entropies CE with label smoothing.
+        log_p: the first prediction of each token, [tokens, vocab].
+        log_q: the second, [tokens, vocab].
+        target: reference ids, [tokens].
+        weights: a, b, u and v.
+        smoothing: see `OutputLayer.losses`.
+
+    Returns:
+        The loss, which carries the gradient, and the other without; [tokens] each, in nats.
+    """
+    losses, nll = output.cross_entropy(log_p, target, smoothing=smoothing)
+    others, _ = output.cross_entropy(log_q, target, smoothing=smoothing)
+    total = weights.a * losses + weights.b * others
+    total = total + weights.u * divergence(log_p, log_q) + weights.v * divergence(log_q, log_p)
+    return total, nll
 
 
 class OutputLayer(nn.Module):
@@ -75,6 +113,27 @@ class OutputLayer(nn.Module):
     def spread(self, log_probs: Tensor) -> Tensor:
         """Return the mean log p over the pieces that label smoothing trains towards, [tokens]."""
         return log_probs.mean(dim=-1)
+
+    def pair_losses(
+        self,
+        features: Tensor,
+        others: Tensor,
+        target: Tensor,
+        weights: PairWeights,
+        *,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of two predictions of each token, as `pair_losses` does.
+
+        Args:
+            features: of the first prediction, [tokens, size].
+            others: of the second, [tokens, size].
+            target: reference ids, [tokens].
+            weights: of the terms of the loss.
+            smoothing: as in `losses`.
+        """
+        log_p, log_q = self.distribution(features), self.distribution(others)
+        return pair_losses(self, log_p, log_q, target, weights, smoothing=smoothing)
 
     def narrow(self, pieces: Tensor) -> "OutputLayer":
         """Return a layer restricted to `pieces` [kept], for search."""

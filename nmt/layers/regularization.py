@@ -1,6 +1,7 @@
 """L1 and L2 penalties on weights, and on the divergence of two predictions."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +20,20 @@ def l2_penalty(parameters: Iterable[Tensor]) -> Tensor:
     return _total([parameter.square().sum() / 2 for parameter in parameters])
 
 
-def divergence(log_p: Tensor, log_q: Tensor, *, symmetric: bool = False) -> Tensor:
+@dataclass(frozen=True)
+class PairWeights:
+    """Weights of the loss of two predictions p and q of the same target.
+
+    a CE(p) + b CE(q) + u KL(p || q) + v KL(q || p)
+    """
+
+    a: float
+    b: float
+    u: float
+    v: float
+
+
+def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Return KL(p || q) = sum_j p_j (log p_j - log q_j) of each row in nats, [rows].
 
     Gradients flow through both; what has the probability 0 in either adds nothing.
@@ -27,10 +41,9 @@ def divergence(log_p: Tensor, log_q: Tensor, *, symmetric: bool = False) -> Tens
     Args:
         log_p: [rows, vocab].
         log_q: [rows, vocab].
-        symmetric: return KL(p || q) + KL(q || p) = sum_j (p_j - q_j) (log p_j - log q_j) instead.
     """
     apart = torch.nan_to_num(log_p - log_q, nan=0.0, posinf=0.0, neginf=0.0)
-    return ((log_p.exp() - log_q.exp() if symmetric else log_p.exp()) * apart).sum(dim=-1)
+    return (log_p.exp() * apart).sum(dim=-1)
 
 
 def _total(terms: list[Tensor]) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from nmt.layers.copying import CopyOutput, Pointed, PointerOutput, SourceOutput
 from nmt.layers.lexical import LexicalOutput
 from nmt.layers.numbers import NumbersInput
-from nmt.layers.output import OutputLayer
+from nmt.layers.output import OutputLayer, pair_losses
 from nmt.layers.regression import NumbersOutput
+from nmt.layers.regularization import PairWeights
 from nmt.models.aligned import AlignedDecoder
 from nmt.models.bag import BagEncoder
 from nmt.models.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
@@ -243,23 +244,38 @@ class EncoderDecoder(nn.Module):
         pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
         return self.output.losses(features, pointed, gold, smoothing=smoothing)
 
-    def distribution(self, memory: Memory, decoded: Decoded, mask: Tensor) -> Tensor:
-        """Return log p of each piece at the target positions in `mask`, with its gradient.
+    def pair_losses(
+        self,
+        first: tuple[Memory, Decoded],
+        second: tuple[Memory, Decoded],
+        target: Tensor,
+        mask: Tensor,
+        weights: PairWeights,
+        *,
+        smoothing: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of two predictions of each real target token; see `pair_losses`.
 
         Args:
-            memory: the source sentences.
-            decoded: what `decode` returned.
+            first: the source sentences and what `decode` returned.
+            second: the same, of the second prediction.
+            target: reference ids, [batch, tgt_len].
             mask: True at real tokens, [batch, tgt_len].
-
-        Returns:
-            [tokens, vocab]; -inf for what cannot be written. With an output that writes pieces of
-            the source, there is a column for each source position as well.
+            weights: of the terms of the loss.
+            smoothing: rate of label smoothing.
         """
-        features = decoded.features[mask]
+        gold = target[mask]
         if not isinstance(self.output, SourceOutput):
-            return self.output.distribution(features)
-        pointed = self._pointed(decoded.features, decoded.attention, memory, mask)
-        return self.output.log_probs(features, pointed)
+            features, others = (decoded.features[mask] for _, decoded in (first, second))
+            return self.output.pair_losses(features, others, gold, weights, smoothing=smoothing)
+        log_p, log_q = (
+            self.output.log_probs(
+                decoded.features[mask],
+                self._pointed(decoded.features, decoded.attention, memory, mask),
+            )
+            for memory, decoded in (first, second)
+        )
+        return pair_losses(self.output, log_p, log_q, gold, weights, smoothing=smoothing)
 
     def _pointed(
         self, features: Tensor, attention: Tensor | None, memory: Memory, mask: Tensor

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.config.training import RDropConfig, SimCutConfig
 from nmt.data.batch import Batch
 from nmt.layers.embedding import Embedding
-from nmt.layers.regularization import divergence
+from nmt.layers.regularization import PairWeights
 from nmt.objectives.likelihood import Likelihood, LossSum, Model
 
 
@@ -32,24 +32,24 @@ class Consistency:
 
     def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
         """Return the summed loss of a batch, with the likelihood of p; see `Likelihood.loss`."""
-        likelihood = self.likelihood
-        cut = self.config.rate if isinstance(self.config, SimCutConfig) else None
+        w, likelihood = self.weight_after(updates), self.likelihood
         first = likelihood.read(model, batch, updates)
-        with contextlib.nullcontext() if cut is None else cut_pieces(model, cut):
-            second = likelihood.read(model, batch, updates)
-        real, smoothing = batch.target_mask, likelihood.smoothing
-        target = batch.target_out[real]  # [tokens]
-        log_p = model.distribution(first.memory, first.decoded, real)  # [tokens, vocab]
-        log_q = model.distribution(second.memory, second.decoded, real)
-        losses, nll = model.output.cross_entropy(log_p, target, smoothing=smoothing)
-        if cut is None:
-            others, _ = model.output.cross_entropy(log_q, target, smoothing=smoothing)
-            losses = (losses + others) / 2
-            apart = divergence(log_p, log_q, symmetric=True) / 4
+        if isinstance(self.config, SimCutConfig):
+            weights = PairWeights(a=1.0, b=0.0, u=w, v=0.0)
+            with cut_pieces(model, self.config.rate):
+                second = likelihood.read(model, batch, updates)
         else:
-            apart = divergence(log_p, log_q)
-        total = (losses + self.weight_after(updates) * apart).sum()
-        total = likelihood.penalised(total, model, batch, first, updates)
+            weights = PairWeights(a=0.5, b=0.5, u=w / 4, v=w / 4)
+            second = likelihood.read(model, batch, updates)
+        losses, nll = model.pair_losses(
+            (first.memory, first.decoded),
+            (second.memory, second.decoded),
+            batch.target_out,
+            batch.target_mask,
+            weights,
+            smoothing=likelihood.smoothing,
+        )
+        total = likelihood.penalised(losses.sum(), model, batch, first, updates)
         return LossSum(total, nll.sum(), len(nll))
 
     def weight_after(self, updates: int | None) -> float:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from nmt.fast.accelerate import accelerate
 from nmt.fast.output import FastOutput
 from nmt.layers.output import OutputLayer
+from nmt.layers.regularization import PairWeights
 
 TOKENS = 80
+PAIR = PairWeights(a=0.5, b=0.3, u=2.0, v=0.7)
 
 
 def make(vocab: int, chunk: int = 30) -> tuple[FastOutput, OutputLayer]:
@@ -25,14 +27,21 @@ def make(vocab: int, chunk: int = 30) -> tuple[FastOutput, OutputLayer]:
     return model[0], plain.double()
 
 
-def measure(output: OutputLayer, importance: Tensor, smoothing: float) -> list[Tensor]:
+def measure(
+    output: OutputLayer, importance: Tensor, smoothing: float, pair: PairWeights | None = None
+) -> list[Tensor]:
     """Return losses, negative log-likelihoods and gradients, in float64."""
     torch.manual_seed(2)
     dtype, vocab = output.project.bias.dtype, output.project.out_features
     features = (3 * torch.randn(len(importance), 8)).to(dtype).requires_grad_()
+    others = (3 * torch.randn(len(importance), 8)).to(dtype).requires_grad_()
     target = torch.randint(0, vocab, importance.shape)
-    losses, nll = output.losses(features, target, smoothing=smoothing)
     wanted = [features, *output.parameters()]
+    if pair is None:
+        losses, nll = output.losses(features, target, smoothing=smoothing)
+    else:
+        losses, nll = output.pair_losses(features, others, target, pair, smoothing=smoothing)
+        wanted.append(others)
     gradients = torch.autograd.grad((losses * importance.to(dtype)).sum(), wanted)
     assert not nll.requires_grad
     return [each.detach().double() for each in (losses, nll, *gradients)]
@@ -48,28 +57,30 @@ IMPORTANCE = {
 @pytest.mark.parametrize("has_kernels", [True, False])
 @pytest.mark.parametrize("importance", IMPORTANCE.values(), ids=IMPORTANCE)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("pair", [None, PAIR], ids=["one", "two"])
 @pytest.mark.parametrize("vocab", [5, 16, 1000, 1024])
 def test_losses_and_gradients_equal_the_plain_ones(
-    vocab, smoothing, importance, has_kernels, request
+    vocab, pair, smoothing, importance, has_kernels, request
 ):
     if not has_kernels:
         request.getfixturevalue("no_kernels")
     fast, plain = make(vocab)
     torch.testing.assert_close(
-        measure(fast, importance, smoothing),
-        measure(plain, importance, smoothing),
+        measure(fast, importance, smoothing, pair),
+        measure(plain, importance, smoothing, pair),
         rtol=1e-5,
-        atol=1e-5,
+        atol=1e-5 if pair is None else 1e-4,
     )
 
 
+@pytest.mark.parametrize("pair", [None, PAIR], ids=["one", "two"])
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_the_chunk_size_does_not_change_results(chunk):
+def test_the_chunk_size_does_not_change_results(chunk, pair):
     fast, plain = make(7, chunk)
     for importance in IMPORTANCE.values():
         torch.testing.assert_close(
-            measure(fast.double(), importance, 0.1),
-            measure(plain, importance, 0.1),
+            measure(fast.double(), importance, 0.1, pair),
+            measure(plain, importance, 0.1, pair),
             rtol=0,
             atol=1e-12,
         )

@@ -70,7 +70,7 @@ def test_the_distribution_is_that_of_the_equations(model):
     memory = model.encode(BATCH.source, BATCH.source_mask)
     plain = decoder(memory, BATCH.target_in, DecodeOptions(keep_attention=True))
     decoded = model.decode(memory, BATCH.target_in)
-    found = model.distribution(memory, decoded, BATCH.target_mask)
+    found = output.distribution(decoded.features[BATCH.target_mask])
 
     x = model.encoder.embedding(BATCH.source)
     for row, (sentence, place) in enumerate(BATCH.target_mask.nonzero().tolist()):

@@ -237,10 +237,7 @@ def test_what_is_impossible_in_both_adds_neither_value_nor_gradient():
     found = []
     for log_p in (narrow, wide):
         loss = divergence(log_p, log_p.flip(0)).sum()
-        both = divergence(log_p, log_p.flip(0), symmetric=True).sum()
-        torch.testing.assert_close(both, 2 * loss)  # here each row is p once, and q once
-        found.append((loss, torch.autograd.grad(loss, scores, retain_graph=True)[0]))
-        assert torch.autograd.grad(both, scores)[0].isfinite().all()
+        found.append((loss, torch.autograd.grad(loss, scores)[0]))
     torch.testing.assert_close(found[0], found[1])
     assert found[0][0] > 0
 
