@@ -40,10 +40,14 @@ class LexicalOutputConfig(Section):
     """Softmax that also sees the embeddings of the source pieces attended to, through a layer of
     its own (Nguyen and Chiang, 2018), so that rare words are translated by what they are, and not
     only by their context. Needs an attention."""
+    dictionary: bool = False
+    """Also add the log of the probability that a target piece translates the source pieces
+    attended to, by the dictionary that `nmt prepare` learns (IBM model 1; Arthur et al., 2016). It
+    helps most where there is little text; the more target pieces, the more memory a batch takes."""
 
     def describe(self) -> str:
         """Return a description, such as "lexical"."""
-        return self.kind
+        return f"{self.kind}, with a dictionary" if self.dictionary else self.kind
 
 
 class PointerOutputConfig(Section):

@@ -13,10 +13,8 @@ import numpy.typing as npt
 
 from nmt.data.corpus import Corpus
 from nmt.storage.tensors import save_arrays
-from nmt.text.subword import SHORTLIST_FILE
+from nmt.text.subword import LIKELY, SHORTLIST_FILE
 
-LIKELY = 16
-"""Target pieces kept for each source piece."""
 _ITERATIONS = 4
 _ENTRIES = 8_000_000  # pairs of a source and a target token; a large corpus is sampled
 

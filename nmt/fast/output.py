@@ -47,10 +47,7 @@ class FastOutput(OutputLayer):
         self, features: Tensor, target: Tensor, *, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """See `OutputLayer`."""
-        both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            features, self.weight, self.project.bias, target, smoothing, self.chunk, None
-        )
-        return both
+        return self._chunked(features, target, smoothing)
 
     def pair_losses(
         self,
@@ -63,8 +60,14 @@ class FastOutput(OutputLayer):
     ) -> tuple[Tensor, Tensor]:
         """See `OutputLayer`."""
         pairs = torch.stack([features, others], dim=1).flatten(0, 1)  # [2 * tokens, size]
+        return self._chunked(pairs, target, smoothing, weights)
+
+    def _chunked(
+        self, features: Tensor, target: Tensor, smoothing: float, pair: PairWeights | None = None
+    ) -> tuple[Tensor, Tensor]:
+        features, added = self.split(features)
         both: tuple[Tensor, Tensor] = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            pairs, self.weight, self.project.bias, target, smoothing, self.chunk, weights
+            features, self.weight, self.project.bias, added, target, smoothing, self.chunk, pair
         )
         return both
 
@@ -79,7 +82,13 @@ class FastLexicalOutput(FastOutput, LexicalOutput):
     def narrow(self, pieces: Tensor) -> OutputLayer:
         """See `OutputLayer`."""
         project, lexicon = (_narrow(part, pieces) for part in (self.project, self.lexicon))
-        return FastLexicalOutput(project, hidden=self.hidden, lexicon=lexicon)
+        return FastLexicalOutput(
+            project,
+            hidden=self.hidden,
+            lexicon=lexicon,
+            dictionary=self.dictionary,
+            pieces=pieces,
+        )
 
 
 def _narrow(linear: nn.Linear | Int8Linear, pieces: Tensor) -> nn.Linear:
@@ -96,6 +105,7 @@ class _Gradients:
     features: Tensor
     weight: Tensor
     bias: Tensor
+    added: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,8 @@ class _Chunks:
     weight: Tensor
     """In the precision of the products, [vocab, size]."""
     bias: Tensor
+    added: Tensor | None
+    """Added to the logits, [rows of features, vocab]; None = nothing but the bias."""
     target: Tensor
     """[tokens]."""
     smoothing: float
@@ -138,6 +150,8 @@ class _Chunks:
             # The rows of padding have logits of 0, and keep them as their gradient.
             padded = multiply(part, self.weight)  # [padded chunk, vocab]
             scores = padded[:count]  # logits, which become their gradient
+            if self.added is not None:
+                scores.add_(self.added[rows])
             gold = self.target[tokens].contiguous()
             if native is None:
                 found = self._without_kernels(scores, gold)
@@ -150,6 +164,8 @@ class _Chunks:
                 if importance is not None:
                     weight = importance[tokens].to(scores.dtype).repeat_interleave(each)
                     scores.mul_(weight.unsqueeze(1))
+                if gradients.added is not None:
+                    gradients.added[rows] = scores
                 gradients.bias.add_(sum_rows(scores, self.bias.dtype))
                 gradients.features[rows] = (padded @ self.weight)[:count]
                 gradients.weight.add_(padded.t() @ part)
@@ -223,6 +239,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         features: Tensor,
         weight: Tensor,
         bias: Tensor,
+        added: Tensor | None,
         target: Tensor,
         smoothing: float,
         chunk: int,
@@ -233,11 +250,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # Autocast reaches neither in-place products nor the backward pass of a custom function:
         # so the precision of the products is chosen here.
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else wide
-        chunks = _Chunks(features.to(low), weight.to(low), bias, target, smoothing, chunk, pair)
+        chunks = _Chunks(
+            features.to(low), weight.to(low), bias, added, target, smoothing, chunk, pair
+        )
         ctx.chunks, ctx.gradients = chunks, None
-        if any(ctx.needs_input_grad[:3]):
+        if any(ctx.needs_input_grad[:4]):
             ctx.gradients = _Gradients(
-                torch.empty_like(features), torch.zeros_like(weight), torch.zeros_like(bias)
+                features=torch.empty_like(features),
+                weight=torch.zeros_like(weight),
+                bias=torch.zeros_like(bias),
+                added=None if added is None else torch.empty_like(added),
             )
         losses, nll = chunks.losses(ctx.gradients)
         ctx.mark_non_differentiable(nll)
@@ -254,10 +276,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             gradients.weight.zero_()
             gradients.bias.zero_()
             ctx.chunks.losses(gradients, importance)
-        elif importance.numel():
-            for gradient in (gradients.features, gradients.weight, gradients.bias):
-                gradient.mul_(importance[0])
-        return gradients.features, gradients.weight, gradients.bias, None, None, None, None
+        found = gradients.features, gradients.weight, gradients.bias, gradients.added
+        if importance.numel() and _is_uniform(importance):
+            for gradient in found:
+                if gradient is not None:
+                    gradient.mul_(importance[0])
+        return *found, None, None, None, None
 
 
 def _is_uniform(importance: Tensor) -> bool:

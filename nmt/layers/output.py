@@ -63,6 +63,11 @@ class OutputLayer(nn.Module):
         """W, [vocab, size]."""
         return self.project.weight
 
+    def split(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the features that W reads [rows, size], and what is added to its product, [rows,
+        vocab]; None = only b."""
+        return features, None
+
     def scores(self, features: Tensor) -> Tensor:
         """Return the logits W f + b [rows, vocab] of `features` f [rows, size]."""
         scores: Tensor = self.project(features)

@@ -78,7 +78,7 @@ from nmt.layers.elementwise import MinGruCell, SsruCell
 from nmt.layers.embedding import Embedding
 from nmt.layers.input_attention import InputAttention
 from nmt.layers.known_end import KnownEndOutput
-from nmt.layers.lexical import LexicalOutput
+from nmt.layers.lexical import Dictionary, LexicalOutput
 from nmt.layers.linear import Linear
 from nmt.layers.numbers import NumbersInput
 from nmt.layers.output import OutputLayer
@@ -183,6 +183,7 @@ def build_output(
             project,
             hidden=Linear(size, size, bias=False),
             lexicon=Linear(size, target_vocab, bias=False),
+            dictionary=Dictionary(source_vocab, target_vocab) if config.output.dictionary else None,
         )
     return OutputLayer(project)
 

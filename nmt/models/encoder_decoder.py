@@ -105,8 +105,12 @@ class EncoderDecoder(nn.Module):
         copyable = None
         if written is not None and isinstance(self.output, SourceOutput):
             copyable = Copyable(written, self.output.keys(read.outputs))
-        embedded = read.embedded if isinstance(self.output, LexicalOutput) else None
-        return Memory(read.outputs, keys, source_mask, summary, last_states, copyable, embedded)
+        embedded, ids = None, None
+        if isinstance(self.output, LexicalOutput):
+            embedded, ids = read.embedded, source
+        return Memory(
+            read.outputs, keys, source_mask, summary, last_states, copyable, embedded, ids
+        )
 
     def decode(
         self,
@@ -203,9 +207,9 @@ class EncoderDecoder(nn.Module):
         """
         if not isinstance(self.output, LexicalOutput):
             return features
-        if attention is None or memory.embedded is None:
+        if attention is None or memory.embedded is None or memory.source is None:
             raise ValueError("this output reads source words, and needs an attention")
-        return self.output.extend(features, attention, memory.embedded)
+        return self.output.extend(features, attention, memory.embedded, memory.source)
 
     def scores(self, step: Step, memory: Memory) -> Tensor:
         """Return the scores of the next piece after a step, [rows, vocab]; see the output."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.errors import ModelError
+from nmt.errors import DataError, ModelError
 from nmt.storage.tensors import load_tensors
+from nmt.text.subword import SHORTLIST_FILE
 from nmt.text.vocabulary import SPECIAL_PIECES
 
 
@@ -45,6 +46,29 @@ class Choice:
             closed[:, torch.searchsorted(pieces, choice.pieces)] = choice.closed
             parts.append(closed)
         return Choice(pieces, torch.cat(parts))
+
+
+def load_dictionary(folder: Path, *, used_by: str) -> tuple[Tensor, Tensor]:
+    """Return likely translations of each source piece, and their probabilities.
+
+    Args:
+        folder: prepared data.
+        used_by: key of the configuration that needs them, for the error message.
+
+    Returns:
+        Target pieces, PAD where there are no more, and p(target piece | source piece), 0 where
+        there are no more; [source_vocab, LIKELY] each.
+
+    Raises:
+        DataError: the data were prepared before there were probabilities.
+    """
+    tensors = load_tensors(folder / SHORTLIST_FILE)
+    if "probability" not in tensors:
+        raise DataError(
+            f"{folder / SHORTLIST_FILE}: has no probabilities, which {used_by} needs; "
+            f"delete {folder} to prepare the data again."
+        )
+    return tensors["likely"].long(), tensors["probability"]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ class Memory:
     """What an output needs that writes pieces of the source; None for all others."""
     embedded: Tensor | None = None
     """Embeddings of the source, [batch, src_len, embedding]; None unless the output sees them."""
+    source: Tensor | None = None
+    """Ids of the source, [batch, src_len]; None unless the output sees them."""
 
     @property
     def batch(self) -> int:
@@ -46,6 +48,7 @@ class Memory:
             None if self.last_states is None else self.last_states.index_select(0, sentences),
             None if self.copyable is None else self.copyable.select(sentences),
             None if self.embedded is None else self.embedded.index_select(0, sentences),
+            None if self.source is None else self.source.index_select(0, sentences),
         )
 
     def concat(self, other: "Memory") -> "Memory":
@@ -62,6 +65,9 @@ class Memory:
         embedded = None
         if self.embedded is not None and other.embedded is not None:
             embedded = concat_padded(self.embedded, other.embedded)
+        source = None
+        if self.source is not None and other.source is not None:
+            source = concat_padded(self.source, other.source)
         return Memory(
             states=concat_padded(self.states, other.states),
             keys=keys,
@@ -70,6 +76,7 @@ class Memory:
             last_states=last_states,
             copyable=copyable,
             embedded=embedded,
+            source=source,
         )
 
 

@@ -10,8 +10,11 @@ from nmt.errors import ModelError
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights by name; tied weights appear once, under their first name."""
-    return {name: weight.detach() for name, weight in model.named_parameters()}
+    """Return the weights by name, and what is saved with them; tied weights appear once, under
+    their first name."""
+    saved = model.state_dict(keep_vars=True)
+    tables = {name: table for name, table in model.named_buffers() if name in saved}
+    return {name: weight.detach() for name, weight in [*model.named_parameters(), *tables.items()]}
 
 
 @torch.no_grad()

@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.training import GuidedAlignmentConfig
-from nmt.errors import DataError
-from nmt.storage.tensors import load_tensors
-from nmt.text.subword import SHORTLIST_FILE
+from nmt.models.shortlist import load_dictionary
 
 _LEAST = 1e-9
 """Smallest attention that has a finite logarithm and gradient here."""
@@ -40,13 +38,7 @@ class Guide:
         Raises:
             DataError: it was prepared before the lexicon had probabilities.
         """
-        tensors = load_tensors(folder / SHORTLIST_FILE)
-        if "probability" not in tensors:
-            raise DataError(
-                f"{folder / SHORTLIST_FILE}: has no probabilities, which "
-                f"training.guided_alignment needs; delete {folder} to prepare the data again."
-            )
-        likely, probability = tensors["likely"].long(), tensors["probability"]
+        likely, probability = load_dictionary(folder, used_by="training.guided_alignment")
         return cls(likely.to(device), probability.to(device), config)
 
     def links(self, source: Tensor, target: Tensor) -> Tensor:

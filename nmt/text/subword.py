@@ -46,6 +46,8 @@ SubwordKind = Literal["unigram", "bpe", "char", "word"]
 JOINT_FILE, SOURCE_FILE, TARGET_FILE = "subword.model", "source.model", "target.model"
 """Names of the model files in a folder: one for both languages, or one for each."""
 SHORTLIST_FILE = "shortlist.safetensors"
+LIKELY = 16
+"""Likely translations of each source piece in that file."""
 """Name of the shortlist, written by `nmt.data.lexicon` and read by `nmt.models.shortlist`."""
 PIECE_FILES = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, SHORTLIST_FILE)
 """All files related to pieces that a folder may contain."""

@@ -28,11 +28,13 @@ from nmt.data.sampler import BatchSampler
 from nmt.data.shape import Shape
 from nmt.errors import UsageError
 from nmt.layers.batch_norm import BatchNorm
+from nmt.layers.lexical import LexicalOutput
 from nmt.machine import has_amx, has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.checkpoints import STATE, WEIGHTS
 from nmt.models.encoder_decoder import EncoderDecoder
 from nmt.models.pretrained import freeze, load_frozen, read_pretrained, save_frozen
+from nmt.models.shortlist import load_dictionary
 from nmt.models.weights import set_weights
 from nmt.objectives.build import build_objective
 from nmt.objectives.guide import Guide
@@ -171,6 +173,10 @@ def _initial_model(
     if start_from is not None:
         set_weights(model, load_tensors(start_from / WEIGHTS), start_from / WEIGHTS)
         return model, {}
+    if isinstance(model.output, LexicalOutput) and model.output.dictionary is not None:
+        likely, probability = load_dictionary(run / DATA, used_by="model.output.dictionary")
+        model.output.dictionary.likely.copy_(likely)
+        model.output.dictionary.probability.copy_(probability)
     frozen = read_pretrained(model, config.embedding, subwords)
     if world.is_main:
         save_frozen(run / FROZEN, frozen)

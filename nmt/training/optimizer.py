@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from nmt.config.training import OptimizerConfig, SgdConfig
 from nmt.errors import ConfigError, ModelError
+from nmt.models.weights import weights_of
 
 logger = logging.getLogger("nmt.training")
 
@@ -177,7 +178,7 @@ class MovingAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        self.weights = {name: weight.clone() for name, weight in weights_of(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, update: int) -> None:
@@ -189,7 +190,7 @@ class MovingAverage:
     @contextlib.contextmanager
     def swapped_into(self, model: nn.Module) -> Iterator[None]:
         """Use the average as the weights of `model` inside the block, then restore its own."""
-        own = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        own = {name: weight.clone() for name, weight in weights_of(model).items()}
         _copy_into(model, self.weights)
         try:
             yield
@@ -214,5 +215,5 @@ class MovingAverage:
 
 @torch.no_grad()
 def _copy_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, weight in model.named_parameters():
+    for name, weight in weights_of(model).items():
         weight.copy_(weights[name])
