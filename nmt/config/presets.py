@@ -21,7 +21,9 @@ from nmt.config.search import SearchConfig
 from nmt.config.training import (
     CosineScheduleConfig,
     GuidedAlignmentConfig,
+    NoConsistencyConfig,
     PlateauScheduleConfig,
+    RDropConfig,
     TrainingConfig,
     ValidationConfig,
 )
@@ -54,6 +56,12 @@ class Preset:
     """Whether the output has a lexical model, and the attention follows word links. English to
     Irish from 8,000 pairs, equally many updates: the lexical model lowers the perplexity on dev
     from 60 to 46; links raise its chrF by 0.8."""
+    has_dictionary: bool = False
+    """Whether the lexical model starts from the translations that preparation learns: English to
+    Irish from 8,000 pairs reaches a perplexity on dev of 39 after 4,000 updates, not 6,000."""
+    r_drop: float = 0.0
+    """Weight of R-Drop; 0 = none. English to German from 29,000 captions, equally many updates:
+    41.4 BLEU on dev with 2, 40.1 without. From 8,000 pairs, it costs more time than it brings."""
     dropout: float
     layer_dropout: float | None = None
     """Between layers, and of the encoder's output; None = as elsewhere."""
@@ -83,6 +91,7 @@ PRESETS = (
         bpe_dropout=0.1,
         is_tied=True,
         is_lexical=True,
+        has_dictionary=True,
         dropout=0.4,
         word_dropout=0.1,
         batch_tokens=1_024,
@@ -102,6 +111,7 @@ PRESETS = (
         decoder_layers=2,
         is_tied=True,
         is_lexical=True,
+        r_drop=2.0,
         dropout=0.3,
         layer_dropout=0.1,
         batch_tokens=2_048,
@@ -185,6 +195,9 @@ def from_preset(
             if preset.passes
             else PlateauScheduleConfig(warmup=_WARMUP),
             label_smoothing=0.1,
+            consistency=RDropConfig(weight=preset.r_drop)
+            if preset.r_drop
+            else NoConsistencyConfig(),
             guided_alignment=GuidedAlignmentConfig(weight=0.3 if preset.is_lexical else 0.0),
             ema=0.999,
         ),
@@ -228,7 +241,9 @@ def _model(preset: Preset) -> ModelConfig:
             attend="between" if preset.decoder_layers > 1 else "after",
             readout_size=preset.embedding_size if preset.is_tied else 0,
         ),
-        output=LexicalOutputConfig() if preset.is_lexical else SoftmaxOutputConfig(),
+        output=LexicalOutputConfig(dictionary=preset.has_dictionary)
+        if preset.is_lexical
+        else SoftmaxOutputConfig(),
         dropout=DropoutConfig(
             embedding=preset.dropout,
             layers=preset.dropout if preset.layer_dropout is None else preset.layer_dropout,
