@@ -124,7 +124,7 @@ def assemble(
         ),
         objective=build_objective(config, guide=guide, target=subwords[1]),
         precision=precision,
-        validator=Validator(experiment, run, subwords, world.device),
+        validator=Validator(experiment, run, subwords, world.device, trained_on=corpus),
         train_pairs=len(corpus),
         world=world,
         journal=journal,

@@ -20,7 +20,7 @@ from nmt.config.search import SearchConfig
 from nmt.config.training import ValidationConfig
 from nmt.data.batch import explain_large_batch
 from nmt.data.corpus import Corpus
-from nmt.data.folder import TRAIN, VALID, PreparationRecord, valid_files
+from nmt.data.folder import VALID, PreparationRecord, valid_files
 from nmt.data.loader import batches_once
 from nmt.data.shape import Shape
 from nmt.evaluation.collapse import Collapse, find_collapse
@@ -138,6 +138,7 @@ class Validator:
         run: the run folder, with prepared data.
         subwords: subword models of source and target.
         device: device of the model.
+        trained_on: training corpus, whose most frequent line is scored.
 
     Raises:
         DataError: the files cannot be read. They are read here, once: later changes to them
@@ -150,11 +151,13 @@ class Validator:
         run: Path,
         subwords: tuple[Subword, Subword],
         device: torch.device,
+        *,
+        trained_on: Corpus,
     ) -> None:
         shape = Shape.of(experiment.model)
         self.corpus = Corpus(run / DATA, VALID, features=shape.features, values=shape.values)
         self.is_translation = shape.is_text
-        self.run, self.device = run, device
+        self.run, self.device, self.trained_on = run, device, trained_on
         self.source, self.target = subwords
         self.copy_ids = CopyIds(*subwords) if experiment.model.writes_source else None
         self.batch_tokens = experiment.training.batch_tokens
@@ -241,7 +244,7 @@ class Validator:
         if not self.texts:
             return []
         sources, references = zip(*self.texts, strict=True)
-        line = most_frequent_target(Corpus(self.run / DATA, TRAIN))
+        line = most_frequent_target(self.trained_on)
         return [
             Baseline.measure(name, outputs, references, self.tokenize)
             for name, outputs in (
