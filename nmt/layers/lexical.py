@@ -16,7 +16,7 @@ class Dictionary(nn.Module):
 
         log(1 + sum_j a_tj p(e | x_j) / 0.001)    for each target piece e
 
-    This is the bias of Arthur et al. (2016, eq. 3 and 7), less a constant that a softmax does not
+    This is the bias of Arthur et al. (2016), less a constant, log 0.001, that a softmax does not
     see. The probabilities p are those of IBM model 1, which preparation estimates; they are not
     learned in training, and saved with the weights.
 
