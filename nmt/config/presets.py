@@ -57,11 +57,12 @@ class Preset:
     Irish from 8,000 pairs, equally many updates: the lexical model lowers the perplexity on dev
     from 60 to 46; links raise its chrF by 0.8."""
     has_dictionary: bool = False
-    """Whether the lexical model starts from the translations that preparation learns: English to
-    Irish from 8,000 pairs reaches a perplexity on dev of 39 after 4,000 updates, not 6,000."""
+    """Whether the output knows the translations that preparation learns. English to Irish from
+    8,000 pairs: perplexity per word on dev 6,679 after 1,000 updates, 8,838 without."""
     r_drop: float = 0.0
-    """Weight of R-Drop; 0 = none. English to German from 29,000 captions, equally many updates:
-    41.4 BLEU on dev with 2, 40.1 without. From 8,000 pairs, it costs more time than it brings."""
+    """Weight of R-Drop; 0 = none. English to German from 29,000 captions: 41.4 BLEU on dev
+    with 2 after 2,400 updates, 40.1 without after 3,600. From 8,000 pairs, it costs more time than
+    it brings."""
     dropout: float
     layer_dropout: float | None = None
     """Between layers, and of the encoder's output; None = as elsewhere."""
