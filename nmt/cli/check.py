@@ -32,7 +32,8 @@ def check(
 
     Finds unequal line counts, text that is damaged, tokenized or marked up, characters that cannot
     be seen, other scripts, empty, long, copied and repeated lines, lengths and numbers that do not
-    agree, and test sentences in the corpus. Also scores the source as its own translation.
+    agree, test sentences in the corpus, and words of the test set that the corpus hardly has. Also
+    scores the source as its own translation.
     """
     from nmt.data.check import check as examine
 

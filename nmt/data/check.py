@@ -21,6 +21,7 @@ from nmt.data.exchange import are_exchanged, find_exchange
 from nmt.data.line_checks import LINE_CHECKS, LONG_LINE
 from nmt.data.overlap import Overlap
 from nmt.data.pair_checks import PAIR_CHECKS
+from nmt.data.rare_words import RareWords
 from nmt.data.report import Check, FileFacts, Finding, Report, Tally
 from nmt.data.sample import Sample
 from nmt.data.shift import find_shifts
@@ -94,9 +95,20 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
         DataError: a file cannot be opened.
         UsageError: two files cannot be sides of a corpus.
     """
-    overlap = Overlap()
-    test = None if against is None else _Corpus(*against, visit=overlap.add)
-    train = _Corpus(source, target, visit=None if test is None else overlap.meet)
+    overlap, rare = Overlap(), (RareWords(), RareWords())
+
+    def add(number: int, source: str, target: str) -> None:
+        overlap.add(number, source, target)
+        for side, line in zip(rare, (source, target), strict=True):
+            side.add(line)
+
+    def meet(number: int, source: str, target: str) -> None:
+        overlap.meet(number, source, target)
+        for side, line in zip(rare, (source, target), strict=True):
+            side.meet(line)
+
+    test = None if against is None else _Corpus(*against, visit=add)
+    train = _Corpus(source, target, visit=None if test is None else meet)
     if test is None:
         return Report((*train.facts(),), (*train.findings(),), sample=train.sample.pairs)
     leaks = overlap.findings(
@@ -105,6 +117,12 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
         test_files=test.sides.names,
         train_files=train.sides.names,
     )
+    names = zip(test.sides.names, train.sides.names, strict=True)
+    rare_words = [
+        finding
+        for side, (test_file, train_file) in zip(rare, names, strict=True)
+        for finding in side.findings(test_file, train_file)
+    ]
     exchanged = []
     if are_exchanged(train.sample.pairs, test.sample.pairs):
         exchanged.append(
@@ -124,6 +142,7 @@ def check(source: Path, target: Path, *, against: tuple[Path, Path] | None = Non
             *test.findings(),
             *exchanged,
             *leaks,
+            *rare_words,
         ),
         sample=test.sample.pairs,
     )

@@ -541,3 +541,11 @@ def test_a_leak_between_files_of_pairs_names_the_columns(write):
     assert (leak.where, leak.message) == ("t.tsv", "also in a.tsv (line 2)")
     assert (known.where, known.example) == ("t.tsv (source)", "three")
     assert known.message == "also in a.tsv (source), in another pair (line 3)"
+
+
+def test_rare_words_of_both_sides_of_a_test_set_are_found(write):
+    train = write("a.en", "known\n" * 9), write("a.it", "noto\n" * 9)
+    test = write("t.en", "known new\n" * 300), write("t.it", "noto nuovo\n" * 300)
+    messages = {f.where: f.message for f in check(*train, against=test).findings}
+    assert messages["t.en"].startswith("50.0% of the words occur fewer than 5 times in a.en")
+    assert messages["t.it"].endswith("in a.it, such as nuovo")

@@ -1,0 +1,77 @@
+"""How many words of a test set the training text hardly has: they limit any model of it."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from nmt.data.report import Finding
+from nmt.text.scripts import SPACELESS, main_script
+
+FEW = 5
+"""A word that occurs less often in the training text is rare."""
+MANY = 0.1
+"""Share of rare words from which the finding is a warning."""
+_FEWEST_WORDS = 500  # of a test set; the share of fewer is chance
+_MOST_SHOWN = 5
+
+
+class RareWords:
+    """Counts the words of one side of a test set in the training text, without regard to case.
+
+    Memory is that of the test set's vocabulary.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._tests: Counter[str] = Counter()
+        self._trains: Counter[str] = Counter()
+
+    def add(self, line: str) -> None:
+        """Count the words of a line of the test set; all before the first call of `meet`."""
+        self._lines.append(line)
+        self._tests.update(words_of(line))
+
+    def meet(self, line: str) -> None:
+        """Count the words of a line of the training text."""
+        self._trains.update(word for word in words_of(line) if word in self._tests)
+
+    def findings(self, test: str, train: str) -> Iterator[Finding]:
+        """Yield the share of rare words, if there are any and `test` is long enough.
+
+        Args:
+            test: name of this side of the test set.
+            train: name of this side of the training text.
+        """
+        total = self._tests.total()
+        rare = [word for word in self._tests if self._trains[word] < FEW]
+        count = sum(self._tests[word] for word in rare)
+        if not count or total < _FEWEST_WORDS or main_script(self._lines) in SPACELESS:
+            return
+        shown = sorted(rare, key=lambda word: (-self._tests[word], word))[:_MOST_SHOWN]
+        yield Finding(
+            level="warning" if count >= MANY * total else "note",
+            name="rare-words",
+            where=test,
+            count=count,
+            message=f"{count / total:.1%} of the words occur fewer than {FEW} times in {train}, "
+            f"such as {', '.join(shown)}",
+            remedy="any model will have to guess them: more text of this kind, even a few thousand "
+            "pairs, helps more than other settings",
+        )
+
+
+class _LettersAlone(dict[int, str]):
+    """Maps letters and the marks on them to themselves, all else to a space."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        self[code] = letter if unicodedata.category(letter)[0] in "LM" else " "
+        return self[code]
+
+
+_LETTERS_ALONE = _LettersAlone()
+
+
+def words_of(line: str) -> list[str]:
+    """Return the runs of letters of a line, without case."""
+    return line.casefold().translate(_LETTERS_ALONE).split()
