@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from file_server import Server, serving
 from hypothesis import settings
 
 if TYPE_CHECKING:
@@ -218,3 +219,12 @@ def translator(model_folder: Path) -> "Translator":
     from nmt.translator import Translator
 
     return Translator.load(model_folder)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A web server from which the recipes download, without pauses between attempts."""
+    monkeypatch.setattr("fetch.PAUSE", 0.001)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as served:
+        yield served

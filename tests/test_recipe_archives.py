@@ -5,12 +5,11 @@ import io
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import Server, refuses, serves, serving
+from file_server import Server, refuses, serves
 
 from nmt.cli.main import run
 
@@ -142,14 +141,6 @@ def made_up_iwslt14() -> dict[str, bytes]:
 
 
 MADE_UP = {"iwslt14-de-en": made_up_iwslt14, "iwslt15-en-vi": iwslt15, "wmt17-en-de": wmt17}
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PAUSE", 0.001)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as served:
-        yield served
 
 
 def served(name: str, contents: dict[str, bytes], server: Server) -> Corpus:

@@ -7,11 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import Answer, Server, breaks_off, refuses, serves, serving
+from file_server import Answer, Server, breaks_off, refuses, serves
 
 from nmt.cli.main import run
 from nmt.config.changes import changes
@@ -137,14 +136,6 @@ def test_demo_sentences_are_not_in_the_training_data() -> None:
 
 
 # Fetching, from a server of our own
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "PAUSE", 0.001)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture
