@@ -1,6 +1,7 @@
 """Turn hypotheses into text: removes duplicates, adds prefixes, attention and word scores."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,10 +15,10 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Beginning, spellings_of
 from nmt.search.repetition import is_loop
 from nmt.text.addresses import find_lost
-from nmt.text.casing import upper, with_names
+from nmt.text.casing import first_name, upper, with_linked_names, with_names
 from nmt.text.normalize import Normalizer
 from nmt.text.reading import Segment, unseen_of
-from nmt.text.spans import PieceText
+from nmt.text.spans import PieceText, Span
 from nmt.text.subword import Subword
 from nmt.text.training_text import FEWEST_COMPARED, TrainingText
 from nmt.translation import (
@@ -30,6 +31,7 @@ from nmt.translation import (
 )
 
 _CLEARLY_LESS = 0.8
+_CLEARLY_LINKED = 0.4  # on 502 lines, 7.32 BLEU; with 0 7.12, with 0.6 6.92, without links 6.08
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ class LineWriter:
         are all kept, since their number says how likely a text is.
         """
         read: PieceText | None = None
-        if self._details.keep_attention:
+        if self._details.keep_attention or segment.names:
             given = line[segment.span.start : segment.span.end]
             read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
         found: dict[str | int, TranslatedText] = {}
@@ -243,12 +245,13 @@ class LineWriter:
             text = self._target.decode(hypothesis.tokens, hypothesis.beyond)
             if not text.startswith(prefix.read):
                 continue
-            rest = text[len(prefix.read) :]
+            named = text
+            if segment.names and self._has_capitals:
+                named = self._with_names(text, hypothesis, segment, read)
+            rest = named[len(prefix.read) :]
             is_in_capitals = segment.in_capitals and prefix.given == prefix.given.upper()
             if is_in_capitals and self._has_capitals:
                 rest = upper(rest, self._language)
-            elif segment.names and self._has_capitals:
-                rest = with_names(rest, segment.names)
             written = prefix.given + rest
             key = number if self._keep_repeated else " ".join(written.split())
             if key not in found and len(found) < self._n_best:
@@ -259,6 +262,24 @@ class LineWriter:
                 "ban, forbid it; change them, or the prefix."
             )
         return list(found.values())
+
+    def _with_names(
+        self, text: str, hypothesis: Hypothesis, segment: Segment, read: PieceText | None
+    ) -> str:
+        """Return a translation with the capitals that the names of its source had."""
+        if read is not None and hypothesis.attention is not None:
+            spans = self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
+            spoken = PieceText(text, spans)
+            links = align_texts(hypothesis.attention, read, spoken, least=_CLEARLY_LINKED).words
+            linked: dict[int, list[Span]] = defaultdict(list)
+            for source, target in links or ():
+                linked[source].append(spoken.words[target])
+            names = [
+                (first_name(read.text[slice(*read.words[source])], segment.names), words)
+                for source, words in linked.items()
+            ]
+            text = with_linked_names(text, names, language=self._language)
+        return with_names(text, segment.names)
 
     def _describe(
         self,
@@ -314,7 +335,12 @@ class Alignment:
 
 
 def align_texts(
-    attention: Tensor | None, source: PieceText | None, target: PieceText | None, *, start: int = 0
+    attention: Tensor | None,
+    source: PieceText | None,
+    target: PieceText | None,
+    *,
+    start: int = 0,
+    least: float = 0.0,
 ) -> Alignment:
     """Return the alignment by attention [tgt_len, src_len] of two texts.
 
@@ -323,13 +349,14 @@ def align_texts(
         source: source text.
         target: translation.
         start: place of the source text in its line.
+        least: share of a word's attention below which it has no link.
     """
     if attention is None or source is None or target is None:
         return Alignment(None, None)
     width = min(attention.shape[1], len(source.spans))  # a long source may have been truncated
     source = PieceText(source.text, source.spans[:width])
     attention = attention[: len(target.spans)]
-    links = align_words(attention, source.word_of_each, target.word_of_each)
+    links = align_words(attention, source.word_of_each, target.word_of_each, least=least)
     pieces = align_pieces(attention, source, target)
     return Alignment(tuple(links), tuple(link.moved(source=start) for link in pieces))
 

@@ -32,6 +32,13 @@ def test_a_word_without_a_piece_of_its_own_has_no_link():
     assert align_words(attention, [0, 1], [0, 2]) == [(1, 0), (0, 2)]
 
 
+def test_a_word_that_attends_to_no_word_clearly_can_be_left_out():
+    attention = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.375, 0.5]])
+    assert align_words(attention, [0, 1, 2], [0, 1], least=0.5) == [(0, 0), (2, 1)]
+    assert align_words(attention, [0, 1, 2], [0, 1], least=0.6) == []
+    assert align_words(attention, [0, 1, None], [0, 1], least=0.7) == [(1, 1)]  # of words alone
+
+
 def test_a_target_piece_is_linked_to_the_source_piece_with_most_attention():
     """我 is spelled by three bytes; spaces have no link."""
     source = PieceText("a bc", [(0, 1), (1, 3), (3, 4)])

@@ -1,6 +1,7 @@
 import logging
 import random
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -460,14 +461,45 @@ def test_a_line_in_capitals_is_translated_into_capitals(translator):
     assert large.log_prob == pytest.approx(small.log_prob, rel=1e-4)
 
 
-def test_names_are_read_in_small_letters(translator, monkeypatch):
+@pytest.fixture
+def nameless(translator, monkeypatch):
+    """The translator, as if names had no capitals in its training text."""
     seen = TrainingTextSurvey("en")
     for _ in range(40):
-        seen.add("A cat saw anna.", "Un gatto ha visto anna.", pieces=(6, 6))
+        seen.add("A cat saw anna.", "Un gatto ha visto anna.", pieces=(60, 60))
     monkeypatch.setattr(translator, "training_text", seen.result())
-    plain, named = translator.translate(["A cat saw the dog.", "A cat saw The Dog."])
+    reading = replace(translator.reading, training_text=seen.result())
+    monkeypatch.setattr(translator, "reading", reading)
+    return translator
+
+
+def test_names_are_read_in_small_letters(nameless):
+    plain, named = nameless.translate(["A cat saw the dog.", "A cat saw The Dog."])
     assert named.text.lower() == plain.text.lower()
     assert named.log_prob == pytest.approx(plain.log_prob, rel=1e-4)
+
+
+def test_what_is_aligned_with_a_name_has_a_capital(nameless):
+    lines = ["Every Small cat saw Two Birds.", "A Cat and The Dog and A Mouse."]
+    linked = 0
+    for found in nameless.translate(lines, align=True):
+        words, source = found.text.split(), found.source.split()
+        for place, name in enumerate(source[1:], 1):
+            mine = [words[right] for left, right in found.alignment if left == place]
+            mine = [word for word in mine if any(map(str.isalpha, word))]
+            if name[0].isupper() and len(name) > 1 and mine:
+                linked += 1
+                assert any(map(str.isupper, "".join(mine)))
+    assert linked
+
+
+def test_requests_do_not_change_the_names(nameless):
+    lines = ["Every Small cat saw Two Birds.", "A Cat and The Dog and A Mouse."]
+    plain = [found.text for found in nameless.translate(lines)]
+    assert plain == [found.text for found in nameless.translate(lines, align=True)]
+    assert plain == [found.text for found in nameless.translate(lines, batch_size=1)]
+    begun = nameless.translate(lines, prefixes=[text[:9] for text in plain])
+    assert all(b.text.startswith(p[:9]) for b, p in zip(begun, plain, strict=True))
 
 
 def test_lines_without_letters_are_copied_word_by_word(translator):

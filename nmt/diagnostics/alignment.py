@@ -53,7 +53,11 @@ def align_pieces(attention: Tensor, source: PieceText, target: PieceText) -> lis
 
 
 def align_words(
-    attention: Tensor, source_words: Sequence[int | None], target_words: Sequence[int | None]
+    attention: Tensor,
+    source_words: Sequence[int | None],
+    target_words: Sequence[int | None],
+    *,
+    least: float = 0.0,
 ) -> list[Link]:
     """Link each target word to the source word that its pieces attend to most.
 
@@ -63,6 +67,7 @@ def align_words(
         attention: of pieces, [tgt_len, at least src_len].
         source_words: word of each source piece, [src_len].
         target_words: word of each target piece, [tgt_len].
+        least: share of a target word's attention to words below which it has no link.
 
     Returns:
         Links in the order of target words; none if a side is empty.
@@ -72,9 +77,10 @@ def align_words(
     by_word = _membership(target_words).T @ by_source  # [target words, source words]
     if 0 in by_word.shape:
         return []
-    best = by_word.argmax(dim=1).tolist()
+    most, best = by_word.max(dim=1)
+    is_clear = (most >= least * by_word.sum(dim=1)).tolist()
     linked = sorted({word for word in target_words if word is not None})
-    return [(best[target], target) for target in linked]
+    return [(int(best[target]), target) for target in linked if is_clear[target]]
 
 
 def _membership(words: Sequence[int | None]) -> Tensor:

@@ -118,6 +118,12 @@ class Engine:
         choose = partial(self.shortlist.choose, frequent=options.shortlist)
         return scorer_of(self.models, choose, weights=self.weights)
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether a model attends to words of the source."""
+        attends = any(model.decoder.attention is not None for model in self.models)
+        return attends and not self.features
+
     def require_attention(self, remedy: str = "leave alignments out") -> None:
         """Refuse alignments of a model without attention.
 

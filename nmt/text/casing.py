@@ -1,15 +1,18 @@
 """Text in capitals, in Title Case or without capitals: recognised, and spelled as it usually is."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nmt.text.scripts import script_of
+from nmt.text.spans import Span
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;]))\s\W{{0,2}}({_WORD.pattern})")
 _AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
 _FEWEST_LETTERS = 6
 """Letters of a text in capitals; fewer may be names and acronyms."""
+_MUTATED = re.compile(r"(?:bh(?=f)|b(?=p)|d(?=t)|g(?=c)|m(?=b)|n(?=[dg])|t(?=s)|h(?=[aeiouáéíóú]))")
+"""What Irish puts before the first letter of a name, in small letters: gCorcaigh, hÉireann."""
 _DOTTED_I = frozenset({"tr", "az", "crh", "tt"})
 """Languages in which the capital of i is İ, and that of ı is I."""
 
@@ -69,6 +72,52 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
     return _WORD.sub(lambda match: names.get(match[0], match[0]), text)
 
 
+def first_name(text: str, names: Mapping[str, str]) -> str:
+    """Return the first of `names` in a text, whatever its case; "" if there is none."""
+    found = (names[word] for word in map(str.lower, _WORD.findall(text)) if word in names)
+    return next(found, "")
+
+
+def with_linked_names(
+    text: str, linked: Iterable[tuple[str, Sequence[Span]]], *, language: str = ""
+) -> str:
+    """Return a translation in which the translations of names have capitals.
+
+    Of several words for a name, the longest has them, since the others are articles and the like;
+    none if one has a capital already. It is in capitals altogether if the name is, and is not
+    much longer, as in "HSE" and "FSS".
+
+    Args:
+        text: the translation.
+        linked: each name, "" for what is none, and the words that translate it, as spans of `text`.
+        language: code of the language of `text`.
+    """
+    for name, spans in linked:
+        words = [
+            (start + match.start(), match[0])
+            for start, end in spans
+            for match in _WORD.finditer(text[start:end])
+        ]
+        if not name or not words or not all(word.islower() for _, word in words):
+            continue
+        place, word = max(words, key=lambda each: len(each[1]))
+        spelled = _as_name(word, language)
+        if word == name.lower():
+            spelled = name
+        elif name.isupper() and len(word) <= len(name) + 1:
+            spelled = upper(word, language)
+        if len(spelled) == len(word):  # so that the other spans hold
+            text = text[:place] + spelled + text[place + len(word) :]
+    return text
+
+
+def _as_name(word: str, language: str) -> str:
+    """Return a word with the capital of a name."""
+    prefix = _MUTATED.match(word) if _code(language) == "ga" else None
+    start = prefix.end() if prefix else 0
+    return word[:start] + capitalize(word[start:], language)
+
+
 def respell(
     text: str,
     choose: Callable[[Sequence[str]], str],
@@ -85,7 +134,7 @@ def respell(
         language: code of the language.
         capitalized: whether the text begins with a capital.
     """
-    is_english = language.partition("-")[0].lower() == "en"
+    is_english = _code(language) == "en"
 
     def spell(match: re.Match[str]) -> str:
         small = _lower(match[0], language)
@@ -121,4 +170,9 @@ def _lower(text: str, language: str) -> str:
 
 
 def _is_dotted(language: str) -> bool:
-    return language.partition("-")[0].lower() in _DOTTED_I
+    return _code(language) in _DOTTED_I
+
+
+def _code(language: str) -> str:
+    """Return the code of a language without region and script."""
+    return language.partition("-")[0].lower()

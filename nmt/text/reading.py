@@ -36,7 +36,6 @@ _MOST_TIMES_LONGER = 1.5
 _LINE_ENDS = "\t\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _BULLETS = "•‣▪●◦|"
 _SEEN = 0.02  # share of training lines from which a model knows a way of writing
-_RARELY_SEEN = 0.002  # names are rare in many texts
 _LIKELIER = 2.0  # nats
 _FIRST_WARNINGS = 3
 _PLAIN = {
@@ -62,8 +61,8 @@ class Segment:
     in_capitals: bool = False
     """Whether the translation is to be put in capitals."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Words that lost their capitals, which their copies in the translation are to have, by their
-    small letters."""
+    """Words that lost their capitals, which their translations are to have, by their small
+    letters."""
     unseen: tuple[str, ...] = ()
     """Characters that were never seen in training."""
     unknown: int = 0
@@ -193,7 +192,7 @@ class LineReader:
             return "capitals"
         if seen is None:
             return "as usual"
-        if seen.inner_capitals < _RARELY_SEEN and casing.has_inner_capital(text):
+        if not seen.has_names and casing.has_inner_capital(text):
             return "names"
         if casing.has_title_case(text) and seen.title_case < _SEEN:
             return "title"

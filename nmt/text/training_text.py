@@ -18,6 +18,7 @@ from nmt.text.sentences import find_sentences
 
 _RARE = 0.001
 _UNUSUAL = 0.005
+_RARE_NAMES = 0.002  # many texts have few
 _MOSTLY = 0.2
 _NEARLY_ALL = 0.8
 FEWEST_COMPARED = 8
@@ -69,6 +70,11 @@ class TrainingText(BaseModel):
         """Whether lines without letters mean something else in the target: dates, numbers."""
         translated = self.letterless - self.letterless_copied
         return translated > max(_RARE, self.letterless_copied)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether names have capitals."""
+        return self.inner_capitals >= _RARE_NAMES
 
     @property
     def keeps_numbers(self) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from nmt.text.casing import (
+    first_name,
     has_inner_capital,
     has_no_capitals,
     has_title_case,
@@ -10,6 +11,7 @@ from nmt.text.casing import (
     names_in,
     respell,
     upper,
+    with_linked_names,
     with_names,
 )
 
@@ -86,3 +88,71 @@ def test_names_are_words_with_a_capital_within_a_sentence_that_have_it_everywher
 def test_names_get_their_capitals_back_where_they_are_whole_words():
     names = {"covid": "COVID", "rome": "Rome"}
     assert with_names("covid-19 a rome, Rome e romeo", names) == "COVID-19 a Rome, Rome e romeo"
+
+
+def linked(text: str, *links: tuple[str, str], language: str = "") -> str:
+    """Give the words of `text` that are named after a name its capitals."""
+    spans = [
+        (name, [(text.index(word), text.index(word) + len(word)) for word in words.split()])
+        for name, words in links
+    ]
+    return with_linked_names(text, spans, language=language)
+
+
+def test_translations_of_names_get_capitals():
+    text = "the agency (of health) in köln."
+    assert linked(text, ("Salute", "health)"), ("Colonia", "köln.")) == (
+        "the agency (of Health) in Köln."
+    )
+    assert linked(text, ("", "agency")) == text
+    assert linked(text) == text
+
+
+def test_of_several_words_for_a_name_the_longest_has_capitals():
+    assert linked("nell’ irlanda del nord", ("Ireland", "nell’ irlanda")) == (
+        "nell’ Irlanda del nord"
+    )
+    assert linked("an Éire mhór", ("Ireland", "an Éire mhór")) == "an Éire mhór"  # one has it
+
+
+def test_acronyms_become_acronyms_and_copies_stay_as_they_are():
+    assert linked("deir fss é", ("HSE", "fss")) == "deir FSS é"
+    assert linked("feidhmeannacht na sláinte", ("HSE", "feidhmeannacht")) == (
+        "Feidhmeannacht na sláinte"
+    )
+    assert linked("le mcdonald", ("McDonald", "mcdonald")) == "le McDonald"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("gcoimisiún", "gCoimisiún"),
+        ("mballstát", "mBallstát"),
+        ("bhfrainc", "bhFrainc"),
+        ("héireann", "hÉireann"),
+        ("tsaoráid", "tSaoráid"),
+        ("eoraip", "Eoraip"),
+        ("dhomhanda", "Dhomhanda"),
+        ("bhallstát", "Bhallstát"),
+        ("tacaíocht", "Tacaíocht"),
+    ],
+)
+def test_irish_names_have_their_capital_behind_what_precedes_them(word: str, expected: str):
+    assert linked(f"an {word}", ("Name", word), language="ga-IE") == f"an {expected}"
+
+
+def test_other_languages_have_it_on_the_first_letter():
+    assert linked("an gcoimisiún", ("Name", "gcoimisiún"), language="de") == "an Gcoimisiún"
+    assert linked("sayın istanbul", ("Istanbul", "istanbul")) == "sayın Istanbul"
+    assert linked("bu izmir", ("Smyrna", "izmir"), language="tr") == "bu İzmir"
+
+
+def test_a_letter_without_a_capital_of_one_letter_stays():
+    assert linked("ŉ ŉkat", ("Anna", "ŉkat")) == "ŉ ŉkat"
+
+
+def test_the_first_name_of_a_word_is_found_in_any_case():
+    names = {"covid": "COVID", "anna's": "Anna's"}
+    assert first_name("“COVID-19,", names) == "COVID"
+    assert first_name("Anna's", names) == "Anna's"
+    assert first_name("19", names) == ""
