@@ -119,7 +119,7 @@ def settings(folder: Path) -> dict[str, object]:
             "batch_type": "token",
             "batch_size": 4096,
             "epochs": 1_000_000,
-            "logging_freq": 100,
+            "logging_freq": 50,  # must divide validation_freq
             "validation_freq": 250,
             "early_stopping_metric": "ppl",
             "keep_best_ckpts": 1,

@@ -387,6 +387,8 @@ def test_joeynmt_is_trained_for_some_minutes_and_scored(then, code, said, tmp_pa
     assert all(set(line.split()) <= pieces for line in source.splitlines())
     made = json.loads((tmp_path / "config.yaml").read_text())
     assert made["data"]["trg"]["voc_file"] == str(tmp_path / "vocabulary.txt")
+    # JoeyNMT refuses any other.
+    assert made["training"]["validation_freq"] % made["training"]["logging_freq"] == 0
 
 
 def test_joeynmt_needs_a_test_set(tmp_path, capfd):
