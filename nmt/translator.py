@@ -346,6 +346,9 @@ class Translator:
             max_source=max_source,
             is_translation=self.is_translation,
         )
+        keep_attention = details.keep_attention or (
+            writer.links_names and self.engine.has_attention
+        )
         wanted = options.n_best
         if options.sample:
             wanted = wanted if rerank is None else max(wanted, options.candidates)
@@ -362,15 +365,9 @@ class Translator:
             max_source=max_source,
             split=split,
             prefixes=None if prefixes is None else Prefixes(prefixes, self.target, self.normalizer),
-            keep_attention=details.keep_attention or self._restores_names,
+            keep_attention=keep_attention,
             rerank=rerank,
         ).run(windows)
-
-    @property
-    def _restores_names(self) -> bool:
-        """Whether names have no capitals in training text, but may have them in translations."""
-        seen = self.training_text
-        return seen is not None and not seen.has_names and self.engine.has_attention
 
     def _require_possible(self, options: SearchConfig, *, has_prefixes: bool, exact: bool) -> None:
         """Refuse search options that the models cannot be searched with.

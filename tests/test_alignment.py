@@ -36,7 +36,8 @@ def test_a_word_that_attends_to_no_word_clearly_can_be_left_out():
     attention = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.375, 0.5]])
     assert align_words(attention, [0, 1, 2], [0, 1], least=0.5) == [(0, 0), (2, 1)]
     assert align_words(attention, [0, 1, 2], [0, 1], least=0.6) == []
-    assert align_words(attention, [0, 1, None], [0, 1], least=0.7) == [(1, 1)]  # of words alone
+    assert align_words(attention, [0, 1, None], [0, 1], least=0.5) == [(0, 0)]
+    assert align_words(attention, [0, 1], [0, 1], least=0.5) == [(0, 0)]
 
 
 def test_a_target_piece_is_linked_to_the_source_piece_with_most_attention():

@@ -67,7 +67,7 @@ def align_words(
         attention: of pieces, [tgt_len, at least src_len].
         source_words: word of each source piece, [src_len].
         target_words: word of each target piece, [tgt_len].
-        least: share of a target word's attention to words below which it has no link.
+        least: share of a target word's attention below which it has no link.
 
     Returns:
         Links in the order of target words; none if a side is empty.
@@ -78,7 +78,8 @@ def align_words(
     if 0 in by_word.shape:
         return []
     most, best = by_word.max(dim=1)
-    is_clear = (most >= least * by_word.sum(dim=1)).tolist()
+    whole = _membership(target_words).T @ attention.double().sum(dim=1)  # [target words]
+    is_clear = (most >= least * whole).tolist()
     linked = sorted({word for word in target_words if word is not None})
     return [(int(best[target]), target) for target in linked if is_clear[target]]
 

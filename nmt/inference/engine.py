@@ -120,9 +120,8 @@ class Engine:
 
     @property
     def has_attention(self) -> bool:
-        """Whether a model attends to words of the source."""
-        attends = any(model.decoder.attention is not None for model in self.models)
-        return attends and not self.features
+        """Whether a model attends to the source."""
+        return any(model.decoder.attention is not None for model in self.models)
 
     def require_attention(self, remedy: str = "leave alignments out") -> None:
         """Refuse alignments of a model without attention.
@@ -133,7 +132,7 @@ class Engine:
         Raises:
             UsageError: no model has any, or the source is no text.
         """
-        if all(model.decoder.attention is None for model in self.models):
+        if not self.has_attention:
             raise UsageError(f"the model has no attention, so words cannot be aligned; {remedy}.")
         if self.features:
             raise UsageError(f"the model reads numbers, so there are no words to align; {remedy}.")

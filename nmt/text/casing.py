@@ -11,8 +11,14 @@ _INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;]))\s\W{{0,2}}({_WORD.pattern}
 _AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
 _FEWEST_LETTERS = 6
 """Letters of a text in capitals; fewer may be names and acronyms."""
-_MUTATED = re.compile(r"(?:bh(?=f)|b(?=p)|d(?=t)|g(?=c)|m(?=b)|n(?=[dg])|t(?=s)|h(?=[aeiouáéíóú]))")
-"""What Irish puts before the first letter of a name, in small letters: gCorcaigh, hÉireann."""
+_SHORT = 2
+"""Letters of words that are rather articles than translations of an acronym."""
+_ELIDED = re.compile(r"\W*(?!o['’])[^\W\d_]{1,5}['’](?=[^\W\d_]{3})")
+"""An article or preposition that lost its vowel before a name: d’Irlande, dell’Irlanda."""
+_MUTATED = re.compile(
+    r"\W*(?:bh(?=f)|b(?=p)|d(?=t)|g(?=c)|m(?=b)|n(?=[dg])|t(?=s)|(?:h|[nt]-)(?=[aeiouáéíóú]))"
+)
+"""What Irish writes in small letters before the capital of a name: gCorcaigh, hÉireann, tAontas."""
 _DOTTED_I = frozenset({"tr", "az", "crh", "tt"})
 """Languages in which the capital of i is İ, and that of ı is I."""
 
@@ -64,7 +70,7 @@ def names_in(text: str) -> dict[str, str]:
 
 
 def _is_name(word: str) -> bool:
-    return len(word) > 1 and word[0].isupper()
+    return len(word) > 1 and word[0].isupper() and not word.startswith(("I'", "I’"))
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
@@ -84,38 +90,53 @@ def with_linked_names(
     """Return a translation in which the translations of names have capitals.
 
     Of several words for a name, the longest has them, since the others are articles and the like;
-    none if one has a capital already. It is in capitals altogether if the name is, and is not
-    much longer, as in "HSE" and "FSS".
+    none if one has a capital already, or is the name itself, which `with_names` is for.
 
     Args:
         text: the translation.
         linked: each name, "" for what is none, and the words that translate it, as spans of `text`.
         language: code of the language of `text`.
     """
+    edits = []
     for name, spans in linked:
-        words = [
-            (start + match.start(), match[0])
-            for start, end in spans
-            for match in _WORD.finditer(text[start:end])
-        ]
-        if not name or not words or not all(word.islower() for _, word in words):
+        words = [text[start:end] for start, end in spans]
+        small = {name.lower(): name}
+        if not name or not words or not all(map(str.islower, words)):
             continue
-        place, word = max(words, key=lambda each: len(each[1]))
-        spelled = _as_name(word, language)
-        if word == name.lower():
-            spelled = name
-        elif name.isupper() and len(word) <= len(name) + 1:
-            spelled = upper(word, language)
-        if len(spelled) == len(word):  # so that the other spans hold
-            text = text[:place] + spelled + text[place + len(word) :]
+        if any(first_name(word, small) for word in words):
+            continue
+        (start, end), word = max(zip(spans, words, strict=True), key=lambda each: _size(each[1]))
+        edits.append((start, end, _as_name(word, name, language)))
+    for start, end, word in sorted(edits, reverse=True):
+        text = text[:start] + word + text[end:]
     return text
 
 
-def _as_name(word: str, language: str) -> str:
-    """Return a word with the capital of a name."""
-    prefix = _MUTATED.match(word) if _code(language) == "ga" else None
-    start = prefix.end() if prefix else 0
-    return word[:start] + capitalize(word[start:], language)
+def _as_name(word: str, name: str, language: str) -> str:
+    """Return a word in small letters with the capitals of `name`, which it translates.
+
+    An acronym is one in the translation, too, if it has as many letters, as "FSS" for "HSE". Very
+    short words that are linked to one are something else.
+    """
+    is_acronym = name.isupper() and len(name) > 1
+    if is_acronym and _size(word) == _size(name) > _SHORT:
+        return upper(word, language)
+    if is_acronym and _size(word) <= _SHORT + 1:
+        return word
+    elided = _ELIDED.match(word)
+    before = elided[0] if elided else ""
+    rest = word[len(before) :]
+    if _code(language) == "ga" and not name.startswith("H"):
+        mutated = _MUTATED.match(rest)
+        if mutated:
+            before += mutated[0].removesuffix("-")
+            rest = rest[mutated.end() :]
+    return before + capitalize(rest, language)
+
+
+def _size(word: str) -> int:
+    """Return the number of letters."""
+    return sum(map(str.isalpha, word))
 
 
 def respell(

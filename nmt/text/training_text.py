@@ -58,6 +58,8 @@ class TrainingText(BaseModel):
     """Share of source lines with such a number that the target line lacks."""
     inner_capitals: float = 1.0
     """Share of source lines in which a word within a sentence begins with a capital."""
+    target_inner_capitals: float = 1.0
+    """The same of target lines."""
     usual_ratio: float = 0.0
     """Target pieces per source piece; at most one line in 200 has fewer, among those of at least 8
     source pieces. 0 if there are none."""
@@ -73,8 +75,13 @@ class TrainingText(BaseModel):
 
     @property
     def has_names(self) -> bool:
-        """Whether names have capitals."""
+        """Whether names have capitals on the source side."""
         return self.inner_capitals >= _RARE_NAMES
+
+    @property
+    def has_target_names(self) -> bool:
+        """Whether names have capitals on the target side, so that a model learns them."""
+        return self.target_inner_capitals >= _RARE_NAMES
 
     @property
     def keeps_numbers(self) -> bool:
@@ -108,6 +115,7 @@ class TrainingTextSurvey:
         self._lengths[source_pieces] += 1
         if source_pieces >= FEWEST_COMPARED:
             self._ratios[-round(100 * target_pieces / source_pieces)] += 1
+        self._counts["target_inner_capitals"] += has_inner_capital(target)
         self._sentences[len(find_sentences(source, self._language))] += 1
         if has_number(source):
             self._counts["numbers"] += 1
@@ -147,6 +155,7 @@ class TrainingTextSurvey:
             numbers=share("numbers"),
             numbers_lost=share("numbers_lost"),
             inner_capitals=share("inner_capitals"),
+            target_inner_capitals=share("target_inner_capitals"),
             usual_ratio=-_exceeded_by(self._ratios, _UNUSUAL) / 100 if self._ratios else 0.0,
             apostrophe=apostrophe if count > _NEARLY_ALL * self._apostrophes.total() else "",
         )

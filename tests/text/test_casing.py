@@ -77,6 +77,7 @@ def test_a_capital_within_a_sentence_is_told_from_one_at_its_beginning():
 
 def test_names_are_words_with_a_capital_within_a_sentence_that_have_it_everywhere():
     text = "AIDS? In rome is COVID-19, and Rome and Italy, I know Anna's cat"
+    assert names_in("As usual I'm happy and I’ve seen Rome") == {"rome": "Rome"}
     assert names_in(text) == {
         "aids": "AIDS",
         "covid": "COVID",
@@ -115,22 +116,42 @@ def test_of_several_words_for_a_name_the_longest_has_capitals():
     assert linked("an Éire mhór", ("Ireland", "an Éire mhór")) == "an Éire mhór"  # one has it
 
 
-def test_acronyms_become_acronyms_and_copies_stay_as_they_are():
-    assert linked("deir fss é", ("HSE", "fss")) == "deir FSS é"
-    assert linked("feidhmeannacht na sláinte", ("HSE", "feidhmeannacht")) == (
-        "Feidhmeannacht na sláinte"
-    )
-    assert linked("le mcdonald", ("McDonald", "mcdonald")) == "le McDonald"
+@pytest.mark.parametrize(
+    ("name", "word", "expected"),
+    [
+        ("HSE", "fss", "FSS"),
+        ("HSE", "feidhmeannacht", "Feidhmeannacht"),
+        ("HSE", "an", "an"),  # an article that attends to it
+        ("EU", "der", "der"),
+        ("EU", "le", "le"),
+        ("Ireland", "d’irlande", "d’Irlande"),
+        ("Ireland", "dell'irlanda,", "dell'Irlanda,"),
+        ("Neill", "o’neills", "O’neills"),
+        ("North-Korea", "nord-korea", "Nord-korea"),
+        ("Father", "ọ̀gbẹ́ni", "Ọ̀gbẹ́ni"),  # with marks that are characters of their own
+        ("Anna", "42", "42"),
+    ],
+)
+def test_what_translates_a_name_has_its_capitals(name: str, word: str, expected: str):
+    assert linked(f"( {word}", (name, word)) == f"( {expected}"
+
+
+def test_copies_are_left_to_what_knows_their_capitals():
+    assert linked("le mcdonald", ("McDonald", "mcdonald")) == "le mcdonald"
+    assert linked("an covid-19", ("COVID", "an covid-19")) == "an covid-19"
 
 
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
         ("gcoimisiún", "gCoimisiún"),
-        ("mballstát", "mBallstát"),
+        ("“mballstát”", "“mBallstát”"),
         ("bhfrainc", "bhFrainc"),
         ("héireann", "hÉireann"),
         ("tsaoráid", "tSaoráid"),
+        ("t-aontas", "tAontas"),
+        ("n-albain", "nAlbain"),
+        ("d’éirinn", "d’Éirinn"),
         ("eoraip", "Eoraip"),
         ("dhomhanda", "Dhomhanda"),
         ("bhallstát", "Bhallstát"),
@@ -138,17 +159,23 @@ def test_acronyms_become_acronyms_and_copies_stay_as_they_are():
     ],
 )
 def test_irish_names_have_their_capital_behind_what_precedes_them(word: str, expected: str):
-    assert linked(f"an {word}", ("Name", word), language="ga-IE") == f"an {expected}"
+    assert linked(f"an {word} nua", ("Name", word), language="ga-IE") == f"an {expected} nua"
+
+
+def test_a_name_may_begin_with_h_in_irish():
+    assert linked("i háítí", ("Haiti", "háítí"), language="ga") == "i Háítí"
 
 
 def test_other_languages_have_it_on_the_first_letter():
     assert linked("an gcoimisiún", ("Name", "gcoimisiún"), language="de") == "an Gcoimisiún"
-    assert linked("sayın istanbul", ("Istanbul", "istanbul")) == "sayın Istanbul"
     assert linked("bu izmir", ("Smyrna", "izmir"), language="tr") == "bu İzmir"
 
 
-def test_a_letter_without_a_capital_of_one_letter_stays():
-    assert linked("ŉ ŉkat", ("Anna", "ŉkat")) == "ŉ ŉkat"
+def test_capitals_of_another_length_do_not_move_the_others():
+    text = linked("ŉkat an t-aontas köln", ("A", "ŉkat"), ("B", "t-aontas"), ("C", "köln"))
+    assert text == "ʼNkat an T-aontas Köln"
+    text = linked("an t-aontas i gcorcaigh", ("A", "t-aontas"), ("B", "gcorcaigh"), language="ga")
+    assert text == "an tAontas i gCorcaigh"
 
 
 def test_the_first_name_of_a_word_is_found_in_any_case():
