@@ -261,6 +261,7 @@ def test_a_text_without_a_last_line_feed_does_not_run_into_the_next() -> None:
         (b"<html>Not found</html>", "no tar archive: .*"),
         (packed({"a.en": "one\n", "a.de": "eins\n"})[:60], "no tar archive: .*"),
     ],
+    ids=["lacks-a-text", "unequal", "a-page", "cut-off"],  # the bytes hold the time
 )
 def test_what_is_wrong_with_an_archive_is_said(
     content: bytes, reason: str, server: Server, tmp_path: Path
