@@ -243,8 +243,7 @@ class LineWriter:
         read: PieceText | None = None
         if self._details.keep_attention or segment.names:
             given = line[segment.span.start : segment.span.end]
-            pieces = self._source.encode_spans(segment.text)[: self._max_source - 1]
-            read = PieceText.of(given, segment.text, pieces)
+            read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
         found: dict[str | int, TranslatedText] = {}
         for number, hypothesis in enumerate(hypotheses):
             text = self._target.decode(hypothesis.tokens, hypothesis.beyond)
@@ -280,7 +279,8 @@ class LineWriter:
         if self.links_names and read is not None and hypothesis.attention is not None:
             spans = self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
             spoken = PieceText.of(text, text, spans)
-            links = align_texts(hypothesis.attention, read, spoken, least=_CLEARLY_LINKED).words
+            attention = hypothesis.attention[:, : self._max_source - 1]  # none to the end of a cut
+            links = align_texts(attention, read, spoken, least=_CLEARLY_LINKED).words
             linked: dict[int, list[Span]] = defaultdict(list)
             for source, target in links or ():
                 start, end = spoken.words[target]

@@ -11,8 +11,9 @@ _INNER_WORD = re.compile(rf"(?:(?<=[^\W_])|(?<=[,;]))\s\W{{0,2}}({_WORD.pattern}
 _AROUND = "\"'“”„‘’«»()[]{}¿¡-–—"
 _FEWEST_LETTERS = 6
 """Letters of a text in capitals; fewer may be names and acronyms."""
-_SHORT = 2
-"""Letters of words that are rather articles than translations of an acronym."""
+_SHORT = 3
+"""Letters of the shortest acronym that is put in capitals, and of words that are rather articles
+than translations of one."""
 _ELIDED = re.compile(r"\W*(?!o['’])[^\W\d_]{1,5}['’](?=[^\W\d_]{3})")
 """An article or preposition that lost its vowel before a name: d’Irlande, dell’Irlanda."""
 _MUTATED = re.compile(
@@ -119,9 +120,9 @@ def _as_name(word: str, name: str, language: str) -> str:
     short words that are linked to one are something else.
     """
     is_acronym = name.isupper() and len(name) > 1
-    if is_acronym and _size(word) == _size(name) > _SHORT:
+    if is_acronym and _size(word) == _size(name) >= _SHORT:
         return upper(word, language)
-    if is_acronym and _size(word) <= _SHORT + 1:
+    if is_acronym and _size(word) <= _SHORT:
         return word
     elided = _ELIDED.match(word)
     before = elided[0] if elided else ""
