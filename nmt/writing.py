@@ -243,7 +243,8 @@ class LineWriter:
         read: PieceText | None = None
         if self._details.keep_attention or segment.names:
             given = line[segment.span.start : segment.span.end]
-            read = PieceText.of(given, segment.text, self._source.encode_spans(segment.text))
+            pieces = self._source.encode_spans(segment.text)[: self._max_source - 1]
+            read = PieceText.of(given, segment.text, pieces)
         found: dict[str | int, TranslatedText] = {}
         for number, hypothesis in enumerate(hypotheses):
             text = self._target.decode(hypothesis.tokens, hypothesis.beyond)
@@ -279,8 +280,7 @@ class LineWriter:
         if self.links_names and read is not None and hypothesis.attention is not None:
             spans = self._target.decode_spans(hypothesis.tokens, hypothesis.beyond)
             spoken = PieceText.of(text, text, spans)
-            attention = hypothesis.attention[:, : self._max_source - 1]  # none to the end of a cut
-            links = align_texts(attention, read, spoken, least=_CLEARLY_LINKED).words
+            links = align_texts(hypothesis.attention, read, spoken, least=_CLEARLY_LINKED).words
             linked: dict[int, list[Span]] = defaultdict(list)
             for source, target in links or ():
                 start, end = spoken.words[target]
@@ -358,15 +358,13 @@ def align_texts(
 
     Args:
         attention: None = not requested.
-        source: source text.
+        source: source text, and the pieces that were read of it.
         target: translation.
         start: place of the source text in its line.
         least: share of a word's attention below which it has no link.
     """
     if attention is None or source is None or target is None:
         return Alignment(None, None)
-    width = min(attention.shape[1], len(source.spans))  # a long source may have been truncated
-    source = PieceText(source.text, source.spans[:width])
     attention = attention[: len(target.spans)]
     links = align_words(attention, source.word_of_each, target.word_of_each, least=least)
     pieces = align_pieces(attention, source, target)
