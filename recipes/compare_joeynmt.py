@@ -8,7 +8,8 @@ Its settings resemble those used with it for languages of few resources (Nekoto 
 Transformer of 6 layers and 256 units with 4 heads, dropout 0.3, 4,000 BPE pieces learned from both
 sides, batches of 4,096 tokens, label smoothing 0.1, a beam of 5. Its "plateau" schedule fails with
 current versions of torch; the rate falls with the inverse square root of the update instead, from
-3e-4 after 1,000 updates. When the minutes are over, its best weights so far are scored.
+3e-4 after 1,000 updates. When the minutes are over, its best weights so far, by perplexity on the
+development set, are scored. Translations may be as long as the longest line of that set.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.environment import Environment
@@ -70,8 +71,14 @@ def write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def settings(folder: Path) -> dict[str, object]:
-    """Return the configuration of JoeyNMT for the data in a folder."""
+def settings(folder: Path, parts: Sequence[str], **testing: object) -> dict[str, object]:
+    """Return the configuration of JoeyNMT for the data in a folder.
+
+    Args:
+        folder: has what `write_data` wrote.
+        parts: of the data: "train", "dev" and "test".
+        testing: options of translation, beyond those that always hold.
+    """
     vocabulary = str(folder / "vocabulary.txt")
     words = {
         "level": "word",
@@ -95,7 +102,7 @@ def settings(folder: Path) -> dict[str, object]:
         "use_cuda": False,
         "random_seed": 1,
         "data": {
-            **{part: str(folder / part) for part in ("train", "dev", "test")},
+            **{part: str(folder / part) for part in parts},
             "dataset_type": "plain",
             "src": {"lang": "src", **words},
             "trg": {"lang": "trg", **words},
@@ -106,7 +113,7 @@ def settings(folder: Path) -> dict[str, object]:
             "batch_type": "sentence",
             "batch_size": 50,
             "eval_metrics": ["bleu"],
-            "max_output_length": MOST_PIECES,
+            **testing,
         },
         "training": {
             "optimizer": "adam",
@@ -120,7 +127,7 @@ def settings(folder: Path) -> dict[str, object]:
             "batch_size": 4096,
             "epochs": 1_000_000,
             "logging_freq": 50,  # must divide validation_freq
-            "validation_freq": 250,
+            "validation_freq": 100,
             "early_stopping_metric": "ppl",
             "keep_best_ckpts": 1,
             "overwrite": True,
@@ -139,7 +146,9 @@ def settings(folder: Path) -> dict[str, object]:
 def train(environment: Environment, folder: Path, minutes: float, threads: int) -> float:
     """Train until the time is over; return the minutes taken."""
     config = folder / "config.yaml"
-    config.write_text(json.dumps(settings(folder)), encoding="utf-8")  # JSON is YAML
+    # Perplexity decides; to translate as well at each validation would take longer than training.
+    made = settings(folder, ("train", "dev"), max_output_length=1)
+    config.write_text(json.dumps(made), encoding="utf-8")  # JSON is YAML
     arguments = [environment.python, "-m", "joeynmt", "train", str(config), "--skip-test"]
     started = time.monotonic()
     with (folder / "train.log").open("w") as log:
@@ -163,10 +172,11 @@ def translate(environment: Environment, folder: Path, threads: int) -> list[str]
     checkpoint = folder / "model" / "best.ckpt"
     if not checkpoint.exists():
         raise UnavailableError(f"error: no weights yet; give it more minutes ({folder}/train.log)")
-    config = settings(folder)
-    config["testing"] = {**config["testing"], "load_model": str(checkpoint)}  # type: ignore[dict-item]
+    dev = (folder / "dev.trg").read_text(encoding="utf-8").splitlines()
+    longest = max(len(line.split()) for line in dev)
+    made = settings(folder, ("test",), max_output_length=longest, load_model=str(checkpoint))
     path = folder / "test.yaml"
-    path.write_text(json.dumps(config), encoding="utf-8")
+    path.write_text(json.dumps(made), encoding="utf-8")
     arguments = [environment.python, "-m", "joeynmt", "test", str(path)]
     arguments += ["--output-path", str(folder / "output")]
     finish(Command(arguments, folder, thread_settings(threads)))

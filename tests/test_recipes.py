@@ -389,6 +389,11 @@ def test_joeynmt_is_trained_for_some_minutes_and_scored(then, code, said, tmp_pa
     assert made["data"]["trg"]["voc_file"] == str(tmp_path / "vocabulary.txt")
     # JoeyNMT refuses any other.
     assert made["training"]["validation_freq"] % made["training"]["logging_freq"] == 0
+    assert made["testing"]["max_output_length"] == 1
+    if code == 0:
+        tested = json.loads((tmp_path / "test.yaml").read_text())
+        longest = max(len(line.split()) for line in (tmp_path / "dev.trg").read_text().splitlines())
+        assert tested["testing"]["max_output_length"] == longest
 
 
 def test_joeynmt_needs_a_test_set(tmp_path, capfd):
