@@ -36,7 +36,7 @@ def tune(
         typer.Option(
             metavar="KEY=A,B,C",
             help="Search these values of a key, such as training.learning_rate=0.001,0.002, "
-            "instead of what suits the size of the corpus; may be repeated.",
+            "instead of those around the configuration; may be repeated.",
         ),
     ] = None,
     overrides: Annotated[

@@ -59,7 +59,7 @@ class Tuning:
         read: loads the configuration with overrides; paths of data are absolute.
         folder: of all runs; created if it is missing.
         budget: time in all, such as "1h".
-        over: what to search, each `key=a,b,c`; none = what suits the size of the corpus.
+        over: what to search, each `key=a,b,c`; none = `space.ROWS`.
 
     Raises:
         UsageError: an option is wrong.
@@ -106,7 +106,7 @@ class Tuning:
         logger.info("measuring the speed of the configuration")
         (share, most), begin = _MEASURING, time.monotonic()
         folder = folder_of(self.folder, BASELINE)
-        prepared = prepare(self._experiment({}), Path.cwd(), folder / DATA)
+        prepare(self._experiment({}), Path.cwd(), folder / DATA)
         if code := self._run_training(BASELINE, {}, min(most, share * self.seconds)):
             return code
         spent = time.monotonic() - begin
@@ -121,7 +121,7 @@ class Tuning:
             )
         settings = self.settings
         if not settings:  # the most promising, as many as there are runs to tell them apart
-            found = space.default_settings(prepared.kept, self.load)
+            found = space.default_settings(self.load)
             settings = dict(islice(found.items(), runs))
         seed = self.base.training.seed
         first: list[space.Combination] = [{}]

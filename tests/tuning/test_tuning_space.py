@@ -1,13 +1,18 @@
 """What a tune searches, and which combinations it draws."""
 
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import pytest
 from tiny import write_corpus
 
+from nmt.config.changes import changes
+from nmt.config.data import TokenizerConfig
 from nmt.config.load import load as load_config
+from nmt.config.presets import PRESETS, from_preset
 from nmt.errors import ConfigError, UsageError
-from nmt.tuning.space import default_settings, draw, label, overrides_of, stated_settings
+from nmt.tuning.space import ROWS, default_settings, draw, label, overrides_of, stated_settings
 
 RATES = "training.learning_rate=0.001, 0.002"
 CELLS = "model.encoder.cell=gru,lstm"
@@ -37,7 +42,7 @@ def test_combinations_differ_and_are_drawn_alike_from_one_seed(load):
 
 
 def test_half_leave_a_setting_as_it_is_and_choices_are_equally_frequent(load):
-    settings = default_settings(8_000, load)
+    settings = default_settings(load)
     drawn = draw(settings, 8, load, seed=3)
     counts = Counter(each.get("rate") for each in drawn)
     assert counts[None] >= 3  # of the first 8 drawn 4; few are replaced
@@ -61,23 +66,49 @@ def test_combinations_that_are_not_valid_are_left_out(load):
     assert sorted(map(overrides_of, drawn)) == [[*keep], [*average]]
 
 
-@pytest.mark.parametrize("pairs", [3_000, 30_000, 300_000])
-def test_what_is_searched_by_default_is_valid_and_differs(load, pairs):
-    settings = default_settings(pairs, load)
-    assert {"dropout", "rate", "tokens an update", "size"} <= settings.keys()
+def test_what_is_searched_by_default_is_valid_and_differs(load):
+    settings = default_settings(load)
+    assert {"dropout", "rate", "tokens an update", "size", "output"} <= settings.keys()
     for choices in settings.values():
         assert all(load(choice) != load(()) for choice in choices)
 
 
+def test_sizes_and_rates_around_those_configured_are_searched(load):
+    def configured(overrides):
+        sizes = "model.encoder.hidden_size=8", "model.decoder.hidden_size=24"
+        return load([*sizes, "training.learning_rate=0.003", *overrides])
+
+    settings = default_settings(configured)
+    assert [label(choice) for choice in settings["rate"]] == ["0.0015", "0.006"]
+    assert [label(choice) for choice in settings["size"]] == ["4/12", "16/48"]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_around_each_preset_all_settings_can_be_searched(load, preset):
+    """Not all sizes, kinds of pieces and outputs go together."""
+    experiment = from_preset(preset, load(()).data, TokenizerConfig(kind="bpe"), tokens=10**6)
+    keys = [f"{change.key}={change.new_text}" for change in changes(load(()), experiment)]
+    settings = default_settings(lambda overrides: load([*keys, *overrides]))
+    assert settings.keys() == {row.name for row in ROWS}
+    assert all(len(settings[row.name]) == 2 for row in ROWS if row.factors)
+
+
+def test_of_a_language_model_the_size_of_its_decoder_is_searched():
+    recipe = Path(__file__).parents[2] / "recipes" / "toy-lm" / "config.toml"
+    settings = default_settings(partial(load_config, recipe))
+    assert {len(choice) for choice in settings["size"]} == {1}
+    assert all(choice[0].startswith("model.decoder.hidden_size=") for choice in settings["size"])
+
+
 def test_pieces_are_searched_only_if_they_are_learnt(load):
     """Those of the tiny corpus are words."""
-    assert not {"pieces", "BPE-dropout"} & default_settings(3_000, load).keys()
+    assert not {"pieces", "BPE-dropout"} & default_settings(load).keys()
 
     def with_bpe(overrides):
         more = "tokenizer.kind=bpe", "tokenizer.vocab_size=300", "tokenizer.byte_fallback=true"
         return load([*more, *overrides])
 
-    assert {"pieces", "BPE-dropout"} <= default_settings(3_000, with_bpe).keys()
+    assert {"pieces", "BPE-dropout"} <= default_settings(with_bpe).keys()
 
 
 @pytest.mark.parametrize(
