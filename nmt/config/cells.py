@@ -58,6 +58,8 @@ class LayerNormLstmCellConfig(Section):
     """Long short-term memory with layer normalisation (Ba et al., 2016)."""
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
     """Initial shift of the forget gate: above 0, the cell state is kept early in training."""
+    per_gate: bool = False
+    """Normalise each gate by itself (Chen et al., 2018, as in RNMT+), not all four together."""
 
 
 class DelaysCellConfig(Section):

@@ -17,6 +17,7 @@ product with h, or None.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.layers.cell_basics import ACTIVATIONS as ACTIVATIONS
 from nmt.layers.cell_basics import SLOPES as SLOPES
@@ -173,6 +174,16 @@ class LstmCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(memory), memory
 
 
+class GateNorm(nn.LayerNorm):
+    """Layer normalisation of each of four gates by itself, [..., 4 * hidden]."""
+
+    def forward(self, gates: Tensor) -> Tensor:
+        """Return LN of `gates` [..., 4 * hidden]: mean 0 and variance 1, then gain and shift."""
+        each = gates.reshape(*gates.shape[:-1], 4, -1)  # [..., 4, hidden]
+        normalized = F.layer_norm(each, each.shape[-1:], eps=self.eps).flatten(-2)
+        return normalized * self.weight + self.bias
+
+
 class LayerNormLstmCell(nn.Module):
     """LSTM with layer normalisation (Ba et al., 2016, eq. 20 to 22).
 
@@ -180,24 +191,34 @@ class LayerNormLstmCell(nn.Module):
         c' = sigma(f) * c + sigma(i) * tanh(g),  h' = sigma(o) * tanh(LN(c'))
 
     Each LN subtracts the mean over its vector, divides by the standard deviation, and has a gain
-    and a shift of its own; the shift of the first one is the bias b of the paper.
+    and a shift of its own; the shift of the first one is the bias b of the paper. W x and U h are
+    vectors for all four gates, or one vector for each gate (Chen et al., 2018).
 
     Args:
         input_size: size of the input.
         hidden_size: size of the state.
         forget_bias: initial shift of the forget gate.
+        per_gate: whether each gate is normalised by itself.
     """
 
     states = 2
     slopes = (0.25, 0.25, 1.0, 0.25)
 
-    def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        forget_bias: float = 1.0,
+        per_gate: bool = False,
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.input = Linear(input_size, 4 * hidden_size, bias=False)
         self.recurrent = Linear(hidden_size, 4 * hidden_size, bias=False)
-        self.normalize_input = nn.LayerNorm(4 * hidden_size)
-        self.normalize_recurrent = nn.LayerNorm(4 * hidden_size)
+        norm = GateNorm if per_gate else nn.LayerNorm
+        self.normalize_input = norm(4 * hidden_size)
+        self.normalize_recurrent = norm(4 * hidden_size)
         self.normalize_memory = nn.LayerNorm(hidden_size)
         with torch.no_grad():
             self.normalize_input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)

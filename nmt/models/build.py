@@ -371,7 +371,11 @@ def make_cell(config: CellConfig, input_size: int, hidden_size: int) -> Callable
             )
         case LayerNormLstmCellConfig():
             return partial(
-                LayerNormLstmCell, input_size, hidden_size, forget_bias=config.forget_bias
+                LayerNormLstmCell,
+                input_size,
+                hidden_size,
+                forget_bias=config.forget_bias,
+                per_gate=config.per_gate,
             )
         case DelaysCellConfig():
             return partial(

@@ -28,6 +28,7 @@ CELLS: dict[str, Any] = {
     "tanh": {"kind": "rnn", "activation": "tanh"},
     "sigmoid": {"kind": "rnn", "activation": "sigmoid"},
     "lnlstm": "lnlstm",
+    "lnlstm by gate": {"kind": "lnlstm", "per_gate": True},
     "lstm of 1997": {"kind": "lstm", "forget_gate": False},
     "delays": {"kind": "delays", "delays": [1, 3]},
     "clockwork": {"kind": "clockwork", "periods": [1, 2, 4]},

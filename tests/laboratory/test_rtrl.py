@@ -61,10 +61,11 @@ CELLS = [
     GruCell(3, 4),
     LstmCell(3, 4),
     LayerNormLstmCell(3, 4),
+    LayerNormLstmCell(3, 4, per_gate=True),
     DelaysCell(3, 4, delays=(1, 3)),
     ClockworkCell(3, 4, periods=(1, 2)),
 ]
-IDS = ["tanh", "sigmoid", "gru", "lstm", "lnlstm", "delays", "clockwork"]
+IDS = ["tanh", "sigmoid", "gru", "lstm", "lnlstm", "lnlstm by gate", "delays", "clockwork"]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=IDS)

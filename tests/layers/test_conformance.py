@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm"},
     "lstm without forget gate": {"cell": {"kind": "lstm", "forget_gate": False}},
     "lnlstm": {"cell": "lnlstm"},
+    "lnlstm by gate": {"cell": {"kind": "lnlstm", "per_gate": True}},
     "delays": {"cell": {"kind": "delays", "delays": [1, 3]}},
     "delay of 2": {"cell": {"kind": "delays", "delays": [2]}},
     "clockwork": {"cell": {"kind": "clockwork", "periods": [1, 2, 3]}},
