@@ -76,7 +76,7 @@ def settings(folder: Path, parts: Sequence[str], **testing: object) -> dict[str,
 
     Args:
         folder: has what `write_data` wrote.
-        parts: of the data: "train", "dev" and "test".
+        parts: of the data, any of "train", "dev" and "test".
         testing: options of translation, beyond those that always hold.
     """
     vocabulary = str(folder / "vocabulary.txt")

@@ -59,7 +59,7 @@ class LayerNormLstmCellConfig(Section):
     forget_bias: float = Field(default=1.0, ge=-limits.MOST_WEIGHT, le=limits.MOST_WEIGHT)
     """Initial shift of the forget gate: above 0, the cell state is kept early in training."""
     per_gate: bool = False
-    """Normalise each gate by itself (Chen et al., 2018, as in RNMT+), not all four together."""
+    """Normalise each gate by itself, as RNMT+ does (Chen et al., 2018), not all four together."""
 
 
 class DelaysCellConfig(Section):

@@ -237,14 +237,14 @@ DivergenceStart = Annotated[
     int,
     Field(
         ge=0,
-        description="Updates before the first that predicts pairs twice; until then the likelihood "
-        "alone counts, in half the time.",
+        description="Updates after which the divergence counts; until then each pair is predicted "
+        "once, in half the time.",
     ),
 ]
 DivergenceWarmup = Annotated[
     int,
     Field(
-        ge=0, description="Updates, from `start` on, during which the weight rises linearly from 0."
+        ge=0, description="Updates, after `start`, during which the weight rises linearly from 0."
     ),
 ]
 

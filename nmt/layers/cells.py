@@ -192,7 +192,8 @@ class LayerNormLstmCell(nn.Module):
 
     Each LN subtracts the mean over its vector, divides by the standard deviation, and has a gain
     and a shift of its own; the shift of the first one is the bias b of the paper. W x and U h are
-    vectors for all four gates, or one vector for each gate (Chen et al., 2018).
+    one vector each for all four gates, or a vector for each gate (as in RNMT+, Chen et al., 2018,
+    where LN is of their sum).
 
     Args:
         input_size: size of the input.

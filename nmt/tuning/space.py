@@ -31,9 +31,27 @@ class _Row:
     name: str
     keys: tuple[str, ...]
     factors: tuple[float, ...] = ()
-    """Multiples of what is configured to try, of all keys at once."""
+    """Multiples of the configured values to try, of all keys at once."""
+    inverse: tuple[str, ...] = ()
+    """Keys that are divided by the factor meanwhile."""
     values: tuple[Any, ...] = ()
     """Values to try: one for all keys, or a tuple with one for each."""
+    is_for: Callable[[Experiment], bool] = lambda experiment: True
+    """Whether it can make a difference."""
+
+
+def _learns_pieces(experiment: Experiment) -> bool:
+    tokenizer, model = experiment.tokenizer, experiment.model
+    has_text = "text" in (model.source_lines, model.target_lines)
+    return has_text and tokenizer.kind in ("unigram", "bpe") and not tokenizer.pieces_from
+
+
+def _has_embeddings(experiment: Experiment) -> bool:
+    return experiment.model.has_embeddings
+
+
+def _may_be_lexical(experiment: Experiment) -> bool:
+    return experiment.model.output.kind in ("softmax", "lexical")
 
 
 _HALF_OR_DOUBLE = 0.5, 2.0
@@ -42,32 +60,40 @@ _HALF_OR_DOUBLE = 0.5, 2.0
 ROWS = (
     # 14,000 pieces to 2,000: +4.9 BLEU, the largest gain for 100,000 words of German and English
     # in Sennrich and Zhang (2019).
-    _Row("pieces", ("tokenizer.vocab_size",), factors=_HALF_OR_DOUBLE),
+    _Row("pieces", ("tokenizer.vocab_size",), factors=_HALF_OR_DOUBLE, is_for=_learns_pieces),
     # Without it, little text is learned by heart; with too much, training takes longer than it may.
     _Row("dropout", ("model.dropout.embedding", "model.dropout.layers", "model.dropout.readout"),
          values=(0.1, 0.2, 0.3, 0.4, 0.5)),
     # What is best depends on all the rest, the size of an update above all.
     _Row("rate", ("training.learning_rate",), factors=_HALF_OR_DOUBLE),
-    # Little text gives few updates: 4,000 tokens to 1,000 gained 0.3 BLEU in the same paper.
-    _Row("tokens an update", ("training.batch_tokens",), factors=_HALF_OR_DOUBLE),
-    # As large as there is text to learn from, and time.
-    _Row("size", ("model.encoder.hidden_size", "model.decoder.hidden_size"),
-         factors=_HALF_OR_DOUBLE),
+    # Little text gives few updates: 4,000 tokens to 1,000 gained 0.3 BLEU in the same paper. There
+    # are as many passes over the corpus as before.
+    _Row("tokens an update", ("training.batch_tokens",),
+         factors=_HALF_OR_DOUBLE, inverse=("training.max_updates",)),
+    # As large as there is text to learn from, and time. Tied weights stay of one size.
+    _Row("size", ("model.embedding.size", "model.encoder.hidden_size",
+                  "model.encoder.reader.hidden_size", "model.decoder.hidden_size",
+                  "model.decoder.readout_size"), factors=_HALF_OR_DOUBLE),
     # A lexical model: from 8,000 pairs, English to Irish, perplexity 46 instead of 60.
-    _Row("output", ("model.output",), values=("softmax", "lexical")),
+    _Row("output", ("model.output",),
+         values=("softmax", *({"kind": "lexical", "dictionary": has} for has in (False, True))),
+         is_for=_may_be_lexical),
     # With more dropout elsewhere, +2.9 BLEU in the same paper.
     _Row("word dropout", ("model.dropout.source_words", "model.dropout.target_words"),
-         values=(0.0, 0.1, 0.2)),
+         values=(0.0, 0.1, 0.2), is_for=_has_embeddings),
     # Many segmentations of a word: up to +3 BLEU with little text (Provilkov et al., 2020).
     _Row("BPE-dropout", ("tokenizer.kind", "tokenizer.sampling"),
-         values=(("bpe", 0.0), ("bpe", 0.1))),
-    # Links that are learned in preparation show an attention sooner where to look.
+         values=(("bpe", 0.0), ("bpe", 0.1)), is_for=_learns_pieces),
+    # Links that are learned in preparation show the attention early where to look.
     _Row("guided attention", ("training.guided_alignment.weight",), values=(0.0, 0.3)),
 )
 # fmt: on
-"""What is searched by default, around what is configured, the most promising first. What raises the
-loss by which runs are compared, as label smoothing does, is not searched, though it may improve
-translations; nor is what takes longer than a short run to pay, as R-Drop does."""
+"""What is searched by default, around what is configured, the most promising first.
+
+Not searched are what raises the loss by which runs are compared, as label smoothing does, though it
+may improve translations; what takes longer than a short run to pay off, as R-Drop does; and the
+schedule, since a rate that has fallen looks better in a short run.
+"""
 
 
 def label(choice: Choice) -> str:
@@ -87,11 +113,9 @@ def default_settings(load: Load) -> Settings:
 
     Choices that the rest of the configuration does not allow are left out.
     """
-    base = load(())
-    has_own_pieces = base.tokenizer.kind in ("unigram", "bpe") and not base.tokenizer.pieces_from
-    settings = {}
+    base, settings = load(()), {}
     for row in ROWS:
-        if row.keys[0].startswith("tokenizer.") and not has_own_pieces:
+        if not row.is_for(base):
             continue
         choices = dict.fromkeys(_choices(row, base))
         if different := [each for each in choices if _is_valid(each, load, unlike=base)]:
@@ -102,19 +126,18 @@ def default_settings(load: Load) -> Settings:
 def _choices(row: _Row, base: Experiment) -> Iterator[Choice]:
     for value in row.values:
         yield _choice(row.keys, value if isinstance(value, tuple) else [value] * len(row.keys))
-    configured = _configured(row.keys, base)
     for factor in row.factors:
-        values = [type(value)(factor * value) for value in configured.values()]
-        yield _choice([*configured], values)
+        scaled = _scaled(row.keys, base, factor) | _scaled(row.inverse, base, 1.0 / factor)
+        yield _choice([*scaled], [*scaled.values()])
 
 
-def _configured(keys: Sequence[str], base: Experiment) -> dict[str, int | float]:
-    """Return the values of the keys, but for those that this kind of model lacks."""
+def _scaled(keys: Sequence[str], base: Experiment, factor: float) -> dict[str, int | float]:
+    """Return multiples of what is configured, but for 0, and for what this kind of model lacks."""
     found = {}
     for key in keys:
         with contextlib.suppress(AttributeError):
             found[key] = operator.attrgetter(key)(base)
-    return found
+    return {key: type(value)(factor * value) for key, value in found.items() if value}
 
 
 def _choice(keys: Sequence[str], values: Sequence[Any]) -> Choice:

@@ -178,6 +178,9 @@ def test_before_the_start_each_pair_is_predicted_once(kind):
     found = at_once.loss(model, BATCH, updates=1)
     assert torch.equal(torch.random.get_rng_state(), after_one_pass)
     torch.testing.assert_close(found.total, expected.total, rtol=0, atol=0)
+    torch.manual_seed(5)
+    assert at_once.loss(model, BATCH, updates=2).total > expected.total
+    assert not torch.equal(torch.random.get_rng_state(), after_one_pass)
 
 
 def test_pieces_are_cut_on_top_of_word_dropout_and_only_inside_the_block():
@@ -311,7 +314,7 @@ def train(folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, kind):
     write_corpus(tmp_path)
     options = (
-        f'training.consistency={{kind = "{kind}", start = 2, warmup = 4}}',
+        f'training.consistency={{kind = "{kind}", start = 4, warmup = 3}}',
         "training.accumulate=2",
         "validation.metric=loss",
     )

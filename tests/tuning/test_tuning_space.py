@@ -16,6 +16,8 @@ from nmt.tuning.space import ROWS, default_settings, draw, label, overrides_of, 
 
 RATES = "training.learning_rate=0.001, 0.002"
 CELLS = "model.encoder.cell=gru,lstm"
+RECIPE_FOLDER = Path(__file__).parents[2] / "recipes"
+RECIPES = sorted(RECIPE_FOLDER.glob("*/config.toml"))
 
 
 @pytest.fixture
@@ -76,11 +78,43 @@ def test_what_is_searched_by_default_is_valid_and_differs(load):
 def test_sizes_and_rates_around_those_configured_are_searched(load):
     def configured(overrides):
         sizes = "model.encoder.hidden_size=8", "model.decoder.hidden_size=24"
-        return load([*sizes, "training.learning_rate=0.003", *overrides])
+        more = "training.learning_rate=0.003", "training.batch_tokens=60", "training.max_updates=9"
+        return load([*sizes, *more, *overrides])
 
     settings = default_settings(configured)
     assert [label(choice) for choice in settings["rate"]] == ["0.0015", "0.006"]
-    assert [label(choice) for choice in settings["size"]] == ["4/12", "16/48"]
+    # the embedding, the encoder and the decoder; updates for as many passes
+    assert [label(choice) for choice in settings["size"]] == ["6/4/12", "24/16/48"]
+    assert [label(choice) for choice in settings["tokens an update"]] == ["30/18", "120/4"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.parent.name)
+def test_sizes_can_be_searched_in_all_recipes(recipe):
+    """Whatever weights are tied."""
+    settings = default_settings(partial(load_config, recipe))
+    assert len(settings["size"]) == len(settings["rate"]) == 2
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.decoder=label", "model.output=numbers", "validation.metric=loss"],
+        ["model.output=copy"],
+        ["model.output=pointer"],
+    ],
+    ids=["numbers", "copy", "pointer"],
+)
+def test_another_task_is_no_choice(load, overrides):
+    """Losses of numbers, of copies and of pieces are not comparable."""
+    assert "output" not in default_settings(lambda more: load([*overrides, *more]))
+
+
+def test_of_numbers_without_text_no_pieces_are_searched(load):
+    source = 'model.encoder={kind = "numbers", features = 2, reader = {hidden_size = 8}}'
+    overrides = source, "model.decoder=label", "tokenizer.kind=bpe", "validation.metric=loss"
+    settings = default_settings(lambda more: load([*overrides, *more]))
+    assert not {"pieces", "word dropout", "BPE-dropout"} & settings.keys()
+    assert ["model.encoder.reader.hidden_size=4" in choice for choice in settings["size"]] == [1, 0]
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -94,10 +128,13 @@ def test_around_each_preset_all_settings_can_be_searched(load, preset):
 
 
 def test_of_a_language_model_the_size_of_its_decoder_is_searched():
-    recipe = Path(__file__).parents[2] / "recipes" / "toy-lm" / "config.toml"
-    settings = default_settings(partial(load_config, recipe))
-    assert {len(choice) for choice in settings["size"]} == {1}
-    assert all(choice[0].startswith("model.decoder.hidden_size=") for choice in settings["size"])
+    recipe = RECIPE_FOLDER / "toy-lm" / "config.toml"
+    keys = {
+        override.partition("=")[0]
+        for choice in default_settings(partial(load_config, recipe))["size"]
+        for override in choice
+    }
+    assert keys == {"model.embedding.size", "model.decoder.hidden_size"}
 
 
 def test_pieces_are_searched_only_if_they_are_learnt(load):
