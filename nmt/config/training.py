@@ -233,19 +233,8 @@ class MinimumRiskConfig(Section):
     """Exponent of the probabilities that weigh the translations: near 0, all count alike."""
 
 
-DivergenceStart = Annotated[
-    int,
-    Field(
-        ge=0,
-        description="Updates after which the divergence counts; until then each pair is predicted "
-        "once, in half the time.",
-    ),
-]
 DivergenceWarmup = Annotated[
-    int,
-    Field(
-        ge=0, description="Updates, after `start`, during which the weight rises linearly from 0."
-    ),
+    int, Field(ge=0, description="Updates during which the weight rises linearly from 0.")
 ]
 
 
@@ -259,7 +248,6 @@ class SimCutConfig(Section):
     """Weight of the divergence; 0 = the likelihood alone, in one pass."""
     rate: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Probability with which the embedding of a piece is cut, on both sides."""
-    start: DivergenceStart = 0
     warmup: DivergenceWarmup = 0
 
 
@@ -272,7 +260,6 @@ class RDropConfig(Section):
     weight: float = Field(default=5.0, ge=0.0)
     """Weight of the divergence, against the likelihoods of both predictions; 0 = the likelihood
     alone, in one pass."""
-    start: DivergenceStart = 0
     warmup: DivergenceWarmup = 0
 
 

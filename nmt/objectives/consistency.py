@@ -33,8 +33,6 @@ class Consistency:
     def loss(self, model: Model, batch: Batch, *, updates: int | None = None) -> LossSum:
         """Return the summed loss of a batch, with the likelihood of p; see `Likelihood.loss`."""
         w, likelihood = self.weight_after(updates), self.likelihood
-        if w == 0.0:
-            return likelihood.loss(model, batch, updates=updates)
         first = likelihood.read(model, batch, updates)
         if isinstance(self.config, SimCutConfig):
             weights = PairWeights(a=1.0, b=0.0, u=w, v=0.0)
@@ -56,10 +54,8 @@ class Consistency:
 
     def weight_after(self, updates: int | None) -> float:
         """Return w after `updates` updates; None = at the end of its warm-up."""
-        weight, start, warmup = self.config.weight, self.config.start, self.config.warmup
-        if updates is None or updates >= start + warmup:
-            return weight
-        return 0.0 if updates < start else weight * (updates - start) / warmup
+        weight, warmup = self.config.weight, self.config.warmup
+        return weight if updates is None or updates >= warmup else weight * updates / warmup
 
     def reference_probability(self, updates: int) -> float | None:
         """See `Likelihood`."""

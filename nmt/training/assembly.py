@@ -18,7 +18,6 @@ from nmt.config.training import (
     ConstantScheduleConfig,
     CosineScheduleConfig,
     ExponentialScheduleConfig,
-    NoConsistencyConfig,
     PlateauScheduleConfig,
     TrainingConfig,
 )
@@ -297,12 +296,6 @@ def schedule_warnings(config: TrainingConfig, state: TrainingState, *, last: int
     if state.update >= last:
         return
     yield from _rate_warnings(config, state, last)
-    consistency = config.consistency
-    if not isinstance(consistency, NoConsistencyConfig) and consistency.start >= last:
-        yield (
-            f"training.consistency changes nothing: it starts after update {consistency.start:,}, "
-            f"but training ends at update {last:,}; lower training.consistency.start"
-        )
     sampling = config.scheduled_sampling
     if sampling.kind in ("none", "constant"):
         return

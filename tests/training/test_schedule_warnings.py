@@ -57,11 +57,6 @@ def warnings(folder, *settings, update=0, last=80):
             "decoder still reads the reference with probability 0.999; raise "
             "training.scheduled_sampling.c",
         ),
-        (
-            "consistency={kind = 'simcut', start = 80}",
-            "training.consistency changes nothing: it starts after update 80, but training ends at "
-            "update 80; lower training.consistency.start",
-        ),
     ],
 )
 def test_a_schedule_that_ends_early_or_hardly_moves_is_pointed_out(tmp_path, setting, said):
