@@ -1,4 +1,4 @@
-"""Turn hypotheses into text: removes duplicates, adds prefixes, attention and word scores."""
+"""From hypotheses to text: without duplicates, with prefixes, attention and scores of words."""
 
 import math
 from collections import defaultdict
