@@ -33,7 +33,7 @@ class _Row:
     factors: tuple[float, ...] = ()
     """Multiples of the configured values to try, of all keys at once."""
     inverse: tuple[str, ...] = ()
-    """Keys that are divided by the factor meanwhile."""
+    """Keys that are divided by the same factor."""
     values: tuple[Any, ...] = ()
     """Values to try: one for all keys, or a tuple with one for each."""
     is_for: Callable[[Experiment], bool] = lambda experiment: True
@@ -90,7 +90,7 @@ ROWS = (
 # fmt: on
 """What is searched by default, around what is configured, the most promising first.
 
-Not searched are what raises the loss by which runs are compared, as label smoothing does, though it
+Left out are what raises the loss by which runs are compared, as label smoothing does, though it
 may improve translations; what takes longer than a short run to pay off, as R-Drop does; and the
 schedule, since a rate that has fallen looks better in a short run.
 """
