@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import compare_joeynmt  # noqa: E402
 import compare_search  # noqa: E402
 import corpora  # noqa: E402
 import fetch  # noqa: E402
+import near_language  # noqa: E402
 import score_exact  # noqa: E402
 from corpora import CORPORA, EMBEDDED, Corpus, Origin  # noqa: E402
 from fetch import FetchError  # noqa: E402
@@ -353,6 +355,19 @@ def test_variants_of_a_search_are_compared(model_folder, tmp_path, capsys):
     assert table[2].startswith("stop=best beam=2 ")
     assert compare_search.main([str(model_folder), *files, "beem=3"]) == 2
     assert 'beem: unknown key (did you mean "beam"?)' in capsys.readouterr().err
+
+
+def test_a_near_language_keeps_some_words_and_changes_others_alike(monkeypatch, capsys):
+    text = "The king and THE QUEEN sing throughout, and we think.\nQueens: 12 kings!\n"
+    assert near_language.rewrite(text, 0.0) == text
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    near_language.main(["--differ", "1"])
+    words = capsys.readouterr().out.split()
+    assert [words[place] for place in (4, 6, 9, 10, 12)] == [
+        *("KVIN", "druaut,", "dink.", "Kvins:", "kins!")
+    ]
+    assert words[2] == words[7]  # "and", wherever it is
+    assert words[0].upper() == words[3]
 
 
 JOEYNMT = """#!/bin/sh

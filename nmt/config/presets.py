@@ -16,7 +16,12 @@ from nmt.config.embedding import EmbeddingConfig
 from nmt.config.encoders import EncoderConfig
 from nmt.config.experiment import Experiment
 from nmt.config.model import ModelConfig
-from nmt.config.outputs import LexicalOutputConfig, SoftmaxOutputConfig
+from nmt.config.outputs import (
+    CopyOutputConfig,
+    LexicalOutputConfig,
+    OutputConfig,
+    SoftmaxOutputConfig,
+)
 from nmt.config.search import SearchConfig
 from nmt.config.training import (
     CosineScheduleConfig,
@@ -169,6 +174,7 @@ def from_preset(
     *,
     tokens: int,
     repair: bool = False,
+    copies: bool = False,
 ) -> Experiment:
     """Return a complete configuration: the sizes of a preset, and what all presets share.
 
@@ -182,13 +188,14 @@ def from_preset(
         tokenizer: how to segment.
         tokens: target pieces of the corpus, about.
         repair: whether text is repaired, see `NormalizationConfig`.
+        copies: whether the output copies pieces of the source instead of having a lexical model.
     """
     updates = _updates(preset, tokens)
     return Experiment(
         data=data,
         normalization=NormalizationConfig(repair=repair),
         tokenizer=tokenizer,
-        model=_model(preset),
+        model=_model(preset, copies=copies),
         training=TrainingConfig(
             batch_tokens=preset.batch_tokens,
             max_updates=updates,
@@ -226,7 +233,7 @@ def _updates(preset: Preset, tokens: int) -> int:
     return max(_FEWEST_UPDATES, preset.passes * tokens // preset.batch_tokens // 100 * 100)
 
 
-def _model(preset: Preset) -> ModelConfig:
+def _model(preset: Preset, *, copies: bool) -> ModelConfig:
     return ModelConfig(
         embedding=EmbeddingConfig(
             size=preset.embedding_size, tied="target" if preset.is_tied else "none"
@@ -243,9 +250,7 @@ def _model(preset: Preset) -> ModelConfig:
             attend="between" if preset.decoder_layers > 1 else "after",
             readout_size=preset.embedding_size if preset.is_tied else 0,
         ),
-        output=LexicalOutputConfig(dictionary=preset.has_dictionary)
-        if preset.is_lexical
-        else SoftmaxOutputConfig(),
+        output=_output(preset, copies=copies),
         dropout=DropoutConfig(
             embedding=preset.dropout,
             layers=preset.dropout if preset.layer_dropout is None else preset.layer_dropout,
@@ -254,3 +259,9 @@ def _model(preset: Preset) -> ModelConfig:
             target_words=preset.word_dropout,
         ),
     )
+
+
+def _output(preset: Preset, *, copies: bool) -> OutputConfig:
+    if not preset.is_lexical:
+        return SoftmaxOutputConfig()
+    return CopyOutputConfig() if copies else LexicalOutputConfig(dictionary=preset.has_dictionary)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nmt.data.held_out import LETTERS
 from nmt.data.sample import Sample
 from nmt.errors import DataError
 from nmt.text.filters import digest, is_empty
@@ -89,6 +90,19 @@ class Survey:
     """How many of these have the same text on both sides, with letters or not."""
     sample: tuple[tuple[str, str], ...]
     """An even sample of the pairs."""
+
+    @cached_property
+    def shared_words(self) -> float:
+        """Share of the target's words that their source lines have as well, without regard to case,
+        in the sample; copied lines are left out."""
+        shared = words = 0
+        for source, target in self.sample:
+            if source != target:
+                known = Counter(LETTERS.findall(source.casefold()))
+                found = Counter(LETTERS.findall(target.casefold()))
+                shared += (found & known).total()
+                words += found.total()
+        return shared / max(1, words)
 
 
 def survey(source: Path, target: Path) -> Survey:

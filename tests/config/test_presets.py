@@ -28,8 +28,10 @@ def test_the_size_of_the_corpus_selects_the_preset(pairs, name):
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
-def test_every_preset_is_consistent(preset):
-    assert list(disagreements(from_preset(preset, DATA, TokenizerConfig(), tokens=100_000))) == []
+@pytest.mark.parametrize("copies", [False, True])
+def test_every_preset_is_consistent(preset, copies):
+    made = from_preset(preset, DATA, TokenizerConfig(), tokens=100_000, copies=copies)
+    assert list(disagreements(made)) == []
 
 
 def test_larger_corpora_get_larger_models_and_less_dropout():

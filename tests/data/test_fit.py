@@ -152,6 +152,36 @@ def test_copies_of_single_words_symbols_and_numbers_are_right(tmp_path):
     assert not fitted(tmp_path, *numbers).experiment.data.drop_copies
 
 
+NEAR = ["de cat slip", "a small dog go for de strit", "no de men, an dat!", "small cat"]
+
+
+def test_close_languages_copy_words_and_keep_pairs_that_are_the_same(tmp_path):
+    made = fitted(tmp_path, [*ENGLISH, "small cat"], NEAR, languages=("en", "pcm"))
+    assert made.experiment.model.output.kind == "copy"
+    assert made.experiment.tokenizer.sampling == 0
+    assert not made.experiment.data.drop_copies
+    assert (
+        "33 % of the target's words stand in the source line as well: the model may copy them "
+        "(model.output), and words are always cut alike (tokenizer.sampling)" in made.notes
+    )
+    assert (
+        "1 pair with the same text on both sides: kept, since the languages share many words "
+        "(data.drop_copies)" in made.notes
+    )
+
+
+def test_languages_that_share_few_words_do_not_copy(tmp_path):
+    made = fitted(tmp_path, [*ENGLISH, "Rome, London"], [*ITALIAN, "Roma, London"])
+    assert made.experiment.model.output.kind == "lexical"
+    assert made.experiment.tokenizer.sampling > 0
+    assert not any("may copy" in note for note in made.notes)
+
+
+def test_symbols_that_both_sides_have_are_not_copied(tmp_path):
+    made = fitted(tmp_path, ["k a t", "n o", "t i p"], ["k æ t", "n o", "t ɪ p"])
+    assert made.experiment.model.output.kind == "lexical"
+
+
 def test_repeated_pairs_are_dropped_after_normalisation(tmp_path):
     assert fitted(tmp_path, [*ENGLISH, "the  cat sleeps "], [*ITALIAN, ITALIAN[0]]).notes[-1] == (
         "1 pair repeated: only the first is kept (data.drop_duplicates)"
