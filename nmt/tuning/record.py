@@ -6,6 +6,7 @@ runs/toy-tune/
   run-00 ...     run folders of `nmt train`; run-00 is the configuration itself
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    budget: str = ""
+    """Time in all, such as "1h"."""
     over: list[str] = []
     """What the user wants to search."""
     runs: list[Combination] = []
@@ -92,8 +95,10 @@ def folder_of(folder: Path, run: int) -> Path:
     return folder / f"run-{run:02d}"
 
 
-def open_record(folder: Path, base: Experiment, over: Sequence[str]) -> Record:
+def open_record(folder: Path, base: Experiment, *, budget: str, over: Sequence[str]) -> Record:
     """Return the record of the tune in a locked folder; in an empty one, begin it.
+
+    A tune that ended before its runs were planned, as with too small a budget, begins again.
 
     Raises:
         UsageError: the folder holds something else, or the tune of another configuration.
@@ -107,10 +112,7 @@ def open_record(folder: Path, base: Experiment, over: Sequence[str]) -> Record:
                 f"{folder}: holds {foreign[0]}, and is no folder of `nmt tune`; choose another "
                 "--run, such as a new folder below runs/."
             )
-        write_text(folder / CONFIG, dump(base))
-        record = Record(over=list(over))
-        record.save(folder)
-        return record
+        return _begin(folder, base, budget, over)
     try:
         record = Record.model_validate(read_json(path))
     except ValidationError as error:
@@ -118,10 +120,20 @@ def open_record(folder: Path, base: Experiment, over: Sequence[str]) -> Record:
     found = [str(change) for change in changes(load(folder / CONFIG), base)]
     if record.over != list(over):
         found.append(f"--over: {' '.join(record.over) or 'none'} -> {' '.join(over) or 'none'}")
+    if found and not record.rungs:
+        shutil.rmtree(folder_of(folder, BASELINE), ignore_errors=True)
+        return _begin(folder, base, budget, over)
     if found:
         differences = "".join(f"\n  {each}" for each in found)
         raise UsageError(
             f"{folder}: belongs to another tune, with other values of{differences}\n"
             "Choose another --run, or resume it as it was."
         )
+    return record
+
+
+def _begin(folder: Path, base: Experiment, budget: str, over: Sequence[str]) -> Record:
+    write_text(folder / CONFIG, dump(base))
+    record = Record(budget=budget, over=list(over))
+    record.save(folder)
     return record

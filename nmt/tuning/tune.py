@@ -49,6 +49,7 @@ LEAST_UPDATES, LEAST_PASSES = 1000, 2
 """What a run of the first rung does, whichever is less: updates, or passes over the corpus."""
 _TRAINING = 0.95  # share of the budget; the last rung's translations take the rest
 _MEASURING = 0.02, 60.0  # share of the budget, and most seconds, to measure the speed
+_MARGIN = 1.2  # of the least budget that is named: when it is given, the machine may be slower
 _REPEAT_FROM = 4  # runs from which one repeats the baseline with another seed
 
 
@@ -80,7 +81,18 @@ class Tuning:
         """
         make_folder(self.folder)
         with lock_folder(self.folder), _quiet_runs():
-            self.record = record = open_record(self.folder, self.base, self.over)
+            self.record = record = open_record(
+                self.folder, self.base, budget=self.budget, over=self.over
+            )
+            if record.best is None:
+                record.budget = self.budget
+            else:
+                logger.info(
+                    "%s: has been searched, with --budget %s; for another search, choose another "
+                    "--run",
+                    self.folder,
+                    record.budget,
+                )
             self.load = partial(load, self.folder / CONFIG)  # whatever becomes of the user's file
             if not record.rungs and (code := self._plan()):
                 return code
@@ -113,7 +125,7 @@ class Tuning:
         least = max(spent, self._least_seconds(spent))
         runs = affordable_runs(self.seconds, least)
         if not runs:
-            needed = math.ceil(2 * least / _TRAINING / 60)
+            needed = math.ceil(_MARGIN * 2 * least / _TRAINING / 60)
             raise UsageError(
                 f"--budget {self.budget}: is too little for two runs, of {format_duration(least)} "
                 f"each for {LEAST_PASSES} passes over the corpus or {LEAST_UPDATES:,} updates; "

@@ -152,6 +152,26 @@ def test_a_budget_for_less_than_two_runs_is_refused(search):
     assert search(FakeTraining(), budget="60s").run() == 0
 
 
+def test_a_tune_that_was_never_planned_does_not_keep_its_folder(search):
+    with pytest.raises(UsageError, match="is too little for two runs"):
+        search(FakeTraining(), budget="30s").run()
+    training = FakeTraining()
+    made = search(training, budget="60s", over=["training.learning_rate=0.003"])
+    assert made.run() == 0
+    assert training.calls[0][2] == 0  # the speed is measured anew
+    assert made.record.over == ["training.learning_rate=0.003"]
+
+
+def test_a_tune_that_is_done_says_that_a_larger_budget_changes_nothing(search, tmp_path, caplog):
+    search(FakeTraining(), budget="60s").run()
+    caplog.set_level("INFO")
+    assert search(FakeTraining(), budget="2h").run() == 0
+    assert caplog.messages == [
+        f"{tmp_path}/tune: has been searched, with --budget 60s; for another search, choose "
+        "another --run"
+    ]
+
+
 @pytest.mark.parametrize("budget", ["10", "fast", "-3m"])
 def test_a_budget_that_is_no_time_is_refused(search, budget):
     with pytest.raises(UsageError) as error:
