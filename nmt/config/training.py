@@ -376,14 +376,14 @@ class ValidationConfig(Section):
     """Updates, or a time, between two validations."""
     metric: Literal["loss", "bleu", "chrf"] = "bleu"
     """What selects the best checkpoint: loss per token, or a score of detokenized text. Equal BLEU
-    is decided by chrF, then by the loss; BLEU below 1 is noise and counts as 0."""
+    is decided by chrF, then by the loss. BLEU below 1 and chrF below 20 are noise, and leave the
+    choice to the loss."""
     tokenize: Annotated[str, AfterValidator(_require_tokenizer)] = "auto"
     """How BLEU splits text into words: "auto" follows the script of the references: "zh", "char"
     (Japanese, Korean, Thai, ...) or "13a"; else "13a", "intl", "zh", "char", "none", "ja-mecab",
     "ko-mecab", "flores101", "flores200", or "spm:FILE" with a sentencepiece model."""
     patience: int = Field(default=0, ge=0)
-    """Validations without an improvement before training stops; 0 = never. While BLEU is below 1,
-    a lower loss is an improvement as well."""
+    """Validations without an improvement before training stops; 0 = never."""
     least_improvement: float = Field(default=0.0, ge=0.0)
     """Smallest improvement of `metric` that `patience` and the plateau schedule count, since the
     last one that they counted. A smaller one is still the best, and shipped."""

@@ -13,7 +13,7 @@ from nmt.errors import ModelError, UsageError
 from nmt.storage.checksums import verify_checksums
 from nmt.storage.files import read_json
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files in a checkpoint and of the parameter names; all others are refused."""
 CHECKPOINTS = "checkpoints"
 """Name of the folder in a run folder."""

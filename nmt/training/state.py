@@ -31,10 +31,10 @@ RandomState = dict[str, str]
 """State of one process's generators in hexadecimal, by kind of device: "cpu", "cuda"."""
 
 BLEU_NOISE = 1.0
-"""A lower BLEU is decided by a few chance matches, and counts as 0."""
-
-CHRF_NOISE = 10.0
-"""A lower chrF is that of text with a few letters in common."""
+"""A lower BLEU is decided by a few chance matches."""
+CHRF_NOISE = 20.0
+"""A lower chrF is that of text with a few letters in common, as untrained models write."""
+_NOISE = {"bleu": BLEU_NOISE, "chrf": CHRF_NOISE}
 
 _BYTES = re.compile("([0-9a-f]{2})+")
 
@@ -54,24 +54,27 @@ class Best:
     chrf: float = 0.0
     """Breaks ties between equal values; 0 if it was not measured."""
 
+    def is_noise(self, metric: Metric) -> bool:
+        """Whether the value is too low to say anything."""
+        return self.value < _NOISE.get(metric, -math.inf)
+
     def rank(self, metric: Metric) -> tuple[float, float, float]:
         """Return the sort key: the value, then chrF, then the loss; the best is the smallest.
 
-        Where BLEU selects, BLEU and chrF that are noise count as 0.
+        Values that are noise count as 0, and leave the choice to the loss.
         """
-        value, chrf = self.value, self.chrf
-        if metric == "bleu" and value < BLEU_NOISE:
-            value, chrf = 0.0, chrf if chrf >= CHRF_NOISE else 0.0
-        return value if metric == "loss" else -value, -chrf, self.loss
+        if self.is_noise(metric):
+            return 0.0, 0.0, self.loss
+        return self.value if metric == "loss" else -self.value, -self.chrf, self.loss
 
 
 @dataclass(frozen=True)
 class Stopping:
     """The best validations so far, and the number of validations since the last improvement.
 
-    Equal BLEU is decided by chrF, then by the loss; BLEU and chrF that are noise count as 0. Until
-    BLEU passes that limit, a lower loss is an improvement as well, so that neither the learning
-    rate nor the end of training depends on the noise of young models.
+    Equal values are decided by chrF, then by the loss. The scores of young models are noise: until
+    they are more, the loss alone decides, so that neither the learning rate nor the end of training
+    depends on it.
     """
 
     best: tuple[Best, ...] = ()
@@ -80,8 +83,6 @@ class Stopping:
     """Validations since the last improvement."""
     is_new_best: bool = False
     """Whether the last validation was better than all before it."""
-    lowest_loss: float | None = None
-    """Lowest loss of all validations; None before the first."""
     counted: float | None = None
     """Value of the last improvement; None before the first."""
 
@@ -98,7 +99,7 @@ class Stopping:
         Of two that are equal in everything, the earlier one ranks higher.
 
         A new best is an improvement if it is better by `least_improvement` than the last one, so
-        that many small steps count as soon as they add up.
+        that many small steps count as soon as they add up; if scores are noise still, always.
 
         Args:
             metric: a loss is better when lower, a score when higher.
@@ -112,25 +113,17 @@ class Stopping:
         ranked = sorted(
             [*others, *([found] if is_good else [])], key=lambda best: best.rank(metric)
         )
-        lowest = self.lowest_loss
-        if lowest is None:
-            lowest = min((best.loss for best in self.best), default=math.inf)
-        is_young = metric == "bleu" and bool(ranked) and ranked[0].value < BLEU_NOISE
-        counted = self.counted
-        if counted is None and self.best:  # of a checkpoint that did not record it
-            counted = self.best[0].value
         is_enough = (
-            not least_improvement
-            or counted is None
-            or _gain(metric, found.value, counted) >= least_improvement
+            self.counted is None
+            or found.is_noise(metric)
+            or _gain(metric, found.value, self.counted) >= least_improvement
         )
-        has_improved = (is_best and is_enough) or (is_good and is_young and found.loss < lowest)
+        has_improved = is_best and is_enough
         return Stopping(
             best=tuple(ranked[:keep]),
             waited=0 if has_improved else self.waited + 1,
             is_new_best=is_best,
-            lowest_loss=min(lowest, found.loss),
-            counted=found.value if has_improved else counted,
+            counted=found.value if has_improved else self.counted,
         )
 
     def should_stop(self, patience: int) -> bool:

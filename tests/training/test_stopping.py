@@ -43,23 +43,12 @@ def test_equal_bleu_is_decided_by_chrf_and_then_by_the_loss():
     assert [best.update for best in last.best] == [3, 2, 4]
 
 
-def test_bleu_near_0_does_not_choose_the_best():
-    """Noise decides such BLEU; chrF falls from 17 to 1."""
-    states = simulate([(0.0, 17.0, 5.0), (0.2, 9.0, 4.8), (0.9, 1.0, 4.7)])
-    assert [state.best[0].update for state in states] == [1, 1, 1]
-    assert simulate([(0.3, 10.0, 5.0), (0.1, 12.0, 4.0)])[-1].is_new_best
-
-
-def test_chrf_near_0_does_not_choose_the_best_while_the_loss_falls():
-    """As in a model that has just begun to learn."""
-    states = simulate([(0.0, 1.4, 5.0), (0.0, 1.1, 4.8), (0.07, 1.1, 4.7)])
-    assert [state.best[0].update for state in states] == [1, 2, 3]
-
-
-def test_a_falling_loss_improves_a_model_whose_bleu_is_still_near_0():
-    states = simulate([(0.4, 12.0, 5.0), (0.1, 11.0, 4.5), (0.2, 10.0, 4.2), (0.1, 9.0, 4.3)])
-    assert [state.is_new_best for state in states] == [True, False, False, False]
-    assert [state.waited for state in states] == [0, 0, 0, 1]
+@pytest.mark.parametrize(("metric", "noise"), [("bleu", 0.9), ("chrf", 19.0)])
+def test_scores_near_0_leave_the_choice_to_the_loss(metric, noise):
+    """An untrained model may have more chrF than one that has begun to learn."""
+    states = simulate([(noise, 17.0, 5.0), (0.2, 9.0, 4.8), (noise / 2, 1.0, 4.9)], metric)
+    assert [state.best[0].update for state in states] == [1, 2, 2]
+    assert [state.waited for state in states] == [0, 0, 1]
 
 
 def test_noise_near_0_neither_delays_nor_hastens_the_end():
@@ -74,19 +63,9 @@ def test_above_noise_only_bleu_counts():
     assert states[-1].waited == 2
 
 
-def test_other_metrics_are_compared_from_0_on():
-    states = simulate([(0.5, 0.5, 5.0), (0.6, 0.6, 6.0), (0.55, 0.55, 1.0)], metric="chrf")
+def test_a_loss_is_never_noise():
+    states = simulate([(0.5, 0.0, 0.5), (0.4, 0.0, 0.4), (0.45, 0.0, 0.45)], metric="loss")
     assert [state.waited for state in states] == [0, 0, 1]
-
-
-def test_a_state_without_the_newer_fields_is_restored_and_goes_on():
-    older = TrainingState(stopping=Stopping((Best(5, 0.2, 4.0),), waited=1)).to_json()
-    for name in ("is_new_best", "lowest_loss"):
-        del older["stopping"][name]
-    del older["stopping"]["best"][0]["chrf"]
-    state = TrainingState.from_json(older).stopping
-    assert state.observe("bleu", Best(6, 0.1, 4.1), keep=1).waited == 2
-    assert state.observe("bleu", Best(6, 0.1, 3.9), keep=1).waited == 0
 
 
 def test_a_saved_state_decides_as_the_one_that_went_on():
@@ -153,13 +132,6 @@ def test_small_improvements_count_when_they_add_up():
 def test_the_least_improvement_of_a_loss_is_a_fall():
     _, found = waits("loss", [3.0, 2.75, 2.5, 2.75], 0.5)
     assert [waited for waited, _ in found] == [0, 1, 0, 1]
-
-
-def test_a_checkpoint_that_did_not_record_the_last_improvement_compares_with_the_best():
-    state = Stopping(best=(Best(1, 10.0),), waited=0)
-    for value, waited in ((10.25, 1), (10.5, 0)):
-        after_it = state.observe("bleu", Best(2, value), keep=1, least_improvement=0.5)
-        assert after_it.waited == waited
 
 
 def test_a_least_improvement_leaves_the_loss_of_young_models_alone():
