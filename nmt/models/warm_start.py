@@ -52,7 +52,7 @@ def take_over(
     if conflicts:
         lines = "".join(f"\n  {conflict}" for conflict in conflicts)
         raise UsageError(
-            f"--from {start}: its model has other values than the configuration "
+            f"{start}: its model has other values than the configuration "
             f"(model -> configuration):{lines}\n"
             "Remove these keys, or all of [model], [normalization] and [tokenizer]: "
             "they come with the model."
@@ -60,7 +60,7 @@ def take_over(
     pieces = {"pieces_from": tokenizer.pieces_from}
     taken["tokenizer"] = taken["tokenizer"].model_copy(update=pieces)
     result = experiment.model_copy(update=taken)
-    if faults := [f"--from {start}: {one.where}: {one.message}" for one in disagreements(result)]:
+    if faults := [f"{start}: {one.where}: {one.message}" for one in disagreements(result)]:
         raise ConfigError("\n".join(faults))
     return result
 

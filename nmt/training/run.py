@@ -150,6 +150,7 @@ def choose_start(experiment: Experiment, run: Path, options: RunOptions) -> _Sta
     previous = load(path) if path.exists() else experiment
     if options.start_from is not None:
         _require_same_origin(run, options.start_from)
+    if origin_of(run) is not None:  # its configuration need not describe the model
         experiment = take_over(
             experiment, previous.model, previous.normalization, previous.tokenizer, start=run
         )

@@ -33,11 +33,11 @@ def parent(tmp_path):
 
 
 def go_on(
-    folder: Path, *overrides: str, start: str = "a", run: str = "b", resume: str = "auto"
+    folder: Path, *overrides: str, start: str | None = "a", run: str = "b", resume: str = "auto"
 ) -> Path:
     config = folder / "second" / "tiny.toml"
     experiment = resolve_paths(load(config, overrides), config.parent)
-    options = RunOptions(resume=resume, start_from=folder / start)
+    options = RunOptions(resume=resume, start_from=start and folder / start)
     assert run_training(experiment, folder / run, options) == 0
     return folder / run
 
@@ -64,11 +64,13 @@ def test_a_run_begins_with_the_weights_and_pieces_of_a_model(parent, start, capl
 
 
 def test_such_a_run_resumes_as_any_other_bit_for_bit(parent):
-    """With the same command, or with its own configuration, also after the model was deleted."""
+    """With the same command, without --from, or with its own configuration, also after the model
+    was deleted."""
     whole = go_on(parent, "training.max_updates=6", run="whole")
     go_on(parent, "training.max_updates=2", start="shared", run="pieces")
     shutil.rmtree(parent / "shared")
-    pieces = go_on(parent, "training.max_updates=4", start="shared", run="pieces")
+    go_on(parent, "training.max_updates=3", start="shared", run="pieces")
+    pieces = go_on(parent, "training.max_updates=4", start=None, run="pieces")
     own = load(pieces / "config.toml", ["training.max_updates=6"])
     assert run_training(own, pieces, RunOptions()) == 0
     weights = [
@@ -88,7 +90,7 @@ def test_a_contradiction_is_refused_with_both_values(parent):
     with pytest.raises(UsageError) as caught:
         go_on(parent, "model.encoder.hidden_size=12", "tokenizer.vocab_size=99")
     assert str(caught.value) == (
-        f"--from {parent / 'a'}: its model has other values than the configuration "
+        f"{parent / 'a'}: its model has other values than the configuration "
         "(model -> configuration):\n"
         "  model.encoder.hidden_size: 8 -> 12\n"
         "  tokenizer.vocab_size: 30 -> 99\n"
@@ -103,7 +105,7 @@ def test_a_setting_that_does_not_suit_the_model_is_refused(parent):
     (parent / "first" / "tiny.toml").write_text(reads_nothing)
     first = tiny(parent / "first", "training.max_updates=1")
     assert run_training(first, parent / "none", RunOptions()) == 0
-    said = r'--from .*none: training\.scheduled_sampling: must be "none" when model\.decoder\.input'
+    said = r'none: training\.scheduled_sampling: must be "none" when model\.decoder\.input'
     with pytest.raises(ConfigError, match=said):
         go_on(parent, "training.scheduled_sampling=linear", start="none")
 
