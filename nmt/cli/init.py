@@ -64,12 +64,12 @@ def init(
     if config.exists() and not force:
         raise UsageError(f"{config}: already exists; choose another name, or add --force")
     source, target = split_languages(languages)
-    for files in (train, valid, test):
-        if files is not None:
-            _require_text(files)
-    for option, files in (("--valid", valid), ("--test", test)):
-        if files is not None:
-            _require_other(option, files, "--train", train)
+    lines = _require_text(train)
+    held_out = {option: files for option, files in (("--valid", valid), ("--test", test)) if files}
+    for files in held_out.values():
+        lines += _require_text(files)
+    for option, files in held_out.items():
+        _require_other(option, files, "--train", train)
     if test is not None and valid is not None:
         _require_other("--test", test, "--valid", valid)
     data = DataConfig(
@@ -80,9 +80,7 @@ def init(
         test=_seen_from(config, test) if test else None,
     )
     found = survey(*train)
-    for option, files in (("--valid", valid), ("--test", test)):
-        if files is not None:
-            _compare(option, files, found)
+    good = found.pairs + sum(_compare(*item, found) for item in held_out.items())
     made = fit(found, data)
     size = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'}"
     if made.pairs_left < found.pairs:
@@ -107,25 +105,35 @@ def init(
         log.warning("--languages %s: %s", languages, warning)
     if valid is None:
         log.info("no --valid: `nmt train` will hold sentences out from --train to validate on")
+    if good < lines:
+        log.warning(
+            "bad lines end training; convert the files to UTF-8, or leave the lines out by: "
+            "nmt prepare %s --bad-lines skip",
+            config,
+        )
     log.info("next: nmt train %s", config)
 
 
-def _require_text(files: Pair) -> None:
-    """Refuse files that are missing, empty, of different numbers of lines, or no two sides."""
+def _require_text(files: Pair) -> int:
+    """Return the number of lines; refuse files that are missing, empty, of different numbers of
+    lines, or no two sides."""
     from nmt.data.survey import require_letters
     from nmt.text.lines import require_equal_counts, require_file
 
     for file in files:
         require_file(file)
-    if not require_equal_counts(*files):
+    lines = require_equal_counts(*files)
+    if not lines:
         names = " and ".join(dict.fromkeys(map(str, files)))
         raise DataError(f"{names}: no lines; name files with text.")
     if is_same_file(*files):
         require_letters(files[0])
+    return lines
 
 
-def _compare(option: str, files: Pair, train: "Survey") -> None:
-    """Refuse held-out files of hardly any pairs, and warn if their sides seem to be exchanged."""
+def _compare(option: str, files: Pair, train: "Survey") -> int:
+    """Return the number of pairs of held-out files; refuse hardly any, and warn if their sides seem
+    to be exchanged."""
     from nmt.data.exchange import are_exchanged
     from nmt.data.survey import survey
 
@@ -143,6 +151,7 @@ def _compare(option: str, files: Pair, train: "Survey") -> None:
             option,
             found.name,
         )
+    return found.pairs
 
 
 def _require_other(option: str, files: Pair, other_option: str, others: Pair) -> None:

@@ -179,6 +179,18 @@ def test_the_pairs_that_are_left_are_counted_and_few_of_them_are_warned_of(caplo
     ) in caplog.messages
 
 
+@pytest.mark.parametrize("name", ["train", "dev"])
+def test_bad_lines_are_skipped_here_but_end_training(name, caplog):
+    german, english = Path(f"data/{name}.de"), Path(f"data/{name}.en")
+    german.write_bytes(german.read_bytes() + b"K\xe4se\n")
+    english.write_text(english.read_text() + "cheese\n")
+    assert call().exit_code == 0
+    assert (
+        "bad lines end training; convert the files to UTF-8, or leave the lines out by: "
+        "nmt prepare conf/de-en.toml --bad-lines skip"
+    ) in caplog.messages
+
+
 @pytest.mark.parametrize(("text", "count"), [("\n" * 3, "no pair"), ("Wort\n\n\n", "1 of 3")])
 def test_held_out_files_of_blank_lines_are_refused(text, count):
     Path("data/dev.de").write_text(text)
