@@ -18,7 +18,8 @@ def training_disagreements(experiment: Experiment) -> Iterator[Fault]:
         if schedule.warmup >= end:
             yield fault_at(
                 "training.schedule.warmup",
-                f"must be less than {key}, got {schedule.warmup} and {end}",
+                f"must be less than {key}, got {schedule.warmup} and {end}; lower it as well, to "
+                f"{end // 4} for example",
                 key,
             )
     decoder = experiment.model.decoder

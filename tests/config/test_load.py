@@ -118,7 +118,7 @@ def test_only_the_data_has_to_be_given(folder):
         (
             '[training.schedule]\nkind = "cosine"\nwarmup = 20000',
             "toy.toml: training.schedule.warmup: must be less than training.max_updates, "
-            "got 20000 and 20000",
+            "got 20000 and 20000; lower it as well, to 5000 for example",
         ),
         (
             '[training]\ndevice = "cudda"',
@@ -412,7 +412,8 @@ def test_missing_data_files_do_not_hide_other_mistakes(folder):
         ),
         (
             '[training.schedule]\nkind = "cosine"\nwarmup = 10\nupdates = 10',
-            "training.schedule.warmup: must be less than training.schedule.updates, got 10 and 10",
+            "training.schedule.warmup: must be less than training.schedule.updates, got 10 and 10; "
+            "lower it as well, to 2 for example",
         ),
         (
             '[validation]\nevery = "10 minutes"',
