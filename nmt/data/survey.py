@@ -96,10 +96,9 @@ class Survey:
         """Share of the target's words that their source lines have as well, without regard to case,
         in the sample; copied lines are left out."""
         shared = words = 0
-        for source, target in self.sample:
+        for source, target in ((one.casefold(), other.casefold()) for one, other in self.sample):
             if source != target:
-                known = Counter(LETTERS.findall(source.casefold()))
-                found = Counter(LETTERS.findall(target.casefold()))
+                known, found = Counter(LETTERS.findall(source)), Counter(LETTERS.findall(target))
                 shared += (found & known).total()
                 words += found.total()
         return shared / max(1, words)
