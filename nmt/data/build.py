@@ -12,9 +12,11 @@ from nmt.data.encoding import Encoding
 from nmt.data.exchange import are_exchanged
 from nmt.data.folder import TRAIN, PreparedSummary
 from nmt.data.lexicon import learn_lexicon
-from nmt.data.pairs import PairReader
+from nmt.data.pairs import PairReader, named
 from nmt.data.pieces import PieceLearner
 from nmt.data.shape import Shape
+from nmt.errors import DataError
+from nmt.text.filters import is_empty
 from nmt.text.languages import why_wrong_code
 from nmt.text.lines import BadLines
 from nmt.text.scripts import count_scripts
@@ -49,6 +51,8 @@ class Preparation:
     def run(self) -> tuple[PreparedSummary, TrainingText | None]:
         """Fill the folder; return a summary, and figures of the kept training text."""
         data, shape = self._experiment.data, Shape.of(self._experiment.model)
+        if data.valid is not None:
+            self._require_text(data.valid)
         training = TrainingPairs(self._experiment, self._folder, self._reader, self._report)
         training.read()
         self._warn_of_codes(training)
@@ -77,6 +81,19 @@ class Preparation:
             too_long_percent=encoding.too_long_percent,
         )
         return summary, encoding.survey.result()
+
+    def _require_text(self, files: tuple[str, str]) -> None:
+        """Refuse validation files without text, before the work on the training files.
+
+        Raises:
+            DataError: no pair has text on both sides.
+        """
+        pairs = self._reader.read(files)
+        if all(is_empty(*self._reader.sides(pair.source, pair.target)) for pair in pairs):
+            raise DataError(
+                f"{named(files)}: no validation pair has text on both sides; name other files in "
+                "data.valid."
+            )
 
     def _warn_of_codes(self, training: TrainingPairs) -> None:
         """Warn of language codes that disagree with the letters of the first pairs."""

@@ -418,11 +418,18 @@ def test_empty_sides_of_validation_pairs_are_left_out_with_a_warning(corpora, ca
     assert "2 of 12 validation pairs have an empty side" in caplog.text
 
 
-def test_validation_without_text_is_refused(corpora):
+def test_validation_without_text_is_refused_before_training_text_is_read(corpora):
     corpora.write("valid", [("", "")])
-    with pytest.raises(
-        DataError, match=r"no validation pair has text on both .*; name other files in data\.valid"
-    ):
+    corpora.write("train", [("", "")])
+    said = r"no validation pair has text on both sides; name other files in data\.valid\.$"
+    with pytest.raises(DataError, match=said):
+        corpora.prepare()
+
+
+def test_validation_of_overlong_pairs_alone_is_refused(corpora):
+    corpora.write("valid", [("1 Hund " * 400, "a")])
+    said = r"has text on both sides, of at most 1,024 pieces; name other files in data\.valid\.$"
+    with pytest.raises(DataError, match=said):
         corpora.prepare()
 
 
