@@ -283,9 +283,10 @@ def finish(run: TrainingRun, ending: StopReason) -> None:
         "max_epochs": f"training.max_epochs = {config.training.max_epochs} reached",
         "patience": f"no improvement in {config.validation.patience} validations",
         "max_time": "--max-time is over; the same command resumes from here",
-        "signal": "stopped by a signal; the same command resumes from here",
+        "signal": "by a signal; the same command resumes from here",
     }
-    logger.info("done at update %d: %s", state.update, reasons[ending])
+    how = "stopped" if ending in ("max_time", "signal") else "done"
+    logger.info("%s at update %d: %s", how, state.update, reasons[ending])
     for key, limit, done in (
         ("max_updates", config.training.max_updates, state.update),
         ("max_epochs", config.training.max_epochs, state.position.epoch),
