@@ -93,7 +93,7 @@ def init(
     for note in made.notes:
         log.info("- %s", note)
     if made.expected:
-        log.info("what these settings have scored: %s", made.expected)
+        log.info("what these settings have scored on other text: %s", made.expected)
     if 2 * found.empty > found.pairs:
         log.warning(
             "--train: %s of %s pairs have an empty side, and are dropped; look whether the files "

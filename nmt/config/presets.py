@@ -111,8 +111,8 @@ PRESETS = (
     Preset(
         name="small",
         pairs=100_000,
-        expected="BLEU 30.8 from English to German, 20,000 short pairs, after 12 passes; 41.4 on "
-        "development text of 29,000 image captions, after 43 minutes on one core",
+        expected="from English to German, BLEU 30.8 with 20,000 short pairs, and 41.4 with 29,000 "
+        "image captions, after 43 minutes on one core",
         vocab_size=6_000,
         encoder_layers=2,
         decoder_layers=2,

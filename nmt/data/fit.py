@@ -51,7 +51,7 @@ class Fit:
     preset: str
     """Name of the preset."""
     expected: str
-    """What the preset has scored, after how long, and on what; "" = not measured."""
+    """What these settings have scored, after how long, and on what; "" = not measured."""
     pairs_left: int
     """Pairs left to learn from without empty, repeated and copied ones that are dropped."""
     notes: tuple[str, ...]
@@ -126,7 +126,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     return Fit(
         experiment=experiment,
         preset=preset.name,
-        expected=preset.expected,
+        expected="" if copies else preset.expected,
         pairs_left=left,
         notes=tuple(notes),
         warnings=tuple(filter(None, warnings)),

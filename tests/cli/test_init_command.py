@@ -20,9 +20,9 @@ app.command()(init)
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
-    for split, lines in (("train", 20), ("dev", 3), ("test", 3)):
-        for language, word in (("de", "Wort"), ("en", "word")):
-            text = "".join(f"{split} {word} {number}\n" for number in range(lines))
+    for split, german, lines in (("train", "Lehre", 20), ("dev", "Wahl", 3), ("test", "Probe", 3)):
+        for language, words in (("de", f"{german} Wort"), ("en", f"{split} word")):
+            text = "".join(f"{words} {number}\n" for number in range(lines))
             Path(f"data/{split}.{language}").write_text(text)
 
 
@@ -65,8 +65,14 @@ def test_init_says_which_preset_it_chose():
 def test_init_says_what_its_preset_has_scored(caplog):
     with caplog.at_level("INFO"):
         call()
-    expected = "what these settings have scored: from English to Irish, 8,112 pairs, BLEU 8.9"
-    assert expected in caplog.text
+    said = "what these settings have scored on other text: from English to Irish, 8,112 pairs, BLEU"
+    assert said in caplog.text
+    Path("data/train.de").write_text(Path("data/train.en").read_text().replace("word", "Wort"))
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        call("--force")
+    assert "may copy" in caplog.text
+    assert "have scored" not in caplog.text  # those were measured without copying
 
 
 def test_an_existing_file_is_kept_unless_forced():
