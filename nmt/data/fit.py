@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nmt.config.data import DataConfig, TokenizerConfig
@@ -71,18 +72,9 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
         DataError: fewer than two pairs would be left to learn from.
     """
     preset = preset_for(survey.pairs - survey.empty)
-    tokenizer, pieces_notes = _fit_pieces(survey, preset)
+    tokenizer, copies, notes = _fit_pieces(survey, preset)
     max_length, length_note = _fit_length(survey, tokenizer, preset)
-    copies = _pays_to_copy(survey, tokenizer, preset)
-    if copies:
-        tokenizer = tokenizer.model_copy(update={"sampling": 0.0})
-    right_copies = None
-    if language_of(data.source) == language_of(data.target):
-        right_copies = "since both sides are one language"
-    elif tokenizer.kind in ("word", "char"):
-        right_copies = "since these are no sentences"
-    elif copies:
-        right_copies = "since the languages share many words"
+    right_copies = _why_copies_are_right(data, tokenizer, is_close=copies)
     drop_copies = survey.copies > 0 and not right_copies
     left = survey.different - drop_copies * survey.different_copies
     _require_pairs(survey, data.target, left, drop_copies=drop_copies)
@@ -97,22 +89,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     experiment = from_preset(
         preset, data, tokenizer, tokens=tokens, repair=is_repaired, copies=copies
     )
-    sides = ((data.source, survey.source), (data.target, survey.target))
-    warnings = [why_wrong_code(code, side.scripts) for code, side in sides]
-    if not right_copies and survey.copies_but_case > _MANY_COPIES * survey.pairs:
-        warnings.append(
-            f"{survey.copies_but_case:,} of {survey.pairs:,} pairs are the same text on both sides "
-            "but for capitals, from which a model learns to copy; delete those that are not "
-            "translated or, if both sides are one language, give its code twice"
-        )
     means = filter(None, map(explain_code, dict.fromkeys((data.source, data.target))))
-    notes = [*means, *pieces_notes, length_note]
-    if copies:
-        notes.append(
-            f"{100 * survey.shared_words:.0f} % of the target's words stand in the source line as "
-            "well: the model may copy them (model.output), and words are always cut alike "
-            "(tokenizer.sampling)"
-        )
+    notes = [*means, *notes, length_note]
     if preset.passes:
         updates = experiment.training.max_updates
         passes = updates * preset.batch_tokens / tokens
@@ -122,21 +100,38 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
             f"{survey.damaged:,} {'pair' if survey.damaged == 1 else 'pairs'} with invisible "
             "characters or words cut at their apostrophe: repaired (normalization.repair)"
         )
-    notes += _notes_on_pairs(survey, right_copies)
     return Fit(
         experiment=experiment,
         preset=preset.name,
         expected="" if copies else preset.expected,
         pairs_left=left,
-        notes=tuple(notes),
-        warnings=tuple(filter(None, warnings)),
+        notes=(*notes, *_notes_on_pairs(survey, right_copies)),
+        warnings=tuple(_warnings(survey, data, right_copies)),
     )
 
 
-def _pays_to_copy(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> bool:
-    """Whether the languages are so close that the model should be able to copy words."""
-    is_text = tokenizer.kind not in ("word", "char") and tokenizer.joint
-    return is_text and preset.is_lexical and survey.shared_words >= _SHARED_WORDS
+def _why_copies_are_right(
+    data: DataConfig, tokenizer: TokenizerConfig, *, is_close: bool
+) -> str | None:
+    """Return why pairs may have the same text on both sides; None if they may not."""
+    if language_of(data.source) == language_of(data.target):
+        return "since both sides are one language"
+    if tokenizer.kind in ("word", "char"):
+        return "since these are no sentences"
+    return "since the languages share many words" if is_close else None
+
+
+def _warnings(survey: Survey, data: DataConfig, right_copies: str | None) -> Iterator[str]:
+    """Yield what is probably wrong."""
+    for code, side in ((data.source, survey.source), (data.target, survey.target)):
+        if why := why_wrong_code(code, side.scripts):
+            yield why
+    if not right_copies and survey.copies_but_case > _MANY_COPIES * survey.pairs:
+        yield (
+            f"{survey.copies_but_case:,} of {survey.pairs:,} pairs are the same text on both sides "
+            "but for capitals, from which a model learns to copy; delete those that are not "
+            "translated or, if both sides are one language, give its code twice"
+        )
 
 
 def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: bool) -> None:
@@ -167,8 +162,11 @@ def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: boo
     )
 
 
-def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[str]]:
-    """Return how to segment: its kind, and a vocabulary with room for the characters."""
+def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, bool, list[str]]:
+    """Return how to segment, and whether the output should copy pieces; with the reasons.
+
+    The vocabulary has room for the characters.
+    """
     sides = survey.source, survey.target
     kind, notes = _choose_kind(*sides)
     joint = _shares_letters(*sides)
@@ -190,15 +188,22 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, list[s
             f"pieces of their own, so {vocab_size:,} pieces; the others are spelled in bytes "
             "(tokenizer.character_coverage)"
         )
+    copies = kind == "bpe" and joint and preset.is_lexical and survey.shared_words >= _SHARED_WORDS
+    if copies:
+        notes.append(
+            f"{100 * survey.shared_words:.0f} % of the target's words stand in the source line as "
+            "well: the model may copy them (model.output), and words are always cut alike "
+            "(tokenizer.sampling)"
+        )
     tokenizer = TokenizerConfig(
         kind=kind,
-        sampling=preset.bpe_dropout if kind == "bpe" else 0.0,
+        sampling=preset.bpe_dropout if kind == "bpe" and not copies else 0.0,
         vocab_size=vocab_size,
         joint=joint,
         byte_fallback=kind != "word",
         character_coverage=coverage,
     )
-    return tokenizer, notes
+    return tokenizer, copies, notes
 
 
 def _choose_kind(*sides: Side) -> tuple[SubwordKind, list[str]]:
