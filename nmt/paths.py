@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from nmt.errors import ModelError
+from nmt.errors import ModelError, UsageError
 
 
 def is_utf8(path: str | Path) -> bool:
@@ -70,6 +70,22 @@ def require_regular_file(path: Path) -> None:
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise ModelError(f"{path}: is not a regular file; copy the file itself there.")
+
+
+def require_folder_of(file: Path) -> None:
+    """Refuse a file to be written whose folder does not exist.
+
+    Raises:
+        UsageError: it does not.
+    """
+    try:
+        os.stat(file.parent)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{file.parent}: no such folder; create it, or choose another place for {file.name}."
+        ) from None
+    except OSError:
+        return  # opening the file explains it
 
 
 def similar(wrong: str, known: Iterable[str], *, most: int = 1) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.errors import UsageError
-from nmt.paths import is_same_file
+from nmt.paths import is_same_file, require_folder_of
 from nmt.storage.exclusive import lock_at_once
 from nmt.storage.files import O_BINARY
 from nmt.storage.os_errors import explain_write_errors
@@ -25,11 +25,12 @@ def require_output(output: Path | None, *texts: Path | None) -> None:
     """Refuse an output that would overwrite an input of the command, or is to be packed.
 
     Raises:
-        UsageError: `output`, or its temporary name, is one of `texts`; or its name is that of a
-            packed file.
+        UsageError: `output`, or its temporary name, is one of `texts`; its name is that of a
+            packed file; or its folder does not exist.
     """
     if output is None:
         return
+    require_folder_of(output)
     if packer := _PACKERS.get(output.suffix.lower()):
         raise UsageError(
             f"{output}: what this command writes is plain text; name it {output.with_suffix('')}, "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.errors import UsageError
+from nmt.paths import require_folder_of
 from nmt.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def require_plottable(path: Path) -> str:
     """Return the format that a file name asks for.
 
     Raises:
-        UsageError: it has another extension than .svg, .png or .pdf, or matplotlib is missing.
+        UsageError: it has another extension than .svg, .png or .pdf, its folder does not exist, or
+            matplotlib is missing.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
@@ -26,6 +28,7 @@ def require_plottable(path: Path) -> str:
         raise UsageError(
             f"{path}: cannot draw this kind of file; end its name in one of {endings}."
         )
+    require_folder_of(path)
     if find_spec("matplotlib") is None:
         raise UsageError(
             "drawing needs matplotlib, which is not installed; run: pip install matplotlib"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.errors import ModelError, UsageError
-from nmt.paths import require_regular_file
+from nmt.paths import require_folder_of, require_regular_file
 from nmt.storage.os_errors import explain_read_errors, explain_write_errors, format_size
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
@@ -39,11 +39,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         data: the whole content.
 
     Raises:
-        UsageError: `path` is a folder, device or pipe.
+        UsageError: `path` is a folder, device or pipe, or its folder does not exist.
         ResourceError: the disk is full, read-only, over quota or failing, or permission is denied.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{path}: is not a regular file and is left alone; choose another name.")
+    require_folder_of(path)
     temporary = temporary_beside(path)
     try:
         with explain_write_errors(path, need=len(data)):
@@ -54,9 +55,11 @@ def write_bytes(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
             force_to_disk(path.parent)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename:
+            error.filename = str(path)  # the temporary name says nothing to users
         raise
 
 

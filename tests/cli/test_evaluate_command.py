@@ -229,9 +229,7 @@ def test_a_test_set_can_be_a_file_of_pairs(translator):
 def test_a_file_that_cannot_be_written_is_found_before_translating(translator):
     error = call(*RUN, "-o", "none/kept").exception
     assert isinstance(error, UsageError)
-    assert str(error) == (
-        "none/kept: cannot be written: No such file or directory; choose another file."
-    )
+    assert str(error) == "none: no such folder; create it, or choose another place for kept."
     assert translator.asked == 0
 
 

@@ -32,6 +32,14 @@ def test_an_output_named_like_a_packed_file_is_refused(ending, packer):
     )
 
 
+def test_an_output_in_a_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        require_output(tmp_path / "none" / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/none: no such folder; create it, or choose another place for out."
+    )
+
+
 def test_an_input_named_like_the_partial_output_is_not_overwritten(tmp_path):
     text, link = tmp_path / "out.partial", tmp_path / "link"
     text.write_text("text\n")

@@ -131,6 +131,11 @@ def test_an_unknown_picture_format_is_refused(name):
         require_plottable(Path(name))
 
 
+def test_a_picture_in_a_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"none: no such folder; create it, .* place for a\.svg"):
+        require_plottable(tmp_path / "none" / "a.svg")
+
+
 def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"run: pip install matplotlib"):

@@ -107,8 +107,15 @@ def test_a_real_write_failure_is_explained(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unexpected_error_is_not_disguised(tmp_path):
-    with pytest.raises(FileNotFoundError):
+def test_an_unexpected_error_is_not_disguised_and_names_the_file_itself(tmp_path):
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(OSError, match="name too long") as caught:
+        write_bytes(path, b"")
+    assert caught.value.filename == str(path)
+
+
+def test_a_file_in_a_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"absent: no such folder; create it, .* place for x\."):
         write_bytes(tmp_path / "absent" / "x", b"")
 
 
