@@ -154,6 +154,6 @@ def _require_language_model(model: Translator) -> None:
     """
     if model.has_source:
         raise UsageError(
-            "this is a translation model, which writes nothing without a source; use "
-            '`nmt translate`, or train a language model with model.encoder = "none".'
+            f"{model.engine.name}: is a translation model, which writes nothing without a source; "
+            'use `nmt translate`, or train a language model with model.encoder = "none".'
         )

@@ -250,6 +250,7 @@ class Translator:
             _require_rescorer(folder, other, translator)
         translator.engine.autocast = precision == "bf16" and not fast
         translator.engine.threads = threads
+        translator.engine.name = " + ".join(map(str, folders))
         return translator
 
     def translate(
@@ -312,8 +313,9 @@ class Translator:
             raise UsageError(f'split: "{split}" is unknown; choose "auto", "never" or "always".')
         if not self.has_source:
             raise UsageError(
-                "this is a language model, which reads no source; score text by `nmt score RUN "
-                "--target FILE`, or help a translation model by `nmt translate RUN --lm LM`."
+                f"{self.engine.name}: is a language model, which reads no source; score text by "
+                "`nmt score RUN --target FILE`, or help a translation model by `nmt translate RUN "
+                "--lm LM`."
             )
         options = change_search(options or self.options, search or {})
         ban = tuple(self.normalizer.normalize(word) for word in options.ban)

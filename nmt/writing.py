@@ -83,7 +83,7 @@ class Prefixes:
         texts = list(islice(self._texts, len(numbers)))
         if len(texts) < len(numbers):
             raise DataError(
-                f"line {numbers[len(texts)]:,}: has no prefix; give one per line, blank where a "
+                f"prefix: line {numbers[len(texts)]:,} has none; give one per line, blank where a "
                 "translation may begin as it likes."
             )
         return {
@@ -97,7 +97,9 @@ class Prefixes:
             DataError: there are more of them than `lines`.
         """
         if next(self._texts, None) is not None:
-            raise DataError(f"there are more prefixes than lines, {lines:,}; give one per line.")
+            raise DataError(
+                f"prefix: there are more of them than lines, {lines:,}; give one per line."
+            )
 
     def _read(self, text: str, number: int) -> Prefix:
         if not text.strip():

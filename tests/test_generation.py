@@ -105,8 +105,8 @@ def test_what_a_language_model_cannot_do_is_refused(model, model_folder):
     with pytest.raises(UsageError) as caught:
         texts(Translator.load(model_folder), 1)
     assert str(caught.value) == (
-        "this is a translation model, which writes nothing without a source; use `nmt translate`, "
-        'or train a language model with model.encoder = "none".'
+        f"{model_folder}: is a translation model, which writes nothing without a source; use "
+        '`nmt translate`, or train a language model with model.encoder = "none".'
     )
 
 

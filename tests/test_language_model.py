@@ -134,7 +134,7 @@ def ids(translator: Translator, text: str) -> list[int]:
 def test_a_language_model_refuses_to_translate(tmp_path):
     run_training(language_model(tmp_path), tmp_path / "run", RunOptions())
     text = (
-        "this is a language model, which reads no source; score text by `nmt score RUN --target "
+        "run: is a language model, which reads no source; score text by `nmt score RUN --target "
         r"FILE`, or help a translation model by `nmt translate RUN --lm LM`\.$"
     )
     with pytest.raises(UsageError, match=text):

@@ -153,7 +153,7 @@ def test_numbers_cannot_be_aligned_or_explained(tmp_path):
     run_training(
         described(tmp_path, "model.decoder.attention=general"), tmp_path / "run", RunOptions()
     )
-    text = r"the model reads numbers, so there are no words to align; leave alignments out\.$"
+    text = r"run: reads numbers, so there are no words to align; leave alignments out\.$"
     with pytest.raises(UsageError, match=text):
         Translator.load(tmp_path / "run").translate(["1,2,3,4"], align=True)
     text = r"the model reads numbers, which have no pieces to show; name a model of text\.$"

@@ -666,12 +666,12 @@ def test_a_line_without_a_translation_gives_its_prefix(translator):
 def test_prefixes_and_lines_are_as_many(translator):
     with pytest.raises(
         DataError,
-        match="line 2: has no prefix; give one per line, blank where a translation may begin as it "
-        r"likes\.$",
+        match="prefix: line 2 has none; give one per line, blank where a translation may begin as "
+        r"it likes\.$",
     ):
         list(translator.translate(["a cat", "a dog"], prefixes=["un"]))
     with pytest.raises(
-        DataError, match=r"there are more prefixes than lines, 1; give one per line\.$"
+        DataError, match=r"prefix: there are more of them than lines, 1; give one per line\.$"
     ):
         list(translator.translate(["a cat"], prefixes=["un", ""]))
 

@@ -1,7 +1,8 @@
 """A command whose help and whose errors are in the words of nmt, not in those of its libraries."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from typer.core import TyperCommand
 
 _WORDS = (
     (r"Invalid value for '(.*?)': ", r"\1: "),
+    (r"' / '", "/"),
     (r"Got unexpected extra argument(?:\(s\)|s|) \((.*)\)", r"unexpected: \1"),
     (r"Input should be a valid integer.*", "must be a whole number"),
     (r"Input should be a valid number.*", "must be a number"),
@@ -52,6 +54,21 @@ def explain(error: Any) -> str:
         return f"{message} here; give it before the command: {above.command_path} {option} ..."
     see = " See" if message.endswith("?") else "; see"
     return f"{message}{see} {error.ctx.command_path} --help."
+
+
+def name_options(message: str, arguments: Sequence[str]) -> str:
+    """Return an error with options for keys, as far as they were given: `--n-best: ...`.
+
+    A key that is also one of the arguments, such as the name of a run, stays.
+    """
+    given = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+    others = {os.path.normpath(argument) for argument in arguments}
+
+    def name(key: re.Match[str]) -> str:
+        option = f"--{key[1].replace('_', '-')}"
+        return f"{option}: " if option in given and key[1] not in others else key[0]
+
+    return re.sub(r"^([a-z_]+): ", name, message, flags=re.MULTILINE)
 
 
 def _meant(words: str, parameters: Iterable[Any]) -> str:

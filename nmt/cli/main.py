@@ -21,6 +21,7 @@ from nmt.cli.average import average
 from nmt.cli.bench import bench
 from nmt.cli.check import check
 from nmt.cli.command import explain as explain_command_line
+from nmt.cli.command import name_options
 from nmt.cli.console import (
     LogFormat,
     complain,
@@ -149,7 +150,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except NmtError as error:
-        complain(str(error))
+        complain(name_options(str(error), arguments))
         return error.exit_code
     except SystemExit as error:  # raised by typer when the reader of the output is gone
         return READER_GONE if isinstance(error.__context__, BrokenPipeError) else 1

@@ -101,8 +101,8 @@ class SearchConfig(Section):
     def _require_wide_beam(self) -> Self:
         if not self.sample and self.n_best > self.beam:
             raise ValueError(
-                f"n_best: {self.n_best} is more than beam = {self.beam} can find; "
-                f"ask for at most {self.beam}, or set beam to {self.n_best}"
+                f"n_best: {self.n_best} is more than a beam of {self.beam} can find; "
+                f"ask for at most {self.beam}, or for a beam of {self.n_best}"
             )
         return self
 
@@ -111,7 +111,7 @@ class SearchConfig(Section):
         if not self.sample and self.beam % self.groups:
             raise ValueError(
                 f"groups: a beam of {self.beam} cannot be divided into {self.groups} equal groups; "
-                f"set beam to {self.groups * max(1, round(self.beam / self.groups))}"
+                f"take a beam of {self.groups * max(1, round(self.beam / self.groups))}"
             )
         return self
 

@@ -53,6 +53,8 @@ class Engine:
         self.models, self.language_model = tuple(models), language_model
         self.pieces, self.shortlist, self.rank = tuple(pieces), shortlist, rank
         self.device = torch.device(device)
+        self.name = "the model"
+        """What error messages call the models: their folders, if they were loaded."""
         self.autocast = False
         """Compute products in bfloat16, with weights in float32."""
         self.threads = 0
@@ -133,9 +135,13 @@ class Engine:
             UsageError: no model has any, or the source is no text.
         """
         if not self.has_attention:
-            raise UsageError(f"the model has no attention, so words cannot be aligned; {remedy}.")
+            raise UsageError(
+                f"{self.name}: has no attention, so words cannot be aligned; {remedy}."
+            )
         if self.features:
-            raise UsageError(f"the model reads numbers, so there are no words to align; {remedy}.")
+            raise UsageError(
+                f"{self.name}: reads numbers, so there are no words to align; {remedy}."
+            )
 
     def pad(self, sentences: Sequence[Source], width: int = 0) -> tuple[Tensor, Tensor]:
         """Return ids padded to `width` or the longest, and their mask, [batch, width].

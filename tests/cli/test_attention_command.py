@@ -138,4 +138,6 @@ def test_a_model_without_attention_is_refused(nmt, make_model_folder):
     folder = make_model_folder(model={"decoder": {"attention": "none"}})
     code, _, log = nmt("attention", folder, "a cat")
     assert code == 2
-    assert "has no attention, so words cannot be aligned; name another model." in log
+    assert (
+        f"error: {folder}: has no attention, so words cannot be aligned; name another model." in log
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.cli import main
+from nmt.cli.command import name_options
 from nmt.cli.main import COMMANDS, app, run
 
 CONFIG = """
@@ -147,6 +148,7 @@ def test_errors_are_json_where_the_log_is(arguments, code, message, capsys):
         (["translate", "run", "--beam", "0"], "--beam: must be at least 1; see nmt translate"),
         (["translate", "run", "--alpha", "x"], "--alpha: must be a number; see nmt translate"),
         (["translate", "run", "--split", "x"], "--split: 'x' is not one of 'auto', 'never'"),
+        (["sample", "run", "-n", "0"], "-n/--count: must be at least 1; see nmt sample --help."),
         (["train"], "missing argument 'CONFIG'; see nmt train --help."),
         (
             ["evaluate", "low", "--reference", "ref"],
@@ -163,6 +165,15 @@ def test_a_wrong_command_line_is_explained_like_any_other_error(arguments, messa
     assert run(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {message}")
+
+
+def test_an_error_names_the_option_that_was_given_instead_of_the_key():
+    message = "n_best: 10 is more\nbeam: must be at least 1."
+    assert name_options(message, ["translate", "run", "--n-best=10"]) == (
+        "--n-best: 10 is more\nbeam: must be at least 1."
+    )
+    missing = "lm: no such folder"
+    assert name_options(missing, ["translate", "./lm", "--lm", "other"]) == missing
 
 
 def test_no_help_names_types_of_python(capsys):

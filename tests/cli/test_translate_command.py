@@ -119,7 +119,7 @@ def test_search_options_of_the_command_line_override_those_of_the_model(nmt, mod
     assert json.loads(lines[0])["logprob"] == pytest.approx(found.log_prob, abs=1e-5)
     code, _, log = nmt("translate", model_folder, "--n-best", 9, lines=LINES)
     assert code == 2
-    assert "n_best: 9 is more than beam = 3 can find" in log
+    assert "error: --n-best: 9 is more than a beam of 3 can find" in log
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_search_options_of_the_command_line_override_those_of_the_model(nmt, mod
             ["--alpha", 0.5, "--length-penalty", "none"],
             "--alpha: has an effect only with --length-",
         ),
-        (["--top-p", 0, "--sample"], "top_p: must be greater than 0, got 0.0."),
+        (["--top-p", 0, "--sample"], "--top-p: must be greater than 0, got 0.0."),
     ],
 )
 def test_an_option_without_effect_is_refused(nmt, model_folder, arguments, message):
@@ -525,7 +525,7 @@ def test_prefixes_are_completed(nmt, model_folder, tmp_path):
     prefix.write_text("un\n")
     code, _, log = nmt(*command)
     assert code == 3
-    assert "error: line 2: has no prefix; give one per line" in log
+    assert "error: --prefix: line 2 has none; give one per line" in log
     assert nmt(*command, "-o", prefix)[0] == 2
 
 

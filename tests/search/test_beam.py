@@ -334,7 +334,7 @@ def test_an_unreached_length_limit_takes_no_memory_and_changes_nothing(changes):
         ({"top_k": -1}, r"^top_k: must be at least 0, got -1\.$"),
         (
             {"beam": 2, "n_best": 3},
-            r"n_best: 3 is more than beam = 2 can find; ask for at most 2, or set beam to 3\.",
+            r"n_best: 3 is more than a beam of 2 can find; ask for at most 2, or for a beam of 3\.",
         ),
         ({"temperature": 0.0}, r"^temperature: must be at least 1e-06, got 0\.0\.$"),
         ({"top_p": 1.5}, r"^top_p: must be at most 1, got 1\.5\.$"),

@@ -82,9 +82,9 @@ def test_nan_in_a_later_group_alone_is_an_error(rank):
 
 
 def test_a_beam_that_cannot_be_divided_is_refused_with_one_that_can():
-    text = r"groups: a beam of 5 cannot be divided into 2 equal groups; set beam to 4"
+    text = r"groups: a beam of 5 cannot be divided into 2 equal groups; take a beam of 4"
     with pytest.raises(UsageError, match=text):
         change_search(SearchConfig(), {"groups": 2})
-    text = r"groups: a beam of 5 cannot be divided into 9 equal groups; set beam to 9"
+    text = r"groups: a beam of 5 cannot be divided into 9 equal groups; take a beam of 9"
     with pytest.raises(UsageError, match=text):
         change_search(SearchConfig(), {"groups": 9})
