@@ -8,10 +8,11 @@ beam of 5, in default and exact mode, and counts the lines that are the same eve
 differs must be a near-tie: translations whose scores differ by at most 1e-5.
 """
 
+import argparse
 import random
 import sys
 from pathlib import Path
-from typing import cast
+from typing import get_args
 
 from nmt.config.search import change_search
 from nmt.text.lines import read_lines
@@ -37,9 +38,13 @@ def variants(
 
 
 def main() -> int:
-    precision = cast(Precision, sys.argv[3]) if len(sys.argv) > 3 else "fp32"
-    translator = Translator.load(Path(sys.argv[1]), precision=precision)
-    lines = list(read_lines(Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path, help="run or model folder")
+    parser.add_argument("file", type=Path, help="text to translate")
+    parser.add_argument("precision", nargs="?", choices=get_args(Precision), default="fp32")
+    given = parser.parse_args()
+    translator = Translator.load(given.run, precision=given.precision)
+    lines = list(read_lines(given.file))
     failed = False
     for exact in (False, True):
         for beam in (1, 5):

@@ -120,7 +120,12 @@ def test_a_text_that_cannot_be_learned_from_is_refused(tmp_path, text, message):
     ("arguments", "code", "message"),
     [
         (["next-word", "--text", "no-tale"], 3, "error: no-tale: "),
-        (["cliff", "--text", "tale"], 2, "error: --text: cliff learns from no text; leave it out"),
+        (
+            ["cliff", "--text", "tale"],
+            2,
+            "error: --text (TEXT): cliff learns from no text; leave it out",
+        ),
+        ([], 2, "error: no lecture is named; give NAME, one of: aligned, attention, "),
     ],
 )
 def test_a_lecture_ends_with_a_sentence_not_a_traceback(

@@ -10,7 +10,7 @@ import typer
 from nmt.cli.command import Command
 from nmt.cli.options import AsJson, Checkpoint, Run
 from nmt.cli.output_file import require_output
-from nmt.errors import UsageError
+from nmt.errors import ModelError, UsageError
 from nmt.paths import holds_pairs
 
 if TYPE_CHECKING:
@@ -321,6 +321,10 @@ def _subject(
                     "name a run folder, or leave the option out."
                 )
         subject = untrained_subject(run, overrides or [], lines=lines)
+    elif run.is_file():
+        raise ModelError(
+            f"{run}: is a file; name a run folder, a model folder or a configuration (.toml)."
+        )
     else:
         if overrides:
             raise UsageError(

@@ -88,7 +88,7 @@ def _joiner(
             found = subword.id_of(word)
             expected = "a piece of this model"
         if found is None:
-            advice = "use its own model"
+            advice = "the text was probably made with another model, use that one"
             if not ids and other.id_of(word) is not None:
                 advice = f"it is one of the other side, use --side {_OTHER[side]}"
             elif not ids and word.isdecimal():
@@ -112,7 +112,15 @@ def _find(model: Path, side: Side) -> "tuple[Subword, Normalizer]":
     from nmt.text.subword import JOINT_FILE, MODEL_CONFIG, SOURCE_FILE, Subword
 
     if model.is_file():
-        return Subword.load(model), Normalizer(unicode="off", whitespace=False)
+        try:
+            return Subword.load(model), Normalizer(unicode="off", whitespace=False)
+        except ModelError:
+            if model.suffix == ".model":
+                raise
+            raise ModelError(
+                f"{model}: is not a subword model; name a run folder, a model folder or a .model "
+                "file."
+            ) from None
     model = run_of(model) or model
     for folder in (model / "model", model / "data", model):
         if (folder / MODEL_CONFIG).exists():

@@ -120,7 +120,11 @@ def _read(path: Path) -> Document:
         hint = f" (did you mean {close}?)" if close else "; `nmt init` writes one to start from"
         raise ConfigError(f"{path}: no such file{hint}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; give the configuration file itself") from None
+        inside = path / "config.toml"  # of a run
+        which = f", {inside}" if inside.is_file() else ""
+        raise ConfigError(
+            f"{path}: is a folder; give the configuration file itself{which}"
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read: {error.strerror}; fix its mode, or take a copy of it"

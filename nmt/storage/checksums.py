@@ -67,7 +67,7 @@ def verify_checksums(
     for name in needed:
         if name not in sums:
             raise ModelError(
-                f"{folder / name}: is missing from {CHECKSUMS}; copy the folder again."
+                f"{folder / name}: is missing from {CHECKSUMS}; restore that list from a copy."
             )
     return sums
 
@@ -81,7 +81,9 @@ def read_checksums(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS
     _refuse_way_out(path, folder)
     if not os.path.lexists(path):
-        raise ModelError(f"{folder}: has no {CHECKSUMS}; the folder is incomplete, copy it again.")
+        raise ModelError(
+            f"{folder}: has no {CHECKSUMS}, so it is incomplete; restore it from a copy."
+        )
     try:
         lines = read_small_file(path).decode("utf-8").split("\n")
     except UnicodeDecodeError as error:

@@ -86,7 +86,11 @@ def show(report: Report) -> None:
         "n; the network reads the whole line, with the same weights for every history. Here it has "
         f"a perplexity of {figures['LSTM']:.2f}, and the best n-gram, with n = {best}, one of "
         f"{figures[f'{best}-gram']:.2f}"
-        + ("; but it has hardly begun to learn: run it without --quick" if report.quick else "")
+        + (
+            "; but it has hardly begun to learn: run it without --quick (QUICK)"
+            if report.quick
+            else ""
+        )
         + ". Below 1, a temperature makes samples safer and more alike."
     )
 

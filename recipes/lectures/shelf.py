@@ -16,7 +16,7 @@ from nmt.reporting.picture import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NOT_LEARNED = "This quick form is too small to show the claim: run it without --quick."
+NOT_LEARNED = "This quick form is too small to show the claim: run it without --quick (QUICK)."
 NOT_SHOWN = "The figures of this run do not show the claim."
 
 _FRAME = ("__main__", "shelf")

@@ -207,6 +207,9 @@ def test_wrong_combinations_are_refused(folder, capsys):
     assert "holds a language model; leave --source out." in refused(
         capsys, "gradients", folder / "lm", *source, *target
     )
+    assert "valid.xx: is a file; name a run folder, a model folder or a configuration (.toml)." in (
+        refused(capsys, "gradients", folder / "valid.xx", code=4)
+    )
     assert "is for a configuration, and" in refused(
         capsys, "spectrum", run, "--set", "training.seed=2"
     )

@@ -198,7 +198,8 @@ def test_finding_the_subword_model_does_not_import_torch():
         (
             [],
             "▁ nonsense",
-            "stdin:1: `nonsense` is not a piece of this model; use its own model.",
+            "stdin:1: `nonsense` is not a piece of this model; the text was probably made with "
+            "another model, use that one.",
         ),
         (["--ids"], "5 x", "stdin:1: `x` is not an id from 0 to "),
         (["--ids"], "99999", "stdin:1: `99999` is not an id from 0 to "),
@@ -210,6 +211,15 @@ def test_input_that_cannot_be_decoded_is_named(options, line, message, model, mo
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
     assert run(["tokenize", str(model), "--decode", *options]) == 3
     assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("# text\n")
+    assert run(["tokenize", str(tmp_path / "README.md")]) == 4
+    assert (
+        "README.md: is not a subword model; name a run folder, a model folder or a .model file."
+        in capsys.readouterr().err
+    )
 
 
 def test_pieces_of_the_other_side_and_ids_are_named_as_such(tmp_path, monkeypatch, capsys):

@@ -546,6 +546,11 @@ class TestUnreadableFiles:
 
     def test_a_folder_is_refused(self, folder):
         assert self.complaint(".") == ".: is a folder; give the configuration file itself"
+        Path("run").mkdir()
+        Path("run/config.toml").touch()
+        assert self.complaint("run") == (
+            "run: is a folder; give the configuration file itself, run/config.toml"
+        )
 
 
 def test_relative_paths_start_at_the_folder_of_the_file(folder):

@@ -157,7 +157,7 @@ def test_a_missing_file_is_named(copied, name):
 def test_a_file_without_a_checksum_is_refused(copied, name):
     sums = (copied / "SHA256SUMS").read_text().splitlines(keepends=True)
     (copied / "SHA256SUMS").write_text("".join(line for line in sums if name not in line))
-    with pytest.raises(ModelError, match=rf"{name}: is missing from SHA256SUMS; copy the folder"):
+    with pytest.raises(ModelError, match=rf"{name}: is missing from SHA256SUMS; restore that list"):
         load_model_folder(copied)
 
 

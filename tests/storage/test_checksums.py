@@ -85,7 +85,7 @@ def test_missing_files_and_manifests_are_named(tmp_path):
     with pytest.raises(ModelError) as caught:
         verify_checksums(folder)
     assert str(caught.value) == (
-        f"{folder}: has no SHA256SUMS; the folder is incomplete, copy it again."
+        f"{folder}: has no SHA256SUMS, so it is incomplete; restore it from a copy."
     )
 
 
@@ -161,6 +161,6 @@ def test_a_truncated_manifest_is_refused(tmp_path):
     assert verify_checksums(folder, needed=["weights"])
     (folder / CHECKSUMS).write_text("")
     verify_checksums(folder)
-    refusal = r"model/weights: is missing from SHA256SUMS; copy the folder again\.$"
+    refusal = r"model/weights: is missing from SHA256SUMS; restore that list from a copy\.$"
     with pytest.raises(ModelError, match=refusal):
         verify_checksums(folder, needed=["weights"])

@@ -179,7 +179,7 @@ def test_a_truncated_manifest_counts_as_damage(tmp_path, name):
     lines = (newest / "SHA256SUMS").read_text().splitlines(keepends=True)
     (newest / "SHA256SUMS").write_text("".join(line for line in lines if name not in line))
     assert find_resumable(tmp_path).name == "update-000010"
-    refusal = rf"{name}: is missing from SHA256SUMS; copy the folder again\.$"
+    refusal = rf"{name}: is missing from SHA256SUMS; restore that list from a copy\.$"
     with pytest.raises(ModelError, match=refusal):
         load_checkpoint(newest, new_trainee())
 
