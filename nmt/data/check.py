@@ -301,9 +301,23 @@ class _Corpus:
         yield from self._shifted()
         if self.source.lines != self.target.lines:
             count = abs(self.source.lines - self.target.lines)
-            yield Finding("fault", "unequal", self.where, count, self._unequal())
+            yield Finding(
+                level="fault",
+                name="unequal",
+                where=self.where,
+                count=count,
+                message=self._unequal(),
+                remedy="look for a line that is missing or too many, or name other files",
+            )
         if not self.source.lines or not self.target.lines:
-            yield Finding("fault", "no-lines", self.where, 0, self._no_lines())
+            yield Finding(
+                level="fault",
+                name="no-lines",
+                where=self.where,
+                count=0,
+                message=self._no_lines(),
+                remedy="name files that hold text",
+            )
         for check in PAIR_CHECKS:
             tally = self._tallies.get(check.name, Tally())
             yield from check.findings(self.where, tally, self._looked_at[check.name])

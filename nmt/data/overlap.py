@@ -15,7 +15,7 @@ _LEAK = Check(
 _NEAR = Check(
     name="test-near-train",
     level="warning",
-    message="nearly (but for case, punctuation, digits or a word) in",
+    message="found, but for case, punctuation, digits or a word, in",
     remedy="scores would be too good; delete those lines of the training files, or take another "
     "test set",
     often=0.05,
@@ -84,5 +84,5 @@ def listed(numbers: Iterable[int], *, most: int = 5) -> str:
     """Return "line 7" or "lines 7, 12, ..."."""
     ordered = sorted({*numbers})
     more = ", ..." if len(ordered) > most else ""
-    shown = ", ".join(map(str, ordered[:most]))
+    shown = ", ".join(f"{number:,}" for number in ordered[:most])
     return f"{'line' if len(ordered) == 1 else 'lines'} {shown}{more}"

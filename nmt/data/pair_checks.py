@@ -79,7 +79,7 @@ PAIR_CHECKS = (
         name="ratio",
         level="warning",
         message=f"over {RATIO:g} times as long on one side; perhaps not translations",
-        remedy="delete those that are none; data.max_ratio leaves out the worst",
+        remedy="delete those that are not translations; data.max_ratio leaves out the worst",
         find=_odd_ratio,
     ),
     PairCheck(

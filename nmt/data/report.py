@@ -99,7 +99,8 @@ class Finding:
             return self.message
         more = ", ..." if self.count > len(self.lines) else ""
         count = f"{self.count:,} of {self.total:,} {'line' if self.total == 1 else 'lines'}"
-        return f"{count} ({', '.join(map(str, self.lines))}{more}) {self.message}"
+        lines = ", ".join(f"{line:,}" for line in self.lines)
+        return f"{count} ({lines}{more}) {self.message}"
 
     def _details(self) -> list[str]:
         details = []

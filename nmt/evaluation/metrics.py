@@ -198,7 +198,7 @@ def require_equal_counts(
         where = describe_shift(_lengths(hypotheses), _lengths(references), names=names)
         raise DataError(
             f"{names[0]} has {len(hypotheses):,} line{'s' * (len(hypotheses) != 1)}, "
-            f"{names[1]} has {len(references):,}; {where}; a score needs one "
+            f"{names[1]} has {len(references):,}; {f'{where}; ' if where else ''}a score needs one "
             "hypothesis per reference, in the same order"
         )
     if not references:

@@ -283,6 +283,8 @@ class _Decoder:
             self._has_warned_of_crlf = True
 
 
+_MOST_LOST = 0.1
+"""Share of the lines of a text that may be missing within its translation."""
 _REMEDIES: dict[Encoding, str] = {
     "UTF-8": "convert the text to UTF-8, for example with `iconv -f latin1 -t utf-8`.",
     "UTF-16": "repair the line, or save the text as UTF-8.",
@@ -312,7 +314,7 @@ def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
     where = describe_shift(*lengths, names=(str(source), str(target)))
     return DataError(
         f"{source} has {counts[0]:,} line{'s' * (counts[0] != 1)}, {target} {counts[1]:,}; "
-        f"{where}; the two must be translations of each other line by line."
+        f"{f'{where}; ' if where else ''}the two must be translations of each other line by line."
     )
 
 
@@ -326,13 +328,19 @@ def describe_shift(
 ) -> str:
     """Return where two texts with different numbers of lines most likely get out of step.
 
+    "" if too many lines are missing elsewhere than at the end: such texts are probably no
+    translations of each other.
+
     Args:
         source: length of each line, above 0, [source lines].
         target: length of each line, above 0, [target lines].
         names: of the two texts.
     """
     shift = _likely_shift(source, target)
-    if shift < min(len(source), len(target)):
+    shorter, longer = sorted((len(source), len(target)))
+    if shift < shorter and longer - shorter > _MOST_LOST * longer:
+        return ""
+    if shift < shorter:
         return f"first likely shift near line {shift + 1:,}"
     return f"{names[len(target) < len(source)]} seems to be cut off at its end"
 

@@ -105,6 +105,15 @@ def test_unequal_counts_are_a_fault_and_name_both(write):
     [finding] = report.findings
     assert finding.name == "unequal"
     assert "a.en has 3 lines, a.it" in finding.message
+    assert str(finding).endswith(
+        "fix: look for a line that is missing or too many, or name other files"
+    )
+
+
+def test_numbers_of_lines_have_separators(write):
+    text = "a cat\n" * 1233 + "\n"
+    report = check(write("a.en", text), write("a.it", text))
+    assert "a.en: 1 of 1,234 lines (1,234) empty;" in report.to_text()
 
 
 def test_empty_files_are_a_fault(write):
@@ -396,7 +405,9 @@ def test_a_test_pair_that_is_nearly_a_training_pair_is_found(clean, write, sourc
     report = check(*train, against=test)
     [finding] = (f for f in report.findings if f.name.startswith("test"))
     assert (finding.name, finding.lines, finding.level) == ("test-near-train", (2,), "warning")
-    assert finding.message.endswith("a word) in a.en + a.it (line 2)")
+    assert finding.message == (
+        "found, but for case, punctuation, digits or a word, in a.en + a.it (line 2)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -530,7 +541,9 @@ def test_lines_of_pairs_without_two_columns_are_counted(write):
 def test_an_empty_file_of_pairs_is_named_once(write):
     path = write("c.tsv", "")
     [finding] = check(path, path).findings
-    assert str(finding) == "fault    c.tsv: c.tsv is empty"
+    assert str(finding) == (
+        "fault    c.tsv: c.tsv is empty\n         fix: name files that hold text"
+    )
 
 
 def test_a_leak_between_files_of_pairs_names_the_columns(write):

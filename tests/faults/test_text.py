@@ -141,9 +141,7 @@ def test_unequal_counts_are_refused_by_the_python_interface(hypotheses, referenc
         lambda: compare(hypotheses, references, references),
         lambda: compare(references, hypotheses, references),
     ):
-        with pytest.raises(
-            DataError, match=r"has . lines?, .* has .; .*(likely shift|cut off)"
-        ) as caught:
+        with pytest.raises(DataError, match=r"has . lines?, .* has .; a score needs one") as caught:
             call()
         assert caught.value.exit_code == 3
 

@@ -413,6 +413,17 @@ def test_a_truncated_file_is_distinguished_from_one_that_lost_a_line(write):
             next(read_parallel(*sides))
 
 
+def test_no_place_is_named_in_texts_that_have_nothing_in_common(write):
+    source = write("".join(f"{long_and_short(number)}\n" for number in range(2000)), "a.de")
+    target = write("".join(f"{long_and_short(7 * number)}\n" for number in range(300)), "b.en")
+    with pytest.raises(DataError) as caught:
+        next(read_parallel(source, target))
+    assert str(caught.value) == (
+        f"{source} has 2,000 lines, {target} 300; the two must be translations of each other line "
+        "by line."
+    )
+
+
 LENGTHS = np.array([10, 12, 90, 33, 20, 75, 14, 50, 41, 64, 28, 83, 11, 12], dtype=np.float64)
 
 
