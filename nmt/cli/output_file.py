@@ -53,8 +53,8 @@ def _partial(output: Path) -> Path:
 def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     """Yield a function that writes a line at once, in UTF-8 whatever the locale.
 
-    A file is written as `PATH.partial` and renamed at the end; after an error, the lines written so
-    far remain there, and a message says so.
+    A file is written as `PATH.partial` and renamed at the end; after an error or an interruption,
+    the lines written so far remain there, and a message says so.
 
     Args:
         path: a file; None or "-" = standard output.
@@ -98,10 +98,16 @@ def line_writer(path: Path | None) -> Iterator[Callable[[str], None]]:
                 if sys.platform == "win32":  # which does not rename open files
                     file.close()
                 os.replace(partial, path)
-    except BaseException:
-        if is_regular:
+    except BaseException as error:
+        if is_regular and not written:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+        elif is_regular:
             _logger.warning(
-                "%s: holds the %s lines written before the error", partial, f"{written:,}"
+                "%s: holds the %s written before the %s",
+                partial,
+                "1 line" if written == 1 else f"{written:,} lines",
+                "error" if isinstance(error, Exception) else "interruption",
             )
         raise
     finally:

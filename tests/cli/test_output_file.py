@@ -69,6 +69,28 @@ def test_a_file_has_one_writer(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(ValueError, "the error"), (KeyboardInterrupt, "the interruption")]
+)
+def test_lines_written_before_the_end_are_kept_and_an_empty_file_is_not(
+    tmp_path, caplog, error, said
+):
+    def end_early(count):
+        with line_writer(tmp_path / f"out{count}") as write:
+            for _ in range(count):
+                write("text")
+            raise error
+
+    for count in range(3):
+        with pytest.raises(error):
+            end_early(count)
+    assert {path.name for path in tmp_path.iterdir()} == {"out1.partial", "out2.partial"}
+    assert caplog.messages == [
+        f"{tmp_path}/out1.partial: holds the 1 line written before {said}",
+        f"{tmp_path}/out2.partial: holds the 2 lines written before {said}",
+    ]
+
+
 def test_a_partial_file_of_an_earlier_process_is_overwritten(tmp_path):
     (tmp_path / "out.partial").write_text("left over\n" * 9)
     with line_writer(tmp_path / "out") as write:

@@ -226,14 +226,14 @@ def test_an_excessive_number_of_threads_is_refused(nmt, command, model_folder):
     assert re.search(r"error: --threads: .*1024", log)
 
 
-def test_bad_input_is_named_and_finished_lines_are_kept(nmt, model_folder, tmp_path):
+def test_bad_input_is_named_and_leaves_no_empty_output(nmt, model_folder, tmp_path):
     source, target = tmp_path / "in.en", tmp_path / "out.it"
     source.write_bytes(b"a cat\nb\xffd\n")
     code, _, log = nmt("translate", model_folder, "-i", source, "-o", target)
     assert code == 3
     assert "in.en:2: byte 2 is 0xff, not UTF-8" in log
     assert not target.exists()
-    assert (tmp_path / "out.it.partial").exists()
+    assert not (tmp_path / "out.it.partial").exists()
     assert nmt("translate", model_folder, "-i", source, "--bad-lines", "replace")[0] == 0
     assert nmt("translate", model_folder, "-i", tmp_path / "none.en")[0] == 3
     assert nmt("translate", tmp_path / "none", "-i", source)[0] == 4
@@ -415,8 +415,12 @@ def test_an_interrupted_translation_to_a_file_says_what_is_done(
             process.send_signal(number)
         assert process.wait(timeout=30) == code
         said = process.stderr.read().decode()
-    lines = partial.read_text().count("\n")
-    assert said == f"warning: {partial}: holds the {lines} lines written before the error\n"
+    if partial.exists():
+        lines = partial.read_text().count("\n")
+        holds = "1 line" if lines == 1 else f"{lines} lines"
+        assert said == f"warning: {partial}: holds the {holds} written before the interruption\n"
+    else:  # the signal came before the first line
+        assert said == ""
     assert not (tmp_path / "out").exists()
 
 
@@ -534,8 +538,8 @@ def test_short_lists_are_counted(nmt, model_folder, two_best):
     short = sum(len(found.hypotheses) < 2 and found.text != "" for found in two_best)
     assert len(lines) == sum(len(found.hypotheses) for found in two_best)
     expected = (
-        f"{short} of 4 lines have fewer than 2 different translations; a larger --beam may find "
-        "more"
+        f"{short} of 4 lines {'has' if short == 1 else 'have'} fewer than 2 different "
+        "translations; a larger --beam may find more"
     )
     assert (expected in log) == (short > 0)
     assert "different translations" not in nmt("translate", model_folder, lines=LINES)[2]
