@@ -121,6 +121,15 @@ def test_the_command_writes_samples_as_text_and_json(run, model, tmp_path, capsy
     assert found == texts(model, 2, search={"sample": False, "beam": 4})
 
 
+@pytest.mark.parametrize("option", ["-n", "--beam", "--max-length", "--temperature", "--seed"])
+def test_options_of_lines_are_refused_where_none_are_written(run, capsys, option):
+    assert nmt(["sample", str(run), "--next", "3", option, "2"]) == 2
+    assert (
+        f"error: {option}: is for lines, and --next prints none; leave one out.\n"
+        == capsys.readouterr().err
+    )
+
+
 def test_the_command_prints_the_next_pieces_with_their_probabilities(run, model, capsysbinary):
     assert nmt(["sample", str(run), "--next", "2"]) == 0
     lines = capsysbinary.readouterr().out.decode().splitlines()

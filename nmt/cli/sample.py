@@ -14,8 +14,11 @@ from nmt.errors import UsageError
 def sample(
     run: Run,
     count: Annotated[
-        int, typer.Option("-n", "--count", metavar="N", min=1, help="Number of lines.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "-n", "--count", metavar="N", min=1, help="Number of lines.", show_default="1"
+        ),
+    ] = None,
     prefix: Annotated[
         str, typer.Option(metavar="TEXT", help="Text that each line begins with.")
     ] = "",
@@ -48,8 +51,11 @@ def sample(
         ),
     ] = None,
     max_length: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Largest number of pieces in a line.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Largest number of pieces in a line.", show_default="256"
+        ),
+    ] = None,
     next: Annotated[
         int,
         typer.Option(
@@ -82,6 +88,10 @@ def sample(
             )
         if value is not None:
             search[name] = value
+    for name, value in {"n": count, "beam": beam, "max_length": max_length, **drawing}.items():
+        if value is not None and next:
+            option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option}: is for lines, and --next prints none; leave one out.")
     require_output(output)
     model = Translator.load(run, device=device, threads=threads, checkpoint=checkpoint)
     if next:
@@ -93,7 +103,7 @@ def sample(
                 else:
                     write(f"{probability:.4f}\t{one_line(piece.text)}")
         return
-    texts = generate(model, count, search=search, prefix=prefix, most_pieces=max_length)
+    texts = generate(model, count or 1, search=search, prefix=prefix, most_pieces=max_length or 256)
     with line_writer(output) as write:
         for text in texts:
             if format == "jsonl":
