@@ -31,8 +31,10 @@ def explain_collapse(collapse: Collapse, learning_rate: float, *, has_ended: boo
             "data.drop_copies = true"
         )
     if has_ended:
-        return f"at the last validation, {collapse}{collapse.quoted}: {remedy}"
-    return f"{collapse}{collapse.quoted}, as of many young models; if this persists, {remedy}"
+        return f"at the last validation, {collapse.past}{collapse.quoted}: {remedy}"
+    return (
+        f"{collapse}{collapse.quoted}, as is common early in training; if this persists, {remedy}"
+    )
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from nmt.training.state import Best
 def test_a_collapse_is_excused_while_the_model_is_young_and_not_at_the_end():
     found = Collapse("same", 0.37, "il il il il")
     assert explain_collapse(found, 0.1, has_ended=False) == (
-        '37 % of the lines are the same sentence ("il il il il"), as of many young models; if this '
-        "persists, lower training.learning_rate (now 0.1), or train longer if the loss falls"
+        '37 % of the lines are the same sentence ("il il il il"), as is common early in training; '
+        "if this persists, lower training.learning_rate (now 0.1), or train longer if the loss "
+        "falls"
     )
     assert explain_collapse(found, 0.1, has_ended=True) == (
-        'at the last validation, 37 % of the lines are the same sentence ("il il il il"): '
+        'at the last validation, 37 % of the lines were the same sentence ("il il il il"): '
         "lower training.learning_rate (now 0.1), or train longer if the loss falls"
     )
 

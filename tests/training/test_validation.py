@@ -43,7 +43,7 @@ def test_collapsed_output_is_named_at_each_validation_and_explained_once(tmp_pat
     named = [entry["collapse"] for entry in entries(run, "valid")]
     assert len(named) == 4
     assert all(" % of the lines " in names[0] for names in named)
-    assert caplog.text.count("as of many young models") == 1
+    assert caplog.text.count("as is common early in training") == 1
     assert caplog.text.count("at the last validation, ") == 1
     assert "lower training.learning_rate (now 1e-09)" in caplog.text
 
@@ -51,7 +51,7 @@ def test_collapsed_output_is_named_at_each_validation_and_explained_once(tmp_pat
 def test_collapsed_samples_are_named_where_only_the_loss_is_measured(tmp_path, caplog):
     run = train(tmp_path, "training.learning_rate=1e-9", "validation.metric=loss")
     assert all(entry["collapse"] for entry in entries(run, "valid"))
-    assert caplog.text.count("as of many young models") == 1
+    assert caplog.text.count("as is common early in training") == 1
     assert "at the last validation, " in caplog.text
 
 
