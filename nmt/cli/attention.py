@@ -26,7 +26,11 @@ _PACKED = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 def attention(
     run: Run,
     sentence: Annotated[
-        str | None, typer.Argument(metavar="SENTENCE", help="Sentence, instead of --input.")
+        str | None,
+        typer.Argument(
+            metavar="SENTENCE",
+            help="Sentence; without it, and without --input, lines of standard input are read.",
+        ),
     ] = None,
     input: Input = None,
     target: Annotated[

@@ -65,7 +65,11 @@ def average(
             chosen[0].name,
         )
     write_averaged_model(run, chosen, output)
-    typer.echo(f"{output}  mean of {', '.join(checkpoint.name for checkpoint in chosen)}", err=True)
+    log.info(
+        "wrote %s, the mean of %s; other commands take it instead of the run",
+        output,
+        ", ".join(path.name for path in chosen),
+    )
 
 
 def _first(found: list[Path], wanted: int | None, option: str, run: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """`nmt show`: the contents and the learning curves of a run, or of several side by side."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ from nmt.errors import UsageError
 
 if TYPE_CHECKING:
     from nmt.reporting.curves import Curves
+
+log = logging.getLogger(__name__)
 
 
 def show(
@@ -55,6 +58,7 @@ def show(
         _compare(runs, curves, rows=rows)
     if plot is not None:
         draw(curves, plot)
+        log.info("wrote %s", plot)
 
 
 def _show_one(run: Path, curves: "Curves", *, rows: int, samples: int) -> None:

@@ -94,7 +94,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     if preset.passes:
         updates = experiment.training.max_updates
         passes = updates * preset.batch_tokens / tokens
-        notes.append(f"{updates:,} updates (training.max_updates), about {passes:.0f} passes")
+        notes.append(f"{updates:,} updates (training.max_updates), about {passes:,.0f} passes")
     if is_repaired:
         notes.append(
             f"{survey.damaged:,} {'pair' if survey.damaged == 1 else 'pairs'} with invisible "

@@ -50,8 +50,9 @@ def _training(run: Path, curves: Curves) -> list[str]:
     epochs = ""
     if report and report["epoch"] is not None and report["update"]:
         epochs = f"{report['epoch'] * made['update'] / report['update']:.1f} epochs, "
+    updates = "1 update" if made["update"] == 1 else f"{made['update']:,} updates"
     return [
-        f"{made['update']:,} updates, {epochs}{format_duration(made['seconds'] or 0)}, "
+        f"{updates}, {epochs}{format_duration(made['seconds'] or 0)}, "
         f"{made['skipped'] or 0} skipped"
     ]
 

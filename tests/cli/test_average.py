@@ -74,6 +74,15 @@ def test_the_chosen_checkpoints_are_averaged(tmp_path, invoke, choice, mean):
     assert invoke(run, *(name.format(run=run) for name in choice)) == mean
 
 
+def test_what_was_written_is_named(tmp_path, invoke, caplog):
+    caplog.set_level("INFO")
+    invoke(make_run(tmp_path / "run"))
+    assert caplog.messages == [
+        f"wrote {tmp_path}/out, the mean of update-000002, update-000003; other commands take it "
+        "instead of the run"
+    ]
+
+
 def test_checkpoints_may_be_named_by_their_paths_alone(tmp_path, invoke):
     folder = make_run(tmp_path / "run") / "checkpoints"
     assert invoke(folder / "update-000001", f"{folder}/update-000003/", "2") == 3.0

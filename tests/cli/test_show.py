@@ -38,11 +38,13 @@ def test_a_run_that_has_not_started_is_reported_as_such(tmp_path, invoke):
     assert "no metrics yet" in invoke(tmp_path).stdout
 
 
-def test_the_curves_are_drawn_on_request(tmp_path, invoke):
+def test_the_curves_are_drawn_on_request(tmp_path, invoke, caplog):
+    caplog.set_level("INFO")
     pytest.importorskip("matplotlib")
     (tmp_path / "config.toml").touch()
     (tmp_path / "metrics.jsonl").write_text(METRICS)
     assert invoke(tmp_path, "--plot", tmp_path / "out.svg").exit_code == 0
+    assert f"wrote {tmp_path}/out.svg" in caplog.messages
     assert (tmp_path / "out.svg").stat().st_size > 1000
 
 

@@ -130,6 +130,9 @@ def test_updates_after_the_last_report_are_counted(tmp_path):
     expected = "train   400 updates, 06:42, 3 skipped"
     assert expected in overview(run, Curves.of(run)).splitlines()
 
+    write_json(run / "checkpoints" / "update-000400" / "state.json", state | {"update": 1})
+    assert "train   1 update, 06:42, 3 skipped" in overview(run, Curves.of(run)).splitlines()
+
 
 @pytest.mark.parametrize("state", [b"\xff", b"3", b'{"update": "x", "seconds": 1, "skipped": 0}'])
 def test_the_overview_skips_a_damaged_checkpoint(tmp_path, state):
