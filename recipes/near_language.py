@@ -2,11 +2,11 @@ r"""Write a text in a made-up language that is close to its own: some words diff
 
     .venv/bin/python recipes/near_language.py --differ 0.5 < train.en > train.near
 
-A word has the same form wherever it occurs. The share `--differ` of the word forms differs: words of
-up to three letters have nothing in common with the original, as little words of related languages
-often do, and longer ones are spelled by other rules ("throughout" is "druaut"). The text and what
-this writes are a language pair whose names and rare words are mostly the same on both sides, as in
-English and Nigerian Pidgin, or Danish and Norwegian.
+A word has the same form wherever it occurs. The share `--differ` of the word forms differs: words
+of up to three letters have nothing in common with the original, as little words of related
+languages often do, and longer ones are spelled by other rules ("throughout" is "druaut"). The text
+and what this writes are a language pair whose names and rare words are mostly the same on both
+sides, as in English and Nigerian Pidgin, or Danish and Norwegian.
 """
 
 import argparse
