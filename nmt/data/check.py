@@ -307,7 +307,7 @@ class _Corpus:
                 where=self.where,
                 count=count,
                 message=self._unequal(),
-                remedy="look for a line that is missing or too many, or name other files",
+                remedy="look for a line that is missing, or one too many, or name other files",
             )
         if not self.source.lines or not self.target.lines:
             yield Finding(

@@ -72,7 +72,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
         DataError: fewer than two pairs would be left to learn from.
     """
     preset = preset_for(survey.pairs - survey.empty)
-    tokenizer, copies, notes = _fit_pieces(survey, preset)
+    copies = _pays_to_copy(survey, preset)
+    tokenizer, notes = _fit_pieces(survey, preset, copies=copies)
     max_length, length_note = _fit_length(survey, tokenizer, preset)
     right_copies = _why_copies_are_right(data, tokenizer, is_close=copies)
     drop_copies = survey.copies > 0 and not right_copies
@@ -162,11 +163,17 @@ def _require_pairs(survey: Survey, language: str, left: int, *, drop_copies: boo
     )
 
 
-def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, bool, list[str]]:
-    """Return how to segment, and whether the output should copy pieces; with the reasons.
+def _pays_to_copy(survey: Survey, preset: Preset) -> bool:
+    """Whether the languages are so close that the output should copy words instead of having a
+    lexical model."""
+    kind, _ = _choose_kind(survey.source, survey.target)
+    return kind == "bpe" and preset.is_lexical and survey.shared_words >= _SHARED_WORDS
 
-    The vocabulary has room for the characters.
-    """
+
+def _fit_pieces(
+    survey: Survey, preset: Preset, *, copies: bool
+) -> tuple[TokenizerConfig, list[str]]:
+    """Return how to segment: its kind, and a vocabulary with room for the characters."""
     sides = survey.source, survey.target
     kind, notes = _choose_kind(*sides)
     joint = _shares_letters(*sides)
@@ -188,7 +195,6 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, bool, 
             f"pieces of their own, so {vocab_size:,} pieces; the others are spelled in bytes "
             "(tokenizer.character_coverage)"
         )
-    copies = kind == "bpe" and joint and preset.is_lexical and survey.shared_words >= _SHARED_WORDS
     if copies:
         notes.append(
             f"{100 * survey.shared_words:.0f} % of the target's words stand in the source line as "
@@ -203,7 +209,7 @@ def _fit_pieces(survey: Survey, preset: Preset) -> tuple[TokenizerConfig, bool, 
         byte_fallback=kind != "word",
         character_coverage=coverage,
     )
-    return tokenizer, copies, notes
+    return tokenizer, notes
 
 
 def _choose_kind(*sides: Side) -> tuple[SubwordKind, list[str]]:

@@ -72,9 +72,8 @@ class Best:
 class Stopping:
     """The best validations so far, and the number of validations since the last improvement.
 
-    Equal values are decided by chrF, then by the loss. The scores of young models are noise: until
-    they are more, the loss alone decides, so that neither the learning rate nor the end of training
-    depends on it.
+    Equal values are decided by chrF, then by the loss. As long as scores are noise, the loss alone
+    decides, so that neither the learning rate nor the end of training depends on noise.
     """
 
     best: tuple[Best, ...] = ()

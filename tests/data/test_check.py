@@ -106,7 +106,7 @@ def test_unequal_counts_are_a_fault_and_name_both(write):
     assert finding.name == "unequal"
     assert "a.en has 3 lines, a.it" in finding.message
     assert str(finding).endswith(
-        "fix: look for a line that is missing or too many, or name other files"
+        "fix: look for a line that is missing, or one too many, or name other files"
     )
 
 
