@@ -523,7 +523,7 @@ def test_files_that_cannot_be_prepared_end_the_run_with_the_reason(
     languages = Languages("multi30k", tmp_path, "en", "de")
     with pytest.raises(DataError, match=r"the files are invalid; see the errors above\.$"):
         prepare_corpus(languages, tmp_path / "cache")
-    assert "train.en" in capfd.readouterr().err
+    assert "dev.en" in capfd.readouterr().err
 
 
 def test_a_system_with_an_unreadable_log_is_reported(

@@ -196,11 +196,12 @@ def require_equal_counts(
     """
     if len(hypotheses) != len(references):
         where = describe_shift(_lengths(hypotheses), _lengths(references), names=names)
-        raise DataError(
+        found = (
             f"{names[0]} has {len(hypotheses):,} line{'s' * (len(hypotheses) != 1)}, "
-            f"{names[1]} has {len(references):,}; {f'{where}; ' if where else ''}a score needs one "
-            "hypothesis per reference, in the same order"
+            f"{names[1]} has {len(references):,}"
         )
+        advice = "a score needs one hypothesis per reference, in the same order"
+        raise DataError("; ".join(filter(None, (found, where, advice))))
     if not references:
         raise DataError(f"{names[0]} and {names[1]} have no lines to score; name files with text")
 

@@ -312,10 +312,9 @@ def _first_fault(record: bytes, encoding: Encoding) -> str:
 def _unequal(source: Path, target: Path, counts: tuple[int, int]) -> DataError:
     lengths = _line_lengths(source), _line_lengths(target)
     where = describe_shift(*lengths, names=(str(source), str(target)))
-    return DataError(
-        f"{source} has {counts[0]:,} line{'s' * (counts[0] != 1)}, {target} {counts[1]:,}; "
-        f"{f'{where}; ' if where else ''}the two must be translations of each other line by line."
-    )
+    found = f"{source} has {counts[0]:,} line{'s' * (counts[0] != 1)}, {target} {counts[1]:,}"
+    advice = "the two must be translations of each other line by line."
+    return DataError("; ".join(filter(None, (found, where, advice))))
 
 
 def _line_lengths(path: Path) -> FloatArray:

@@ -229,11 +229,11 @@ def test_two_swapped_files_are_found(copied):
 
 def other_version_of_a_checkpoint(run: Run) -> str:
     newest = list_checkpoints(run.folder)[-1]
-    state = (newest / "state.json").read_text().replace('"format": 2', '"format": 1')
+    state = (newest / "state.json").read_text().replace('"format": 3', '"format": 1')
     (newest / "state.json").write_text(state)
     write_checksums(newest)
     return (
-        f"{newest}: has checkpoint format 1, this version of nmt reads 2 alone; "
+        f"{newest}: has checkpoint format 1, this version of nmt reads 3 alone; "
         "resume with the version that wrote it, or start a new run in another folder."
     )
 

@@ -277,7 +277,7 @@ def rewrite_state(folder, **changes):
     [
         (
             {"format": 1},
-            ": has checkpoint format 1, this version of nmt reads 2 alone; resume with the version "
+            ": has checkpoint format 1, this version of nmt reads 3 alone; resume with the version "
             "that wrote it, or start a new run in another folder.$",
         ),
         ({"tokens": None, "surprise": 1}, "is not what nmt writes"),
