@@ -4,9 +4,9 @@ r"""Write a text in a made-up language that is close to its own: some words diff
 
 A word has the same form wherever it occurs. The share `--differ` of the word forms differs: words
 of up to three letters have nothing in common with the original, as little words of related
-languages often do, and longer ones are spelled by other rules ("throughout" is "druaut"). The text
-and what this writes are a language pair whose names and rare words are mostly the same on both
-sides, as in English and Nigerian Pidgin, or Danish and Norwegian.
+languages often do, and longer ones are spelled by other rules ("throughout" is "druaut"), unless
+none applies. The text and what this writes are a language pair in which many words, names among
+them, are the same on both sides.
 """
 
 import argparse

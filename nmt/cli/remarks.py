@@ -13,22 +13,13 @@ _SHARE_REPEATING = 0.1
 """Share of lines that repeat themselves from which on a remedy is worth naming."""
 _MOST_SHOWN = 60  # characters of an example
 _REMARKS = {
-    "unseen": ("has", "have", "characters that the model never saw"),
-    "unknown": ("has", "have", "words that the model hardly knows"),
-    "too_long": (
-        "is",
-        "are",
-        "longer than all that the model was trained on, and may be cut short",
-    ),
-    "too_short": ("has", "have", "a translation that is too short to say everything"),
-    "lost": ("lost", "lost", "a number or an address"),
-    "repeats": (
-        "repeats itself",
-        "repeat themselves",
-        "(try --no-repeat-ngram 3, or train longer)",
-    ),
+    "unseen": "characters that the model never saw",
+    "unknown": "words that the model hardly knows",
+    "too_long": "more than all that the model was trained on, perhaps cut short",
+    "too_short": "a translation that is too short to say everything",
+    "lost": "a number or an address lost",
+    "repeats": "repetitions (try --no-repeat-ngram 3, or train longer)",
 }
-"""What is said of one line, of several, and of both."""
 
 _logger = logging.getLogger(__name__)
 
@@ -77,24 +68,22 @@ class Remarks:
         if self._counts["repeats"] < _SHARE_REPEATING * self._lines:
             self._counts["repeats"] = 0
         found = [
-            f"{self._lines_of(self._counts[kind], one, several)} {text}, "
-            f"e.g. {self._examples[kind]}"
-            for kind, (one, several, text) in _REMARKS.items()
+            f"{self._share(self._counts[kind])}: {text}, e.g. {self._examples[kind]}"
+            for kind, text in _REMARKS.items()
             if self._counts[kind]
         ]
         if found:
             _logger.warning("%s", "; ".join(found))
         if self._short_lists:
             _logger.warning(
-                "%s fewer than %s different translations; a larger --beam may find more",
-                self._lines_of(self._short_lists, "has", "have"),
+                "%s: fewer than %s different translations; a larger --beam may find more",
+                self._share(self._short_lists),
                 f"{self._options.n_best:,}",
             )
 
-    def _lines_of(self, count: int, one: str, several: str) -> str:
-        """Return how many of the lines, and the verb: `1 of 7 lines has`, `1 of 1 line has`."""
-        lines = "line" if self._lines == 1 else "lines"
-        return f"{count:,} of {self._lines:,} {lines} {one if count == 1 else several}"
+    def _share(self, count: int) -> str:
+        """Return how many of the lines: `2 of 7 lines`, `1 of 1 line`."""
+        return f"{count:,} of {self._lines:,} line{'s' * (self._lines != 1)}"
 
     def _count(self, kind: str, example: str) -> None:
         self._counts[kind] += 1

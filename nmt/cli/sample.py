@@ -10,13 +10,16 @@ from nmt.cli.options import Checkpoint, Device, Output, Run, Threads
 from nmt.cli.output_file import line_writer, require_output
 from nmt.errors import UsageError
 
+_LINES, _MOST_PIECES = 1, 256
+"""What --count and --max-length are by default."""
+
 
 def sample(
     run: Run,
     count: Annotated[
         int | None,
         typer.Option(
-            "-n", "--count", metavar="N", min=1, help="Number of lines.", show_default="1"
+            "-n", "--count", metavar="N", min=1, help="Number of lines.", show_default=str(_LINES)
         ),
     ] = None,
     prefix: Annotated[
@@ -27,7 +30,7 @@ def sample(
         typer.Option(
             metavar="X",
             help="Divisor of log-probabilities: below 1 safer, above 1 more varied.",
-            show_default="1",
+            show_default=str(_LINES),
         ),
     ] = None,
     top_k: Annotated[
@@ -40,7 +43,7 @@ def sample(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of the samples.", show_default="1")
+        int | None, typer.Option(metavar="N", help="Seed of the samples.", show_default=str(_LINES))
     ] = None,
     beam: Annotated[
         int | None,
@@ -53,7 +56,10 @@ def sample(
     max_length: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Largest number of pieces in a line.", show_default="256"
+            metavar="N",
+            min=1,
+            help="Largest number of pieces in a line.",
+            show_default=str(_MOST_PIECES),
         ),
     ] = None,
     next: Annotated[
@@ -103,7 +109,9 @@ def sample(
                 else:
                     write(f"{probability:.4f}\t{one_line(piece.text)}")
         return
-    texts = generate(model, count or 1, search=search, prefix=prefix, most_pieces=max_length or 256)
+    texts = generate(
+        model, count or _LINES, search=search, prefix=prefix, most_pieces=max_length or _MOST_PIECES
+    )
     with line_writer(output) as write:
         for text in texts:
             if format == "jsonl":

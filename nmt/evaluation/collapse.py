@@ -14,13 +14,6 @@ _WORDS, _CHARACTERS = 4, 8
 _LONGEST_WORD = 15  # mean; longer ones are text without spaces
 _RUN = re.compile(r"(\S{1,4}?)\1{5,}")
 _SHOWN = 40
-_SAID: dict[Kind, tuple[str, str]] = {
-    "same": ("are the same sentence", "were the same sentence"),
-    "empty": ("are empty", "were empty"),
-    "repeats": ("repeat themselves", "repeated themselves"),
-    "copies": ("are copies of the source", "were copies of the source"),
-}
-"""Of lines, in the present and in the past tense."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +27,13 @@ class Collapse:
     """One of the outputs."""
 
     def __str__(self) -> str:
-        return f"{100 * self.share:.0f} % of the lines {_SAID[self.kind][0]}"
-
-    @property
-    def past(self) -> str:
-        """The same of lines that are no longer the latest."""
-        return f"{100 * self.share:.0f} % of the lines {_SAID[self.kind][1]}"
+        what = {
+            "same": "are the same sentence",
+            "empty": "are empty",
+            "repeats": "repeat themselves",
+            "copies": "are copies of the source",
+        }[self.kind]
+        return f"{100 * self.share:.0f} % of the lines {what}"
 
     @property
     def quoted(self) -> str:

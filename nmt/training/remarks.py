@@ -31,7 +31,7 @@ def explain_collapse(collapse: Collapse, learning_rate: float, *, has_ended: boo
             "data.drop_copies = true"
         )
     if has_ended:
-        return f"at the last validation, {collapse.past}{collapse.quoted}: {remedy}"
+        return f"last validation: {collapse}{collapse.quoted}; {remedy}"
     return (
         f"{collapse}{collapse.quoted}, as is common early in training; if this persists, {remedy}"
     )

@@ -23,14 +23,14 @@ def report(lines, **options):
 def test_repetition_is_counted_and_its_remedy_named_once(caplog):
     report([line("a", LOOP)] * 3 + [line("a", "b")] * 20)
     assert caplog.messages == [
-        "3 of 23 lines repeat themselves (try --no-repeat-ngram 3, or train longer), e.g. line 1: "
+        "3 of 23 lines: repetitions (try --no-repeat-ngram 3, or train longer), e.g. line 1: "
         f"{LOOP}"
     ]
 
 
 def test_repetition_in_the_only_line_is_named(caplog):
     report([line("a", LOOP)])
-    assert caplog.messages[0].startswith("1 of 1 line repeats itself (try")
+    assert caplog.messages[0].startswith("1 of 1 line: repetitions (try")
 
 
 def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
@@ -45,11 +45,11 @@ def test_all_kinds_are_counted_with_the_first_example_of_each(caplog):
     ]
     report(lines)
     assert caplog.messages == [
-        '2 of 7 lines have characters that the model never saw, e.g. line 2: "ж"; '
-        "1 of 7 lines has words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
-        "1 of 7 lines is longer than all that the model was trained on, and may be cut short, "
-        "e.g. line 6: c d; 1 of 7 lines has a translation that is too short to say everything, "
-        "e.g. line 7: e f g; 1 of 7 lines lost a number or an address, e.g. line 5: 1234"
+        '2 of 7 lines: characters that the model never saw, e.g. line 2: "ж"; '
+        "1 of 7 lines: words that the model hardly knows, e.g. line 4: 4 unknown pieces; "
+        "1 of 7 lines: more than all that the model was trained on, perhaps cut short, "
+        "e.g. line 6: c d; 1 of 7 lines: a translation that is too short to say everything, "
+        "e.g. line 7: e f g; 1 of 7 lines: a number or an address lost, e.g. line 5: 1234"
     ]
 
 

@@ -16,7 +16,7 @@ def test_a_collapse_is_excused_while_the_model_is_young_and_not_at_the_end():
         "falls"
     )
     assert explain_collapse(found, 0.1, has_ended=True) == (
-        'at the last validation, 37 % of the lines were the same sentence ("il il il il"): '
+        'last validation: 37 % of the lines are the same sentence ("il il il il"); '
         "lower training.learning_rate (now 0.1), or train longer if the loss falls"
     )
 

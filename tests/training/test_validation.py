@@ -44,7 +44,7 @@ def test_collapsed_output_is_named_at_each_validation_and_explained_once(tmp_pat
     assert len(named) == 4
     assert all(" % of the lines " in names[0] for names in named)
     assert caplog.text.count("as is common early in training") == 1
-    assert caplog.text.count("at the last validation, ") == 1
+    assert caplog.text.count("last validation: ") == 1
     assert "lower training.learning_rate (now 1e-09)" in caplog.text
 
 
@@ -52,7 +52,7 @@ def test_collapsed_samples_are_named_where_only_the_loss_is_measured(tmp_path, c
     run = train(tmp_path, "training.learning_rate=1e-9", "validation.metric=loss")
     assert all(entry["collapse"] for entry in entries(run, "valid"))
     assert caplog.text.count("as is common early in training") == 1
-    assert "at the last validation, " in caplog.text
+    assert "last validation: " in caplog.text
 
 
 def test_the_score_of_copying_is_told_at_the_first_validation_and_if_it_is_better(tmp_path, caplog):
