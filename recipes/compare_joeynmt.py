@@ -6,7 +6,8 @@ r"""Train JoeyNMT on the corpus of a configuration for some minutes, and score i
 JoeyNMT 2.3 is installed into the folder, with the torch of constraints.txt, unless it is there.
 Its settings resemble those used with it for languages of few resources (Nekoto et al., 2020): a
 Transformer of 6 layers and 256 units with 4 heads, dropout 0.3, 4,000 BPE pieces learned from both
-sides, batches of 4,096 tokens, label smoothing 0.1, a beam of 5. Its "plateau" schedule fails with
+sides, batches of 4,096 tokens, label smoothing 0.1, a beam of 5. In a few minutes on a CPU it makes
+hardly any such update; with `--batch-tokens 1024` it makes more. Its "plateau" schedule fails with
 current versions of torch; the rate falls with the inverse square root of the update instead, from
 3e-4 after 1,000 updates. When the minutes are over, its best weights so far, by perplexity on the
 development set, are scored. Translations may be as long as the longest line of that set.
@@ -34,6 +35,7 @@ from nmt.text.normalize import Normalizer
 from nmt.text.subword import SPACE, Subword
 
 PIECES = 4000
+BATCH_TOKENS = 4096
 SPECIAL = ("<unk>", "<pad>", "<s>", "</s>")
 """As JoeyNMT orders them in its vocabulary file."""
 MOST_PIECES = 256
@@ -71,12 +73,15 @@ def write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def settings(folder: Path, parts: Sequence[str], **testing: object) -> dict[str, object]:
+def settings(
+    folder: Path, parts: Sequence[str], *, batch_tokens: int = BATCH_TOKENS, **testing: object
+) -> dict[str, object]:
     """Return the configuration of JoeyNMT for the data in a folder.
 
     Args:
         folder: has what `write_data` wrote.
         parts: of the data, any of "train", "dev" and "test".
+        batch_tokens: tokens of an update.
         testing: options of translation, beyond those that always hold.
     """
     vocabulary = str(folder / "vocabulary.txt")
@@ -124,10 +129,10 @@ def settings(folder: Path, parts: Sequence[str], **testing: object) -> dict[str,
             "label_smoothing": 0.1,
             "normalization": "tokens",
             "batch_type": "token",
-            "batch_size": 4096,
+            "batch_size": batch_tokens,
             "epochs": 1_000_000,
-            "logging_freq": 50,  # must divide validation_freq
-            "validation_freq": 100,
+            "logging_freq": 25,  # must divide validation_freq
+            "validation_freq": 50,
             "early_stopping_metric": "ppl",
             "keep_best_ckpts": 1,
             "overwrite": True,
@@ -143,11 +148,13 @@ def settings(folder: Path, parts: Sequence[str], **testing: object) -> dict[str,
     }
 
 
-def train(environment: Environment, folder: Path, minutes: float, threads: int) -> float:
+def train(
+    environment: Environment, folder: Path, minutes: float, threads: int, batch_tokens: int
+) -> float:
     """Train until the time is over; return the minutes taken."""
     config = folder / "config.yaml"
     # Perplexity decides; to translate as well at each validation would take longer than training.
-    made = settings(folder, ("train", "dev"), max_output_length=1)
+    made = settings(folder, ("train", "dev"), batch_tokens=batch_tokens, max_output_length=1)
     config.write_text(json.dumps(made), encoding="utf-8")  # JSON is YAML
     arguments = [environment.python, "-m", "joeynmt", "train", str(config), "--skip-test"]
     started = time.monotonic()
@@ -191,6 +198,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="for everything that it writes")
     parser.add_argument("--minutes", type=float, default=30.0, help="of training")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens of an update"
+    )
     options = parser.parse_args(arguments)
     folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
             environment.create()
             JoeyNmt().install(environment)
         pairs = write_data(options.config, folder)
-        minutes = train(environment, folder, options.minutes, options.threads)
+        minutes = train(environment, folder, options.minutes, options.threads, options.batch_tokens)
         texts = translate(environment, folder, options.threads)
     except (NmtError, UnavailableError) as error:
         print(error, file=sys.stderr)

@@ -394,7 +394,7 @@ def test_joeynmt_is_trained_for_some_minutes_and_scored(then, code, said, tmp_pa
     python.write_text(JOEYNMT.format(trained=tmp_path / "trained", then=then))
     python.chmod(0o755)
     config = str(RECIPES / "toy" / "config.toml")
-    options = [config, "--folder", str(tmp_path), "--minutes", "0.02"]
+    options = [config, "--folder", str(tmp_path), "--minutes", "0.02", "--batch-tokens", "512"]
     assert compare_joeynmt.main(options) == code
     assert said in "".join(capfd.readouterr())
     source = (tmp_path / "train.src").read_text()
@@ -402,6 +402,7 @@ def test_joeynmt_is_trained_for_some_minutes_and_scored(then, code, said, tmp_pa
     assert all(set(line.split()) <= pieces for line in source.splitlines())
     made = json.loads((tmp_path / "config.yaml").read_text())
     assert made["data"]["trg"]["voc_file"] == str(tmp_path / "vocabulary.txt")
+    assert made["training"]["batch_size"] == 512
     # JoeyNMT refuses any other.
     assert made["training"]["validation_freq"] % made["training"]["logging_freq"] == 0
     assert made["testing"]["max_output_length"] == 1
