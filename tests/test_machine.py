@@ -10,8 +10,7 @@ import torch
 from nmt import machine
 from nmt.config.training import TrainingConfig
 from nmt.machine import has_fast_bf16, has_fast_int8, keep_memory, wait_briefly
-from nmt.training import assembly
-from nmt.training.assembly import choose_precision
+from nmt.training.assembly import LEAST_BF16_TOKENS, choose_precision
 
 CPU = torch.device("cpu")
 FREED = """
@@ -105,15 +104,14 @@ def test_the_users_wait_policy_is_kept(monkeypatch):
 )
 def test_auto_is_bf16_where_the_cpu_is_fast_at_it(monkeypatch, avx, amd, amx, is_fast):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
-    for module in (machine, assembly):
-        monkeypatch.setattr(module, "has_amx", lambda: amx)
+    monkeypatch.setattr(machine, "has_amx", lambda: amx)
     monkeypatch.setattr(machine, "_is_amd", lambda: amd)
     assert has_fast_bf16() is is_fast
     assert choose_precision(TrainingConfig(), CPU) == (torch.bfloat16 if is_fast else torch.float32)
     assert choose_precision(TrainingConfig(precision="fp32"), CPU) == torch.float32
     assert choose_precision(TrainingConfig(precision="bf16"), CPU) == torch.bfloat16
-    least = 2048 if amx else 512
-    for enough, tokens in ((is_fast, 4 * least), (False, 4 * least - 4)):
+    least = 4 * LEAST_BF16_TOKENS
+    for enough, tokens in ((is_fast, least), (False, least - 4)):
         expected = torch.bfloat16 if enough else torch.float32
         parts = TrainingConfig(batch_tokens=tokens, accumulate=4)
         assert choose_precision(parts, CPU) == expected

@@ -344,9 +344,8 @@ class TrainingConfig(Section):
     """Random seed."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; "auto" = bf16 where it is faster (a GPU of compute capability 8
-    or more; a CPU of AMD's with AVX-512-bf16, with at least 512 target tokens in a batch, or one
-    with AMX, with at least 2,048), else fp32. Weights, sums and the optimizer are fp32 either
-    way."""
+    or more; with at least 512 target tokens in a batch, a CPU with AMX, or one of AMD's with
+    AVX-512-bf16), else fp32. Weights, sums and the optimizer are fp32 either way."""
     fast: bool = True
     """Replace modules by fast ones (`nmt.fast`); false = compute the plain equations, slower."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -29,7 +29,7 @@ from nmt.data.shape import Shape
 from nmt.errors import UsageError
 from nmt.layers.batch_norm import BatchNorm
 from nmt.layers.lexical import LexicalOutput
-from nmt.machine import has_amx, has_fast_bf16
+from nmt.machine import has_fast_bf16
 from nmt.models.build import build_model
 from nmt.models.checkpoints import STATE, WEIGHTS
 from nmt.models.encoder_decoder import EncoderDecoder
@@ -217,11 +217,9 @@ def _restore(
 LEAST_BF16_TOKENS = 512
 """Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU. With 512 tokens, an AMD
 EPYC with AVX-512-bf16 trains LSTMs of 512 units (`nmt bench`) 1.6 times as fast as in fp32, and
-those of 256 units (recipes/toy) as fast."""
-LEAST_BF16_TOKENS_WITH_AMX = 2048
-"""The same on a CPU with AMX, where oneDNN compiles six times as long for each new shape. Without
-`nmt.fast.shapes`, batches of 512 tokens were 0.45 times as fast there as in fp32; with it, they
-have not been measured."""
+those of 256 units (recipes/toy) as fast. An Intel Xeon with AMX makes 1.35 times as many updates in
+the first 75 seconds, with 512 units (recipes/loresmt21-en-ga with such batches), and 1.3 times as
+many in 45 with 256, where start-up and compiling for new shapes are part of that time."""
 
 
 def choose_precision(
@@ -237,8 +235,7 @@ def choose_precision(
     wanted = config.precision
     if wanted == "auto":
         batch = config.batch_tokens // (config.accumulate * ranks)
-        least = LEAST_BF16_TOKENS_WITH_AMX if has_amx() else LEAST_BF16_TOKENS
-        is_worth_it = device.type != "cpu" or (config.fast and batch >= least)
+        is_worth_it = device.type != "cpu" or (config.fast and batch >= LEAST_BF16_TOKENS)
         wanted = "bf16" if is_worth_it and has_fast_bf16(device) else "fp32"
     return torch.bfloat16 if wanted == "bf16" else torch.float32
 
