@@ -1,10 +1,11 @@
 """Products with weight matrices, computed by the fastest library."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.fast import shapes
+from nmt.layers.linear import Linear
 from nmt.machine import prefers_onednn
 
 
@@ -41,7 +42,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return F.linear(inputs, weight, bias)
 
 
-class FastLinear(nn.Linear):
+class FastLinear(Linear):
     """A linear layer whose product is computed by the fastest library."""
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -5,19 +5,16 @@ keep them: the gradients of each chunk are computed in the forward pass, while i
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nmt.fast.exchange import adopt
-from nmt.fast.int8 import Int8Linear
 from nmt.fast.kernels import kernels, sum_rows, supports
-from nmt.fast.linear import FastLinear, multiply
+from nmt.fast.linear import multiply
 from nmt.fast.shapes import compiles_forward, pad_rows
 from nmt.layers.lexical import LexicalOutput
-from nmt.layers.linear import select_outputs
 from nmt.layers.output import OutputLayer
 from nmt.layers.regularization import PairWeights
 
@@ -71,31 +68,9 @@ class FastOutput(OutputLayer):
         )
         return both
 
-    def narrow(self, pieces: Tensor) -> OutputLayer:
-        """See `OutputLayer`."""
-        return FastOutput(_narrow(self.project, pieces))
-
 
 class FastLexicalOutput(FastOutput, LexicalOutput):
     """See `LexicalOutput`."""
-
-    def narrow(self, pieces: Tensor) -> OutputLayer:
-        """See `OutputLayer`."""
-        project, lexicon = (_narrow(part, pieces) for part in (self.project, self.lexicon))
-        return FastLexicalOutput(
-            project,
-            hidden=self.hidden,
-            lexicon=lexicon,
-            dictionary=self.dictionary,
-            pieces=pieces,
-        )
-
-
-def _narrow(linear: nn.Linear | Int8Linear, pieces: Tensor) -> nn.Linear:
-    """Return a fast layer restricted to `pieces` [kept]."""
-    if isinstance(linear, Int8Linear):
-        return cast(nn.Linear, linear.narrow(pieces))
-    return adopt(FastLinear, select_outputs(linear, pieces))
 
 
 @dataclass(frozen=True)

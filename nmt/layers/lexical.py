@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.layers.linear import select_outputs
+from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.text.subword import LIKELY
 
@@ -72,10 +72,10 @@ class LexicalOutput(OutputLayer):
 
     def __init__(
         self,
-        project: nn.Linear,
+        project: Linear,
         *,
         hidden: nn.Linear,
-        lexicon: nn.Linear,
+        lexicon: Linear,
         dictionary: Dictionary | None = None,
         pieces: Tensor | None = None,
     ) -> None:
@@ -122,11 +122,10 @@ class LexicalOutput(OutputLayer):
 
     def narrow(self, pieces: Tensor) -> OutputLayer:
         """See `OutputLayer`."""
-        project, lexicon = (select_outputs(part, pieces) for part in (self.project, self.lexicon))
-        return LexicalOutput(
-            project,
+        return type(self)(
+            self.project.narrow(pieces),
             hidden=self.hidden,
-            lexicon=lexicon,
+            lexicon=self.lexicon.narrow(pieces),
             dictionary=self.dictionary,
             pieces=pieces,
         )

@@ -1,5 +1,7 @@
 """Linear layers whose weights are initialised elsewhere."""
 
+from typing import Self
+
 from torch import Tensor, nn
 
 
@@ -14,11 +16,10 @@ class Linear(nn.Linear):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-
-def select_outputs(linear: nn.Linear, outputs: Tensor) -> Linear:
-    """Return the layer restricted to `outputs` [kept], with weights of its own, for search."""
-    selected = Linear(linear.in_features, len(outputs), bias=linear.bias is not None)
-    selected.weight = nn.Parameter(linear.weight[outputs], requires_grad=False)
-    if linear.bias is not None:
-        selected.bias = nn.Parameter(linear.bias[outputs], requires_grad=False)
-    return selected
+    def narrow(self, outputs: Tensor) -> Self:
+        """Return the layer restricted to `outputs` [kept], with weights of its own, for search."""
+        selected = type(self)(self.in_features, len(outputs), bias=self.bias is not None)
+        selected.weight = nn.Parameter(self.weight[outputs], requires_grad=False)
+        if self.bias is not None:
+            selected.bias = nn.Parameter(self.bias[outputs], requires_grad=False)
+        return selected

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from nmt.layers.linear import select_outputs
+from nmt.layers.linear import Linear
 from nmt.layers.regularization import PairWeights, divergence
 
 
@@ -54,7 +54,7 @@ class OutputLayer(nn.Module):
     loss_name = "nll"
     """What `losses` returns: negative log-likelihoods."""
 
-    def __init__(self, project: nn.Linear) -> None:
+    def __init__(self, project: Linear) -> None:
         super().__init__()
         self.project = project
 
@@ -142,4 +142,4 @@ class OutputLayer(nn.Module):
 
     def narrow(self, pieces: Tensor) -> "OutputLayer":
         """Return a layer restricted to `pieces` [kept], for search."""
-        return OutputLayer(select_outputs(self.project, pieces))
+        return type(self)(self.project.narrow(pieces))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nmt.fast.accelerate import accelerate
 from nmt.fast.output import FastOutput
+from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.layers.regularization import PairWeights
 
@@ -18,7 +19,7 @@ PAIR = PairWeights(a=0.5, b=0.3, u=2.0, v=0.7)
 def make(vocab: int, chunk: int = 30) -> tuple[FastOutput, OutputLayer]:
     """Return a fast output layer in float32, and the plain one in float64."""
     torch.manual_seed(1)
-    plain = OutputLayer(nn.Linear(8, vocab))
+    plain = OutputLayer(Linear(8, vocab))
     nn.init.uniform_(plain.project.weight, -1, 1)
     nn.init.uniform_(plain.project.bias)
     model = nn.Sequential(copy.deepcopy(plain))

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nmt.fast.exchange import adopt
 from nmt.fast.linear import FastLinear, multiply
 from nmt.fast.shapes import blocks, multiply_transposed, pad_rows, rounded
 
@@ -27,7 +28,7 @@ def test_products_equal_those_of_torch_for_any_layout_of_the_weights():
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_layer_has_the_values_and_gradients_of_nn_linear(shape, bias, bf16):
     torch.manual_seed(0)
-    fast = FastLinear(12, 7, bias=bias)
+    fast = adopt(FastLinear, nn.Linear(12, 7, bias=bias))
     plain = nn.Linear(12, 7, bias=bias).double()
     plain.load_state_dict(fast.state_dict())
     inputs = torch.randn(shape, requires_grad=True)

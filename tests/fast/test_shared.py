@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nmt.fast.exchange import adopt
 from nmt.fast.shared import SharedLinear, SharedMatrix, share_gradients
+
+
+def make_layer(inputs: int, outputs: int, *, bias: bool = True) -> SharedLinear:
+    return adopt(SharedLinear, nn.Linear(inputs, outputs, bias=bias))
 
 
 class Loop(nn.Module):
@@ -12,7 +17,7 @@ class Loop(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.project, self.add = SharedLinear(size, size), SharedLinear(size, size, bias=False)
+        self.project, self.add = make_layer(size, size), make_layer(size, size, bias=False)
         self.double()
 
     def forward(self, state: Tensor, keys: Tensor, steps: int, *, is_shared: bool) -> Tensor:
@@ -49,7 +54,7 @@ def test_gradients_are_those_of_autograd(seed):
 
 
 def test_layers_that_share_a_weight_have_separate_bias_gradients():
-    one, other = SharedLinear(2, 3), SharedLinear(2, 3)
+    one, other = make_layer(2, 3), make_layer(2, 3)
     other.weight = one.weight
     inputs = torch.randn(4, 2)
     with share_gradients(nn.ModuleList([one, other])):
@@ -66,7 +71,7 @@ def name_of(outputs: Tensor) -> str:
 
 
 def test_gradients_are_shared_only_inside_the_block_and_only_if_needed():
-    layer, inputs = SharedLinear(2, 3), torch.randn(4, 2)
+    layer, inputs = make_layer(2, 3), torch.randn(4, 2)
     with share_gradients(layer):
         assert "Product" in name_of(layer(inputs))
         assert "Product" not in name_of(layer(inputs.unsqueeze(0)))
@@ -79,7 +84,7 @@ def test_gradients_are_shared_only_inside_the_block_and_only_if_needed():
 
 
 def test_each_loop_reads_the_current_weights():
-    layer, inputs = SharedLinear(2, 3, bias=False), torch.randn(4, 2)
+    layer, inputs = make_layer(2, 3, bias=False), torch.randn(4, 2)
     for _ in range(2):
         with torch.no_grad():
             layer.weight.normal_()
@@ -88,7 +93,7 @@ def test_each_loop_reads_the_current_weights():
 
 
 def test_products_follow_autocast():
-    layer, inputs = SharedLinear(2, 3), torch.randn(4, 2, requires_grad=True)
+    layer, inputs = make_layer(2, 3), torch.randn(4, 2, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16), share_gradients(layer):
         outputs = layer(inputs)
     outputs.float().sum().backward()

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from nmt.layers.initialization import initialize_uniform
+from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 
 TOKENS, VOCAB = 8, 7
@@ -14,7 +15,7 @@ TARGET = torch.tensor([1, 2, 3, 4, 5, 6, 5, 4])
 
 def make(dtype: torch.dtype = torch.float64) -> OutputLayer:
     torch.manual_seed(1)
-    output = OutputLayer(nn.Linear(4, VOCAB)).to(dtype)
+    output = OutputLayer(Linear(4, VOCAB)).to(dtype)
     initialize_uniform(output, 1.0)
     nn.init.uniform_(output.project.bias)
     return output

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from nmt.errors import ModelError
 from nmt.fast.accelerate import accelerate
+from nmt.layers.linear import Linear
 from nmt.layers.output import OutputLayer
 from nmt.machine import has_int8
 from nmt.models.shortlist import Shortlist
@@ -40,7 +41,7 @@ def test_the_shortlist_of_a_sentence_does_not_depend_on_its_batch():
 )
 def test_probabilities_are_those_of_the_whole_layer_renormalised_over_the_shortlist(how):
     torch.manual_seed(0)
-    model = torch.nn.Sequential(OutputLayer(torch.nn.Linear(16, 12)))
+    model = torch.nn.Sequential(OutputLayer(Linear(16, 12)))
     torch.nn.init.normal_(model[0].project.weight)
     torch.nn.init.normal_(model[0].project.bias)
     if how != "plain":
