@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Pair = tuple[Path, Path]
+
+_FEW_VALID = 50
+"""Pairs with fewer of which the scores of weights differ by chance alone."""
 
 
 def init(
@@ -94,13 +98,8 @@ def init(
         log.info("- %s", note)
     if made.expected:
         log.info("what these settings have scored on other text: %s", made.expected)
-    if 2 * found.empty > found.pairs:
-        log.warning(
-            "--train: %s of %s pairs have an empty side, and are dropped; look whether the files "
-            "are complete",
-            f"{found.empty:,}",
-            f"{found.pairs:,}",
-        )
+    for warning in made.text_warnings:
+        log.warning("--train: %s", warning)
     for warning in made.warnings:
         log.warning("--languages %s: %s", languages, warning)
     if valid is None:
@@ -111,6 +110,8 @@ def init(
             "nmt prepare %s --bad-lines skip",
             config,
         )
+    names = shlex.join(dict.fromkeys(map(str, train)))
+    log.info("to find what is wrong with the text: nmt check %s", names)
     log.info("next: nmt train %s", config)
 
 
@@ -143,6 +144,14 @@ def _compare(option: str, files: Pair, train: "Survey") -> int:
         raise DataError(
             f"{option} {found.name}: {left} of {found.pairs:,} pairs "
             f"{'has' if left == 1 else 'have'} text on both sides; name files with more text."
+        )
+    if option == "--valid" and left < _FEW_VALID:
+        log.warning(
+            "%s %s: by %d %s, the choice of the best weights is mostly chance; name a few hundred",
+            option,
+            found.name,
+            left,
+            "pair" if left == 1 else "pairs",
         )
     if are_exchanged(train.sample, found.sample):
         log.warning(

@@ -343,15 +343,13 @@ class _Corpus:
     def _shifted(self) -> Iterator[Finding]:
         """Yield which targets seem to be some lines before or behind their sources."""
         for shift in find_shifts(*self._lengths):
-            count, lines = shift.end - shift.first, abs(shift.lines)
+            count = shift.end - shift.first
             yield Finding(
                 level="warning",
                 name="shifted",
                 where=self.where,
                 count=count,
-                message=f"the translations of lines {shift.first + 1:,} to {shift.end:,} seem to "
-                f"be {lines} {'line' if lines == 1 else 'lines'} further "
-                f"{'down' if shift.lines > 0 else 'up'} ({count:,} of {self._pairs:,} lines)",
+                message=f"{shift} ({count:,} of {self._pairs:,} lines)",
                 remedy="look for a line that is missing or too many at either end of this part",
             )
 

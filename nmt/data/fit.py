@@ -41,7 +41,10 @@ _MANY_COPIES = 0.1
 """Share of the pairs."""
 _LENGTHS = (128, 256, 512, 1024)
 _LOST = 0.01
-"""Share of a side's text that may be in lines longer than data.max_length."""
+"""Share of a side's text that may be in lines longer than data.max_length, beside what is in lines
+longer than the largest of these."""
+_HARDLY_ANY = 500
+"""Pairs with fewer of which nothing is learned but these pairs themselves."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Fit:
     notes: tuple[str, ...]
     """What was found and chosen, a line each."""
     warnings: tuple[str, ...] = ()
-    """What is probably wrong, a line each."""
+    """What is probably wrong with the language codes, a line each."""
+    text_warnings: tuple[str, ...] = ()
+    """What is probably wrong with the text, a line each."""
 
 
 def fit(survey: Survey, data: DataConfig) -> Fit:
@@ -74,7 +79,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     preset = preset_for(survey.pairs - survey.empty)
     copies = _pays_to_copy(survey, preset)
     tokenizer, notes = _fit_pieces(survey, preset, copies=copies)
-    max_length, length_note = _fit_length(survey, tokenizer, preset)
+    max_length, lost, length_note = _fit_length(survey, tokenizer, preset)
     right_copies = _why_copies_are_right(data, tokenizer, is_close=copies)
     drop_copies = survey.copies > 0 and not right_copies
     left = survey.different - drop_copies * survey.different_copies
@@ -86,7 +91,8 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     }
     is_repaired = survey.damaged > 0 and tokenizer.kind not in ("word", "char")
     data = data.model_copy(update=changes)
-    tokens = round(_pieces(survey.target, tokenizer)) + survey.pairs
+    kept = (1 - lost) * left / (survey.pairs - survey.empty)  # share of the text
+    tokens = round(kept * _pieces(survey.target, tokenizer)) + left
     experiment = from_preset(
         preset, data, tokenizer, tokens=tokens, repair=is_repaired, copies=copies
     )
@@ -108,6 +114,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
         pairs_left=left,
         notes=(*notes, *_notes_on_pairs(survey, right_copies)),
         warnings=tuple(_warnings(survey, data, right_copies)),
+        text_warnings=tuple(_text_warnings(survey, left)),
     )
 
 
@@ -132,6 +139,22 @@ def _warnings(survey: Survey, data: DataConfig, right_copies: str | None) -> Ite
             f"{survey.copies_but_case:,} of {survey.pairs:,} pairs are the same text on both sides "
             "but for capitals, from which a model learns to copy; delete those that are not "
             "translated or, if both sides are one language, give its code twice"
+        )
+
+
+def _text_warnings(survey: Survey, left: int) -> Iterator[str]:
+    """Yield what is probably wrong with the text, of which `left` pairs are learned from."""
+    if 2 * survey.empty > survey.pairs:
+        yield (
+            f"{survey.empty:,} of {survey.pairs:,} pairs have an empty side, and are dropped; look "
+            "whether the files are complete"
+        )
+    for shift in survey.shifts:
+        yield f"{shift}; look for a line that is missing or too many at either end of this part"
+    if left < _HARDLY_ANY:
+        yield (
+            f"{left:,} pairs are hardly enough to learn anything but these pairs; with a few "
+            "thousand, a model begins to translate other text"
         )
 
 
@@ -250,8 +273,11 @@ def _needed(characters: Counter[str], coverage: float) -> int:
     return len(characters)
 
 
-def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> tuple[int, str]:
-    """Return the least data.max_length that keeps nearly all of the text."""
+def _fit_length(
+    survey: Survey, tokenizer: TokenizerConfig, preset: Preset
+) -> tuple[int, float, str]:
+    """Return the least data.max_length that keeps nearly all of the text that the largest would,
+    the share of the text that it leaves out, and a note."""
 
     def lost(side: Side, max_length: int) -> float:
         """Return the share of the text in lines that are probably longer."""
@@ -264,12 +290,14 @@ def _fit_length(survey: Survey, tokenizer: TokenizerConfig, preset: Preset) -> t
     shares = {
         length: max(lost(survey.source, length), lost(survey.target, length)) for length in _LENGTHS
     }
-    chosen = next((length for length in _LENGTHS if shares[length] <= _LOST), _LENGTHS[-1])
+    least = shares[_LENGTHS[-1]]
+    chosen = next(length for length in _LENGTHS if shares[length] <= least + _LOST)
     lost_percent = (
         f"about {100 * shares[chosen]:.1f} % of the text" if shares[chosen] else "nothing"
     )
     note = f"pairs of up to {chosen} pieces (data.max_length): leaves out {lost_percent}"
-    return chosen, note + ("; split long lines" if shares[chosen] > _LOST else "")
+    note += "; split long lines" if shares[chosen] > _LOST else ""
+    return chosen, shares[chosen], note
 
 
 def _pieces(side: Side, tokenizer: TokenizerConfig) -> float:

@@ -227,7 +227,7 @@ LINE_CHECKS = (
         name="tab",
         level="warning",
         message="with a tab; perhaps columns of a table",
-        remedy="keep one column, for example with cut -f1, or replace tabs by spaces",
+        remedy="keep the column with the text, the second with cut -f2, or replace tabs by spaces",
         find=re.compile("\t").search,
     ),
     LineCheck(

@@ -87,7 +87,7 @@ PAIR_CHECKS = (
         level="warning",
         message="the same on both sides",
         remedy="data.drop_copies = true leaves them out of training; from many, a model learns to "
-        "copy",
+        "copy, which is right if the languages are close",
         often=0.01,
         find=_copy,
     ),

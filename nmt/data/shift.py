@@ -35,6 +35,13 @@ class Shift:
     end: int
     """Index behind its last."""
 
+    def __str__(self) -> str:
+        lines = abs(self.lines)
+        return (
+            f"the translations of lines {self.first + 1:,} to {self.end:,} seem to be {lines} "
+            f"{'line' if lines == 1 else 'lines'} further {'down' if self.lines > 0 else 'up'}"
+        )
+
 
 def find_shifts(source: Sequence[int], target: Sequence[int]) -> list[Shift]:
     """Return the parts of a corpus that are shifted, in their order.

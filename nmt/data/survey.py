@@ -13,6 +13,7 @@ import numpy as np
 
 from nmt.data.held_out import LETTERS
 from nmt.data.sample import Sample
+from nmt.data.shift import Shift, find_shifts
 from nmt.errors import DataError
 from nmt.text.filters import digest, is_empty
 from nmt.text.lines import read_numbered_pairs, read_records
@@ -90,6 +91,8 @@ class Survey:
     """How many of these have the same text on both sides, with letters or not."""
     sample: tuple[tuple[str, str], ...]
     """An even sample of the pairs."""
+    shifts: tuple[Shift, ...] = ()
+    """Parts whose targets seem to be some lines before or behind their sources."""
 
     @cached_property
     def shared_words(self) -> float:
@@ -107,7 +110,7 @@ class Survey:
 def survey(source: Path, target: Path) -> Survey:
     """Read a corpus, normalised as by default; bad lines are skipped, with a warning.
 
-    It keeps 8 bytes per pair, and 8 per copied pair.
+    It keeps 16 bytes per pair, and 8 per copied pair.
 
     Raises:
         DataError: a file cannot be read, the two have different numbers of lines, or no pair has
@@ -118,9 +121,12 @@ def survey(source: Path, target: Path) -> Survey:
     sides = _Counts(), _Counts()
     pairs = empty = copies = copies_but_case = damaged = 0
     digests, copied, sample = array("Q"), array("Q"), Sample()
+    lengths = array("I"), array("I")
     for _, (left, right) in read_numbered_pairs(source, target, bad_lines="skip"):
         pairs += 1
         left, right = normalize(left), normalize(right)
+        for every, text in zip(lengths, (left, right), strict=True):
+            every.append(len(text))
         if is_empty(left, right):
             empty += 1
             continue
@@ -152,6 +158,7 @@ def survey(source: Path, target: Path) -> Survey:
         different=different,
         different_copies=different_copies,
         sample=sample.pairs,
+        shifts=tuple(find_shifts(*lengths)),
     )
 
 

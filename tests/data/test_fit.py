@@ -1,6 +1,7 @@
 """Each property of a corpus leads to the settings that fit it."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -118,11 +119,17 @@ def test_scripts_without_spaces_are_not_taken_for_single_words_or_symbols(source
 
 @pytest.mark.parametrize(
     ("line", "max_length"),
-    [("word " * 60, 128), ("word " * 110, 256), ("word " * 250, 512), ("word " * 9999, 1024)],
+    [("word " * 60, 128), ("word " * 110, 256), ("word " * 250, 512), ("word " * 500, 1024)],
 )
 def test_the_longest_pair_leaves_room_for_the_text(line, max_length, tmp_path):
     made = fitted(tmp_path, [*ENGLISH, line], [*ITALIAN, line[::-1]])
     assert made.experiment.data.max_length == max_length
+
+
+def test_a_line_that_no_length_keeps_does_not_raise_it(tmp_path):
+    made = fitted(tmp_path, [*ENGLISH, "word " * 9999], [*ITALIAN, "parola " * 9999])
+    assert made.experiment.data.max_length == 128
+    assert made.experiment.training.max_updates == 500
 
 
 def test_a_few_long_lines_do_not_raise_the_longest_pair(tmp_path):
@@ -240,3 +247,32 @@ def test_the_number_of_updates_is_that_of_some_passes(source, target, passes, tm
     training = made.experiment.training
     note = next(note for note in made.notes if "training.max_updates" in note)
     assert note == f"{training.max_updates:,} updates (training.max_updates), about {passes} passes"
+
+
+def test_updates_count_the_text_that_is_left(tmp_path):
+    english = [f"the house number {n} is old" for n in range(4_000)]
+    italian = [f"la casa numero {n} è vecchia" for n in range(4_000)]
+    once = fitted(tmp_path, english, italian).experiment.training.max_updates
+    twice = fitted(tmp_path, english * 2, italian * 2).experiment.training.max_updates
+    copied = fitted(tmp_path, english * 2, italian + english).experiment.training.max_updates
+    assert once == twice
+    assert abs(copied - once) <= 100
+
+
+def test_a_shift_of_the_target_and_hardly_any_pairs_are_named(tmp_path):
+    generator = random.Random(1)
+    lengths = [generator.randint(1, 30) for _ in range(600)]
+    english = ["word " * length for length in lengths]
+    italian = ["parola " * length for length in lengths]
+    assert fitted(tmp_path, english, italian).text_warnings == (
+        "30 pairs are hardly enough to learn anything but these pairs; with a few thousand, a "
+        "model begins to translate other text",
+    )
+    numbered = [f"{line}{n}" for n, line in enumerate(italian)]
+    assert fitted(tmp_path, english, numbered).text_warnings == ()
+    (warning,) = fitted(tmp_path, english, [*numbered[1:], "fine"]).text_warnings
+    assert re.fullmatch(
+        r"the translations of lines \d to (599|600) seem to be 1 line further up; look for a line "
+        "that is missing or too many at either end of this part",
+        warning,
+    )
