@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 Pair = tuple[Path, Path]
 
 _FEW_VALID = 50
-"""Pairs with fewer of which the scores of weights differ by chance alone."""
+"""With fewer pairs than this, scores of weights differ mostly by chance."""
 
 
 def init(

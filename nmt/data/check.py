@@ -24,7 +24,7 @@ from nmt.data.pair_checks import PAIR_CHECKS
 from nmt.data.rare_words import RareWords
 from nmt.data.report import Check, FileFacts, Finding, Report, Tally
 from nmt.data.sample import Sample
-from nmt.data.shift import find_shifts
+from nmt.data.shift import SHIFT_REMEDY, find_shifts
 from nmt.data.side_checks import SideStatistics
 from nmt.data.sides import Sides
 from nmt.errors import DataError
@@ -350,7 +350,7 @@ class _Corpus:
                 where=self.where,
                 count=count,
                 message=f"{shift} ({count:,} of {self._pairs:,} lines)",
-                remedy="look for a line that is missing or too many at either end of this part",
+                remedy=SHIFT_REMEDY,
             )
 
     def _unequal(self) -> str:

@@ -9,6 +9,7 @@ from nmt.config.data import DataConfig, TokenizerConfig
 from nmt.config.experiment import Experiment
 from nmt.config.limits import MOST_PIECES
 from nmt.config.presets import Preset, from_preset, preset_for
+from nmt.data.shift import SHIFT_REMEDY
 from nmt.data.survey import Side, Survey
 from nmt.errors import DataError
 from nmt.text.languages import explain_code, language_of, why_wrong_code
@@ -44,7 +45,7 @@ _LOST = 0.01
 """Share of a side's text that may be in lines longer than data.max_length, beside what is in lines
 longer than the largest of these."""
 _HARDLY_ANY = 500
-"""Pairs with fewer of which nothing is learned but these pairs themselves."""
+"""A model of fewer pairs than this learns little but these pairs."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def fit(survey: Survey, data: DataConfig) -> Fit:
     Raises:
         DataError: fewer than two pairs would be left to learn from.
     """
-    preset = preset_for(survey.pairs - survey.empty)
+    preset = preset_for(survey.different)
     copies = _pays_to_copy(survey, preset)
     tokenizer, notes = _fit_pieces(survey, preset, copies=copies)
     max_length, lost, length_note = _fit_length(survey, tokenizer, preset)
@@ -150,7 +151,7 @@ def _text_warnings(survey: Survey, left: int) -> Iterator[str]:
             "whether the files are complete"
         )
     for shift in survey.shifts:
-        yield f"{shift}; look for a line that is missing or too many at either end of this part"
+        yield f"{shift}; {SHIFT_REMEDY}"
     if left < _HARDLY_ANY:
         yield (
             f"{left:,} pairs are hardly enough to learn anything but these pairs; with a few "

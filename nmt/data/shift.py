@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+SHIFT_REMEDY = "look for a line that is missing or too many at either end of this part"
+"""What to do about a shift."""
 _MOST_LINES = 3
 _FURTHEST = 12
 """How many lines away targets are looked at that may fit as well."""

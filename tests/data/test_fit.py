@@ -253,9 +253,9 @@ def test_updates_count_the_text_that_is_left(tmp_path):
     english = [f"the house number {n} is old" for n in range(4_000)]
     italian = [f"la casa numero {n} è vecchia" for n in range(4_000)]
     once = fitted(tmp_path, english, italian).experiment.training.max_updates
-    twice = fitted(tmp_path, english * 2, italian * 2).experiment.training.max_updates
+    thrice = fitted(tmp_path, english * 3, italian * 3)
+    assert (thrice.preset, thrice.experiment.training.max_updates) == ("tiny", once)
     copied = fitted(tmp_path, english * 2, italian + english).experiment.training.max_updates
-    assert once == twice
     assert abs(copied - once) <= 100
 
 
