@@ -241,14 +241,18 @@ class _Decoder:
         self._bad_lines = bad_lines
         self._encoding: Encoding = encoding
         self._bad = 0
-        self._has_warned_of_crlf = False
+        self._said: set[str] = set()
 
     def decode(self, number: int, record: bytes) -> str | None:
         """Return line `number`, counted from 1; None if it is skipped."""
-        record = record.removesuffix(b"\n")
-        if record.endswith(b"\r"):
-            record = record[:-1]
-            self._warn_of_crlf()
+        if record.endswith(b"\r\n"):
+            self._warn("lines end in CR LF; the CR is dropped")
+        record = record.removesuffix(b"\n").removesuffix(b"\r")
+        if record.count(b"\r") > 1:
+            self._warn(
+                "lines end in CR alone, as on old Macs, and are read as one; convert the file, for "
+                "example with tr '\\r' '\\n'"
+            )
         text = self._strict(number, record)
         if number == 1 and text is not None:
             text = text.removeprefix(_BOM)
@@ -277,10 +281,11 @@ class _Decoder:
             return None
         return record.decode("utf-8", errors="replace").replace("\0", "\ufffd")
 
-    def _warn_of_crlf(self) -> None:
-        if not self._has_warned_of_crlf:
-            _logger.warning("%s: lines end in CR LF; the CR is dropped", self._name)
-            self._has_warned_of_crlf = True
+    def _warn(self, of_ends: str) -> None:
+        """Log what is unusual about the ends of lines, once."""
+        if of_ends not in self._said:
+            _logger.warning("%s: %s", self._name, of_ends)
+            self._said.add(of_ends)
 
 
 _MOST_LOST = 0.1

@@ -92,6 +92,16 @@ def test_crlf_is_stripped_with_one_warning(write, caplog):
     ]
 
 
+def test_lines_that_end_in_cr_alone_are_named_once(write, caplog):
+    path = write("a\rb\rc\r\nd\re\rf\r")
+    assert list(read_lines(path)) == ["a\rb\rc", "d\re\rf"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: lines end in CR LF; the CR is dropped",
+        f"{path}: lines end in CR alone, as on old Macs, and are read as one; convert the file, "
+        "for example with tr '\\r' '\\n'",
+    ]
+
+
 def test_a_byte_order_mark_is_dropped_at_the_beginning_only(write):
     assert list(read_lines(write("\ufeffa\n\ufeffb\n"))) == ["a", "\ufeffb"]
 
