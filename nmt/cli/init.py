@@ -111,7 +111,7 @@ def init(
             config,
         )
     names = shlex.join(dict.fromkeys(map(str, train)))
-    log.info("to find what is wrong with the text: nmt check %s", names)
+    log.info("to look for faults in the text: nmt check %s", names)
     log.info("next: nmt train %s", config)
 
 
@@ -133,9 +133,10 @@ def _require_text(files: Pair) -> int:
 
 
 def _compare(option: str, files: Pair, train: "Survey") -> int:
-    """Return the number of pairs of held-out files; refuse hardly any, and warn if their sides seem
-    to be exchanged."""
+    """Return the number of pairs of held-out files; refuse hardly any, and warn of a few, and if
+    their sides seem to be exchanged or shifted."""
     from nmt.data.exchange import are_exchanged
+    from nmt.data.shift import SHIFT_REMEDY
     from nmt.data.survey import survey
 
     found = survey(*files)
@@ -147,12 +148,13 @@ def _compare(option: str, files: Pair, train: "Survey") -> int:
         )
     if option == "--valid" and left < _FEW_VALID:
         log.warning(
-            "%s %s: by %d %s, the choice of the best weights is mostly chance; name a few hundred",
+            "%s %s: too few pairs (%d) to choose the best weights by; name a few hundred",
             option,
             found.name,
             left,
-            "pair" if left == 1 else "pairs",
         )
+    for shift in found.shifts:
+        log.warning("%s %s: %s; %s", option, found.name, shift, SHIFT_REMEDY)
     if are_exchanged(train.sample, found.sample):
         log.warning(
             "%s %s: source and target seem to be exchanged, in comparison with --train; name the "

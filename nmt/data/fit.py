@@ -42,8 +42,8 @@ _MANY_COPIES = 0.1
 """Share of the pairs."""
 _LENGTHS = (128, 256, 512, 1024)
 _LOST = 0.01
-"""Share of a side's text that may be in lines longer than data.max_length, beside what is in lines
-longer than the largest of these."""
+"""Share of a side's text that data.max_length may leave out, beyond what the largest of these
+would."""
 _HARDLY_ANY = 500
 """A model of fewer pairs than this learns little but these pairs."""
 
@@ -154,8 +154,8 @@ def _text_warnings(survey: Survey, left: int) -> Iterator[str]:
         yield f"{shift}; {SHIFT_REMEDY}"
     if left < _HARDLY_ANY:
         yield (
-            f"{left:,} pairs are hardly enough to learn anything but these pairs; with a few "
-            "thousand, a model begins to translate other text"
+            f"a model trained on {left:,} pairs learns little but those pairs; it needs a few "
+            "thousand before it begins to translate other text"
         )
 
 

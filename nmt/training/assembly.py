@@ -217,9 +217,10 @@ def _restore(
 LEAST_BF16_TOKENS = 512
 """Fewest target tokens in a batch for which "auto" trains in bf16 on a CPU. With 512 tokens, an AMD
 EPYC with AVX-512-bf16 trains LSTMs of 512 units (`nmt bench`) 1.6 times as fast as in fp32, and
-those of 256 units (recipes/toy) as fast. An Intel Xeon with AMX makes 1.35 times as many updates in
-the first 75 seconds, with 512 units (recipes/loresmt21-en-ga with such batches), and 1.3 times as
-many in 45 with 256, where start-up and compiling for new shapes are part of that time."""
+those of 256 units (recipes/toy) as fast. One core of an Intel Xeon with AMX makes
+1.35 times as many updates in the first 75 seconds with 512 units (recipes/loresmt21-en-ga, `--set
+training.batch_tokens=512 --set training.threads=1`), and 1.3 times as many in 45 with 256
+(recipes/toy), start-up and compiling for new shapes included."""
 
 
 def choose_precision(

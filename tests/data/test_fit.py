@@ -265,8 +265,8 @@ def test_a_shift_of_the_target_and_hardly_any_pairs_are_named(tmp_path):
     english = ["word " * length for length in lengths]
     italian = ["parola " * length for length in lengths]
     assert fitted(tmp_path, english, italian).text_warnings == (
-        "30 pairs are hardly enough to learn anything but these pairs; with a few thousand, a "
-        "model begins to translate other text",
+        "a model trained on 30 pairs learns little but those pairs; it needs a few thousand before "
+        "it begins to translate other text",
     )
     numbered = [f"{line}{n}" for n, line in enumerate(italian)]
     assert fitted(tmp_path, english, numbered).text_warnings == ()
